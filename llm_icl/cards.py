@@ -1,0 +1,72 @@
+"""YAML cards (tasks, suites, the front matter of prompts), with errors that name the file and the line."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from llm_icl.errors import RequestError
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True)
+class Card:
+    """The fields of one card, and where they stand."""
+
+    where: str
+    fields: Mapping[str, Any]
+    lines: Mapping[str, int]
+
+    def error(self, message: str, key: str = "") -> RequestError:
+        line = self.lines.get(key)
+        return RequestError(f"{self.where}{f', line {line}' if line else ''}: {message}")
+
+    def only(self, allowed: Iterable[str], needed: Iterable[str] = ()) -> "Card":
+        """Refuse fields that nothing reads, and miss those that must be there."""
+        known = list(allowed)
+        for key in self.fields:
+            if key not in known:
+                raise self.error(f"unknown field '{key}': known are {', '.join(known)}", key)
+        for key in needed:
+            if key not in self.fields:
+                raise self.error(f"the field '{key}' is missing")
+        return self
+
+    def text(self, key: str, default: str = "") -> str:
+        value = self.fields.get(key, default)
+        if not isinstance(value, str):
+            raise self.error(f"'{key}' must be text, not {value!r}", key)
+        return value
+
+    def probability(self, key: str, default: float) -> float:
+        value = self.fields.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise self.error(f"'{key}' must be a probability between 0 and 1, not {value!r}", key)
+        return float(value)
+
+    def flag(self, key: str, default: bool) -> bool:
+        value = self.fields.get(key, default)
+        if not isinstance(value, bool):
+            raise self.error(f"'{key}' must be true or false, not {value!r}", key)
+        return value
+
+
+def parse_card(text: str, where: str, first_line: int = 1) -> Card:
+    """Read a YAML mapping; `first_line` is where the text begins in its file."""
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+        fields = yaml.load(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as problem:
+        mark = problem.problem_mark
+        line = f", line {mark.line + first_line}" if mark else ""
+        raise RequestError(f"{where}{line}: not valid YAML: {problem.problem}") from None
+    except yaml.YAMLError as problem:
+        raise RequestError(f"{where}: not valid YAML: {problem}") from None
+    if fields is None:
+        return Card(where, {}, {})
+    if not isinstance(fields, dict):
+        raise RequestError(f"{where}, line {first_line}: a card is a list of 'field: value' lines")
+    lines = {key.value: key.start_mark.line + first_line for key, _ in node.value}
+    return Card(where, {str(key): value for key, value in fields.items()}, lines)

@@ -1,0 +1,121 @@
+"""What a function class is."""
+
+import itertools
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llm_icl.errors import RequestError
+from llm_icl.problems import Bits, Parameters, Problems
+from llm_icl.randomness import Source
+from llm_icl.registry import Registry
+
+MAX_N = 1000
+
+Mask = NDArray[np.bool_]
+
+
+class Hypotheses(NamedTuple):
+    """Every function of a class at one n, H of them, with its prior probability [H]."""
+
+    parameters: Parameters
+    prior: NDArray[np.float64]
+
+
+class TeachingSequence(NamedTuple):
+    """For each of F functions the points xs [F, t, n] that identify it; only the first lengths [F] of them count."""
+
+    xs: Bits
+    lengths: NDArray[np.int64]
+
+
+class Planting(NamedTuple):
+    """The bits that a planted point has overwritten: where mask [F, n], by values [F, n]."""
+
+    mask: Mask
+    values: Bits
+
+
+@dataclass(frozen=True)
+class FunctionClass(ABC):
+    """A set of functions {0,1}^n → {0,1} and the law of drawing one.
+
+    The parameters of F functions are a dictionary of arrays whose first axis is F. Points are bits: 1 is the true
+    value (+1 in the papers), 0 the false one (-1). Fields of a subclass are the options that its task cards may set.
+    """
+
+    # Why a class has no teaching sequence, for the person who asked for one.
+    no_teaching: ClassVar[str] = "its functions have no teaching sequence here"
+
+    def check(self, n: int) -> None:
+        """Raise RequestError where the class is not defined at this n."""
+        if not 1 <= n <= MAX_N:
+            raise RequestError(f"n = {n} is out of range: 1 to {MAX_N}")
+
+    @abstractmethod
+    def draw(self, source: Source, n: int) -> Parameters:
+        """The parameters of one function for each problem of the source."""
+
+    @abstractmethod
+    def evaluate(self, parameters: Parameters, xs: Bits) -> Bits:
+        """The labels [F, m] of the points xs [F, m, n]; an axis of length 1 in front broadcasts."""
+
+    @abstractmethod
+    def is_constant(self, parameters: Parameters) -> Mask:
+        """Whether each function has the same value everywhere, [F]."""
+
+    def labels(self, source: Source, parameters: Parameters, xs: Bits) -> Bits:
+        """The true labels of a sequence of points; differs from evaluation only where labels depend on the order."""
+        return self.evaluate(parameters, xs)
+
+    def planting(self, parameters: Parameters) -> Planting:
+        raise RequestError(f"{type(self).__name__} has nothing to plant: leave 'planted' out")
+
+    def teaching_sequence(self, parameters: Parameters) -> TeachingSequence:
+        """Points that, labelled by the function, are consistent with no other function of the class."""
+        raise RequestError(f"a teaching prefix cannot be had: {self.no_teaching}")
+
+    def count(self, n: int) -> float:
+        """How many hypotheses `hypotheses` would list; infinite where they cannot be listed."""
+        return float("inf")
+
+    def hypotheses(self, n: int) -> Hypotheses:
+        """Every function with its prior. Different parameters may describe the same function."""
+        raise RequestError(f"{type(self).__name__} cannot be enumerated")
+
+    def closed_form(self, problems: Problems) -> NDArray[np.float64] | None:
+        """The exact posterior predictive P(y_k = 1 | x_0, y_0 … x_k), [N, m], where algebra gives it; else None."""
+        return None
+
+
+function_classes: Registry[type[FunctionClass]] = Registry("function class", "llm_icl.function_classes")
+
+
+def grid(values: NDArray[np.int8], width: int) -> NDArray[np.int8]:
+    """All len(values)^width rows of `width` values, [H, width]; the first column changes slowest."""
+    base = len(values)
+    digits = np.arange(base**width)[:, None] // base ** np.arange(width - 1, -1, -1)[None, :] % base
+    return values[digits]
+
+
+def all_inputs(n: int) -> Bits:
+    """The 2^n inputs, [2^n, n], as binary numbers with x1 the most significant bit."""
+    return grid(np.array([0, 1], dtype=np.int8), n).astype(np.uint8)
+
+
+def subsets(n: int, size: int) -> Mask:
+    """All subsets of `size` among n, as masks [H, n]."""
+    chosen = np.array(list(itertools.combinations(range(n), size)))
+    masks = np.zeros((len(chosen), n), dtype=bool)
+    np.put_along_axis(masks, chosen, True, axis=1)
+    return masks
+
+
+def closed_up(rows: Bits, lengths: NDArray[np.int64]) -> TeachingSequence:
+    """A teaching sequence from rows [F, t, n] of which some are unused, marked 255: the used ones move to the front."""
+    used = (rows != 255).all(axis=-1)
+    order = np.argsort(~used, axis=-1, kind="stable")
+    return TeachingSequence(np.take_along_axis(rows, order[..., None], axis=1), lengths)

@@ -1,0 +1,105 @@
+"""From a task to problems: draw functions and points, plant, teach, label, add noise."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from llm_icl.errors import RequestError
+from llm_icl.function_classes.base import FunctionClass, function_classes
+from llm_icl.naming import only_known
+from llm_icl.problems import PROBLEMS_VERSION, Bits, Parameters, Problems, Task
+from llm_icl.randomness import Source
+
+MAX_POINTS = 10_000
+# A class all but a 2^-64 part of which is constant gives up, rather than search forever.
+_MAX_ATTEMPTS = 1000
+
+
+def function_class_of(task: Task, n: int) -> FunctionClass:
+    """The function class of a task at dimension n.
+
+    A card may give its parameters as a list of cases, the last without a bound: `[{up-to: 7, …}, {…}]`.
+    Raises RequestError where an option or the dimension does not fit.
+    """
+    parameters = _case(task, n)
+    kind = function_classes.get(task.function_class)
+    known = inspect.signature(kind).parameters
+    options = {key.replace("-", "_"): value for key, value in parameters.items()}
+    only_known("task", task.name, options, known)
+    try:
+        function_class = kind(**options)
+    except TypeError as problem:
+        raise RequestError(f"task '{task.name}': {problem}") from None
+    function_class.check(n)
+    return function_class
+
+
+def draw_problems(task: Task, n: int, points: int, problems: int | Sequence[int], seed: int = 0) -> Problems:
+    """Draw problems 0 … N-1, or those of the given numbers.
+
+    Problem i depends on the law of the task, n, the seed and i only; its first points do not change when `points`
+    grows. The random numbers are shared by all tasks of one function class: problem i with and without label noise has
+    the same function and the same points, so options are compared pair by pair.
+    """
+    if not 1 <= points <= MAX_POINTS:
+        raise RequestError(f"points = {points} is out of range: 1 to {MAX_POINTS}")
+    function_class = function_class_of(task, n)
+    indices = np.arange(problems) if isinstance(problems, int) else np.asarray(problems, dtype=np.int64)
+    source = Source.of(f"problems {PROBLEMS_VERSION} {task.function_class} n={n} seed={seed}", indices)
+    parameters = _draw_functions(task, function_class, source, n)
+
+    xs = (source.uniform("inputs", points, n) < task.bias).astype(np.uint8)
+    if task.planted > 0:
+        planting = function_class.planting(parameters)
+        planted = source.uniform("planted", points, 1) < task.planted
+        xs = np.where(planted & planting.mask[:, None, :], planting.values[:, None, :], xs)
+    taught = np.zeros(len(indices), dtype=np.int64)
+    if task.teaching > 0:
+        xs, taught = _teach(task, function_class, parameters, source, xs)
+    ys = function_class.labels(source, parameters, xs)
+    flipped = source.uniform("noise", points, 1)[..., 0] < task.noise
+    drawn = np.arange(points) >= taught[:, None]  # a teacher does not err: noise spares the prefix
+    return Problems(task, n, seed, xs, ys, ys ^ (flipped & drawn), taught, indices, parameters)
+
+
+def _case(task: Task, n: int) -> Mapping[str, Any]:
+    if isinstance(task.parameters, Mapping):
+        return task.parameters
+    for case in task.parameters:
+        if n <= case.get("up-to", n):
+            return {key: value for key, value in case.items() if key != "up-to"}
+    raise RequestError(f"task '{task.name}' says nothing of n = {n}")
+
+
+def _draw_functions(task: Task, function_class: FunctionClass, source: Source, n: int) -> Parameters:
+    parameters = function_class.draw(source, n)
+    if not task.drop_constant:
+        return parameters
+    left = np.arange(len(source.problems))  # whose function is constant so far
+    for _ in range(_MAX_ATTEMPTS):
+        constant = function_class.is_constant({key: value[left] for key, value in parameters.items()})
+        if not constant.any():
+            return parameters
+        left, source = left[constant], source.again(constant)
+        for key, value in function_class.draw(source, n).items():
+            parameters[key][left] = value
+    raise RequestError(f"task '{task.name}' at n = {n} has (almost) no function that is not constant")
+
+
+def _teach(
+    task: Task, function_class: FunctionClass, parameters: Parameters, source: Source, xs: Bits
+) -> tuple[Bits, np.ndarray]:
+    points = xs.shape[1]
+    sequence = function_class.teaching_sequence(parameters)
+    chosen = source.uniform("teaching", 1)[:, 0] < task.teaching
+    lengths = np.where(chosen, sequence.lengths, 0)
+    if lengths.max(initial=0) > points:
+        raise RequestError(
+            f"task '{task.name}': a teaching sequence takes {lengths.max()} points, and there are {points}"
+        )
+    shown = np.zeros_like(xs)
+    length = min(points, sequence.xs.shape[1])
+    shown[:, :length] = sequence.xs[:, :length]
+    return np.where((np.arange(points) < lengths[:, None])[..., None], shown, xs), lengths

@@ -1,0 +1,70 @@
+"""The nearest-neighbour task (Bhattamishra et al. 2024, §6): random labels first, then the label of the nearest point."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llm_icl.errors import RequestError
+from llm_icl.function_classes.base import FunctionClass, Mask, function_classes
+from llm_icl.problems import Bits, Parameters, Problems
+from llm_icl.randomness import Source
+
+
+def nearest(distances: NDArray[np.int32]) -> NDArray[np.int64]:
+    """For each point the nearest earlier one, the earliest of several: [N, m] from [N, m, m]; meaningless at point 0."""
+    points = distances.shape[-1]
+    earlier = np.tril(np.ones((points, points), dtype=bool), k=-1)
+    return np.where(earlier, distances, np.iinfo(np.int32).max).argmin(axis=-1)
+
+
+@function_classes.register("nearest-neighbour")
+@dataclass(frozen=True)
+class NearestNeighbour(FunctionClass):
+    """The labels of the first `start` points are fair coins (a repeated point repeats its label); every later label is
+    that of the nearest earlier point. On bits the nearest by Hamming distance, Euclidean distance and cosine of ±1
+    vectors are the same. Of several nearest the earliest counts, as in the public sampler.
+
+    Labels chain: a labelled point is a neighbour to the later ones. There is no function to write down, so the
+    parameters are the points' own coins.
+    """
+
+    start: int = 20
+
+    def check(self, n: int) -> None:
+        super().check(n)
+        if self.start < 1:
+            raise RequestError(f"start = {self.start} is out of range: at least one point needs a label of its own")
+
+    def draw(self, source: Source, n: int) -> Parameters:
+        return {"coins": source.uniform("coins", self.start) < 0.5}
+
+    def evaluate(self, parameters: Parameters, xs: Bits) -> Bits:
+        raise RequestError("the labels of the nearest-neighbour task depend on the points before")
+
+    def labels(self, source: Source, parameters: Parameters, xs: Bits) -> Bits:
+        problems, points, n = xs.shape
+        signs = xs.astype(np.float32) * 2 - 1
+        distances = ((n - signs @ signs.transpose(0, 2, 1)) / 2).astype(np.int32)
+        neighbour = nearest(distances)
+        rows = np.arange(problems)
+        ys = np.zeros((problems, points), dtype=np.uint8)
+        for k in range(points):
+            inherited = ys[rows, neighbour[:, k]]
+            if k < self.start:
+                repeats = (k > 0) & (distances[rows, k, neighbour[:, k]] == 0)
+                ys[:, k] = np.where(repeats, inherited, parameters["coins"][:, k])
+            else:
+                ys[:, k] = inherited
+        return ys
+
+    def is_constant(self, parameters: Parameters) -> Mask:
+        return np.zeros(len(parameters["coins"]), dtype=bool)
+
+    def closed_form(self, problems: Problems) -> NDArray[np.float64] | None:
+        """Certain where the label is inherited, a fair coin elsewhere."""
+        if problems.task.noise > 0:
+            return None
+        inherited = np.take_along_axis(problems.shown, nearest(problems.distances), axis=-1)
+        known = problems.seen | (np.arange(problems.points) >= self.start)
+        return np.where(known, inherited, 0.5)

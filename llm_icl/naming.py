@@ -1,0 +1,90 @@
+"""Names and options as people write them: `majority,conjunction:noise=0.1,bias=0.7,nearest-neighbour:k=3`."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from llm_icl.errors import RequestError
+
+Value = str | int | float | bool
+
+# Options follow a colon; these prefixes carry free text instead, which may hold commas and colons of its own.
+FREE_TEXT = ("expr", "table")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A name with the options that follow it."""
+
+    name: str
+    options: tuple[tuple[str, Value], ...] = ()
+
+    def __str__(self) -> str:
+        if self.name in FREE_TEXT:
+            return f"{self.name}: {dict(self.options)['text']}"
+        options = ",".join(f"{key}={_written(value)}" for key, value in self.options)
+        return f"{self.name}:{options}" if options else self.name
+
+    def mapping(self) -> dict[str, Value]:
+        return dict(self.options)
+
+
+def parse_specs(texts: Iterable[str]) -> list[Spec]:
+    """Read repeated options and comma lists into specs, in order and without repeats."""
+    specs = [spec for text in texts for spec in _parse_list(text)]
+    return list(dict.fromkeys(specs))
+
+
+def canonical_name(name: str) -> str:
+    """One spelling for each name: British, with hyphens. American spellings and underscores are accepted."""
+    return name.strip().lower().replace("_", "-").replace("neighbor", "neighbour")
+
+
+def parse_value(text: str) -> Value:
+    """A number or a truth value where the text is one, else the text."""
+    if text.lower() in ("true", "yes"):
+        return True
+    if text.lower() in ("false", "no"):
+        return False
+    for convert in (int, float):
+        try:
+            return convert(text)
+        except ValueError:
+            continue
+    return text
+
+
+def only_known(kind: str, name: str, options: Mapping[str, object], allowed: Iterable[str]) -> None:
+    """Refuse an option that nothing reads."""
+    known = sorted(allowed)
+    for key in options:
+        if key not in known:
+            raise RequestError(f"{kind} '{name}' has no option '{key}': it takes {', '.join(known) or 'none'}")
+
+
+def _parse_list(text: str) -> list[Spec]:
+    prefix, colon, rest = text.partition(":")
+    if colon and prefix.strip().lower() in FREE_TEXT:
+        return [Spec(prefix.strip().lower(), (("text", rest.strip()),))]
+    specs: list[Spec] = []
+    for piece in text.split(","):
+        if not piece.strip():
+            raise RequestError(f"an empty name in '{text}'")
+        head, colon, tail = piece.partition(":")
+        if colon:
+            specs.append(Spec(canonical_name(head), (_parse_option(tail, text),)))
+        elif "=" in piece and specs:  # a further option of the name before it
+            specs[-1] = Spec(specs[-1].name, (*specs[-1].options, _parse_option(piece, text)))
+        else:
+            specs.append(Spec(canonical_name(piece)))
+    return specs
+
+
+def _parse_option(piece: str, text: str) -> tuple[str, Value]:
+    key, equals, value = piece.partition("=")
+    if not equals or not key.strip() or not value.strip():
+        raise RequestError(f"'{piece.strip()}' in '{text}' is not an option: write name:option=value,option=value")
+    return canonical_name(key), parse_value(value.strip())
+
+
+def _written(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

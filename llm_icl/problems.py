@@ -1,0 +1,155 @@
+"""The nouns of the project: Task, Problems, Answers. Everything that flows between its parts is one of these."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llm_icl.files import atomic_path
+from llm_icl.randomness import Source
+
+Bits = NDArray[np.uint8]
+Parameters = dict[str, NDArray[Any]]
+
+# Changes when the same (task card, n, seed, i) would give another problem.
+PROBLEMS_VERSION = 1
+
+STATUSES = ("ok", "unparseable", "truncated", "refused", "too_long", "error")
+# The model's doing: not correct, and counted. The others are ours: the position is missing.
+ANSWERED = ("ok", "unparseable", "truncated", "refused")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A named, parametrised function class, with the law of its inputs: what a task card says.
+
+    `parameters` go to the function class. `planted` is the probability with which a point has the bits that decide
+    the function overwritten (which balances the labels); `bias` is P(bit = 1) of all other bits; `noise`
+    the probability that the label of an example is shown flipped (the query's true label never is); `teaching` the
+    probability that a problem begins with the teaching sequence of its function.
+    """
+
+    name: str
+    function_class: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    planted: float = 0.0
+    bias: float = 0.5
+    noise: float = 0.0
+    drop_constant: bool = False
+    teaching: float = 0.0
+    description: str = ""
+    definition: str = ""
+    algorithm: str = ""
+    source: str = ""
+
+    def law(self) -> dict[str, Any]:
+        """What the problems depend on: all but the texts."""
+        texts = ("name", "description", "definition", "algorithm", "source")
+        return {key: value for key, value in dataclasses.asdict(self).items() if key not in texts}
+
+
+@dataclass(frozen=True)
+class Problems:
+    """N problems of one task: functions, and m labelled points each, in a fixed order.
+
+    xs [N, m, n] and ys [N, m] are the points and their true labels; shown [N, m] the labels as a learner sees them
+    among the examples (they differ from ys only under label noise, or where a control shuffles them). taught [N] is the
+    length of the teaching prefix of each problem, indices [N] its number i in the endless sequence of the task.
+    """
+
+    task: Task
+    n: int
+    seed: int
+    xs: Bits
+    ys: Bits
+    shown: Bits
+    taught: NDArray[np.int64]
+    indices: NDArray[np.int64]
+    parameters: Parameters
+
+    def __len__(self) -> int:
+        return len(self.xs)
+
+    @property
+    def points(self) -> int:
+        return int(self.xs.shape[1])
+
+    @cached_property
+    def distances(self) -> NDArray[np.int32]:
+        """Hamming distances between the points of each problem, [N, m, m]."""
+        signs = self.xs.astype(np.float32) * 2 - 1
+        return ((self.n - signs @ signs.transpose(0, 2, 1)) / 2).astype(np.int32)
+
+    @cached_property
+    def seen(self) -> NDArray[np.bool_]:
+        """Whether the query stood among the earlier examples, [N, m]."""
+        earlier = np.tril(np.ones((self.points, self.points), dtype=bool), k=-1)
+        return ((self.distances == 0) & earlier).any(axis=-1)
+
+    def __getitem__(self, chosen: slice | NDArray[Any]) -> "Problems":
+        """Some of the problems."""
+        parameters = {key: value[chosen] for key, value in self.parameters.items()}
+        arrays = {key: getattr(self, key)[chosen] for key in ("xs", "ys", "shown", "taught", "indices")}
+        return dataclasses.replace(self, parameters=parameters, **arrays)
+
+    def with_shuffled_labels(self) -> "Problems":
+        """The control: each problem's example labels in another order, so that they say nothing of the inputs.
+
+        One permutation a problem, so a whole curve still comes from one prompt; the true labels stay.
+        """
+        order = np.argsort(Source.of(f"shuffle {self.seed}", self.indices).uniform("order", self.points), axis=-1)
+        return dataclasses.replace(self, shown=np.take_along_axis(self.shown, order, axis=-1))
+
+    def save(self, path: Path) -> None:
+        """Write an npz file, whole or not at all."""
+        record = {
+            "task": dataclasses.asdict(self.task),
+            "n": self.n,
+            "seed": self.seed,
+            "problems_version": PROBLEMS_VERSION,
+        }
+        arrays = {key: getattr(self, key) for key in ("xs", "ys", "shown", "taught", "indices")}
+        arrays |= {f"parameter_{key}": value for key, value in self.parameters.items()}
+        with atomic_path(path) as temporary, temporary.open("wb") as stream:
+            np.savez_compressed(stream, record=np.array(json.dumps(record)), **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> "Problems":
+        with np.load(path) as file:
+            record = json.loads(str(file["record"]))
+            arrays = {key: file[key] for key in ("xs", "ys", "shown", "taught", "indices")}
+            parameters = {k.removeprefix("parameter_"): file[k] for k in file.files if k.startswith("parameter_")}
+        return cls(Task(**record["task"]), record["n"], record["seed"], parameters=parameters, **arrays)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one learner answered at P positions of N problems.
+
+    probability [N, P] is P(y = 1), NaN where only an answer is known; prediction [N, P] is 0 or 1, and -1 where there
+    is no usable answer; status [N, P] holds indices into STATUSES.
+    """
+
+    probability: NDArray[np.float64]
+    prediction: NDArray[np.int8]
+    status: NDArray[np.uint8]
+
+    @classmethod
+    def from_probability(cls, probability: NDArray[np.float64]) -> "Answers":
+        """Answer 1 where P(y = 1) is above one half, else 0: a tie is answered 0."""
+        return cls(probability, (probability > 0.5).astype(np.int8), np.zeros(probability.shape, dtype=np.uint8))
+
+    @classmethod
+    def from_prediction(cls, prediction: NDArray[Any]) -> "Answers":
+        """Answers without probabilities."""
+        shape = prediction.shape
+        return cls(np.full(shape, np.nan), prediction.astype(np.int8), np.zeros(shape, dtype=np.uint8))
+
+    def at(self, positions: NDArray[np.int64]) -> "Answers":
+        return Answers(self.probability[:, positions], self.prediction[:, positions], self.status[:, positions])

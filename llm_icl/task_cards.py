@@ -1,0 +1,91 @@
+"""From a name to a task: the cards in `tasks/`, their options, and a user's own formula."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from llm_icl.cards import Card, parse_card
+from llm_icl.errors import RequestError, unknown_name
+from llm_icl.files import data_folders
+from llm_icl.function_classes import function_classes
+from llm_icl.naming import Spec
+from llm_icl.problems import Task
+
+_TEXTS = ("description", "definition", "algorithm", "source")
+_LAW = ("planted", "bias", "noise", "drop-constant", "teaching")
+_FIELDS = ("function-class", "parameters", *_LAW, *_TEXTS)
+
+# What `--task "NAME: TEXT"` means.
+_OWN = {
+    "expr": ("expression", "a formula of the user's own"),
+    "table": ("truth-table", "a truth table of the user's own"),
+}
+
+
+def task_names(tasks_dir: Path | None = None) -> dict[str, Path]:
+    """The cards that can be named, the user's own folder winning over the shipped ones."""
+    found: dict[str, Path] = {}
+    for folder in data_folders("tasks", tasks_dir):
+        for path in sorted(folder.glob("*.yaml")):
+            found.setdefault(path.stem, path)
+    return dict(sorted(found.items()))
+
+
+def load_task(spec: Spec, tasks_dir: Path | None = None) -> Task:
+    """The task of a name and its options. Raises RequestError for a wrong name, option or card."""
+    options = spec.mapping()
+    if spec.name in _OWN:
+        function_class, description = _OWN[spec.name]
+        text = str(options["text"])
+        return Task(str(spec), function_class, {"text": text}, description=description, definition=f"{spec.name} {text}")
+    paths = task_names(tasks_dir)
+    if spec.name not in paths:
+        raise unknown_name("task", spec.name, [*paths, "expr: FORMULA", "table: BITS"])
+    task = read_task(paths[spec.name])
+    law = {key: value for key, value in options.items() if key in _LAW}
+    parameters = {key: value for key, value in options.items() if key not in _LAW}
+    changed = parse_options(Card(f"task '{spec}'", law, {}), task)
+    return dataclasses.replace(changed, name=str(spec), parameters=_merged(task, parameters))
+
+
+def read_task(path: Path) -> Task:
+    """The task of a card."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise RequestError(f"{path}: cannot be read: {problem}") from None
+    card = parse_card(text, str(path)).only(_FIELDS, ["function-class"])
+    name = card.text("function-class")
+    known = [entry for entry, _ in function_classes.items()]
+    if name not in known:
+        raise card.error(str(unknown_name("function class", name, known)), "function-class")
+    parameters: Any = card.fields.get("parameters", {})
+    cases = parameters if isinstance(parameters, list) else [parameters]
+    if not all(isinstance(case, dict) for case in cases):
+        raise card.error("'parameters' must be 'option: value' lines, or a list of such cases", "parameters")
+    texts = {key: card.text(key).strip() for key in _TEXTS}
+    return parse_options(card, Task(path.stem, name, parameters, **texts))
+
+
+def parse_options(card: Card, task: Task) -> Task:
+    """The task with the options of the card that belong to every task."""
+    return dataclasses.replace(
+        task,
+        planted=card.probability("planted", task.planted),
+        bias=card.probability("bias", task.bias),
+        noise=card.probability("noise", task.noise),
+        teaching=_teaching(card, task),
+        drop_constant=card.flag("drop-constant", task.drop_constant),
+    )
+
+
+def _teaching(card: Card, task: Task) -> float:
+    """A probability; `teaching=true` is 1."""
+    value = card.fields.get("teaching")
+    return float(value) if isinstance(value, bool) else card.probability("teaching", task.teaching)
+
+
+def _merged(task: Task, options: dict[str, Any]) -> Any:
+    if isinstance(task.parameters, list):
+        return [{**case, **options} for case in task.parameters]
+    return {**task.parameters, **options}
