@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llm_icl.errors import RequestError
-from llm_icl.problems import Bits, Parameters, Problems
+from llm_icl.problems import Bits, Parameters, Problems, Task
 from llm_icl.randomness import Source
 from llm_icl.registry import Registry
 
@@ -86,9 +86,13 @@ class FunctionClass(ABC):
         """Every function with its prior. Different parameters may describe the same function."""
         raise RequestError(f"{type(self).__name__} cannot be enumerated")
 
-    def closed_form(self, problems: Problems) -> NDArray[np.float64] | None:
-        """The exact posterior predictive P(y_k = 1 | x_0, y_0 … x_k), [N, m], where algebra gives it; else None."""
-        return None
+    def has_closed_form(self, task: Task) -> bool:
+        """Whether algebra gives the exact posterior predictive under the options of the task."""
+        return False
+
+    def closed_form(self, problems: Problems) -> NDArray[np.float64]:
+        """The exact posterior predictive P(y_k = 1 | x_0, y_0, …, x_k), [N, m], by algebra."""
+        raise RequestError(f"{type(self).__name__} has no closed form")
 
 
 function_classes: Registry[type[FunctionClass]] = Registry("function class", "llm_icl.function_classes")

@@ -40,8 +40,8 @@ def check_probabilities(positive: float, negative: float) -> None:
 
 def conjunction(literals: Literals, xs: Bits) -> Mask:
     """Whether all literals [F, n] hold at xs [F, m, n]; the empty conjunction holds everywhere."""
-    wrong = np.where(literals > 0, 0, np.where(literals < 0, 1, 2)).astype(np.uint8)  # 2: no bit is wrong
-    return ~(xs == wrong[:, None, :]).any(axis=-1)
+    opposite = 1 - 2 * xs.astype(np.int8)  # the literal that each bit makes false; an absent literal, 0, is never that
+    return ~(literals[:, None, :] == opposite).any(axis=-1)
 
 
 def literal_grid(positive: float, negative: float, n: int) -> tuple[Literals, NDArray[np.float64]]:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from llm_icl.errors import RequestError
 from llm_icl.function_classes.base import FunctionClass, Mask, function_classes
-from llm_icl.problems import Bits, Parameters, Problems
+from llm_icl.problems import Bits, Parameters, Problems, Task
 from llm_icl.randomness import Source
 
 
@@ -61,10 +61,11 @@ class NearestNeighbour(FunctionClass):
     def is_constant(self, parameters: Parameters) -> Mask:
         return np.zeros(len(parameters["coins"]), dtype=bool)
 
-    def closed_form(self, problems: Problems) -> NDArray[np.float64] | None:
+    def has_closed_form(self, task: Task) -> bool:
+        return task.noise == 0
+
+    def closed_form(self, problems: Problems) -> NDArray[np.float64]:
         """Certain where the label is inherited, a fair coin elsewhere."""
-        if problems.task.noise > 0:
-            return None
         inherited = np.take_along_axis(problems.shown, nearest(problems.distances), axis=-1)
         known = problems.seen | (np.arange(problems.points) >= self.start)
         return np.where(known, inherited, 0.5)

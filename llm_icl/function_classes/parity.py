@@ -16,7 +16,7 @@ from llm_icl.function_classes.base import (
     function_classes,
     subsets,
 )
-from llm_icl.problems import Bits, Parameters, Problems
+from llm_icl.problems import Bits, Parameters, Problems, Task
 from llm_icl.randomness import Source
 
 
@@ -67,13 +67,14 @@ class Parity(FunctionClass):
         relevant = all_inputs(n).astype(bool)
         return Hypotheses({"relevant": relevant}, np.full(len(relevant), 1 / len(relevant)))
 
-    def closed_form(self, problems: Problems) -> NDArray[np.float64] | None:
+    def has_closed_form(self, task: Task) -> bool:
+        return task.noise == 0
+
+    def closed_form(self, problems: Problems) -> NDArray[np.float64]:
         """The solutions of the equations so far form an affine space, on half of which an open query is 1.
 
         Where constant functions are dropped, the empty parity is taken out while all labels were 0.
         """
-        if problems.task.noise > 0:
-            return None
         forced, rank = eliminate(problems.xs, problems.shown)
         probability = np.where(forced < 0, 0.5, forced)
         if problems.task.drop_constant:
@@ -114,5 +115,5 @@ class SparseParity(Parity):
         chosen = subsets(n, self.k)
         return Hypotheses({"relevant": chosen}, np.full(len(chosen), 1 / len(chosen)))
 
-    def closed_form(self, problems: Problems) -> NDArray[np.float64] | None:
-        return None
+    def has_closed_form(self, task: Task) -> bool:
+        return False

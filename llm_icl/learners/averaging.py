@@ -1,0 +1,24 @@
+"""Averaging (Garg et al. 2022; the baseline of Bhattamishra et al. 2024)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from llm_icl.learners.base import Learner, learners
+from llm_icl.problems import Answers, Problems, Task
+
+
+@learners.register("averaging")
+@dataclass(frozen=True)
+class Averaging(Learner):
+    """1 where w·x > 0 for w the mean of y_i x_i over the examples, all in {-1, +1}; a tie gives 0."""
+
+    def answer(self, problems: Problems) -> Answers:
+        xs, ys = problems.xs.astype(np.int32) * 2 - 1, problems.shown.astype(np.int32) * 2 - 1
+        terms = ys[..., None] * xs
+        weights = np.cumsum(terms, axis=1) - terms  # [N, m, n]: the sum is enough, the mean has its sign
+        return Answers.from_prediction((weights * xs).sum(axis=-1) > 0)
+
+    @classmethod
+    def is_default_for(cls, task: Task) -> bool:
+        return True

@@ -1,0 +1,65 @@
+"""What a learner is."""
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from llm_icl.errors import RequestError
+from llm_icl.naming import Spec, only_known
+from llm_icl.problems import Answers, Problems, Task
+from llm_icl.registry import Registry
+
+
+@dataclass(frozen=True)
+class Learner(ABC):
+    """Answers, at every position of every problem, from the examples before it.
+
+    Fields of a subclass are the options that may follow its name. A learner sees the examples' labels as shown, never
+    the true ones of later points. The exception is marked: `best-constant` is known in hindsight.
+    """
+
+    @abstractmethod
+    def answer(self, problems: Problems) -> Answers:
+        """The answers at all m positions, [N, m]; those of a problem do not depend on the other problems."""
+
+    def check(self) -> None:
+        """Raise RequestError where an option is out of range."""
+
+    def refusal(self, task: Task, n: int) -> str:
+        """Why this learner cannot answer this task at this n; empty where it can."""
+        return ""
+
+    @classmethod
+    def is_default_for(cls, task: Task) -> bool:
+        """Whether the learner is asked when the user names none."""
+        return False
+
+
+learners: Registry[type[Learner]] = Registry("learner", "llm_icl.learners")
+
+
+def learner_of(spec: Spec) -> Learner:
+    """The learner of a name and its options. Raises RequestError for a wrong name, option or value."""
+    kind = learners.get(spec.name)
+    known = inspect.signature(kind).parameters
+    options = {key.replace("-", "_"): value for key, value in spec.options}
+    only_known("learner", spec.name, options, known)
+    for key, value in options.items():
+        expected = known[key].annotation
+        if expected is float and type(value) is int:
+            continue
+        if not isinstance(value, expected):
+            raise RequestError(f"learner '{spec}': {key} must be {_described(expected)}, not '{value}'")
+    learner = kind(**options)
+    learner.check()
+    return learner
+
+
+def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise RequestError(f"{name} = {value} is not one of {', '.join(allowed)}")
+
+
+def _described(expected: Callable[..., object]) -> str:
+    return {int: "a whole number", float: "a number", str: "a word"}.get(expected, "true or false")  # type: ignore[call-overload]

@@ -1,0 +1,151 @@
+"""The ceiling: the exact posterior predictive under the task's own prior."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llm_icl.errors import RequestError
+from llm_icl.function_classes import FunctionClass, function_class_of
+from llm_icl.learners.base import Learner, learners
+from llm_icl.problems import Answers, Bits, Parameters, Problems, Task
+
+# Pairs (problem, hypothesis) that are weighed at the same time.
+_CHUNK = 2**20
+LIMIT = 2**21
+
+
+@dataclass(frozen=True)
+class ExactBayes(Learner):
+    """P(y_k = 1 | x_0, y_0, …, x_k), by algebra where the class has a closed form, else by weighing every function.
+
+    limit: the greatest number of functions that are weighed (3^15 conjunctions are 14 million, and take seconds for
+    each problem). Label noise and dropped constants are part of the prior.
+    """
+
+    limit: int = LIMIT
+
+    def check(self) -> None:
+        if self.limit < 1:
+            raise RequestError(f"limit = {self.limit} is out of range: at least 1")
+
+    def refusal(self, task: Task, n: int) -> str:
+        if task.planted > 0 and task.bias in (0, 1):
+            return f"task '{task.name}' plants bits among inputs without chance; exact Bayes needs a bias between 0 and 1"
+        function_class = function_class_of(task, n)
+        count = function_class.count(n)
+        if count <= self.limit or function_class.has_closed_form(task):
+            return ""
+        size = "infinitely many" if np.isinf(count) else f"{count:.3g}"
+        return f"task '{task.name}' has {size} functions at n = {n}; exact Bayes weighs at most {self.limit:,}"
+
+    @classmethod
+    def is_default_for(cls, task: Task) -> bool:
+        return True
+
+
+@learners.register("bayes")
+@dataclass(frozen=True)
+class Bayes(ExactBayes):
+    """Exact Bayes that also knows how the inputs were drawn: planted and teaching points say something of the function.
+
+    The ceiling for a network that was trained on the task.
+    """
+
+    def answer(self, problems: Problems) -> Answers:
+        return Answers.from_probability(posterior_predictive(problems, knows_inputs=True))
+
+
+@learners.register("bayes-labels")
+@dataclass(frozen=True)
+class BayesLabels(ExactBayes):
+    """Exact Bayes that learns from the labels only, and takes the inputs as given.
+
+    The fair ceiling for a language model, which cannot know how the inputs were drawn.
+    """
+
+    def answer(self, problems: Problems) -> Answers:
+        return Answers.from_probability(posterior_predictive(problems, knows_inputs=False))
+
+
+def posterior_predictive(problems: Problems, knows_inputs: bool) -> NDArray[np.float64]:
+    """P(y_k = 1 | x_0, y_0, …, x_k), [N, m]."""
+    task = problems.task
+    function_class = function_class_of(task, problems.n)
+    if function_class.has_closed_form(task):
+        return function_class.closed_form(problems)
+    parameters, prior = function_class.hypotheses(problems.n)
+    if task.drop_constant:
+        prior = np.where(function_class.is_constant(parameters), 0.0, prior)
+    parameters, prior = _chosen(parameters, prior > 0), prior[prior > 0]
+    chunk = max(1, _CHUNK // len(prior))
+    parts = [
+        _weigh(problems[start : start + chunk], function_class, parameters, prior / prior.sum(), knows_inputs)
+        for start in range(0, len(problems), chunk)
+    ]
+    return np.concatenate(parts)
+
+
+def _weigh(
+    problems: Problems,
+    function_class: FunctionClass,
+    parameters: Parameters,
+    prior: NDArray[np.float64],
+    knows_inputs: bool,
+) -> NDArray[np.float64]:
+    """One point after the other over all pairs (problem, function); a pair without weight is dropped at once.
+
+    Each pair has two weights, for a problem without and with a teaching prefix. A point's density is counted relative
+    to that of an unplanted one, and weights are divided by their sum after every point: only proportions matter, and
+    so they neither vanish nor overflow.
+    """
+    task, (count, points) = problems.task, problems.ys.shape
+    teaching = task.teaching if knows_inputs else 0.0
+    unplanted = np.array([1 - task.bias, task.bias])[problems.xs].prod(axis=-1)  # [N, m]
+    pairs = {key: np.tile(value, (count, *[1] * (value.ndim - 1))) for key, value in parameters.items()}
+    pairs["problem"] = np.repeat(np.arange(count), len(prior))
+    pairs["weight"] = np.tile(prior, count)[:, None] * np.array([1 - teaching, teaching])
+    if knows_inputs and task.planted > 0:
+        mask, values = function_class.planting(pairs)
+        pairs |= {"mask": mask, "values": values, "gain": task.planted * planted_gain(mask, values, task.bias)}
+    if teaching > 0:
+        pairs["lesson"], pairs["length"] = function_class.teaching_sequence(pairs)
+    probability = np.empty((count, points))
+    for k in range(points):
+        problem, weight = pairs["problem"], pairs["weight"]
+        x = problems.xs[problem, k] if count > 1 else problems.xs[:, k]
+        density = np.ones(len(weight))
+        if "gain" in pairs:
+            matches = ~(pairs["mask"] & (x != pairs["values"])).any(axis=-1)
+            density = (1 - task.planted) + matches * pairs["gain"]
+        weight[:, 0] *= density
+        in_lesson = np.zeros(len(weight), dtype=bool)
+        if teaching > 0:
+            in_lesson = k < pairs["length"]
+            told = (pairs["lesson"][:, min(k, pairs["lesson"].shape[1] - 1)] == x).all(axis=-1)
+            weight[:, 1] *= np.where(in_lesson, told / unplanted[problem, k], density)
+        label = function_class.evaluate(pairs, x[:, None, :])[:, 0]
+        mass = weight.sum(axis=-1)
+        total = np.bincount(problem, mass, minlength=count)
+        ones = np.bincount(problem, mass * label, minlength=count)
+        probability[:, k] = np.divide(ones, total, out=np.full(count, 0.5), where=total > 0)
+
+        right = label == problems.shown[problem, k]
+        likelihood = np.where(right, 1 - task.noise, task.noise) / np.maximum(total, np.finfo(float).tiny)[problem]
+        weight[:, 0] *= likelihood
+        weight[:, 1] *= np.where(in_lesson & ~right, 0.0, likelihood)  # a teacher does not err …
+        weight[:, 1] /= np.where(in_lesson, 1 - task.noise, 1.0)  # … and her labels carry no noise
+        kept = (weight > 0).any(axis=-1)
+        if not kept.all():
+            pairs = _chosen(pairs, kept)
+    return probability
+
+
+def planted_gain(mask: NDArray[np.bool_], values: Bits, bias: float) -> NDArray[np.float64]:
+    """How much likelier a matching point [F] is under planting than without: one over the chance of a match."""
+    ones, zeros = (mask & (values == 1)).sum(axis=-1), (mask & (values == 0)).sum(axis=-1)
+    return bias**-ones.astype(float) * (1 - bias) ** -zeros.astype(float)
+
+
+def _chosen(parameters: Parameters, mask: NDArray[np.bool_]) -> Parameters:
+    return {key: value[mask] for key, value in parameters.items()}

@@ -1,0 +1,35 @@
+"""Learners that ignore the inputs."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from llm_icl.learners.base import Learner, learners
+from llm_icl.problems import Answers, Problems, Task
+
+
+@learners.register("best-constant")
+@dataclass(frozen=True)
+class BestConstant(Learner):
+    """The one label that is more frequent over all the problems, known in hindsight: what ignoring the prompt can reach.
+
+    Its probability is that label's frequency.
+    """
+
+    def answer(self, problems: Problems) -> Answers:
+        return Answers.from_probability(np.full(problems.ys.shape, problems.ys.mean()))
+
+    @classmethod
+    def is_default_for(cls, task: Task) -> bool:
+        return True
+
+
+@learners.register("majority-label")
+@dataclass(frozen=True)
+class MajorityLabel(Learner):
+    """The more frequent label among the examples so far; P(y = 1) by Laplace's rule, (ones + 1) / (examples + 2)."""
+
+    def answer(self, problems: Problems) -> Answers:
+        examples = np.arange(problems.points)
+        ones = np.cumsum(problems.shown, axis=-1, dtype=np.int64) - problems.shown
+        return Answers.from_probability((ones + 1) / (examples + 2))

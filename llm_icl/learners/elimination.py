@@ -1,0 +1,65 @@
+"""Learning conjunctions and disjunctions by elimination of literals (Valiant 1984)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llm_icl.learners.base import Learner, learners, one_of
+from llm_icl.problems import Answers, Bits, Problems, Task
+
+TARGETS = ("conjunction", "disjunction", "monotone-conjunction", "monotone-disjunction")
+
+
+def target_of(task: Task) -> str:
+    """Which of the targets a task's functions are; empty where none."""
+    if task.function_class == "sparse-disjunction":
+        return "monotone-disjunction"
+    if task.function_class not in ("conjunction", "disjunction"):
+        return ""
+    cases = task.parameters if isinstance(task.parameters, list) else [task.parameters]
+    monotone = all(case.get("negative") == 0 for case in cases)
+    return f"monotone-{task.function_class}" if monotone else task.function_class
+
+
+@learners.register("elimination")
+@dataclass(frozen=True)
+class Elimination(Learner):
+    """Start with all literals; drop those that an example with the telling label contradicts; answer by what is left.
+
+    For a conjunction the telling label is 1 and the answer is 1 where all literals left are true; a disjunction is the
+    dual. A monotone target starts with the n bits, another one with all 2n literals. `target` is taken from the task
+    where it is not given.
+    """
+
+    target: str = "task"
+
+    def check(self) -> None:
+        one_of("elimination: target", self.target, ("task", *TARGETS))
+
+    def refusal(self, task: Task, n: int) -> str:
+        if self.target != "task" or target_of(task):
+            return ""
+        return f"task '{task.name}' is no conjunction or disjunction; elimination:target=conjunction runs on any task"
+
+    def answer(self, problems: Problems) -> Answers:
+        target = target_of(problems.task) if self.target == "task" else self.target
+        monotone = target.startswith("monotone")
+        if target.endswith("conjunction"):
+            return Answers.from_prediction(conjunction_answers(problems.xs, problems.shown, monotone))
+        # A disjunction is 1 - the conjunction of the negated literals.
+        dual = conjunction_answers(1 - problems.xs, 1 - problems.shown, monotone)
+        return Answers.from_prediction(~dual)
+
+    @classmethod
+    def is_default_for(cls, task: Task) -> bool:
+        return bool(target_of(task))
+
+
+def conjunction_answers(xs: Bits, labels: Bits, monotone: bool) -> NDArray[np.bool_]:
+    """Whether all literals that the earlier positive examples leave are true, [N, m]."""
+    literals = xs if monotone else np.concatenate([xs, 1 - xs], axis=-1)  # [N, m, n or 2n]
+    contradicted = (literals == 0) & (labels[..., None] == 1)
+    dropped = np.logical_or.accumulate(contradicted, axis=1)
+    dropped = np.concatenate([np.zeros_like(dropped[:, :1]), dropped[:, :-1]], axis=1)  # by earlier examples only
+    return (dropped | (literals == 1)).all(axis=-1)

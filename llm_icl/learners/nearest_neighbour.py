@@ -1,0 +1,72 @@
+"""k nearest neighbours, at every position of every problem at once."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llm_icl.errors import RequestError
+from llm_icl.learners.base import Learner, learners, one_of
+from llm_icl.problems import Answers, Problems, Task
+
+METRICS = ("hamming", "cosine")
+TIES = ("earliest", "latest", "vote")
+
+# Problems are taken in chunks of at most this many distances (64 MiB of them).
+_CHUNK = 2**23
+
+
+@learners.register("nearest-neighbour")
+@dataclass(frozen=True)
+class NearestNeighbour(Learner):
+    """The vote of the k nearest earlier points; P(y = 1) is the share of votes for 1, and one half without examples.
+
+    metric: `hamming` (on bits the same order as Euclidean distance and as cosine of ±1 vectors) or `cosine` of the
+    vectors of zeros and ones. tie says who counts among several points at the distance of the k-th: the `earliest`,
+    the `latest`, or all of them (`vote`). With fewer than k examples all of them vote. A tied vote gives 0.
+    """
+
+    k: int = 1
+    metric: str = "hamming"
+    tie: str = "earliest"
+
+    def check(self) -> None:
+        if self.k < 1:
+            raise RequestError(f"nearest-neighbour: k = {self.k} is out of range: at least 1")
+        one_of("nearest-neighbour: metric", self.metric, METRICS)
+        one_of("nearest-neighbour: tie", self.tie, TIES)
+
+    def answer(self, problems: Problems) -> Answers:
+        chunk = max(1, _CHUNK // problems.points**2)
+        parts = [self._share(problems[start : start + chunk]) for start in range(0, len(problems), chunk)]
+        return Answers.from_probability(np.concatenate(parts))
+
+    def _share(self, problems: Problems) -> NDArray[np.float64]:
+        """The share of votes for 1, [N, m]."""
+        points = problems.points
+        distances = problems.distances.astype(np.int64) if self.metric == "hamming" else _cosine_ranks(problems)
+        far = np.iinfo(np.int64).max
+        never = ~np.tril(np.ones((points, points), dtype=bool), k=-1)
+        if self.tie != "vote":  # the order among equals becomes part of the distance
+            order = np.arange(points) if self.tie == "earliest" else np.arange(points)[::-1]
+            distances = distances * points + order
+        distances = np.where(never, far, distances)
+        k = min(self.k, points)
+        limit = distances.min(-1) if k == 1 else np.partition(distances, k - 1, axis=-1)[..., k - 1]
+        votes = (distances <= limit[..., None]) & ~never
+        count = votes.sum(axis=-1)
+        ones = (votes & problems.shown[:, None, :].astype(bool)).sum(axis=-1)
+        return np.where(count > 0, ones / np.maximum(count, 1), 0.5)
+
+    @classmethod
+    def is_default_for(cls, task: Task) -> bool:
+        return True
+
+
+def _cosine_ranks(problems: Problems) -> NDArray[np.int64]:
+    """Distances 1 - cos of the 0/1 vectors, in steps of 1e-9 so that equal ones are equal; a zero vector is far from all."""
+    xs = problems.xs.astype(np.float64)
+    norms = np.sqrt(xs.sum(axis=-1))
+    products = norms[:, :, None] * norms[:, None, :]
+    cosine = np.divide(xs @ xs.transpose(0, 2, 1), products, out=np.zeros_like(products), where=products > 0)
+    return np.rint((1 - cosine) * 1e9).astype(np.int64)
