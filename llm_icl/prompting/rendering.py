@@ -1,0 +1,65 @@
+"""From a problem to the exact text that a model gets."""
+
+import re
+from dataclasses import dataclass
+
+from llm_icl.errors import RequestError
+from llm_icl.problems import Problems, Task
+from llm_icl.prompting.templates import Prompt, variables
+
+_ROLE = re.compile(r"^\[\[(system|user|assistant)\]\]\n?", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Message:
+    role: str
+    content: str
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What a template gives at one position: one text, or turns where the template marks them with [[role]] lines."""
+
+    prompt: Prompt
+    text: str
+
+    @property
+    def has_turns(self) -> bool:
+        return bool(_ROLE.search(self.text))
+
+    def completion(self) -> str:
+        """The text for a completion model."""
+        if self.has_turns:
+            raise RequestError(f"prompt '{self.prompt.name}' is made of turns: it needs a chat model")
+        return self.prompt.preamble + self.text
+
+    def messages(self) -> list[Message]:
+        """The turns for a chat model; a text without turns is one message of the user's."""
+        pieces = _ROLE.split(self.text)
+        turns = [Message(role, content.strip("\n")) for role, content in zip(pieces[1::2], pieces[2::2], strict=True)]
+        if not turns:
+            turns = [Message("user", self.text)]
+        if self.prompt.system and turns[0].role != "system":
+            turns.insert(0, Message("system", self.prompt.system))
+        return turns
+
+
+def check_task(prompt: Prompt, task: Task) -> None:
+    """Raise RequestError where the task card lacks what the prompt tells of it."""
+    for need in prompt.needs:
+        if not getattr(task, need):
+            raise RequestError(f"prompt '{prompt.name}' tells the task's {need}, and task '{task.name}' has none")
+
+
+def render(prompt: Prompt, problems: Problems, problem: int, position: int) -> Rendered:
+    """The prompt that asks for the label of point `position` after the examples before it."""
+    inputs = [prompt.write_input(bits) for bits in problems.xs[problem, : position + 1].tolist()]
+    labels = [prompt.labels[label] for label in problems.shown[problem, :position].tolist()]
+    return render_examples(prompt, problems.task, problems.n, inputs, labels)
+
+
+def render_examples(prompt: Prompt, task: Task, n: int, inputs: list[str], labels: list[str]) -> Rendered:
+    """The prompt for written inputs, the last of which is the query, and the labels of the others."""
+    examples = [{"input": x, "label": y} for x, y in zip(inputs, labels, strict=False)]
+    names = variables(examples, inputs[-1], n, prompt.labels, task.definition, task.algorithm)
+    return Rendered(prompt, prompt.template.render(**names))

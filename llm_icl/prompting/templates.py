@@ -1,0 +1,182 @@
+"""Prompt templates: Jinja with a short front matter. Users add their own in `./prompts`."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
+from jinja2.sandbox import SandboxedEnvironment
+
+from llm_icl.cards import Card, parse_card
+from llm_icl.errors import RequestError, unknown_name
+from llm_icl.files import data_folders
+from llm_icl.naming import Spec, only_known
+
+_FIELDS = ("description", "source", "system", "preamble", "answer", "stop", "max-tokens", "needs")
+_FRONT = re.compile(r"\A---\n(.*?\n)---\n", re.DOTALL)
+# What the prompt's text must have of the task card: `definition` or `algorithm`.
+_NEEDS = ("definition", "algorithm")
+INPUT_STYLES = ("spaced", "compact", "words", "list")
+LABEL = "{label}"
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A template with what its front matter says, and how inputs and labels are written.
+
+    `answer` is a regular expression in which {label} stands for either label: the whole reply must match it, and the
+    label is what it captures. An empty `answer` means that the label comes next, so that its probability can be read.
+    `system` goes to chat models as the system message, `preamble` in front of the text for completion models.
+    """
+
+    name: str
+    path: Path
+    body: str
+    description: str = ""
+    source: str = ""
+    system: str = ""
+    preamble: str = ""
+    answer: str = ""
+    stop: tuple[str, ...] = ()
+    max_tokens: int = 2
+    needs: tuple[str, ...] = ()
+    inputs: str = "spaced"
+    labels: tuple[str, str] = ("0", "1")
+    template: Any = field(default=None, compare=False, repr=False)
+
+    @property
+    def label_comes_next(self) -> bool:
+        return not self.answer
+
+    def write_input(self, bits: list[int]) -> str:
+        if self.inputs == "compact":
+            return "".join(map(str, bits))
+        if self.inputs == "words":
+            return " ".join("true" if bit else "false" for bit in bits)
+        if self.inputs == "list":
+            return str(bits)
+        return " ".join(map(str, bits))
+
+    def parse(self, reply: str) -> int | None:
+        """The label that a reply gives, None where it gives none: the whole reply must be an answer."""
+        either = "|".join(re.escape(label) for label in sorted(self.labels, key=len, reverse=True))
+        pattern = (self.answer or rf"\s*{LABEL}\s*").replace(LABEL, f"(?P<label>{either})")
+        match = re.fullmatch(pattern, reply, re.DOTALL)
+        return self.labels.index(match["label"]) if match else None
+
+
+def prompt_names(prompts_dir: Path | None = None) -> dict[str, Path]:
+    """The templates that can be named, the user's own folder winning over the shipped ones."""
+    found: dict[str, Path] = {}
+    for folder in data_folders("prompts", prompts_dir):
+        for path in sorted(folder.glob("*.jinja")):
+            found.setdefault(path.stem, path)
+    return dict(sorted(found.items()))
+
+
+def load_prompt(spec: Spec, prompts_dir: Path | None = None) -> Prompt:
+    """The prompt of a name, with `inputs=STYLE` and `labels=ZERO/ONE` as its options.
+
+    Raises RequestError, with file and line, for a template that cannot be used.
+    """
+    paths = prompt_names(prompts_dir)
+    if spec.name not in paths:
+        raise unknown_name("prompt", spec.name, paths)
+    options = spec.mapping()
+    only_known("prompt", spec.name, options, ("inputs", "labels"))
+    inputs = str(options.get("inputs", "spaced"))
+    if inputs not in INPUT_STYLES:
+        raise RequestError(f"prompt '{spec}': inputs={inputs} is not one of {', '.join(INPUT_STYLES)}")
+    zero, slash, one = str(options.get("labels", "0/1")).partition("/")
+    if not slash or not zero.strip() or not one.strip() or zero == one:
+        raise RequestError(f"prompt '{spec}': labels are written ZERO/ONE, two different words, such as labels=no/yes")
+    return read_prompt(paths[spec.name], str(spec), inputs, (zero, one))
+
+
+def read_prompt(path: Path, name: str, inputs: str = "spaced", labels: tuple[str, str] = ("0", "1")) -> Prompt:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise RequestError(f"{path}: cannot be read: {problem}") from None
+    front = _FRONT.match(text)
+    card = parse_card(front[1] if front else "", str(path), first_line=2).only(_FIELDS)
+    body = text[front.end() :] if front else text
+    skipped = text[: front.end()].count("\n") if front else 0
+    return Prompt(
+        name=name,
+        path=path,
+        body=body,
+        description=card.text("description"),
+        source=card.text("source"),
+        system=card.text("system").strip(),
+        preamble=card.text("preamble"),
+        answer=_answer(card),
+        stop=_words(card, "stop"),
+        max_tokens=_count(card, "max-tokens", 2),
+        needs=_words(card, "needs"),
+        inputs=inputs,
+        labels=labels,
+        template=_compile(path, body, skipped),
+    )
+
+
+def _compile(path: Path, body: str, skipped: int) -> Any:
+    environment = SandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    try:
+        template = environment.from_string(body)
+    except TemplateSyntaxError as problem:
+        raise RequestError(f"{path}, line {problem.lineno + skipped}: {problem.message}") from None
+    example = {"input": "0 1", "label": "1"}
+    try:  # an undefined name should be found before anything runs
+        template.render(**variables([example], "1 0", 2, ("0", "1"), "a definition", "an algorithm"))
+    except TemplateError as problem:
+        line = _line_of(problem)
+        raise RequestError(f"{path}{f', line {line + skipped}' if line else ''}: {problem.message}") from None
+    return template
+
+
+def variables(
+    examples: list[dict[str, str]], query: str, n: int, labels: tuple[str, str], definition: str, algorithm: str
+) -> dict[str, Any]:
+    """All the names that a template may use."""
+    texts = {"definition": definition, "algorithm": algorithm}
+    return {"examples": examples, "query": query, "n": n, "labels": list(labels), **texts}
+
+
+def _line_of(problem: BaseException) -> int:
+    """The line of the template in which an error was raised, 0 where it is not known."""
+    line, trace = 0, problem.__traceback__
+    while trace:
+        if trace.tb_frame.f_code.co_filename == "<template>":
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
+
+
+def _answer(card: Card) -> str:
+    answer = card.text("answer")
+    if answer:
+        try:
+            compiled = re.compile(answer.replace(LABEL, "(?P<label>0|1)"))
+        except re.error as problem:
+            raise card.error(f"'answer' is not a regular expression: {problem}", "answer") from None
+        if "label" not in compiled.groupindex:
+            raise card.error(f"'answer' must hold {LABEL} where the label stands", "answer")
+    return answer
+
+
+def _words(card: Card, key: str) -> tuple[str, ...]:
+    value = card.fields.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(word, str) and word for word in value):
+        raise card.error(f"'{key}' must be a list of texts, not {value!r}", key)
+    if key == "needs" and set(value) - set(_NEEDS):
+        raise card.error(f"'needs' may hold {' and '.join(_NEEDS)}, not {value!r}", key)
+    return tuple(value)
+
+
+def _count(card: Card, key: str, default: int) -> int:
+    value = card.fields.get(key, default)
+    if type(value) is not int or value < 1:
+        raise card.error(f"'{key}' must be a whole number of at least 1, not {value!r}", key)
+    return value
