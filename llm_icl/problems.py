@@ -20,6 +20,9 @@ Parameters = dict[str, NDArray[Any]]
 # Changes when the same (task card, n, seed, i) would give another problem.
 PROBLEMS_VERSION = 1
 
+# Ends the name of the control that sees the examples' labels in another order.
+SHUFFLED = " (shuffled labels)"
+
 STATUSES = ("ok", "unparseable", "truncated", "refused", "too_long", "error")
 # The model's doing: not correct, and counted. The others are ours: the position is missing.
 ANSWERED = ("ok", "unparseable", "truncated", "refused")

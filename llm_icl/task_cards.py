@@ -37,7 +37,9 @@ def load_task(spec: Spec, tasks_dir: Path | None = None) -> Task:
     if spec.name in _OWN:
         function_class, description = _OWN[spec.name]
         text = str(options["text"])
-        return Task(str(spec), function_class, {"text": text}, description=description, definition=f"{spec.name} {text}")
+        return Task(
+            str(spec), function_class, {"text": text}, description=description, definition=f"{spec.name} {text}"
+        )
     paths = task_names(tasks_dir)
     if spec.name not in paths:
         raise unknown_name("task", spec.name, [*paths, "expr: FORMULA", "table: BITS"])

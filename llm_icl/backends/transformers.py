@@ -77,7 +77,9 @@ class TransformersModel(LanguageModel):
         if not (self._chat or rendered.has_turns):
             return rendered.completion()
         if not self._tokenizer.chat_template:
-            raise RequestError(f"prompt '{rendered.prompt.name}' is made of turns, and {self._entry.name} has no chat format")
+            raise RequestError(
+                f"prompt '{rendered.prompt.name}' is made of turns, and {self._entry.name} has no chat format"
+            )
         turns = [{"role": message.role, "content": message.content} for message in rendered.messages()]
         return str(self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
 

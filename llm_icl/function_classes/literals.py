@@ -35,7 +35,9 @@ def draw_literals(source: Source, positive: float, negative: float, *shape: int)
 
 def check_probabilities(positive: float, negative: float) -> None:
     if not (positive >= 0 and negative >= 0 and 0 < positive + negative <= 1):
-        raise RequestError("the probabilities of positive and negative literals must be at least 0 and add to at most 1")
+        raise RequestError(
+            "the probabilities of positive and negative literals must be at least 0 and add to at most 1"
+        )
 
 
 def conjunction(literals: Literals, xs: Bits) -> Mask:
@@ -69,7 +71,9 @@ def teach_conjunction(literals: Literals, one_sign: int) -> TeachingSequence:
     """
     relevant = literals != 0
     satisfying = (literals > 0).astype(np.uint8)
-    anchors = [satisfying if other == 0 else satisfying | ~relevant for other in (0, 1) if one_sign in (0, 1 - 2 * other)]
+    anchors = [
+        satisfying if other == 0 else satisfying | ~relevant for other in (0, 1) if one_sign in (0, 1 - 2 * other)
+    ]
     anchor = np.stack(anchors, axis=1)
     n = literals.shape[-1]
     flipped = anchor[:, :1] ^ np.eye(n, dtype=np.uint8)

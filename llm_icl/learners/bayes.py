@@ -31,7 +31,9 @@ class ExactBayes(Learner):
 
     def refusal(self, task: Task, n: int) -> str:
         if task.planted > 0 and task.bias in (0, 1):
-            return f"task '{task.name}' plants bits among inputs without chance; exact Bayes needs a bias between 0 and 1"
+            return (
+                f"task '{task.name}' plants bits among inputs without chance; exact Bayes needs a bias between 0 and 1"
+            )
         function_class = function_class_of(task, n)
         count = function_class.count(n)
         if count <= self.limit or function_class.has_closed_form(task):
@@ -144,7 +146,7 @@ def _weigh(
 def planted_gain(mask: NDArray[np.bool_], values: Bits, bias: float) -> NDArray[np.float64]:
     """How much likelier a matching point [F] is under planting than without: one over the chance of a match."""
     ones, zeros = (mask & (values == 1)).sum(axis=-1), (mask & (values == 0)).sum(axis=-1)
-    return bias**-ones.astype(float) * (1 - bias) ** -zeros.astype(float)
+    return bias ** -ones.astype(float) * (1 - bias) ** -zeros.astype(float)
 
 
 def _chosen(parameters: Parameters, mask: NDArray[np.bool_]) -> Parameters:

@@ -1,6 +1,6 @@
 """From problems to text and back: templates, where each label stands, and what an answer is."""
 
-from llm_icl.prompting.templates import Prompt, load_prompt, prompt_names
 from llm_icl.prompting.rendering import Message, Rendered, render
+from llm_icl.prompting.templates import Prompt, load_prompt, prompt_names
 
 __all__ = ["Message", "Prompt", "Rendered", "load_prompt", "prompt_names", "render"]

@@ -96,7 +96,9 @@ def curve_of(
     shown = problems.shown[problem]
     for position, text, place in zip(positions, texts, places, strict=True):
         if not whole.startswith(text):
-            raise CannotScoreError(f"prompt '{prompt.name}': the prompt at position {position} is no prefix of the last")
+            raise CannotScoreError(
+                f"prompt '{prompt.name}': the prompt at position {position} is no prefix of the last"
+            )
         if not place.single:
             raise CannotScoreError(
                 f"after the prompt at position {position} the labels {prompt.labels[0]!r} and {prompt.labels[1]!r} "

@@ -1,0 +1,1 @@
+"""From predictions to numbers: curves, intervals, paired differences, agreement, calibration."""

@@ -1,0 +1,1 @@
+"""The command line: one module a verb, nothing but parsing and printing."""

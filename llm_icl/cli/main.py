@@ -1,0 +1,75 @@
+"""`llm-icl`: finds the verb, and turns errors into one line and an exit status."""
+
+import importlib
+import sys
+
+import click
+
+from llm_icl import __version__
+from llm_icl.errors import RequestError
+
+VERBS = {
+    "eval": "Ask models and learners the same problems.",
+    "list": "List what can be named.",
+    "report": "Compare finished runs in one report.",
+    "sample": "Draw problems into a file.",
+    "show": "Show one thing in full: a task, a model, a prompt, a problem.",
+}
+
+
+class Verbs(click.Group):
+    """Imports a verb's module only when the verb is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"llm_icl.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        from llm_icl.errors import unknown_name
+
+        if args and not args[0].startswith("-") and args[0] not in VERBS:
+            raise unknown_name("command", args[0], VERBS)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(VERBS.items()))
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="llm-icl")
+def cli() -> None:
+    """Find out which learning algorithm a model runs in context, and how far it is from the best possible one."""
+
+
+def main() -> None:
+    """Exit status 0 done, 1 the work failed, 2 the request was wrong, 130 interrupted."""
+    try:
+        status = cli.main(prog_name="llm-icl", standalone_mode=False)
+    except RequestError as problem:
+        sys.exit(_fail(str(problem), 2))
+    except click.exceptions.NoArgsIsHelpError as problem:
+        click.echo(problem.format_message(), err=True)
+        sys.exit(2)
+    except click.ClickException as problem:
+        sys.exit(_fail(problem.format_message(), 2))
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(_fail("interrupted: the same command goes on where it stopped", 130))
+    except BrokenPipeError:
+        sys.exit(1)
+    except OSError as problem:
+        sys.exit(_fail(str(problem), 1))
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(message: str, status: int) -> int:
+    click.echo("llm-icl: " + " ".join(message.split()), err=True)
+    return status

@@ -1,0 +1,59 @@
+"""Progress on standard error: a bar on a terminal, plain lines elsewhere."""
+
+import logging
+import sys
+import time
+from types import TracebackType
+
+# Seconds between two plain lines.
+_PAUSE = 10.0
+
+
+class Progress:
+    """Told what is being done and how much of it; one bar at a time."""
+
+    def __init__(self) -> None:
+        self._what = ""
+        self._bar = None
+        self._spoke = 0.0
+
+    def __call__(self, what: str, done: int, whole: int) -> None:
+        if not sys.stderr.isatty():
+            if what != self._what or time.monotonic() - self._spoke > _PAUSE:
+                print(f"{what} {done}/{whole}", file=sys.stderr, flush=True)
+                self._spoke = time.monotonic()
+            self._what = what
+            return
+        from tqdm import tqdm
+
+        if self._bar is None or what != self._what or whole != self._bar.total:
+            self.close()
+            self._bar = tqdm(total=whole, desc=what, leave=False, file=sys.stderr)  # type: ignore[assignment]
+        self._what = what
+        self._bar.n = done  # type: ignore[attr-defined]
+        self._bar.refresh()  # type: ignore[attr-defined]
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def speak() -> None:
+    """Let the package's own log messages be seen, and silence the chatter of the libraries."""
+    import os
+
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("llm_icl").setLevel(logging.INFO)
+    for name in ("HF_HUB_DISABLE_PROGRESS_BARS", "TRANSFORMERS_NO_ADVISORY_WARNINGS"):
+        os.environ.setdefault(name, "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TQDM_DISABLE", "0")

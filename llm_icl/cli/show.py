@@ -1,0 +1,115 @@
+"""`llm-icl show`: one thing in full."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import click
+
+from llm_icl.cli import options
+
+
+@click.group("show")
+def command() -> None:
+    """Show one thing in full."""
+
+
+@command.command("task")
+@click.argument("name")
+@options.folders
+def task(name: str, tasks_dir: Path | None, prompts_dir: Path | None) -> None:
+    """What a task card says, its options applied."""
+    loaded = _task(name, tasks_dir)
+    for key, value in dataclasses.asdict(loaded).items():
+        click.echo(f"{key.replace('_', '-')}: {value}")
+
+
+@command.command("model")
+@click.argument("name")
+def model(name: str) -> None:
+    """What is known of a model."""
+    from llm_icl.backends.catalogue import find_model
+
+    for key, value in dataclasses.asdict(find_model(name)).items():
+        if value:
+            click.echo(f"{key}: {value}")
+
+
+@command.command("prompt", context_settings={"show_default": True})
+@click.argument("name")
+@click.option("--task", "task_name", default="majority", help="Task that the examples are from.")
+@click.option("--n", default=options.DEFAULT_N, help="Bits of an input.")
+@click.option("--position", default=5, help="Examples before the query.")
+@click.option("--problem", default=0, help="Number of the problem.")
+@click.option("--seed", default=0, help="Seed of the problems.")
+@click.option(
+    "--model", "model_name", help="Show the text as this model gets it (loads a local model) [both general forms]."
+)
+@options.folders
+def prompt(
+    name: str, task_name: str, n: int, position: int, problem: int, seed: int, model_name: str | None,
+    tasks_dir: Path | None, prompts_dir: Path | None,
+) -> None:  # fmt: skip
+    """Exactly what a model would get."""
+    from llm_icl.backends.base import backends
+    from llm_icl.backends.catalogue import find_model
+    from llm_icl.errors import RequestError
+    from llm_icl.function_classes import draw_problems
+    from llm_icl.naming import parse_specs
+    from llm_icl.prompting import load_prompt, render
+    from llm_icl.prompting.rendering import check_task
+
+    if position < 0 or problem < 0:
+        raise RequestError("--position and --problem count from 0")
+    loaded = load_prompt(parse_specs([name])[0], prompts_dir)
+    drawn = draw_problems(_task(task_name, tasks_dir), n, position + 1, [problem], seed)
+    check_task(loaded, drawn.task)
+    rendered = render(loaded, drawn, 0, position)
+    if model_name:
+        entry = find_model(model_name)
+        click.echo(backends.get(entry.backend)(entry).as_text(rendered))  # type: ignore[call-arg]
+        return
+    if not rendered.has_turns:
+        click.echo("# as text, for a completion model (between the lines; the label comes next)")
+        click.echo(f"{'-' * 20}\n{rendered.completion()}\n{'-' * 20}\n")
+    click.echo("# as messages, for a chat model")
+    click.echo(
+        json.dumps([dataclasses.asdict(message) for message in rendered.messages()], indent=2, ensure_ascii=False)
+    )
+
+
+@command.command("problem", context_settings={"show_default": True})
+@click.argument("task_name", metavar="TASK")
+@click.option("--n", default=options.DEFAULT_N, help="Bits of an input.")
+@click.option("--points", default=20, help="Points of the problem.")
+@click.option("--problem", "number", default=0, help="Number of the problem.")
+@click.option("--seed", default=0, help="Seed of the problems.")
+@options.folders
+def problem(
+    task_name: str, n: int, points: int, number: int, seed: int, tasks_dir: Path | None, prompts_dir: Path | None
+) -> None:
+    """One problem: its function and its points."""
+    from llm_icl.errors import RequestError
+    from llm_icl.function_classes import draw_problems
+
+    if number < 0:
+        raise RequestError("--problem counts from 0")
+    drawn = draw_problems(_task(task_name, tasks_dir), n, points, [number], seed)
+    for key, value in drawn.parameters.items():
+        click.echo(f"{key}: {value[0].tolist()}")
+    click.echo("position  input  label  shown  seen")
+    for k in range(points):
+        bits = "".join(map(str, drawn.xs[0, k].tolist()))
+        seen = "seen" if drawn.seen[0, k] else ""
+        click.echo(f"{k:8d}  {bits}  {drawn.ys[0, k]}  {drawn.shown[0, k]}  {seen}".rstrip())
+
+
+def _task(name: str, tasks_dir: Path | None):  # type: ignore[no-untyped-def]
+    from llm_icl.errors import RequestError
+    from llm_icl.naming import parse_specs
+    from llm_icl.task_cards import load_task
+
+    specs = parse_specs([name])
+    if len(specs) > 1:
+        raise RequestError("one task at a time")
+    return load_task(specs[0], tasks_dir)

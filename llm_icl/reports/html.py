@@ -1,0 +1,39 @@
+"""The report as one HTML file that needs nothing else: figures, scripts and data are in it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from llm_icl.reports.content import Content
+from llm_icl.reports.figures import all_figures
+from llm_icl.reports.markdown import HEADERS, made_of, missing_lines, problems_line, table_row
+
+
+def render_html(content: Content) -> str:
+    """The page. Whatever comes from models or users is escaped by the template."""
+    import vl_convert
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    figures = all_figures(content)
+    return environment.get_template("report.html.jinja").render(
+        content=content,
+        figures=figures,
+        headers=HEADERS,
+        table_row=table_row,
+        problems_line=problems_line,
+        missing_lines=missing_lines,
+        made_of=made_of,
+        figures_json=_for_script(figures),
+        vega=Markup(vl_convert.javascript_bundle().replace("</script", "<\\/script")),
+    )
+
+
+def _for_script(data: Any) -> Markup:
+    """JSON that cannot end the script element that it stands in."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))

@@ -1,0 +1,63 @@
+"""Every reply of a model, on disk before it is counted: no call is repeated, whenever a run was killed."""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Part of every key: changes when a call of the same description would give another reply.
+_VERSION = 1
+_SQL_VARIABLES = 500  # keys looked up in one statement
+
+
+@dataclass(frozen=True)
+class Call:
+    """What was asked and what came back; `reply` is JSON data."""
+
+    key: str
+    request: dict[str, Any]
+    reply: dict[str, Any]
+
+
+def call_key(model: dict[str, Any], request: dict[str, Any]) -> str:
+    """The canonical form of everything that can change a reply, hashed."""
+    text = json.dumps([_VERSION, model, request], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class CallCache:
+    """Calls in an SQLite database (write-ahead log), which processes may share."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._database = sqlite3.connect(path, timeout=60, isolation_level=None)
+        self._database.execute("PRAGMA journal_mode=WAL")
+        self._database.execute("PRAGMA synchronous=FULL")
+        self._database.execute(
+            "CREATE TABLE IF NOT EXISTS calls (key TEXT PRIMARY KEY, request TEXT NOT NULL, reply TEXT NOT NULL)"
+        )
+
+    def get(self, keys: Iterable[str]) -> dict[str, Call]:
+        """The calls that are there, by key."""
+        wanted = list(keys)
+        found = {}
+        for start in range(0, len(wanted), _SQL_VARIABLES):
+            some = wanted[start : start + _SQL_VARIABLES]
+            marks = ",".join("?" * len(some))
+            query = f"SELECT key, request, reply FROM calls WHERE key IN ({marks})"
+            for key, request, reply in self._database.execute(query, some):
+                found[key] = Call(key, json.loads(request), json.loads(reply))
+        return found
+
+    def put(self, calls: Iterable[Call]) -> None:
+        """Commit calls, all or none; the first reply to a key stays."""
+        rows = [(call.key, json.dumps(call.request), json.dumps(call.reply)) for call in calls]
+        self._database.execute("BEGIN IMMEDIATE")
+        self._database.executemany("INSERT OR IGNORE INTO calls VALUES (?, ?, ?)", rows)
+        self._database.execute("COMMIT")
+
+    def close(self) -> None:
+        self._database.close()

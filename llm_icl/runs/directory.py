@@ -1,0 +1,89 @@
+"""One directory under `outputs/`: what was asked, of whom, what came back."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from llm_icl.errors import RequestError
+from llm_icl.files import atomic_path, write_text
+
+_PARTS = "parts"
+
+
+class RunDirectory:
+    """A run's files. Each is written whole or not at all, so a run that dies goes on where it stopped."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def open(self) -> None:
+        """Make the directory and hold it: one process at a time. Raises RequestError where that cannot be."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as problem:
+            raise RequestError(f"the output folder {self.path} cannot be written: {problem.strerror}") from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            raise RequestError(f"another process is writing the run {self.path}") from None
+
+    def close(self) -> None:
+        os.close(self._lock)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The content of run.json; empty where there is none yet."""
+        try:
+            record: dict[str, Any] = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (json.JSONDecodeError, UnicodeDecodeError, OSError) as problem:
+            raise RequestError(f"{self.path / 'run.json'} cannot be read: {problem}") from None
+        return record
+
+    def write_record(self, record: dict[str, Any]) -> None:
+        write_text(self.path / "run.json", json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+
+    def part(self, name: str) -> pl.DataFrame | None:
+        """The predictions of one learner on one cell, where they were finished."""
+        path = self.path / _PARTS / f"{name}.parquet"
+        return pl.read_parquet(path) if path.is_file() else None
+
+    def write_part(self, name: str, frame: pl.DataFrame) -> None:
+        with atomic_path(self.path / _PARTS / f"{name}.parquet") as temporary:
+            frame.write_parquet(temporary)
+
+    def finish(self, frames: Iterable[pl.DataFrame], exchanges: Iterable[dict[str, Any]]) -> None:
+        """Join the parts, and write down what was exchanged with models."""
+        with atomic_path(self.path / "predictions.parquet") as temporary:
+            pl.concat(list(frames)).write_parquet(temporary)
+        lines = [json.dumps(exchange, ensure_ascii=False) + "\n" for exchange in exchanges]
+        if lines:
+            write_text(self.path / "exchanges.jsonl", "".join(lines))
+
+    def forget_parts(self) -> None:
+        """Remove the parts of a run that is complete."""
+        folder = self.path / _PARTS
+        if folder.is_dir():
+            for file in folder.iterdir():
+                file.unlink()
+            folder.rmdir()
+
+    def predictions(self) -> pl.DataFrame:
+        path = self.path / "predictions.parquet"
+        if not path.is_file():
+            raise RequestError(f"{self.path} holds no finished run: there is no predictions.parquet")
+        return pl.read_parquet(path)
+
+    def exchanges(self) -> list[dict[str, Any]]:
+        path = self.path / "exchanges.jsonl"
+        if not path.is_file():
+            return []
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
