@@ -68,5 +68,5 @@ def parse_card(text: str, where: str, first_line: int = 1) -> Card:
         return Card(where, {}, {})
     if not isinstance(fields, dict):
         raise RequestError(f"{where}, line {first_line}: a card is a list of 'field: value' lines")
-    lines = {key.value: key.start_mark.line + first_line for key, _ in node.value}
+    lines = {key.value: key.start_mark.line + first_line for key, _ in node.value} if node else {}
     return Card(where, {str(key): value for key, value in fields.items()}, lines)

@@ -10,7 +10,7 @@ from llm_icl.problems import Problems
 
 
 def rows(problems: Problems) -> list[dict[str, Any]]:
-    """One row a problem: its number, inputs [m][n], true labels [m], labels as shown [m], and its parameters as JSON."""
+    """One row a problem: its number, inputs [m][n], labels [m] true and as shown, and its parameters as JSON."""
     parameters = {key: value.tolist() for key, value in problems.parameters.items()}
     fixed = {"task": problems.task.name, "n": problems.n, "seed": problems.seed}
     return [

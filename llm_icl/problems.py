@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -32,15 +32,15 @@ ANSWERED = ("ok", "unparseable", "truncated", "refused")
 class Task:
     """A named, parametrised function class, with the law of its inputs: what a task card says.
 
-    `parameters` go to the function class. `planted` is the probability with which a point has the bits that decide
-    the function overwritten (which balances the labels); `bias` is P(bit = 1) of all other bits; `noise`
-    the probability that the label of an example is shown flipped (the query's true label never is); `teaching` the
-    probability that a problem begins with the teaching sequence of its function.
+    `parameters` go to the function class, perhaps in cases for different n. `planted` is the probability with which a
+    point has the bits that decide the function overwritten (which balances the labels); `bias` is P(bit = 1) of all
+    other bits; `noise` the probability that the label of an example is shown flipped (the query's true label never
+    is); `teaching` the probability that a problem begins with the teaching sequence of its function.
     """
 
     name: str
     function_class: str
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] = field(default_factory=dict)
     planted: float = 0.0
     bias: float = 0.5
     noise: float = 0.0
@@ -50,11 +50,6 @@ class Task:
     definition: str = ""
     algorithm: str = ""
     source: str = ""
-
-    def law(self) -> dict[str, Any]:
-        """What the problems depend on: all but the texts."""
-        texts = ("name", "description", "definition", "algorithm", "source")
-        return {key: value for key, value in dataclasses.asdict(self).items() if key not in texts}
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ class Source:
 
     def uniform(self, purpose: str, *shape: int) -> Floats:
         """Uniform on (0, 1), in steps of 2^-32."""
-        return (self.words(purpose, *shape) + 0.5) * 2.0**-32
+        return (self.words(purpose, *shape).astype(np.float64) + 0.5) * 2.0**-32
 
     def integers(self, purpose: str, low: int, high: int, *shape: int) -> NDArray[np.int64]:
         """Uniform on low, low + 1, …, high (both included)."""

@@ -1,6 +1,7 @@
 """From a name to a task: the cards in `tasks/`, their options, and a user's own formula."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,11 @@ def read_task(path: Path) -> Task:
     cases = parameters if isinstance(parameters, list) else [parameters]
     if not all(isinstance(case, dict) for case in cases):
         raise card.error("'parameters' must be 'option: value' lines, or a list of such cases", "parameters")
-    texts = {key: card.text(key).strip() for key in _TEXTS}
-    return parse_options(card, Task(path.stem, name, parameters, **texts))
+    description, definition, algorithm, source = (card.text(key).strip() for key in _TEXTS)
+    task = Task(
+        path.stem, name, parameters, description=description, definition=definition, algorithm=algorithm, source=source
+    )
+    return parse_options(card, task)
 
 
 def parse_options(card: Card, task: Task) -> Task:
@@ -88,6 +92,6 @@ def _teaching(card: Card, task: Task) -> float:
 
 
 def _merged(task: Task, options: dict[str, Any]) -> Any:
-    if isinstance(task.parameters, list):
-        return [{**case, **options} for case in task.parameters]
-    return {**task.parameters, **options}
+    if isinstance(task.parameters, Mapping):
+        return {**task.parameters, **options}
+    return [{**case, **options} for case in task.parameters]

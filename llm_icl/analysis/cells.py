@@ -45,7 +45,7 @@ class Answered:
 
 @dataclass(frozen=True)
 class Cell:
-    """One task at one n: positions [P], the truth label [N, P], whether the query had been seen [N, P], the learners."""
+    """One task at one n: positions [P], true labels [N, P], whether the query had been seen [N, P], the learners."""
 
     task: str
     n: int
@@ -92,7 +92,7 @@ def arrange(predictions: pl.DataFrame) -> list[Cell]:
         truth = full.join(places, on=keys, how="left", maintain_order="left")
         cell = Cell(
             str(task),
-            int(n),  # type: ignore[call-overload]
+            int(n),
             positions,
             truth["label"].cast(pl.Float64).fill_null(np.nan).to_numpy().reshape(shape),
             truth["seen"].fill_null(False).to_numpy().reshape(shape),

@@ -119,7 +119,7 @@ def calibration(answered: Answered, label: Floats) -> list[Bin]:
 
 
 def calibration_error(answered: Answered, label: Floats) -> float:
-    """The expected calibration error: mean distance of predicted and observed shares, weighted by count; NaN without."""
+    """The expected calibration error: distance of predicted and observed shares, averaged by count; NaN without."""
     bins = calibration(answered, label)
     total = sum(b.count for b in bins)
     return sum(b.count * abs(b.predicted - b.observed) for b in bins) / total if total else float("nan")

@@ -134,14 +134,14 @@ def _run(request, folder: Path, as_json: bool) -> None:  # type: ignore[no-untyp
 
 def print_results(content, report: Path, as_json: bool) -> None:  # type: ignore[no-untyped-def]
     """The table of every cell, and where the report is."""
-    from llm_icl.reports.markdown import missing_lines, problems_line, results_data, results_table
+    from llm_icl.reports.markdown import SHORT, missing_lines, problems_line, results_data, results_table
 
     if as_json:
         click.echo(json.dumps(results_data(content) | {"report": str(report)}, indent=2))
         return
     for section in content.sections:
         click.echo(f"{section.cell.title}: {problems_line(section)}\n")
-        click.echo(results_table(section) + "\n")
+        click.echo(results_table(section, columns=SHORT) + "\n")
         for line in (*missing_lines(section), *section.sentences):
             click.echo(line)
         click.echo()

@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 from types import TracebackType
+from typing import Any
 
 # Seconds between two plain lines.
 _PAUSE = 10.0
@@ -14,24 +15,23 @@ class Progress:
 
     def __init__(self) -> None:
         self._what = ""
-        self._bar = None
-        self._spoke = 0.0
+        self._bar: Any = None
+        self._spoke = time.monotonic()
 
     def __call__(self, what: str, done: int, whole: int) -> None:
         if not sys.stderr.isatty():
-            if what != self._what or time.monotonic() - self._spoke > _PAUSE:
+            if time.monotonic() - self._spoke > _PAUSE:
                 print(f"{what} {done}/{whole}", file=sys.stderr, flush=True)
                 self._spoke = time.monotonic()
-            self._what = what
             return
         from tqdm import tqdm
 
         if self._bar is None or what != self._what or whole != self._bar.total:
             self.close()
-            self._bar = tqdm(total=whole, desc=what, leave=False, file=sys.stderr)  # type: ignore[assignment]
+            self._bar = tqdm(total=whole, desc=what, leave=False, file=sys.stderr)
         self._what = what
-        self._bar.n = done  # type: ignore[attr-defined]
-        self._bar.refresh()  # type: ignore[attr-defined]
+        self._bar.n = done
+        self._bar.refresh()
 
     def close(self) -> None:
         if self._bar is not None:

@@ -1,4 +1,4 @@
-"""The nearest-neighbour task (Bhattamishra et al. 2024, §6): random labels first, then the label of the nearest point."""
+"""The nearest-neighbour task (Bhattamishra et al. 2024): random labels first, then that of the nearest point."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from llm_icl.randomness import Source
 
 
 def nearest(distances: NDArray[np.int32]) -> NDArray[np.int64]:
-    """For each point the nearest earlier one, the earliest of several: [N, m] from [N, m, m]; meaningless at point 0."""
+    """For each point the earliest of the nearest earlier ones: [N, m] from [N, m, m]; meaningless at point 0."""
     points = distances.shape[-1]
     earlier = np.tril(np.ones((points, points), dtype=bool), k=-1)
     return np.where(earlier, distances, np.iinfo(np.int32).max).argmin(axis=-1)

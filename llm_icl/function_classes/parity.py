@@ -47,7 +47,7 @@ def eliminate(xs: Bits, ys: Bits) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
 @function_classes.register("parity")
 @dataclass(frozen=True)
 class Parity(FunctionClass):
-    """1 where an odd number of the relevant bits are 1; every subset of the bits is equally likely, the empty one too."""
+    """1 where an odd number of the relevant bits are 1; all subsets are equally likely, the empty one too."""
 
     no_teaching = "a parity of unknown size needs n independent points; sparse-parity has a short one"
 
@@ -58,7 +58,7 @@ class Parity(FunctionClass):
         return np.bitwise_xor.reduce(xs & parameters["relevant"][:, None, :], axis=-1)
 
     def is_constant(self, parameters: Parameters) -> Mask:
-        return ~parameters["relevant"].any(axis=-1)
+        return parameters["relevant"].sum(axis=-1) == 0
 
     def count(self, n: int) -> float:
         return 2.0**n

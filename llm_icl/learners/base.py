@@ -23,7 +23,7 @@ class Learner(ABC):
     def answer(self, problems: Problems) -> Answers:
         """The answers at all m positions, [N, m]; those of a problem do not depend on the other problems."""
 
-    def check(self) -> None:
+    def check(self) -> None:  # noqa: B027 (most learners have nothing to check)
         """Raise RequestError where an option is out of range."""
 
     def refusal(self, task: Task, n: int) -> str:

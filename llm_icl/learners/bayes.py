@@ -137,7 +137,7 @@ def _weigh(
         weight[:, 0] *= likelihood
         weight[:, 1] *= np.where(in_lesson & ~right, 0.0, likelihood)  # a teacher does not err …
         weight[:, 1] /= np.where(in_lesson, 1 - task.noise, 1.0)  # … and her labels carry no noise
-        kept = (weight > 0).any(axis=-1)
+        kept = weight.max(axis=-1) > 0
         if not kept.all():
             pairs = _chosen(pairs, kept)
     return probability

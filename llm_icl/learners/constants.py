@@ -11,7 +11,7 @@ from llm_icl.problems import Answers, Problems, Task
 @learners.register("best-constant")
 @dataclass(frozen=True)
 class BestConstant(Learner):
-    """The one label that is more frequent over all the problems, known in hindsight: what ignoring the prompt can reach.
+    """The label that is more frequent over all the problems, known in hindsight: what ignoring the prompt can reach.
 
     Its probability is that label's frequency.
     """

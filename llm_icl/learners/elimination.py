@@ -1,5 +1,6 @@
 """Learning conjunctions and disjunctions by elimination of literals (Valiant 1984)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ def target_of(task: Task) -> str:
         return "monotone-disjunction"
     if task.function_class not in ("conjunction", "disjunction"):
         return ""
-    cases = task.parameters if isinstance(task.parameters, list) else [task.parameters]
+    cases = [task.parameters] if isinstance(task.parameters, Mapping) else task.parameters
     monotone = all(case.get("negative") == 0 for case in cases)
     return f"monotone-{task.function_class}" if monotone else task.function_class
 

@@ -1,6 +1,7 @@
 """A feed-forward network trained by gradient descent on the examples of each prefix (Bhattamishra et al. 2024)."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ class FeedForward(Learner):
 
     def answer(self, problems: Problems) -> Answers:
         sizes = (problems.n, self.hidden, self.hidden, 1)
-        weights = sum(a * b + b for a, b in zip(sizes, sizes[1:], strict=False))
+        weights = sum(a * b + b for a, b in pairwise(sizes))
         chunk = max(1, _CHUNK // (weights * problems.points))
         parts = [self._train(problems[start : start + chunk]) for start in range(0, len(problems), chunk)]
         return Answers.from_probability(np.concatenate(parts))
@@ -67,7 +68,7 @@ class FeedForward(Learner):
         return probability
 
 
-def _logits(parameters: list, xs):  # type: ignore[no-untyped-def, type-arg]
+def _logits(parameters: list, xs):  # type: ignore[no-untyped-def]
     """The networks' logits [F, b] at xs [F, b, n]."""
     import torch
 
@@ -78,7 +79,7 @@ def _logits(parameters: list, xs):  # type: ignore[no-untyped-def, type-arg]
 
 
 def initial_weights(indices: NDArray[np.int64], seed: int, n: int, hidden: int) -> list[NDArray[np.float32]]:
-    """PyTorch's default for linear layers, uniform within ±1/√inputs; a function of the problem's number and the seed."""
+    """PyTorch's default for linear layers, uniform within ±1/√inputs; made from the problem's number and the seed."""
     source = Source.of(f"feed-forward {seed}", indices)
     arrays = []
     for layer, (inputs, outputs) in enumerate(((n, hidden), (hidden, hidden), (hidden, 1))):

@@ -57,7 +57,7 @@ class LanguageModelLearner(Learner):
         Raises RequestError where the asked one is not possible.
         """
         wanted = MODES if self.mode == "auto" else (self.mode,)
-        reasons = []
+        reasons: list[str] = []
         for mode in wanted:
             try:
                 if mode != "generate" and not self.prompt.label_comes_next:

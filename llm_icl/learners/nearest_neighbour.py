@@ -64,7 +64,7 @@ class NearestNeighbour(Learner):
 
 
 def _cosine_ranks(problems: Problems) -> NDArray[np.int64]:
-    """Distances 1 - cos of the 0/1 vectors, in steps of 1e-9 so that equal ones are equal; a zero vector is far from all."""
+    """1 - cosine of the 0/1 vectors, in steps of 1e-9 so that equal ones are equal; a zero vector is far from all."""
     xs = problems.xs.astype(np.float64)
     norms = np.sqrt(xs.sum(axis=-1))
     products = norms[:, :, None] * norms[:, None, :]

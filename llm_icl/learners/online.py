@@ -15,7 +15,7 @@ Weights = NDArray[np.float64]
 @learners.register("perceptron")
 @dataclass(frozen=True)
 class Perceptron(Learner):
-    """Rosenblatt 1958: on a mistake add y·x, with x and y in {-1, +1} and a constant input for the bias; a tie gives 0."""
+    """Rosenblatt 1958: on a mistake add y·x, with x and y in {-1, +1} and a constant input; a tie gives 0."""
 
     def answer(self, problems: Problems) -> Answers:
         def update(weights: Weights, x: Weights, y: Weights) -> Weights:
@@ -29,8 +29,8 @@ class Perceptron(Learner):
 @learners.register("winnow")
 @dataclass(frozen=True)
 class Winnow(Learner):
-    """Littlestone 1988 (Winnow2): weights 1, threshold n, on a mistake the weights of the active inputs are doubled or
-    halved. The inputs are the n bits and their negations, so that formulas with negations can be learned.
+    """Littlestone 1988 (Winnow2): weights 1, threshold n; on a mistake the weights of the active inputs are doubled
+    or halved. The inputs are the n bits and their negations, so that formulas with negations can be learned.
     """
 
     def answer(self, problems: Problems) -> Answers:
@@ -50,9 +50,10 @@ def _run(
 ) -> Answers:
     """Predict 1 where w·x > threshold, then update where that was a mistake; all problems step together."""
     prediction = np.zeros(labels.shape, dtype=np.int8)
+    signs = labels.astype(np.float64) * 2 - 1
     for k in range(labels.shape[1]):
         x = inputs[:, k]
         prediction[:, k] = (weights * x).sum(axis=-1) > threshold
         mistake = prediction[:, k] != labels[:, k]
-        weights = np.where(mistake[:, None], update(weights, x, labels[:, k] * 2.0 - 1), weights)
+        weights = np.where(mistake[:, None], update(weights, x, signs[:, k]), weights)
     return Answers.from_prediction(prediction)

@@ -7,9 +7,10 @@ from typing import Any
 import polars as pl
 
 from llm_icl.analysis.cells import Cell, arrange
-from llm_icl.analysis.scores import TARGET, Score, agreement, difference, score
+from llm_icl.analysis.scores import TARGET, Score, score
 from llm_icl.errors import RequestError
-from llm_icl.problems import PROBLEMS_VERSION, SHUFFLED
+from llm_icl.problems import PROBLEMS_VERSION
+from llm_icl.reports.verdict import verdict
 from llm_icl.runs import RunDirectory
 
 # Sample exchanges shown for each language model in each cell.
@@ -66,57 +67,9 @@ def gather(runs: Sequence[RunDirectory]) -> Content:
     )
 
 
-def percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
 def _section(cell: Cell) -> Section:
     scores = sorted((score(cell, learner) for learner in cell.learners), key=lambda s: -s.average.value)
-    return Section(cell, scores, [sentence for name in cell.models for sentence in _sentences(cell, name)])
-
-
-def _sentences(cell: Cell, model: str) -> list[str]:
-    """What the intervals say of one language model: does it learn, from what, how far from the best, like whom."""
-    scores = {name: score(cell, name) for name in cell.learners}
-    mine = scores[model]
-    said = [
-        f"{model} answers {percent(mine.average.value)} of all queries right, {percent(mine.last.value)} of the last ones."
-    ]
-    comparisons = [
-        ("best-constant", "the best constant", "so it uses the examples", "so nothing shows that it uses the examples"),
-        (
-            cell.control_of(model),
-            "itself with shuffled labels",
-            "so the labels matter to it",
-            "so nothing shows that the labels matter to it",
-        ),
-        ("nearest-neighbour", "nearest neighbour", "", ""),
-    ]
-    for other, called, above, not_above in comparisons:
-        if other not in cell.learners:
-            continue
-        gain = difference(cell, model, other)
-        where = "above" if gain.low > 0 else "below" if gain.high < 0 else "not distinguishable from"
-        meaning = above if gain.low > 0 else not_above
-        interval = f"{100 * gain.value:+.1f} points, {100 * gain.low:+.1f} to {100 * gain.high:+.1f}"
-        said.append(f"It is {where} {called} ({interval}){', ' + meaning if meaning else ''}.")
-    for ceiling, called in (("bayes-labels", "exact Bayes from the labels"), ("bayes", "exact Bayes")):
-        if ceiling in cell.learners:
-            gap = difference(cell, ceiling, model)
-            said.append(
-                f"{called[0].upper()}{called[1:]} is {100 * gap.value:.1f} points better ({100 * gap.low:.1f} to {100 * gap.high:.1f})."
-            )
-            break
-    names, shares = agreement(cell, ~cell.seen if (~cell.seen).any() else None)
-    row = shares[names.index(model)]
-    others = [
-        (row[i], name) for i, name in enumerate(names) if name != model and name not in cell.models and row[i] == row[i]
-    ]
-    others = [(share, name) for share, name in others if SHUFFLED not in name]
-    if others:
-        share, closest = max(others)
-        said.append(f"On queries not seen before it agrees most with {closest} ({percent(share)}).")
-    return said
+    return Section(cell, scores, [sentence for name in cell.models for sentence in verdict(cell, name)])
 
 
 def _samples(run: RunDirectory, frame: pl.DataFrame) -> list[Sample]:
@@ -140,7 +93,7 @@ def _samples(run: RunDirectory, frame: pl.DataFrame) -> list[Sample]:
             (row["position"], row["label"], _answer(row), "right" if row["prediction"] == row["label"] else "wrong")
             for row in rows.unique("position", maintain_order=True).iter_rows(named=True)
         ]
-        title = f"{exchange['learner']}, {exchange['task']}, n = {exchange['n']}, prompt {exchange['prompt']}, problem {exchange['problem']}"
+        title = "{learner}, {task}, n = {n}, prompt {prompt}, problem {problem}".format(**exchange)
         text = exchange["text"] + (exchange["reply"].get("text") or "")
         samples.append(Sample(exchange["learner"], title, text, answers))
     return samples
@@ -158,9 +111,9 @@ def _notes(records: Sequence[dict[str, Any]]) -> list[str]:
         "Intervals are 95 %, with the problem as the unit; differences are paired by problem.",
         "A learner answers 1 where P(y = 1) is above one half; a tie is answered 0.",
         "Nearest neighbour takes the earliest of several nearest examples unless its name says otherwise.",
-        "bayes knows how the inputs were drawn (the ceiling of a model trained on the task); bayes-labels learns from the "
-        "labels only (the fair ceiling of a language model).",
-        f"Examples needed: the first position at which a rising curve through the accuracies is at {100 * TARGET:.0f} %.",
+        "bayes knows how the inputs were drawn: the ceiling of a model trained on the task.",
+        "bayes-labels learns from the labels only: the fair ceiling of a language model.",
+        f"Examples needed: where a rising curve through the accuracies is first at {100 * TARGET:.0f} %.",
         "Shuffled labels: the same prompts with each problem's labels in another order.",
     ]
     for record in records:
@@ -170,7 +123,6 @@ def _notes(records: Sequence[dict[str, Any]]) -> list[str]:
         notes += [f"Left out: {reason}." for reason in record["skipped"]]
         for mode in record["modes"]:
             because = f" ({'; '.join(mode['because'])})" if mode["because"] else ""
-            notes.append(
-                f"{mode['learner']} on {mode['cell']}, prompt {mode['prompt']}: asked in the mode {mode['mode']}{because}."
-            )
+            asked = f"{mode['learner']} on {mode['cell']}, prompt {mode['prompt']}"
+            notes.append(f"{asked}: asked in the mode {mode['mode']}{because}.")
     return list(dict.fromkeys(notes))

@@ -20,8 +20,9 @@ def learning_curves(cell: Cell, names: list[str]) -> dict[str, Any]:
     import altair as alt
 
     rows = [
-        {"learner": name, "examples": int(position), "accuracy": at.value, "low": at.low, "high": at.high}
+        {"learner": name, "examples": int(position), "accuracy": at.value, "low": at.low, "high": at.high, "band": band}
         for name, answered in cell.learners.items()
+        for band in (0.15 if answered.is_model else 0.05,)  # many bands at once hide each other
         for position, at in zip(cell.positions, curve(answered.correct), strict=True)
         if at.known
     ]
@@ -35,7 +36,9 @@ def learning_curves(cell: Cell, names: list[str]) -> dict[str, Any]:
     accuracy = alt.Y("accuracy:Q", title="accuracy", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%"))
     line = base.mark_line(strokeWidth=2, interpolate="linear").encode(y=accuracy).add_params(picked)
     band = base.mark_area(clip=True).encode(
-        y=alt.Y("low:Q", title="accuracy"), y2="high:Q", opacity=alt.condition(picked, alt.value(0.1), alt.value(0.0))
+        y=alt.Y("low:Q", title="accuracy"),
+        y2="high:Q",
+        opacity=alt.condition(picked, alt.Opacity("band:Q", scale=None, legend=None), alt.value(0.0)),
     )
     tooltip = [
         "learner:N",
@@ -65,7 +68,7 @@ def accuracy_by_n(sections: list[Section], names: list[str]) -> dict[str, Any]:
     picked = alt.selection_point(fields=["learner"], bind="legend")
     base = alt.Chart(alt.InlineData(values=rows)).encode(
         x=alt.X("n:O", title="n (bits of an input)", axis=alt.Axis(labelAngle=0)),
-        color=_colour(names, list(dict.fromkeys(row["learner"] for row in rows))),
+        color=_colour(names, list(dict.fromkeys(s.learner for section in sections for s in section.scores))),
         opacity=alt.condition(picked, alt.value(1.0), alt.value(0.08)),
     )
     scale = alt.Scale(domain=[0, 1])
@@ -88,14 +91,12 @@ def agreement_map(cell: Cell) -> dict[str, Any]:
         for j, b in enumerate(names)
     ]
     base = alt.Chart(alt.InlineData(values=rows)).encode(
-        x=alt.X("other:N", sort=names, title=None, axis=alt.Axis(labelAngle=-40, labelLimit=130)),
-        y=alt.Y("learner:N", sort=names, title=None, axis=alt.Axis(labelLimit=130)),
+        x=alt.X("other:N", sort=names, title=None, axis=alt.Axis(labelAngle=-90, labelLimit=160)),
+        y=alt.Y("learner:N", sort=names, title=None, axis=alt.Axis(labelLimit=160)),
         tooltip=["learner:N", "other:N", alt.Tooltip("agreement:Q", format=".1%")],
     )
     scale = alt.Scale(domain=[0.5, 1], scheme="blues", clamp=True)
-    cells = base.mark_rect().encode(
-        color=alt.Color("agreement:Q", scale=scale, title=None, legend=alt.Legend(format="%"))
-    )
+    cells = base.mark_rect().encode(color=alt.Color("agreement:Q", scale=scale, title=None, legend=None))
     text = base.mark_text(fontSize=10).encode(
         text=alt.Text("agreement:Q", format=".0%"),
         color=alt.condition("datum.agreement > 0.8", alt.value("white"), alt.value("#222")),
@@ -160,7 +161,7 @@ def _colour(names: list[str], shown: list[str]) -> Any:
 
     used = [COLOURS[names.index(name) % len(COLOURS)] for name in shown]
     legend = alt.Legend(
-        title=None, orient="bottom", columns=2, labelLimit=260, symbolType="stroke", symbolStrokeWidth=3
+        title=None, orient="bottom", labelLimit=260, symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1
     )
     return alt.Color("learner:N", scale=alt.Scale(domain=shown, range=used), legend=legend)
 

@@ -29,7 +29,7 @@ def render_html(content: Content) -> str:
         missing_lines=missing_lines,
         made_of=made_of,
         figures_json=_for_script(figures),
-        vega=Markup(vl_convert.javascript_bundle().replace("</script", "<\\/script")),
+        vega=Markup(vl_convert.javascript_bundle().replace("</script", "<\\/script")),  # type: ignore[call-arg]
     )
 
 

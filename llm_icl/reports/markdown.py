@@ -16,10 +16,15 @@ HEADERS = (
     "behind bayes-labels", "behind bayes",
 )  # fmt: skip
 
+# What fits on a terminal.
+SHORT = ("learner", "last position", "mean", "unseen", "behind bayes-labels")
 
-def results_table(section: Section, style: str = "simple") -> str:
+
+def results_table(section: Section, style: str = "simple", columns: tuple[str, ...] = HEADERS) -> str:
     """The scores of one cell, in percent with 95 % intervals."""
-    return tabulate([table_row(score) for score in section.scores], HEADERS, tablefmt=style, disable_numparse=True)
+    kept = [HEADERS.index(column) for column in columns]
+    rows = [[row[i] for i in kept] for row in map(table_row, section.scores)]
+    return tabulate(rows, columns, tablefmt=style, disable_numparse=True)
 
 
 def table_row(score: Score) -> list[str]:
@@ -93,7 +98,7 @@ def render_markdown(content: Content) -> str:
     return "\n".join(parts)
 
 
-def made_of(record: dict) -> dict[str, str]:  # type: ignore[type-arg]
+def made_of(record: dict[str, Any]) -> dict[str, str]:
     """The facts of a run that a reader may want to check."""
     calls = record["calls"]
     seconds = ", ".join(f"{name} {time:.1f} s" for name, time in record["seconds"].items())
