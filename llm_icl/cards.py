@@ -55,18 +55,21 @@ class Card:
 
 def parse_card(text: str, where: str, first_line: int = 1) -> Card:
     """Read a YAML mapping; `first_line` is where the text begins in its file."""
+    loader = _Loader(text)
     try:
-        node = yaml.compose(text, Loader=_Loader)
-        fields = yaml.load(text, Loader=_Loader)
+        node = loader.get_single_node()
+        fields = loader.construct_document(node) if node else None
     except yaml.MarkedYAMLError as problem:
         mark = problem.problem_mark
         line = f", line {mark.line + first_line}" if mark else ""
         raise RequestError(f"{where}{line}: not valid YAML: {problem.problem}") from None
     except yaml.YAMLError as problem:
         raise RequestError(f"{where}: not valid YAML: {problem}") from None
+    finally:
+        loader.dispose()
     if fields is None:
         return Card(where, {}, {})
     if not isinstance(fields, dict):
         raise RequestError(f"{where}, line {first_line}: a card is a list of 'field: value' lines")
-    lines = {key.value: key.start_mark.line + first_line for key, _ in node.value} if node else {}
+    lines = {key.value: key.start_mark.line + first_line for key, _ in node.value}
     return Card(where, {str(key): value for key, value in fields.items()}, lines)

@@ -5,12 +5,13 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
-
-import polars as pl
+from typing import TYPE_CHECKING, Any
 
 from llm_icl.errors import RequestError
 from llm_icl.files import atomic_path, write_text
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _PARTS = "parts"
 
@@ -51,17 +52,21 @@ class RunDirectory:
     def write_record(self, record: dict[str, Any]) -> None:
         write_text(self.path / "run.json", json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
-    def part(self, name: str) -> pl.DataFrame | None:
+    def part(self, name: str) -> "pl.DataFrame | None":
         """The predictions of one learner on one cell, where they were finished."""
+        import polars as pl
+
         path = self.path / _PARTS / f"{name}.parquet"
         return pl.read_parquet(path) if path.is_file() else None
 
-    def write_part(self, name: str, frame: pl.DataFrame) -> None:
+    def write_part(self, name: str, frame: "pl.DataFrame") -> None:
         with atomic_path(self.path / _PARTS / f"{name}.parquet") as temporary:
             frame.write_parquet(temporary)
 
-    def finish(self, frames: Iterable[pl.DataFrame], exchanges: Iterable[dict[str, Any]]) -> None:
+    def finish(self, frames: Iterable["pl.DataFrame"], exchanges: Iterable[dict[str, Any]]) -> None:
         """Join the parts, and write down what was exchanged with models."""
+        import polars as pl
+
         with atomic_path(self.path / "predictions.parquet") as temporary:
             pl.concat(list(frames)).write_parquet(temporary)
         lines = [json.dumps(exchange, ensure_ascii=False) + "\n" for exchange in exchanges]
@@ -76,7 +81,9 @@ class RunDirectory:
                 file.unlink()
             folder.rmdir()
 
-    def predictions(self) -> pl.DataFrame:
+    def predictions(self) -> "pl.DataFrame":
+        import polars as pl
+
         path = self.path / "predictions.parquet"
         if not path.is_file():
             raise RequestError(f"{self.path} holds no finished run: there is no predictions.parquet")

@@ -270,7 +270,7 @@ def test_every_function_has_the_values_of_its_definition(card):
         assert values[i].tolist() == [plain(card, parameters, x) for x in inputs.tolist()]
 
 
-@pytest.mark.parametrize("bound", [3, 4000, 40_000])
+@pytest.mark.parametrize("bound", [3, 20_000, 40_000])
 def test_great_weights_do_not_overflow(bound):
     problems = drawn(f"integer-halfspace:bound={bound}", 9, points=20, problems=200)
     weights = problems.parameters["weights"].astype(np.int64)

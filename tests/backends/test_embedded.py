@@ -1,0 +1,68 @@
+"""The embedded models themselves: the first use downloads their weights."""
+
+import numpy as np
+import pytest
+
+from llm_icl.backends import backends, find_model
+from llm_icl.function_classes import draw_problems
+from llm_icl.learners.llm import LanguageModelLearner
+from llm_icl.naming import parse_specs
+from llm_icl.prompting import load_prompt
+from llm_icl.runs import CallCache
+from llm_icl.task_cards import load_task
+from tests.conftest import run_cli
+
+pytestmark = pytest.mark.embedded
+
+# Largest difference of a probability between one pass and separate prompts, in float32.
+TOLERANCE = 1e-4
+
+
+@pytest.fixture(scope="module", params=["smollm2-135m", "gemma3-270m"])
+def model(request):
+    entry = find_model(request.param)
+    return backends.get(entry.backend)(entry)
+
+
+@pytest.mark.parametrize("prompt", ["basic", "basic:inputs=list"])
+def test_one_pass_gives_the_probabilities_of_separate_prompts(model, tmp_path, prompt):
+    problems = draw_problems(load_task(parse_specs(["majority"])[0]), 5, 24, 2, 0)
+    loaded = load_prompt(parse_specs([prompt])[0])
+
+    def probabilities(mode):
+        return LanguageModelLearner(model, loaded, CallCache(tmp_path / f"{mode}.sqlite"), mode).answer(problems)
+
+    curve, separate = probabilities("curve").probability, probabilities("positions").probability
+    assert separate.std() > 0.01
+    np.testing.assert_allclose(curve, separate, atol=TOLERANCE)
+
+
+def test_a_sequence_begins_with_one_token_for_its_beginning_where_the_model_has_one(model):
+    tokens = model.tokenize(["Input: 0 1\nLabel:"])[0]
+    beginning = model._tokenizer.bos_token_id
+    assert tokens.count(beginning) == (1 if "gemma" in model._entry.name else 0)
+
+
+def test_chat_turns_are_scored_in_one_pass_too(tmp_path):
+    entry = find_model("smollm2-135m")
+    problems = draw_problems(load_task(parse_specs(["conjunction"])[0]), 4, 12, 1, 0)
+    model, prompt = backends.get(entry.backend)(entry), load_prompt(parse_specs(["chat-turns"])[0])
+    curve, separate = (
+        LanguageModelLearner(model, prompt, CallCache(tmp_path / f"{mode}.sqlite"), mode).answer(problems).probability
+        for mode in ("curve", "positions")
+    )
+    np.testing.assert_allclose(curve, separate, atol=TOLERANCE)
+
+
+def test_once_cached_the_model_needs_no_network(tmp_path):
+    """Every address but this machine's is out of reach, and the hub is not told to be offline."""
+    blocked = {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
+    import os
+
+    done = run_cli(
+        *"eval --task majority --n 3 --points 4 --problems 1 --no-shuffled-labels".split(),
+        cwd=tmp_path,
+        env=os.environ | blocked,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "smollm2-135m" in done.stdout
