@@ -1,13 +1,16 @@
 """YAML cards (tasks, suites, the front matter of prompts), with errors that name the file and the line."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from llm_icl.errors import RequestError
 
+_FRONT = re.compile(r"\A---\n(.*?\n)---\n", re.DOTALL)
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -53,6 +56,36 @@ class Card:
         return value
 
 
+def read_text(path: Path) -> str:
+    """A user's text file. Raises RequestError, naming it, where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise RequestError(f"{path}: cannot be read: {problem}") from None
+
+
+def read_card(path: Path) -> Card:
+    """The card of a YAML file."""
+    return parse_card(read_text(path), str(path))
+
+
+@dataclass(frozen=True)
+class Document:
+    """A text file with a front matter: its card, the text after it, and the lines before that text."""
+
+    card: Card
+    body: str
+    skipped: int
+
+
+def read_document(path: Path) -> Document:
+    """The front matter between two lines of --- and what follows it; without one the card is empty."""
+    text = read_text(path)
+    front = _FRONT.match(text)
+    end = front.end() if front else 0
+    return Document(parse_card(front[1] if front else "", str(path), first_line=2), text[end:], text[:end].count("\n"))
+
+
 def parse_card(text: str, where: str, first_line: int = 1) -> Card:
     """Read a YAML mapping; `first_line` is where the text begins in its file."""
     loader = _Loader(text)
@@ -67,7 +100,7 @@ def parse_card(text: str, where: str, first_line: int = 1) -> Card:
         raise RequestError(f"{where}: not valid YAML: {problem}") from None
     finally:
         loader.dispose()
-    if fields is None:
+    if node is None or fields is None:
         return Card(where, {}, {})
     if not isinstance(fields, dict):
         raise RequestError(f"{where}, line {first_line}: a card is a list of 'field: value' lines")

@@ -29,15 +29,17 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def data_folders(kind: str, own: Path | None) -> list[Path]:
-    """Where `kind` ("tasks" or "prompts") is looked for, the user's own folder first.
+def data_files(kind: str, suffix: str, own: Path | None) -> dict[str, Path]:
+    """The files of a kind ("tasks" or "prompts") by name, a user's own winning over a shipped one.
 
     The own folder is the one named on the command line, else ./KIND; then comes what the wheel carries, or the top
     level of a checkout.
     """
-    shipped = [PACKAGE / "data" / kind, PACKAGE.parent / kind]
-    folders = [own or Path(kind), *shipped]
-    return list(dict.fromkeys(folder.resolve() for folder in folders if folder.is_dir()))
+    found: dict[str, Path] = {}
+    for folder in (own or Path(kind), PACKAGE / "data" / kind, PACKAGE.parent / kind):
+        for path in folder.glob(f"*{suffix}"):
+            found.setdefault(path.stem, path)
+    return dict(sorted(found.items()))
 
 
 def _umask() -> int:

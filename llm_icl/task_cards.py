@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from llm_icl.cards import Card, parse_card
-from llm_icl.errors import RequestError, unknown_name
-from llm_icl.files import data_folders
+from llm_icl.cards import Card, read_card
+from llm_icl.errors import unknown_name
+from llm_icl.files import data_files
 from llm_icl.function_classes import function_classes
 from llm_icl.naming import Spec
 from llm_icl.problems import Task
@@ -24,12 +24,8 @@ _OWN = {
 
 
 def task_names(tasks_dir: Path | None = None) -> dict[str, Path]:
-    """The cards that can be named, the user's own folder winning over the shipped ones."""
-    found: dict[str, Path] = {}
-    for folder in data_folders("tasks", tasks_dir):
-        for path in sorted(folder.glob("*.yaml")):
-            found.setdefault(path.stem, path)
-    return dict(sorted(found.items()))
+    """The cards that can be named."""
+    return data_files("tasks", ".yaml", tasks_dir)
 
 
 def load_task(spec: Spec, tasks_dir: Path | None = None) -> Task:
@@ -53,11 +49,7 @@ def load_task(spec: Spec, tasks_dir: Path | None = None) -> Task:
 
 def read_task(path: Path) -> Task:
     """The task of a card."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise RequestError(f"{path}: cannot be read: {problem}") from None
-    card = parse_card(text, str(path)).only(_FIELDS, ["function-class"])
+    card = read_card(path).only(_FIELDS, ["function-class"])
     name = card.text("function-class")
     known = [entry for entry, _ in function_classes.items()]
     if name not in known:

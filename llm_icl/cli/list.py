@@ -31,13 +31,18 @@ def _lines(kind: str, tasks_dir: Path | None, prompts_dir: Path | None) -> dict[
 
         return {name: entry.description for name, entry in model_names().items()}
     if kind == "tasks":
-        from llm_icl.task_cards import read_task, task_names
+        from llm_icl.cards import read_card
+        from llm_icl.files import data_files
 
-        return {name: read_task(path).description for name, path in task_names(tasks_dir).items()}
+        # The cards alone: their classes, and with them NumPy, are not needed for a list.
+        paths = data_files("tasks", ".yaml", tasks_dir)
+        return {name: read_card(path).text("description") for name, path in paths.items()}
     if kind == "prompts":
-        from llm_icl.prompting.templates import prompt_names, read_prompt
+        from llm_icl.cards import read_document
+        from llm_icl.files import data_files
 
-        return {name: read_prompt(path, name).description for name, path in prompt_names(prompts_dir).items()}
+        paths = data_files("prompts", ".jinja", prompts_dir)
+        return {name: read_document(path).card.text("description") for name, path in paths.items()}
     from llm_icl.learners import learners
 
     return {

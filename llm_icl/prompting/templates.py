@@ -5,16 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
-from jinja2.sandbox import SandboxedEnvironment
-
-from llm_icl.cards import Card, parse_card
+from llm_icl.cards import Card, read_document
 from llm_icl.errors import RequestError, unknown_name
-from llm_icl.files import data_folders
+from llm_icl.files import data_files
 from llm_icl.naming import Spec, only_known
 
 _FIELDS = ("description", "source", "system", "preamble", "answer", "stop", "max-tokens", "needs")
-_FRONT = re.compile(r"\A---\n(.*?\n)---\n", re.DOTALL)
 # What the prompt's text must have of the task card: `definition` or `algorithm`.
 _NEEDS = ("definition", "algorithm")
 INPUT_STYLES = ("spaced", "compact", "words", "list")
@@ -67,12 +63,8 @@ class Prompt:
 
 
 def prompt_names(prompts_dir: Path | None = None) -> dict[str, Path]:
-    """The templates that can be named, the user's own folder winning over the shipped ones."""
-    found: dict[str, Path] = {}
-    for folder in data_folders("prompts", prompts_dir):
-        for path in sorted(folder.glob("*.jinja")):
-            found.setdefault(path.stem, path)
-    return dict(sorted(found.items()))
+    """The templates that can be named."""
+    return data_files("prompts", ".jinja", prompts_dir)
 
 
 def load_prompt(spec: Spec, prompts_dir: Path | None = None) -> Prompt:
@@ -95,14 +87,8 @@ def load_prompt(spec: Spec, prompts_dir: Path | None = None) -> Prompt:
 
 
 def read_prompt(path: Path, name: str, inputs: str = "spaced", labels: tuple[str, str] = ("0", "1")) -> Prompt:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise RequestError(f"{path}: cannot be read: {problem}") from None
-    front = _FRONT.match(text)
-    card = parse_card(front[1] if front else "", str(path), first_line=2).only(_FIELDS)
-    body = text[front.end() :] if front else text
-    skipped = text[: front.end()].count("\n") if front else 0
+    document = read_document(path)
+    card, body = document.card.only(_FIELDS), document.body
     return Prompt(
         name=name,
         path=path,
@@ -117,11 +103,14 @@ def read_prompt(path: Path, name: str, inputs: str = "spaced", labels: tuple[str
         needs=_words(card, "needs"),
         inputs=inputs,
         labels=labels,
-        template=_compile(path, body, skipped),
+        template=_compile(path, body, document.skipped),
     )
 
 
 def _compile(path: Path, body: str, skipped: int) -> Any:
+    from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
+    from jinja2.sandbox import SandboxedEnvironment
+
     environment = SandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     try:
         template = environment.from_string(body)

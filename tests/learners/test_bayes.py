@@ -168,6 +168,7 @@ def brute_force(task, n, prior, xs, shown, knows_inputs):
         ("parity:drop-constant=true,bias=0.3", 4),
         ("parity:noise=0.2,drop-constant=true", 4),
         ("sparse-parity:teaching=0.5,noise=0.1", 4),
+        ("monotone-dnf:teaching=1,terms=2,noise=0.1", 3),
         ("conjunction:teaching=1,noise=1", 3),
         ("sparse-parity:teaching=0.5,bias=1", 3),
     ],
@@ -207,6 +208,13 @@ def test_exact_bayes_of_a_known_function_is_the_function():
     for text in ("expr: x1 ^ x2 & x3", "table: 01101000"):
         problems = draw_problems(load(text), 3, 12, 7)
         np.testing.assert_array_equal(answers("bayes", problems).probability, problems.ys)
+
+
+@pytest.mark.parametrize("card", ["conjunction", "disjunction", "sparse-parity", "monotone-dnf", "monotone-cnf"])
+def test_exact_bayes_knows_the_function_after_its_lesson(card):
+    problems = draw_problems(load(f"{card}:teaching=1"), 4, 30, 200)
+    after = np.arange(30) >= problems.taught[:, None]
+    np.testing.assert_array_equal(answers("bayes", problems).probability[after], problems.ys[after])
 
 
 def test_gaussian_elimination_is_exact_bayes_for_parities():
@@ -257,7 +265,7 @@ SLOW = ["logistic", "decision-tree", "feed-forward:hidden=30,steps=40"]
     ],
 )
 def test_no_learner_beats_exact_bayes(text, n):
-    problems = draw_problems(load(text), n, 12, 2000)
+    problems = draw_problems(load(text), n, 10, 2000)
     assert learner_of(parse_specs(["bayes"])[0]).refusal(problems.task, n) == ""
     correct = (answers("bayes", problems).prediction == problems.ys).mean(axis=1)
     for learner in (*FAST, *SLOW):
