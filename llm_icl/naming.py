@@ -1,11 +1,16 @@
 """Names and options as people write them: `majority,conjunction:noise=0.1,bias=0.7,nearest-neighbour:k=3`."""
 
-from collections.abc import Iterable, Mapping
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from llm_icl.errors import RequestError
 
 Value = str | int | float | bool
+T = TypeVar("T")
+
+_KINDS = {int: "a whole number", float: "a number", str: "a word", bool: "true or false"}
 
 # Options follow a colon; these prefixes carry free text instead, which may hold commas and colons of its own.
 FREE_TEXT = ("expr", "table")
@@ -51,6 +56,23 @@ def parse_value(text: str) -> Value:
         except ValueError:
             continue
     return text
+
+
+def make(kind: str, name: str, entry: Callable[..., T], options: Mapping[str, Any]) -> T:
+    """Build an entry from its options. Raises RequestError for an unknown, missing or mistyped one."""
+    parameters = inspect.signature(entry).parameters
+    given = {key.replace("-", "_"): value for key, value in options.items()}
+    only_known(kind, name, given, parameters)
+    for key, parameter in parameters.items():
+        if key not in given:
+            if parameter.default is parameter.empty:
+                raise RequestError(f"{kind} '{name}' needs the option '{key}'")
+            continue
+        if parameter.annotation is float and type(given[key]) is int:
+            given[key] = float(given[key])
+        if type(given[key]) is not parameter.annotation:
+            raise RequestError(f"{kind} '{name}': {key} must be {_KINDS[parameter.annotation]}, not '{given[key]}'")
+    return entry(**given)
 
 
 def only_known(kind: str, name: str, options: Mapping[str, object], allowed: Iterable[str]) -> None:

@@ -79,10 +79,9 @@ class Problems:
         return int(self.xs.shape[1])
 
     @cached_property
-    def distances(self) -> NDArray[np.int32]:
+    def distances(self) -> NDArray[np.int16]:
         """Hamming distances between the points of each problem, [N, m, m]."""
-        signs = self.xs.astype(np.float32) * 2 - 1
-        return ((self.n - signs @ signs.transpose(0, 2, 1)) / 2).astype(np.int32)
+        return hamming_distances(self.xs)
 
     @cached_property
     def seen(self) -> NDArray[np.bool_]:
@@ -124,6 +123,15 @@ class Problems:
             arrays = {key: file[key] for key in ("xs", "ys", "shown", "taught", "indices")}
             parameters = {k.removeprefix("parameter_"): file[k] for k in file.files if k.startswith("parameter_")}
         return cls(Task(**record["task"]), record["n"], record["seed"], parameters=parameters, **arrays)
+
+
+def hamming_distances(xs: Bits) -> NDArray[np.int16]:
+    """The distances between the points xs [N, m, n] of each problem, [N, m, m]."""
+    signs = xs.astype(np.float32) - np.float32(0.5)
+    distances = signs @ signs.transpose(0, 2, 1)  # n/4 where all bits agree, -n/4 where none does
+    distances *= -2
+    distances += np.float32(xs.shape[-1] / 2)
+    return distances.astype(np.int16)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ number of problems, points or the order of calls, and a whole batch is drawn at 
 """
 
 import hashlib
+import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,32 +22,35 @@ _MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 _KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
-_ATTEMPT_SHIFT = 20  # columns take the lower bits of a counter word, attempts the upper
 
 
 def philox(counter: tuple[NDArray[np.uint64], ...], key: tuple[int, int]) -> NDArray[np.uint32]:
     """Philox4x32-10 of four broadcast counter words; returns their common shape with a last axis of 4 words."""
-    c0, c1, c2, c3 = np.broadcast_arrays(*counter)
+    c0, c1, c2, c3 = (word.copy() for word in np.broadcast_arrays(*counter))
     k0, k1 = key
-    for _ in range(_ROUNDS):
-        first, second = _MULTIPLIERS[0] * c0, _MULTIPLIERS[1] * c2
-        c0, c1, c2, c3 = (
-            (second >> _HALF) ^ c1 ^ np.uint64(k0),
-            second & _LOW,
-            (first >> _HALF) ^ c3 ^ np.uint64(k1),
-            first & _LOW,
-        )
+    for _ in range(_ROUNDS):  # in place: c0, c1, c2, c3 = high(second) ^ c1 ^ k0, low(second), high(first) ^ c3 ^ k1, …
+        first, second = np.multiply(c0, _MULTIPLIERS[0], out=c0), np.multiply(c2, _MULTIPLIERS[1], out=c2)
+        c1 ^= np.uint64(k0)
+        c1 ^= second >> _HALF
+        c3 ^= np.uint64(k1)
+        c3 ^= first >> _HALF
+        second &= _LOW
+        first &= _LOW
+        c0, c1, c2, c3 = c1, second, c3, first
         k0, k1 = (k0 + _KEY_STEPS[0]) & 0xFFFFFFFF, (k1 + _KEY_STEPS[1]) & 0xFFFFFFFF
-    return np.stack([c0, c1, c2, c3], axis=-1).astype(np.uint32)
+    words = np.empty((*c0.shape, 4), dtype=np.uint32)
+    for place, word in enumerate((c0, c1, c2, c3)):
+        words[..., place] = word
+    return words
 
 
 @dataclass(frozen=True)
 class Source:
     """The random numbers of a batch of N problems.
 
-    Every method takes the purpose of the numbers (numbers of two purposes are independent) and a shape of one or two
-    axes, (columns) or (rows, columns), and returns an array [N, *shape]. An attempt above 0 gives fresh numbers to a
-    problem whose function is drawn again.
+    Every method takes the purpose of the numbers (numbers of two purposes are independent) and a shape, and returns an
+    array [N, *shape]. A longer first axis adds numbers and leaves the others as they are. An attempt above 0 gives
+    fresh numbers to a problem whose function is drawn again.
     """
 
     key: tuple[int, int]
@@ -65,20 +69,27 @@ class Source:
         return Source(self.key, self.problems[chosen], self.attempts[chosen] + np.uint64(1))
 
     def words(self, purpose: str, *shape: int) -> Words:
-        rows, columns = shape if len(shape) == 2 else (1, *shape)
-        block = np.arange((columns + 3) // 4, dtype=np.uint64)
+        size = math.prod(shape)
         counter = (
-            self.problems[:, None, None],
-            np.arange(rows, dtype=np.uint64)[None, :, None],
-            block[None, None, :] + (self.attempts << np.uint64(_ATTEMPT_SHIFT))[:, None, None],
-            np.full((1, 1, 1), zlib.crc32(purpose.encode()), dtype=np.uint64),
+            self.problems[:, None],
+            self.attempts[:, None],
+            np.arange((size + 3) // 4, dtype=np.uint64)[None, :],
+            np.full((1, 1), zlib.crc32(purpose.encode()), dtype=np.uint64),
         )
-        words = philox(counter, self.key).reshape(len(self.problems), rows, -1)[..., :columns]
-        return words.reshape(len(self.problems), *shape)
+        words = philox(counter, self.key)
+        count, blocks, _ = words.shape
+        return words.reshape(count, 4 * blocks)[:, :size].reshape(count, *shape)
 
     def uniform(self, purpose: str, *shape: int) -> Floats:
         """Uniform on (0, 1), in steps of 2^-32."""
         return (self.words(purpose, *shape).astype(np.float64) + 0.5) * 2.0**-32
+
+    def coins(self, purpose: str, *shape: int) -> NDArray[np.uint8]:
+        """Fair bits: 32 from each word."""
+        size = math.prod(shape)
+        words = self.words(purpose, (size + 31) // 32).astype("<u4")
+        bits = np.unpackbits(words.view(np.uint8), axis=-1, count=size, bitorder="little")
+        return bits.reshape(len(self.problems), *shape)
 
     def integers(self, purpose: str, low: int, high: int, *shape: int) -> NDArray[np.int64]:
         """Uniform on low, low + 1, …, high (both included)."""

@@ -16,7 +16,7 @@ import pytest
 from llm_icl.runs import Call, CallCache, call_key
 from tests.conftest import run_cli
 
-COMMAND = "eval --task majority,conjunction --n 3,4 --points 12 --problems 10 --out run".split()
+COMMAND = ["eval", "--task", "majority,conjunction", "--n", "3,4", "--points", "12", "--problems", "10", "--out", "run"]
 
 
 def predictions(folder: Path) -> pl.DataFrame:
@@ -131,7 +131,23 @@ def test_two_processes_cannot_write_one_run(undisturbed, model):
 
 def test_runs_are_reported_together(undisturbed, tmp_path):
     done = run_cli(
-        *"eval --model none --task majority --n 3 --points 12 --problems 10 --learner perceptron --out other".split(),
+        *[
+            "eval",
+            "--model",
+            "none",
+            "--task",
+            "majority",
+            "--n",
+            "3",
+            "--points",
+            "12",
+            "--problems",
+            "10",
+            "--learner",
+            "perceptron",
+            "--out",
+            "other",
+        ],
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr

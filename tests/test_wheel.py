@@ -40,4 +40,6 @@ def test_an_installed_wheel_works_from_an_empty_folder(installed, tmp_path, argu
     assert done.returncode == 0, done.stderr
     assert expected in done.stdout
     where = [sys.executable, "-c", "import llm_icl; print(llm_icl.__file__)"]
-    assert subprocess.run(where, cwd=tmp_path, env=environment, capture_output=True, text=True).stdout.startswith(str(installed))
+    assert subprocess.run(where, cwd=tmp_path, env=environment, capture_output=True, text=True).stdout.startswith(
+        str(installed)
+    )

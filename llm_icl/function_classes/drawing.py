@@ -1,6 +1,5 @@
 """From a task to problems: draw functions and points, plant, teach, label, add noise."""
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 
 from llm_icl.errors import RequestError
 from llm_icl.function_classes.base import FunctionClass, function_classes
-from llm_icl.naming import only_known
+from llm_icl.naming import make
 from llm_icl.problems import PROBLEMS_VERSION, Bits, Parameters, Problems, Task
 from llm_icl.randomness import Source
 
@@ -23,15 +22,7 @@ def function_class_of(task: Task, n: int) -> FunctionClass:
     A card may give its parameters as a list of cases, the last without a bound: `[{up-to: 7, …}, {…}]`.
     Raises RequestError where an option or the dimension does not fit.
     """
-    parameters = _case(task, n)
-    kind = function_classes.get(task.function_class)
-    known = inspect.signature(kind).parameters
-    options = {key.replace("-", "_"): value for key, value in parameters.items()}
-    only_known("task", task.name, options, known)
-    try:
-        function_class = kind(**options)
-    except TypeError as problem:
-        raise RequestError(f"task '{task.name}': {problem}") from None
+    function_class = make("task", task.name, function_classes.get(task.function_class), _case(task, n))
     function_class.check(n)
     return function_class
 
@@ -50,18 +41,24 @@ def draw_problems(task: Task, n: int, points: int, problems: int | Sequence[int]
     source = Source.of(f"problems {PROBLEMS_VERSION} {task.function_class} n={n} seed={seed}", indices)
     parameters = _draw_functions(task, function_class, source, n)
 
-    xs = (source.uniform("inputs", points, n) < task.bias).astype(np.uint8)
+    # Most tasks need fair bits only, and those are cheap.
+    fair = task.bias == 0.5
+    xs = source.coins("inputs", points, n) if fair else (source.uniform("inputs", points, n) < task.bias).view(np.uint8)
     if task.planted > 0:
         planting = function_class.planting(parameters)
-        planted = source.uniform("planted", points, 1) < task.planted
+        planted = source.uniform("planted", points)[..., None] < task.planted
         xs = np.where(planted & planting.mask[:, None, :], planting.values[:, None, :], xs)
     taught = np.zeros(len(indices), dtype=np.int64)
     if task.teaching > 0:
         xs, taught = _teach(task, function_class, parameters, source, xs)
     ys = function_class.labels(source, parameters, xs)
-    flipped = source.uniform("noise", points, 1)[..., 0] < task.noise
-    drawn = np.arange(points) >= taught[:, None]  # a teacher does not err: noise spares the prefix
-    return Problems(task, n, seed, xs, ys, ys ^ (flipped & drawn), taught, indices, parameters)
+    shown = ys
+    if task.noise > 0:
+        flipped = source.uniform("noise", points) < task.noise
+        shown = ys ^ (
+            flipped & (np.arange(points) >= taught[:, None])
+        )  # a teacher does not err: her examples are spared
+    return Problems(task, n, seed, xs, ys, shown, taught, indices, parameters)
 
 
 def _case(task: Task, n: int) -> Mapping[str, Any]:

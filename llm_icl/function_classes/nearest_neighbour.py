@@ -7,15 +7,15 @@ from numpy.typing import NDArray
 
 from llm_icl.errors import RequestError
 from llm_icl.function_classes.base import FunctionClass, Mask, function_classes
-from llm_icl.problems import Bits, Parameters, Problems, Task
+from llm_icl.problems import Bits, Parameters, Problems, Task, hamming_distances
 from llm_icl.randomness import Source
 
 
-def nearest(distances: NDArray[np.int32]) -> NDArray[np.int64]:
+def nearest(distances: NDArray[np.int16]) -> NDArray[np.int64]:
     """For each point the earliest of the nearest earlier ones: [N, m] from [N, m, m]; meaningless at point 0."""
     points = distances.shape[-1]
-    earlier = np.tril(np.ones((points, points), dtype=bool), k=-1)
-    return np.where(earlier, distances, np.iinfo(np.int32).max).argmin(axis=-1)
+    later = np.triu(np.full((points, points), np.iinfo(np.int16).max))
+    return np.maximum(distances, later).argmin(axis=-1)
 
 
 @function_classes.register("nearest-neighbour")
@@ -43,9 +43,8 @@ class NearestNeighbour(FunctionClass):
         raise RequestError("the labels of the nearest-neighbour task depend on the points before")
 
     def labels(self, source: Source, parameters: Parameters, xs: Bits) -> Bits:
-        problems, points, n = xs.shape
-        signs = xs.astype(np.float32) * 2 - 1
-        distances = ((n - signs @ signs.transpose(0, 2, 1)) / 2).astype(np.int32)
+        problems, points, _ = xs.shape
+        distances = hamming_distances(xs)
         neighbour = nearest(distances)
         rows = np.arange(problems)
         ys = np.zeros((problems, points), dtype=np.uint8)

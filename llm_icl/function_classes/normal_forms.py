@@ -94,9 +94,8 @@ class DNF(FunctionClass):
 
     def hypotheses(self, n: int) -> Hypotheses:
         literals, prior = literal_grid(self.positive, self.negative, n)
-        others = np.array(
-            list(itertools.combinations_with_replacement(range(len(literals)), self.terms - 1)), dtype=np.int64
-        ).reshape(-1, self.terms - 1)
+        multisets = itertools.combinations_with_replacement(range(len(literals)), self.terms - 1)
+        others = np.array(list(multisets), dtype=np.int64)
         orders = np.array([_orders(row) for row in others.tolist()], dtype=np.float64)
         chosen = np.concatenate(
             [
@@ -148,7 +147,8 @@ def teach_monotone_dnf(terms: Mask) -> Bits:
     greatest negative points rule out that a further term adds anything.
     """
     sets = list(dict.fromkeys(frozenset(np.flatnonzero(term).tolist()) for term in terms))
-    primes = [term for term in sets if not any(other < term for other in sets)]
+    # In an order of their own, so that a function has one sequence however its terms were drawn.
+    primes = sorted((term for term in sets if not any(other < term for other in sets)), key=sorted)
     n = terms.shape[-1]
     points = [point for prime in primes for point in (prime, *(prime - {bit} for bit in sorted(prime)))]
     if len(primes) < len(terms):

@@ -11,6 +11,9 @@ from llm_icl.function_classes.literals import check_probabilities, draw_literals
 from llm_icl.problems import Bits, Parameters
 from llm_icl.randomness import Source
 
+# So that sums of MAX_N weights stay far from the limits of int32.
+MAX_BOUND = 1_000_000
+
 
 @dataclass(frozen=True)
 class ThresholdFunction(FunctionClass):
@@ -27,8 +30,8 @@ class ThresholdFunction(FunctionClass):
 
 
 def with_threshold(weights: NDArray[np.generic], threshold: float) -> Parameters:
-    """Small whole weights in int16, real ones as they are."""
-    kept = weights if weights.dtype.kind == "f" else weights.astype(np.int16)
+    """Whole weights in int32, real ones as they are."""
+    kept = weights if weights.dtype.kind == "f" else weights.astype(np.int32)
     return {"weights": kept, "threshold": np.full(len(weights), threshold)}
 
 
@@ -88,7 +91,7 @@ class ZeroOneThreshold(ThresholdFunction):
         check_probabilities(self.positive, self.negative)
 
     def draw(self, source: Source, n: int) -> Parameters:
-        weights = draw_literals(source, self.positive, self.negative, n).astype(np.int16)
+        weights = draw_literals(source, self.positive, self.negative, n).astype(np.int32)
         chosen = source.integers("threshold", 0, len(self.THRESHOLDS) - 1, 1)[:, 0]
         return {"weights": weights, "threshold": np.array(self.THRESHOLDS)[chosen]}
 
@@ -99,7 +102,7 @@ class ZeroOneThreshold(ThresholdFunction):
         literals, prior = literal_grid(self.positive, self.negative, n)
         times = len(self.THRESHOLDS)
         parameters = {
-            "weights": np.repeat(literals, times, axis=0).astype(np.int16),
+            "weights": np.repeat(literals, times, axis=0).astype(np.int32),
             "threshold": np.tile(np.array(self.THRESHOLDS), len(literals)),
         }
         return Hypotheses(parameters, np.repeat(prior / times, times))
@@ -111,6 +114,11 @@ class IntegerHalfspace(ThresholdFunction):
     """Weights uniform on -3, …, 3; 1 where w·x > 0.5, so a sum of 0 gives 0."""
 
     bound: int = 3
+
+    def check(self, n: int) -> None:
+        super().check(n)
+        if not 1 <= self.bound <= MAX_BOUND:
+            raise RequestError(f"bound = {self.bound} is out of range: 1 to {MAX_BOUND:,}")
 
     def draw(self, source: Source, n: int) -> Parameters:
         return with_threshold(source.integers("weights", -self.bound, self.bound, n), 0.5)

@@ -1,12 +1,10 @@
 """What a learner is."""
 
-import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from llm_icl.errors import RequestError
-from llm_icl.naming import Spec, only_known
+from llm_icl.naming import Spec, make
 from llm_icl.problems import Answers, Problems, Task
 from llm_icl.registry import Registry
 
@@ -41,17 +39,7 @@ learners: Registry[type[Learner]] = Registry("learner", "llm_icl.learners")
 
 def learner_of(spec: Spec) -> Learner:
     """The learner of a name and its options. Raises RequestError for a wrong name, option or value."""
-    kind = learners.get(spec.name)
-    known = inspect.signature(kind).parameters
-    options = {key.replace("-", "_"): value for key, value in spec.options}
-    only_known("learner", spec.name, options, known)
-    for key, value in options.items():
-        expected = known[key].annotation
-        if expected is float and type(value) is int:
-            continue
-        if not isinstance(value, expected):
-            raise RequestError(f"learner '{spec}': {key} must be {_described(expected)}, not '{value}'")
-    learner = kind(**options)
+    learner = make("learner", str(spec), learners.get(spec.name), spec.mapping())
     learner.check()
     return learner
 
@@ -59,7 +47,3 @@ def learner_of(spec: Spec) -> Learner:
 def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise RequestError(f"{name} = {value} is not one of {', '.join(allowed)}")
-
-
-def _described(expected: Callable[..., object]) -> str:
-    return {int: "a whole number", float: "a number", str: "a word"}.get(expected, "true or false")  # type: ignore[call-overload]

@@ -1,6 +1,7 @@
 """The ceiling: the exact posterior predictive under the task's own prior."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,15 +26,20 @@ class ExactBayes(Learner):
 
     limit: int = LIMIT
 
+    knows_inputs: ClassVar[bool]
+
+    def answer(self, problems: Problems) -> Answers:
+        if refusal := self.refusal(problems.task, problems.n):
+            raise RequestError(refusal)
+        return Answers.from_probability(posterior_predictive(problems, self.knows_inputs))
+
     def check(self) -> None:
         if self.limit < 1:
             raise RequestError(f"limit = {self.limit} is out of range: at least 1")
 
     def refusal(self, task: Task, n: int) -> str:
-        if task.planted > 0 and task.bias in (0, 1):
-            return (
-                f"task '{task.name}' plants bits among inputs without chance; exact Bayes needs a bias between 0 and 1"
-            )
+        if (task.planted > 0 or task.teaching > 0) and task.bias in (0, 1):
+            return f"task '{task.name}' has inputs without chance; exact Bayes needs a bias between 0 and 1"
         function_class = function_class_of(task, n)
         count = function_class.count(n)
         if count <= self.limit or function_class.has_closed_form(task):
@@ -54,8 +60,7 @@ class Bayes(ExactBayes):
     The ceiling for a network that was trained on the task.
     """
 
-    def answer(self, problems: Problems) -> Answers:
-        return Answers.from_probability(posterior_predictive(problems, knows_inputs=True))
+    knows_inputs = True
 
 
 @learners.register("bayes-labels")
@@ -66,8 +71,7 @@ class BayesLabels(ExactBayes):
     The fair ceiling for a language model, which cannot know how the inputs were drawn.
     """
 
-    def answer(self, problems: Problems) -> Answers:
-        return Answers.from_probability(posterior_predictive(problems, knows_inputs=False))
+    knows_inputs = False
 
 
 def posterior_predictive(problems: Problems, knows_inputs: bool) -> NDArray[np.float64]:
@@ -104,14 +108,14 @@ def _weigh(
     task, (count, points) = problems.task, problems.ys.shape
     teaching = task.teaching if knows_inputs else 0.0
     unplanted = np.array([1 - task.bias, task.bias])[problems.xs].prod(axis=-1)  # [N, m]
-    pairs = {key: np.tile(value, (count, *[1] * (value.ndim - 1))) for key, value in parameters.items()}
-    pairs["problem"] = np.repeat(np.arange(count), len(prior))
-    pairs["weight"] = np.tile(prior, count)[:, None] * np.array([1 - teaching, teaching])
+    functions = parameters | {"weight": prior[:, None] * np.array([1 - teaching, teaching])}
     if knows_inputs and task.planted > 0:
-        mask, values = function_class.planting(pairs)
-        pairs |= {"mask": mask, "values": values, "gain": task.planted * planted_gain(mask, values, task.bias)}
+        mask, values = function_class.planting(parameters)
+        functions |= {"mask": mask, "values": values, "gain": task.planted * planted_gain(mask, values, task.bias)}
     if teaching > 0:
-        pairs["lesson"], pairs["length"] = function_class.teaching_sequence(pairs)
+        functions["lesson"], functions["length"] = function_class.teaching_sequence(parameters)
+    pairs = {key: np.tile(value, (count, *[1] * (value.ndim - 1))) for key, value in functions.items()}
+    pairs["problem"] = np.repeat(np.arange(count), len(prior))
     probability = np.empty((count, points))
     for k in range(points):
         problem, weight = pairs["problem"], pairs["weight"]
@@ -133,10 +137,10 @@ def _weigh(
         probability[:, k] = np.divide(ones, total, out=np.full(count, 0.5), where=total > 0)
 
         right = label == problems.shown[problem, k]
-        likelihood = np.where(right, 1 - task.noise, task.noise) / np.maximum(total, np.finfo(float).tiny)[problem]
-        weight[:, 0] *= likelihood
-        weight[:, 1] *= np.where(in_lesson & ~right, 0.0, likelihood)  # a teacher does not err …
-        weight[:, 1] /= np.where(in_lesson, 1 - task.noise, 1.0)  # … and her labels carry no noise
+        scale = 1 / np.maximum(total, np.finfo(float).tiny)[problem]
+        likelihood = np.where(right, 1 - task.noise, task.noise)
+        weight[:, 0] *= likelihood * scale
+        weight[:, 1] *= np.where(in_lesson, right, likelihood) * scale  # a teacher's labels carry no noise
         kept = weight.max(axis=-1) > 0
         if not kept.all():
             pairs = _chosen(pairs, kept)

@@ -55,15 +55,15 @@ class FeedForward(Learner):
         weight = inside / inside.sum(dim=-1, keepdim=True).clamp(min=1)
         optimizer = torch.optim.Adam(parameters, lr=self.rate)
         for _ in range(self.steps):
-            losses = torch.nn.functional.binary_cross_entropy_with_logits(
-                _logits(parameters, examples), labels, reduction="none"
-            )
+            logits = _logits(parameters, examples)
+            # The cross-entropy, written out: torch's own gives other last bits in other places of a batch.
+            losses = logits.clamp(min=0) - logits * labels + torch.log1p(torch.exp(-logits.abs()))
             optimizer.zero_grad()
             (losses * weight).sum().backward()
             optimizer.step()
         with torch.no_grad():
             logits = _logits(parameters, signs.reshape(count * points, 1, n)).reshape(count, points)
-        probability = torch.sigmoid(logits).double().numpy()
+        probability = 1 / (1 + np.exp(-logits.double().numpy()))
         probability[:, 0] = 0.5
         return probability
 

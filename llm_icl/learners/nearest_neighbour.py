@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llm_icl.errors import RequestError
+from llm_icl.function_classes.nearest_neighbour import nearest
 from llm_icl.learners.base import Learner, learners, one_of
 from llm_icl.problems import Answers, Problems, Task
 
@@ -44,6 +45,10 @@ class NearestNeighbour(Learner):
     def _share(self, problems: Problems) -> NDArray[np.float64]:
         """The share of votes for 1, [N, m]."""
         points = problems.points
+        if (self.k, self.metric, self.tie) == (1, "hamming", "earliest"):  # one voter: no counting
+            share = np.take_along_axis(problems.shown, nearest(problems.distances), axis=-1).astype(np.float64)
+            share[:, 0] = 0.5
+            return share
         distances = problems.distances.astype(np.int64) if self.metric == "hamming" else _cosine_ranks(problems)
         far = np.iinfo(np.int64).max
         never = ~np.tril(np.ones((points, points), dtype=bool), k=-1)

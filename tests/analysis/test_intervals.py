@@ -6,7 +6,7 @@ import pytest
 from llm_icl.analysis.intervals import NOTHING, mean, proportion
 
 REPEATS = 4000
-# Four standard errors of a coverage of 95 % simulated so often: 1.4 points. A correct interval fails once in 16,000 runs.
+# Four standard errors of a coverage of 95 % simulated so often, 1.4 points: chance alone fails once in 16,000 runs.
 SLACK = 4 * np.sqrt(0.95 * 0.05 / REPEATS)
 
 
@@ -58,7 +58,7 @@ def test_all_right_is_not_certainty():
 
 
 def test_one_trial_a_problem_is_wilsons_interval():
-    """7 of 10, worked by hand with t for 9 degrees of freedom in place of the normal quantile and 9 effective trials."""
+    """7 of 10 by hand, with t for 9 degrees of freedom in place of the normal quantile and 9 effective trials."""
     estimate = proportion(np.array([1.0] * 7 + [0] * 3), np.ones(10))
     z, n, p = 2.2621571628540993, 9.0, 0.7
     centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)

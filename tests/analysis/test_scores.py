@@ -40,7 +40,11 @@ def test_log_loss_and_calibration_are_the_hand_computed_ones():
     losses = log_losses(cell.learners["a"], cell.label)
     np.testing.assert_allclose(losses, [[-np.log(0.9), -np.log(0.2)], [-np.log(0.4), 0]], atol=1e-12)
     bins = calibration(cell.learners["a"], cell.label)
-    assert [(b.count, round(b.predicted, 6), b.observed) for b in bins] == [(1, 0.4, 1.0), (1, 0.8, 0.0), (2, 0.95, 1.0)]
+    assert [(b.count, round(b.predicted, 6), b.observed) for b in bins] == [
+        (1, 0.4, 1.0),
+        (1, 0.8, 0.0),
+        (2, 0.95, 1.0),
+    ]
     assert score(cell, "a").calibration_error == pytest.approx((0.6 + 0.8 + 2 * 0.05) / 4)
 
 
@@ -62,7 +66,9 @@ def test_differences_are_paired_on_what_both_answered():
 
 
 def test_regret_is_the_accuracy_that_bayes_has_more():
-    (cell,) = arrange(pl.concat([frame("bayes-labels", [[0.9, 0.1], [0.9, 0.9]]), frame("a", [[0.1, 0.1], [0.9, 0.1]])]))
+    (cell,) = arrange(
+        pl.concat([frame("bayes-labels", [[0.9, 0.1], [0.9, 0.9]]), frame("a", [[0.1, 0.1], [0.9, 0.1]])])
+    )
     assert score(cell, "a").regret_labels.value == pytest.approx(0.5)
     assert score(cell, "bayes-labels").regret_labels.value == 0
 

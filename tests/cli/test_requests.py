@@ -86,7 +86,7 @@ def test_a_broken_task_card_is_named_with_its_line(tmp_path, card, message):
 
 def test_an_output_folder_that_cannot_be_written_is_one_clear_line(tmp_path):
     (tmp_path / "file").write_text("")
-    done = run_cli(*"eval --model none --task majority --n 3 --out file/run".split(), cwd=tmp_path)
+    done = run_cli(*["eval", "--model", "none", "--task", "majority", "--n", "3", "--out", "file/run"], cwd=tmp_path)
     assert done.returncode == 2
     assert "cannot be written" in done.stderr
     assert done.stderr.count("\n") == 1
@@ -104,16 +104,25 @@ def test_a_users_own_task_and_prompt_are_found_and_win(tmp_path):
 
 
 def test_show_prints_what_a_model_would_get(tmp_path):
-    shown = run_cli(*"show prompt basic --task conjunction --n 4 --position 2".split(), cwd=tmp_path).stdout
+    shown = run_cli(
+        *["show", "prompt", "basic", "--task", "conjunction", "--n", "4", "--position", "2"], cwd=tmp_path
+    ).stdout
     assert shown.count("Input:") == 3 * 2  # two examples and the query, as text and as messages
     assert "You are BoolGPT" in shown
 
 
 def test_options_names_and_spellings_that_mean_the_same_are_the_same(tmp_path):
-    base = "eval --model none --n 3 --points 8 --problems 4 --json".split()
+    base = ["eval", "--model", "none", "--n", "3", "--points", "8", "--problems", "4", "--json"]
     one = run_cli(*base, "--task", "majority", "--learner", "nearest-neighbour:k=3,tie=vote,averaging", cwd=tmp_path)
     two = run_cli(
-        *base, "--task", "majority", "--learner", "nearest_neighbor:k=3,tie=vote", "--learner", "averaging", cwd=tmp_path
+        *base,
+        "--task",
+        "majority",
+        "--learner",
+        "nearest_neighbor:k=3,tie=vote",
+        "--learner",
+        "averaging",
+        cwd=tmp_path,
     )
     assert one.returncode == two.returncode == 0, one.stderr + two.stderr
     assert json.loads(one.stdout) == json.loads(two.stdout)
@@ -122,7 +131,11 @@ def test_options_names_and_spellings_that_mean_the_same_are_the_same(tmp_path):
 
 @pytest.mark.parametrize("target", ["out.npz", "out.jsonl", "out.parquet", "dataset"])
 def test_sample_writes_the_same_problems_in_every_format(tmp_path, target):
-    done = run_cli(*"sample --task conjunction:noise=0.1 --n 4 --points 6 --problems 5 --to".split(), target, cwd=tmp_path)
+    done = run_cli(
+        *["sample", "--task", "conjunction:noise=0.1", "--n", "4", "--points", "6", "--problems", "5", "--to"],
+        target,
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     from llm_icl.function_classes import draw_problems
     from llm_icl.naming import parse_specs
@@ -174,7 +187,7 @@ def test_an_unknown_command_gets_the_nearest_name(tmp_path):
 
 
 def test_a_dry_run_asks_nothing_and_writes_nothing(tmp_path):
-    done = run_cli(*"eval --task majority --n 3,4 --problems 7 --dry-run".split(), cwd=tmp_path)
+    done = run_cli(*["eval", "--task", "majority", "--n", "3,4", "--problems", "7", "--dry-run"], cwd=tmp_path)
     assert done.returncode == 0
     assert "28 prompts" in done.stdout
     assert list(tmp_path.iterdir()) == []

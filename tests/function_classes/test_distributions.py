@@ -201,25 +201,41 @@ def test_cards_plant_with_the_stated_probability(card):
 
 
 def chance_of_covering(n):
-    """P(three terms with literals at (0.1, 0.1) hold somewhere each, and together everywhere).
+    """P(one of three terms with literals at (0.1, 0.1) is empty), and P(the terms together cover all inputs).
 
-    Three terms cover all inputs only if one is empty, two are a literal and its negation, or they are l, ~l & m and
-    ~l & ~m: shares of the inputs must add to 1.
+    Without an empty term they cover in three ways only: two are a literal and its negation; or they are l, m, ~l & ~m;
+    or l, ~l & m, ~l & ~m. (Other terms are true for too small a share of the inputs, or overlap.)
     """
     empty, single, double = 0.8**n, 0.1 * 0.8 ** (n - 1), 0.01 * 0.8 ** (n - 2)
     some_empty = 1 - (1 - empty) ** 3
     opposite = 3 * 2 * n * single**2 * (1 - empty) - 6 * n * single**3  # l, ~l, l is counted twice
-    return some_empty, some_empty + opposite + 6 * 2 * n * (n - 1) * single * double**2
+    pair = 6 * 4 * comb(n, 2) * single**2 * double
+    chain = 6 * 2 * n * (n - 1) * single * double**2
+    return some_empty, some_empty + opposite + pair + chain
 
 
-@pytest.mark.parametrize(("n", "some_empty"), [(5, 70), (7, 51), (10, 29), (15, 10)])
-def test_a_dnf_is_constant_as_often_as_computed(n, some_empty):
+@pytest.mark.parametrize(("n", "some_empty", "covering"), [(5, 70, 73), (7, 51, 53), (10, 29, 30), (15, 10, 10)])
+def test_a_dnf_is_constant_as_often_as_computed(n, some_empty, covering):
     exact, constant = chance_of_covering(n)
-    assert round(100 * exact) == some_empty
+    assert (round(100 * exact), round(100 * constant)) == (some_empty, covering)
     task = load("dnf")
-    parameters = drawn("dnf", n).parameters
-    assert by_chance((parameters["literals"] == 0).all(axis=-1).any(axis=-1).sum(), N, exact)
-    assert by_chance(function_class_of(task, n).is_constant(parameters).sum(), N, constant)
+    parameters = drawn("dnf", n, problems=5 * N).parameters
+    assert by_chance((parameters["literals"] == 0).all(axis=-1).any(axis=-1).sum(), 5 * N, exact)
+    assert by_chance(function_class_of(task, n).is_constant(parameters).sum(), 5 * N, constant)
+
+
+def test_the_chance_of_a_constant_dnf_agrees_with_a_list_of_all_of_them():
+    rows = list(itertools.product((0, 1, -1), repeat=3))
+    law = {0: 0.8, 1: 0.1, -1: 0.1}
+    terms = [
+        (
+            np.prod([law[s] for s in row]),
+            {x for x in itertools.product((-1, 1), repeat=3) if np.all(np.multiply(row, x) >= 0)},
+        )
+        for row in rows
+    ]
+    total = sum(p * q * r for (p, a), (q, b), (r, c) in itertools.product(terms, repeat=3) if len(a | b | c) == 8)
+    assert total == pytest.approx(chance_of_covering(3)[1], abs=1e-12)
 
 
 @pytest.mark.parametrize(("n", "percent"), [(5, 3.1), (7, 0.8), (10, 2.8), (15, 0.5)])

@@ -99,7 +99,8 @@ def test_bias_is_the_share_of_ones_among_the_inputs(text):
     assert by_chance(biased.xs.sum(), biased.xs.size, 0.7)
     for key, value in fair.parameters.items():
         np.testing.assert_array_equal(value, biased.parameters[key])
-    assert (fair.xs <= biased.xs).all()  # paired: a greater bias only turns bits on
+    if load(text).planted == 0:  # paired: a greater bias only turns bits on
+        assert (draw_problems(load(f"{text}:bias=0.3"), 5, 30, 200).xs <= biased.xs).all()
 
 
 @pytest.mark.parametrize("text", [card for card in CARDS if card != "nearest-neighbour"])

@@ -15,11 +15,25 @@ def run(tmp_path_factory):
     """A run of a tiny model, whose prompt and exchanges carry text that a page must not run."""
     folder = tmp_path_factory.mktemp("report")
     (folder / "prompts").mkdir()
-    body = "{{ labels[0] }}{% for e in examples %}\nInput: {{ e.input }}\nLabel: {{ e.label }}{% endfor %}\nInput: {{ query }}\nLabel:"
+    body = "{% for e in examples %}\nInput: {{ e.input }}\nLabel: {{ e.label }}{% endfor %}\nInput: {{ query }}\nLabel:"
     (folder / "prompts" / "hostile.jinja").write_text(HOSTILE + body)
     model = TinyModels(folder).gpt2(text=[HOSTILE, "Input: 0 1 Label: 1"])
     done = run_cli(
-        *"eval --task majority,conjunction --n 3,4 --points 10 --problems 6 --prompt hostile --out run".split(),
+        *[
+            "eval",
+            "--task",
+            "majority,conjunction",
+            "--n",
+            "3,4",
+            "--points",
+            "10",
+            "--problems",
+            "6",
+            "--prompt",
+            "hostile",
+            "--out",
+            "run",
+        ],
         *("--model", f"hf/{model}"),
         cwd=folder,
     )

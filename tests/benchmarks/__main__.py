@@ -1,0 +1,17 @@
+"""Run the benchmarks and print their tables."""
+
+import sys
+
+from tests.benchmarks import curves, drawing, neighbours, startup
+
+BENCHMARKS = {"startup": startup, "drawing": drawing, "neighbours": neighbours, "curves": curves}
+
+
+def main() -> None:
+    for name in sys.argv[1:] or BENCHMARKS:
+        print(f"\n{name}: {(BENCHMARKS[name].__doc__ or '').strip()}\n", flush=True)
+        BENCHMARKS[name].run()
+
+
+if __name__ == "__main__":
+    main()

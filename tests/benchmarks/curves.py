@@ -1,0 +1,55 @@
+"""A learning curve of 40 positions from one forward pass, against one prompt for each position on the same model
+(SmolLM2-135M, float32, n = 7); the bar is 20."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from llm_icl.backends import backends, find_model
+from llm_icl.function_classes import draw_problems
+from llm_icl.learners.llm import LanguageModelLearner
+from llm_icl.naming import parse_specs
+from llm_icl.prompting import load_prompt
+from llm_icl.prompting.layout import label_gap, label_places
+from llm_icl.prompting.rendering import render
+from llm_icl.runs import CallCache
+from llm_icl.task_cards import load_task
+from tests.benchmarks.timing import best, show
+
+
+def run() -> None:
+    entry = find_model("smollm2-135m")
+    model = backends.get(entry.backend)(entry)  # type: ignore[call-arg]
+    problems = draw_problems(load_task(parse_specs(["majority"])[0]), 7, 40, 1)
+    prompt = load_prompt(parse_specs(["basic"])[0])
+
+    def ask(mode: str) -> np.ndarray:
+        with tempfile.TemporaryDirectory() as folder:  # an empty cache: everything is computed
+            learner = LanguageModelLearner(model, prompt, CallCache(Path(folder) / "calls.sqlite"), mode)
+            return learner.answer(problems).probability
+
+    def separate(every_logit: bool) -> np.ndarray:
+        """Each position's prompt as a forward pass of its own, nothing shared."""
+        gap = label_gap(prompt, problems, model.as_text)
+        texts = [model.as_text(render(prompt, problems, 0, k)) for k in range(40)]
+        shares = []
+        for place in label_places(texts, gap, prompt.labels, model.tokenize):
+            keep = 0 if every_logit else 1
+            with torch.inference_mode():
+                logits = model._model(torch.tensor([place.context]), use_cache=False, logits_to_keep=keep).logits[0, -1]
+            shares.append(float(torch.sigmoid(logits[place.one[0]] - logits[place.zero[0]])))
+        return np.array([shares])
+
+    ways = {
+        "one pass (curve)": (lambda: ask("curve"), 3),
+        "prefixes kept (positions)": (lambda: ask("positions"), 1),
+        "separate prompts, last logit only": (lambda: separate(False), 1),
+        "separate prompts, all logits": (lambda: separate(True), 1),
+    }
+    ask("curve")  # warm
+    times = {name: best(work, repeats) for name, (work, repeats) in ways.items()}
+    first = times["one pass (curve)"]
+    print(f"largest difference of a probability: {np.abs(ask('curve') - separate(False)).max():.1e}")
+    show([[name, time, time / first] for name, time in times.items()], ["way", "seconds", "ratio"])
