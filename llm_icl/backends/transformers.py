@@ -40,6 +40,8 @@ class TransformersModel(LanguageModel):
         if self._dtype not in DTYPES:
             raise RequestError(f"model '{entry.name}': dtype={self._dtype} is not one of {', '.join(DTYPES)}")
         self._chat = bool(options.get("chat", False))
+        self._shared_tokens: tuple[int, ...] = ()
+        self._shared_cache: Any = None
         source, arguments = _source(entry)
         if "revision" in options:
             arguments["revision"] = str(options["revision"])
@@ -162,13 +164,16 @@ class TransformersModel(LanguageModel):
                 yield members[start : start + size]
 
     def _prefix(self, tokens: Sequence[int]) -> Any:
-        """The keys and values of what all prompts begin with; None where the model keeps none that can be copied."""
+        """The keys and values of what all prompts of a task begin with, computed once."""
         from transformers import DynamicCache
 
+        if tuple(tokens) == self._shared_tokens:
+            return self._shared_cache
         cache = DynamicCache(config=self._model.config)
         with self._torch.inference_mode():
             ids = self._torch.tensor([list(tokens)], device=self._device)
             self._model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        self._shared_tokens, self._shared_cache = tuple(tokens), cache
         return cache
 
     def _logits(self, tokens: Any, kept: Any, cache: Any) -> Any:

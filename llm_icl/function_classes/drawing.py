@@ -55,9 +55,8 @@ def draw_problems(task: Task, n: int, points: int, problems: int | Sequence[int]
     shown = ys
     if task.noise > 0:
         flipped = source.uniform("noise", points) < task.noise
-        shown = ys ^ (
-            flipped & (np.arange(points) >= taught[:, None])
-        )  # a teacher does not err: her examples are spared
+        drawn = np.arange(points) >= taught[:, None]  # a teacher does not err: noise spares the prefix
+        shown = ys ^ (flipped & drawn)
     return Problems(task, n, seed, xs, ys, shown, taught, indices, parameters)
 
 

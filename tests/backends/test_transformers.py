@@ -156,7 +156,11 @@ def test_generation_is_greedy_stops_and_is_parsed_strictly(tiny_model, tmp_path)
 def test_a_model_that_cannot_be_had_is_one_clear_error(tmp_path, monkeypatch, name, message):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     (tmp_path / "broken.gguf").write_bytes(b"not a model")
-    with pytest.raises(RequestError, match=message) as raised:
+
+    def load_named():
         entry = find_model(name.format(folder=tmp_path))
-        backends.get(entry.backend)(entry)
+        return backends.get(entry.backend)(entry)
+
+    with pytest.raises(RequestError, match=message) as raised:
+        load_named()
     assert "\n" not in str(raised.value)

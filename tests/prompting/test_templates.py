@@ -25,7 +25,8 @@ def test_the_basic_prompt_is_the_papers_letter_for_letter(problems):
     ys = problems.ys[0].tolist()
     assert render(prompt("basic"), problems, 0, 2).text == (
         "You are given some examples of inputs and their corresponding labels. You need to learn the underlying "
-        "boolean function represented by these input-label examples. Predict the label (either 0 or 1) for the final input.\n"
+        "boolean function represented by these input-label examples. Predict the label (either 0 or 1) for the final "
+        "input.\n"
         f"\nInput: {xs[0]}\nLabel: {ys[0]}\nInput: {xs[1]}\nLabel: {ys[1]}\nInput: {xs[2]}\nLabel:"
     )
 
