@@ -86,12 +86,12 @@ class FunctionClass(ABC):
         """Every function with its prior. Different parameters may describe the same function."""
         raise RequestError(f"{type(self).__name__} cannot be enumerated")
 
-    def has_closed_form(self, task: Task) -> bool:
-        """Whether algebra gives the exact posterior predictive under the options of the task."""
+    def has_closed_form(self, task: Task, n: int) -> bool:
+        """Whether the exact posterior predictive can be had, and better, without weighing every function."""
         return False
 
-    def closed_form(self, problems: Problems) -> NDArray[np.float64]:
-        """The exact posterior predictive P(y_k = 1 | x_0, y_0, …, x_k), [N, m], by algebra."""
+    def closed_form(self, problems: Problems, knows_inputs: bool) -> NDArray[np.float64]:
+        """The exact posterior predictive P(y_k = 1 | x_0, y_0, …, x_k), [N, m], from algebra."""
         raise RequestError(f"{type(self).__name__} has no closed form")
 
 

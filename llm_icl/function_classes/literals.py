@@ -3,6 +3,7 @@
 Literals are an array of -1, 0 and 1: bit j is in the formula as it is where 1, negated where -1, and absent where 0.
 """
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -21,10 +22,14 @@ from llm_icl.function_classes.base import (
     grid,
     subsets,
 )
-from llm_icl.problems import Bits, Parameters
+from llm_icl.function_classes.counting import MAX_COUNTED_N, conjunction_posterior
+from llm_icl.problems import Bits, Parameters, Problems, Task
 from llm_icl.randomness import Source
 
 Literals = NDArray[np.int8]
+
+# Up to so many functions exact Bayes weighs them all; beyond, counting is quicker.
+_LISTED = 2**15
 
 
 def draw_literals(source: Source, positive: float, negative: float, *shape: int) -> Literals:
@@ -123,6 +128,16 @@ class Conjunction(FunctionClass):
         literals, prior = literal_grid(self.positive, self.negative, n)
         return Hypotheses({"literals": literals}, prior)
 
+    def has_closed_form(self, task: Task, n: int) -> bool:
+        fair = task.planted == 0 or task.bias == 0.5
+        return self.count(n) > _LISTED and n <= MAX_COUNTED_N and task.noise == 0 and task.teaching == 0 and fair
+
+    def closed_form(self, problems: Problems, knows_inputs: bool) -> NDArray[np.float64]:
+        planted = problems.task.planted if knows_inputs else 0.0
+        laws = (self.positive, self.negative, planted, problems.task.drop_constant)
+        pairs = zip(problems.xs, problems.shown, strict=True)
+        return np.array([conjunction_posterior(xs, labels, *laws) for xs, labels in pairs])
+
 
 @function_classes.register("disjunction")
 @dataclass(frozen=True)
@@ -138,6 +153,10 @@ class Disjunction(Conjunction):
 
     def teaching_sequence(self, parameters: Parameters) -> TeachingSequence:
         return teach_conjunction(-parameters["literals"], -self.one_sign)
+
+    def closed_form(self, problems: Problems, knows_inputs: bool) -> NDArray[np.float64]:
+        dual = dataclasses.replace(problems, shown=1 - problems.shown)
+        return 1 - Conjunction(self.negative, self.positive).closed_form(dual, knows_inputs)
 
 
 @function_classes.register("sparse-disjunction")

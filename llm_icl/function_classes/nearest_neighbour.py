@@ -60,10 +60,10 @@ class NearestNeighbour(FunctionClass):
     def is_constant(self, parameters: Parameters) -> Mask:
         return np.zeros(len(parameters["coins"]), dtype=bool)
 
-    def has_closed_form(self, task: Task) -> bool:
+    def has_closed_form(self, task: Task, n: int) -> bool:
         return task.noise == 0
 
-    def closed_form(self, problems: Problems) -> NDArray[np.float64]:
+    def closed_form(self, problems: Problems, knows_inputs: bool) -> NDArray[np.float64]:
         """Certain where the label is inherited, a fair coin elsewhere."""
         inherited = np.take_along_axis(problems.shown, nearest(problems.distances), axis=-1)
         known = problems.seen | (np.arange(problems.points) >= self.start)

@@ -67,10 +67,10 @@ class Parity(FunctionClass):
         relevant = all_inputs(n).astype(bool)
         return Hypotheses({"relevant": relevant}, np.full(len(relevant), 1 / len(relevant)))
 
-    def has_closed_form(self, task: Task) -> bool:
+    def has_closed_form(self, task: Task, n: int) -> bool:
         return task.noise == 0
 
-    def closed_form(self, problems: Problems) -> NDArray[np.float64]:
+    def closed_form(self, problems: Problems, knows_inputs: bool) -> NDArray[np.float64]:
         """The solutions of the equations so far form an affine space, on half of which an open query is 1.
 
         Where constant functions are dropped, the empty parity is taken out while all labels were 0.
@@ -115,5 +115,5 @@ class SparseParity(Parity):
         chosen = subsets(n, self.k)
         return Hypotheses({"relevant": chosen}, np.full(len(chosen), 1 / len(chosen)))
 
-    def has_closed_form(self, task: Task) -> bool:
+    def has_closed_form(self, task: Task, n: int) -> bool:
         return False

@@ -20,8 +20,8 @@ LIMIT = 2**21
 class ExactBayes(Learner):
     """P(y_k = 1 | x_0, y_0, …, x_k), by algebra where the class has a closed form, else by weighing every function.
 
-    limit: the greatest number of functions that are weighed (3^15 conjunctions are 14 million, and take seconds for
-    each problem). Label noise and dropped constants are part of the prior.
+    limit: the greatest number of functions that are weighed where there is no closed form. Label noise and dropped
+    constants are part of the prior.
     """
 
     limit: int = LIMIT
@@ -42,7 +42,7 @@ class ExactBayes(Learner):
             return f"task '{task.name}' has inputs without chance; exact Bayes needs a bias between 0 and 1"
         function_class = function_class_of(task, n)
         count = function_class.count(n)
-        if count <= self.limit or function_class.has_closed_form(task):
+        if count <= self.limit or function_class.has_closed_form(task, n):
             return ""
         size = "infinitely many" if np.isinf(count) else f"{count:.3g}"
         return f"task '{task.name}' has {size} functions at n = {n}; exact Bayes weighs at most {self.limit:,}"
@@ -78,8 +78,8 @@ def posterior_predictive(problems: Problems, knows_inputs: bool) -> NDArray[np.f
     """P(y_k = 1 | x_0, y_0, …, x_k), [N, m]."""
     task = problems.task
     function_class = function_class_of(task, problems.n)
-    if function_class.has_closed_form(task):
-        return function_class.closed_form(problems)
+    if function_class.has_closed_form(task, problems.n):
+        return function_class.closed_form(problems, knows_inputs)
     parameters, prior = function_class.hypotheses(problems.n)
     if task.drop_constant:
         prior = np.where(function_class.is_constant(parameters), 0.0, prior)

@@ -63,9 +63,10 @@ def test_one_pass_and_reused_prefixes_give_the_probabilities_of_separate_prompts
     np.testing.assert_allclose(answers.probability, plain, atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("prompt", ["basic:inputs=compact", "basic:inputs=list,labels=A/B", "instruction"])
+@pytest.mark.parametrize("prompt", ["basic:inputs=compact", "basic:inputs=list,labels=A/B", "instruction", "pac"])
 def test_other_ways_to_write_a_problem_are_scored_as_exactly(tiny_model, tmp_path, prompt):
-    path, problems = tiny_model.gpt2(), draw(problems=1, points=8)
+    """The long instruction of `pac` is a great part of its text, so there its keys and values are kept and reused."""
+    path, problems = tiny_model.gpt2(), draw("conjunction", problems=2, points=8)
     labels = (" A", " B") if "A/B" in prompt else (" 0", " 1")
     answers = learner(load(path), tmp_path, "curve", prompt).answer(problems)
     np.testing.assert_allclose(answers.probability, plain_probabilities(path, problems, prompt, labels), atol=TOLERANCE)

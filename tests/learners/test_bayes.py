@@ -281,9 +281,24 @@ def test_exact_bayes_refuses_what_it_cannot_weigh(learner):
     assert "halfspace" in bayes.refusal(load("halfspace"), 5)
     assert "infinitely many" in bayes.refusal(load("sparse-halfspace"), 5)
     assert "infinitely many" in bayes.refusal(load("nearest-neighbour:noise=0.1"), 5)
-    assert all(word in bayes.refusal(load("conjunction"), 20) for word in ("3.49e+09", "n = 20", "2,097,152"))
+    assert all(word in bayes.refusal(load("threshold"), 20) for word in ("2.09e+10", "n = 20", "2,097,152"))
     assert "bias" in bayes.refusal(load("conjunction:bias=1"), 5)
     assert "bias" in bayes.refusal(load("sparse-parity:teaching=0.5,bias=1"), 5)
     assert bayes.refusal(load("parity"), 100) == ""
-    assert bayes.refusal(load("conjunction"), 10) == ""
+    assert bayes.refusal(load("conjunction"), 20) == ""
+    assert "functions" in bayes.refusal(load("conjunction:noise=0.1"), 20)
     assert "at most 50" in learner_of(parse_specs([f"{learner}:limit=50"])[0]).refusal(load("conjunction"), 4)
+
+
+@pytest.mark.parametrize(
+    "option", ["", ":drop-constant=true", ":planted=0", ":positive=0.3,negative=0.1", ":negative=0"]
+)
+@pytest.mark.parametrize("name", ["conjunction", "disjunction"])
+@pytest.mark.parametrize("learner", ["bayes", "bayes-labels"])
+def test_counting_conjunctions_is_the_same_as_weighing_them_all(monkeypatch, learner, name, option):
+    problems = draw_problems(load(name + option), 6, 40, 30)
+    bayes = learner_of(parse_specs([learner])[0])
+    weighed = bayes.answer(problems).probability
+    monkeypatch.setattr("llm_icl.function_classes.literals._LISTED", 0)
+    assert function_class_of(problems.task, 6).has_closed_form(problems.task, 6)
+    np.testing.assert_allclose(bayes.answer(problems).probability, weighed, atol=1e-9)

@@ -1,0 +1,56 @@
+"""Exact Bayes for conjunctions by counting, at dimensions where 3^n functions are too many to list.
+
+A conjunction that holds at a point x consists of literals of x, so it is a subset of n literals: 2^n of them. While
+all labels are 0, the functions that hold at the query are counted afresh for each query, and what they weigh is taken
+from the rest when its label turns out to be 0. From the first positive point on only its 2^n subsets are left.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llm_icl.problems import Bits
+
+# 2^24 subsets take about 1 GiB.
+MAX_COUNTED_N = 24
+
+
+def conjunction_posterior(
+    xs: Bits, labels: Bits, positive: float, negative: float, planted: float = 0.0, drop_empty: bool = False
+) -> NDArray[np.float64]:
+    """P(y_k = 1 | x_0, y_0, …, x_k) at the m points of one problem, xs [m, n] and labels [m], without noise.
+
+    Each bit is a positive or negative literal with the given probabilities. With planted > 0 the learner knows that
+    each point was, with that probability, made to satisfy the function, among fair bits: a function of s literals makes
+    a point at which it holds likelier by the factor 1 - planted + planted 2^s, any other by 1 - planted.
+    """
+    n = xs.shape[1]
+    subsets = np.arange(2**n, dtype=np.uint32)
+    sizes = np.bitwise_count(subsets).astype(np.int64)
+    gain = (1 - planted) + planted * 2.0**sizes
+    codes = (xs.astype(np.uint32) << np.arange(n, dtype=np.uint32)).sum(axis=-1, dtype=np.uint32)
+    probability = np.full(len(xs), 0.5)
+    absent = 1 - positive - negative
+    rest = 1 - absent**n if drop_empty else 1.0  # the mass of all functions that are 0 at all points so far
+    first = int(np.append(labels, 1).argmax())  # the first positive point; len(xs) where there is none
+    for k in range(min(first + 1, len(xs))):
+        ones = np.bitwise_count(subsets & codes[k]).astype(np.int64)
+        weight = positive**ones * negative ** (sizes - ones) * absent ** (n - sizes)
+        weight[0] *= not drop_empty
+        for zero in codes[:k]:
+            weight *= (subsets & (zero ^ codes[k])) != 0
+        holds, fails = (weight * gain).sum(), max(rest - weight.sum(), 0.0) * (1 - planted)
+        probability[k] = holds / (holds + fails)
+        rest -= weight.sum()
+    if first >= len(xs):
+        return probability
+
+    kept = weight > 0
+    subsets, gain, weight = subsets[kept], gain[kept], (weight * gain)[kept]
+    for k in range(first + 1, len(xs)):
+        holding = (subsets & (codes[k] ^ codes[first])) == 0
+        weight = weight * np.where(holding, gain, 1 - planted)
+        weight /= weight.sum()
+        probability[k] = weight[holding].sum()
+        kept = holding == labels[k]
+        subsets, gain, weight = subsets[kept], gain[kept], weight[kept]
+    return probability
