@@ -1,5 +1,6 @@
 """`llm-icl`: finds the verb, and turns errors into one line and an exit status."""
 
+import errno
 import importlib
 import sys
 
@@ -15,6 +16,9 @@ VERBS = {
     "sample": "Draw problems into a file.",
     "show": "Show one thing in full: a task, a model, a prompt, a problem.",
 }
+
+
+_FOR_THE_USER = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class Verbs(click.Group):
@@ -66,7 +70,8 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(1)
     except OSError as problem:
-        sys.exit(_fail(str(problem), 1))
+        # A full or forbidden disk is for the user to mend, like a wrong request.
+        sys.exit(_fail(str(problem), 2 if problem.errno in _FOR_THE_USER else 1))
     sys.exit(status if isinstance(status, int) else 0)
 
 

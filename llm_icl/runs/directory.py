@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 _PARTS = "parts"
+# A report alone is 1 MiB.
+_LEAST_SPACE = 16 * 2**20
 
 
 class RunDirectory:
@@ -29,6 +32,10 @@ class RunDirectory:
             self._lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as problem:
             raise RequestError(f"the output folder {self.path} cannot be written: {problem.strerror}") from None
+        if shutil.disk_usage(self.path).free < _LEAST_SPACE:
+            raise RequestError(
+                f"there is no space for the output folder {self.path}: it takes {_LEAST_SPACE >> 20} MiB"
+            )
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

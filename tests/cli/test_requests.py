@@ -92,6 +92,41 @@ def test_an_output_folder_that_cannot_be_written_is_one_clear_line(tmp_path):
     assert done.stderr.count("\n") == 1
 
 
+def test_a_disk_without_space_is_one_clear_line(tmp_path):
+    """A real file system of 1 MiB, where the machine lets the test mount one."""
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(small)], capture_output=True, check=False
+    )
+    if mount.returncode:
+        pytest.skip("mounting a file system is not allowed here")
+    try:
+        done = run_cli(
+            *["eval", "--model", "none", "--task", "majority", "--n", "3", "--out", "small/outputs/run"], cwd=tmp_path
+        )
+        sample = run_cli(
+            *["sample", "--task", "majority", "--n", "20", "--problems", "10000", "--to", "small/x.npz"], cwd=tmp_path
+        )
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+    assert (done.returncode, sample.returncode) == (2, 2)
+    assert "no space" in done.stderr
+    assert "No space" in sample.stderr
+    assert done.stderr.count("\n") == sample.stderr.count("\n") == 1
+
+
+def test_a_damaged_cache_is_one_clear_line(tmp_path):
+    (tmp_path / "outputs").mkdir()
+    (tmp_path / "outputs" / "calls.sqlite").write_bytes(b"not a database" * 100)
+    done = run_cli(
+        *["eval", "--model", "none", "--task", "majority", "--n", "3", "--problems", "2", "--points", "3"], cwd=tmp_path
+    )
+    assert done.returncode == 2
+    assert "cannot be used" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_a_users_own_task_and_prompt_are_found_and_win(tmp_path):
     (tmp_path / "tasks").mkdir()
     (tmp_path / "tasks" / "majority.yaml").write_text("function-class: parity\ndescription: mine\n")
