@@ -1,29 +1,24 @@
 """Learners × tasks → predictions."""
 
-import dataclasses
-import hashlib
 import json
 import logging
 import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from llm_icl.backends import LanguageModel, ModelEntry, backends
+from llm_icl.backends import LanguageModel, backends
 from llm_icl.errors import RequestError
+from llm_icl.files import file_name
 from llm_icl.function_classes import draw_problems
-from llm_icl.learners import Learner, learner_of, learners
 from llm_icl.learners.llm import LanguageModelLearner
-from llm_icl.naming import Spec
-from llm_icl.problems import PROBLEMS_VERSION, SHUFFLED, STATUSES, Answers, Problems, Task
-from llm_icl.prompting.rendering import check_task
-from llm_icl.prompting.templates import Prompt
+from llm_icl.problems import STATUSES, Answers, Problems
+from llm_icl.request import Cell, Job, Request, cells, classical_jobs, model_jobs
 from llm_icl.runs import CallCache, RunDirectory
 from llm_icl.versions import versions
 
@@ -33,225 +28,134 @@ log = logging.getLogger(__name__)
 Report = Callable[[str, int, int], None]
 
 
-@dataclass(frozen=True)
-class Request:
-    """Everything that an evaluation is asked to do; as a whole it is the identity of the run."""
+def evaluate(request: Request, run: RunDirectory, cache: CallCache, report: Report) -> None:
+    """Carry the request out in an open run directory. What the directory already holds is not done again.
 
-    tasks: tuple[Task, ...]
-    ns: tuple[int, ...]
-    seeds: tuple[int, ...]
-    points: int
-    problems: int
-    positions: tuple[int, ...]
-    models: tuple[ModelEntry, ...]
-    prompts: tuple[Prompt, ...]
-    learners: tuple[Spec, ...] | None
-    mode: str
-    shuffled_labels: bool
-
-    def record(self) -> dict[str, Any]:
-        """As data for run.json."""
-        return {
-            "tasks": [dataclasses.asdict(task) for task in self.tasks],
-            "n": list(self.ns),
-            "seeds": list(self.seeds),
-            "points": self.points,
-            "problems": self.problems,
-            "positions": list(self.positions),
-            "models": [dataclasses.asdict(model) for model in self.models],
-            "prompts": [{"name": prompt.name, "template": prompt.path.read_text()} for prompt in self.prompts],
-            "learners": None if self.learners is None else [str(spec) for spec in self.learners],
-            "mode": self.mode,
-            "shuffled_labels": self.shuffled_labels,
-            "versions": {"problems": PROBLEMS_VERSION, "llm-icl": versions()["llm-icl"]},
-        }
-
-    def directory_name(self) -> str:
-        """Readable, and different for every different request."""
-        record = json.dumps(self.record(), sort_keys=True, default=str)
-        names = "+".join(task.name for task in self.tasks)[:60]
-        readable = "".join(c if c.isalnum() or c in "-+.=" else "_" for c in names)
-        digest = hashlib.sha256(record.encode()).hexdigest()[:8]
-        return f"eval-{readable}-n{','.join(map(str, self.ns))}-{digest}"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One task at one n and seed."""
-
-    task: Task
-    n: int
-    seed: int
-
-    def __str__(self) -> str:
-        return f"{self.task.name} n={self.n} seed={self.seed}"
-
-
-@dataclass(frozen=True)
-class Job:
-    """One learner on one cell. `model` is the index of a language model, None for a classical learner."""
-
-    name: str
-    learner: Learner | None
-    model: int | None = None
-    prompt: Prompt | None = None
-    shuffled: bool = False
-
-
-def cells(request: Request) -> list[Cell]:
-    return [Cell(task, n, seed) for task in request.tasks for n in request.ns for seed in request.seeds]
-
-
-def check(request: Request) -> None:
-    """Find every error of the request that can be found before work starts. Raises RequestError."""
-    for cell in cells(request):
-        draw_problems(cell.task, cell.n, request.points, min(request.problems, 2), cell.seed)
-        classical_jobs(request, cell)
-        for prompt in request.prompts if request.models else ():
-            check_task(prompt, cell.task)
-
-
-def classical_jobs(request: Request, cell: Cell) -> tuple[list[Job], list[str]]:
-    """The classical learners of a cell, and why default ones are left out.
-
-    Raises RequestError where a learner that the user named cannot answer.
+    Raises RequestError where the directory holds another run.
     """
-    if request.learners is not None:
-        chosen = [(str(spec), learner_of(spec)) for spec in request.learners]
-        for name, learner in chosen:
-            if refusal := learner.refusal(cell.task, cell.n):
-                raise RequestError(f"learner '{name}': {refusal}")
-        return [Job(name, learner) for name, learner in chosen], []
-    defaults = [(name, kind()) for name, kind in learners.items() if kind.is_default_for(cell.task)]
-    refusals = {name: learner.refusal(cell.task, cell.n) for name, learner in defaults}
-    skipped = [f"{name}: {reason}" for name, reason in refusals.items() if reason]
-    return [Job(name, learner) for name, learner in defaults if not refusals[name]], skipped
-
-
-def model_jobs(request: Request) -> list[Job]:
-    jobs = [
-        Job(entry.name, None, index, prompt, shuffled)
-        for index, entry in enumerate(request.models)
-        for prompt in request.prompts
-        for shuffled in ((False, True) if request.shuffled_labels else (False,))
-    ]
-    return [dataclasses.replace(job, name=job.name + SHUFFLED) if job.shuffled else job for job in jobs]
-
-
-def evaluate(request: Request, run: RunDirectory, cache: CallCache, report: Report) -> dict[str, Any]:
-    """Carry the request out in an open run directory, and return the record of the run.
-
-    What the directory already holds is not done again. `report(what, done, all)` is told of progress.
-    """
-    started, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
     earlier = run.record
-    if earlier and earlier["request"] != json.loads(json.dumps(request.record())):
+    if earlier and earlier.get("request") != json.loads(json.dumps(request.record())):
         raise RequestError(f"{run.path} holds the run of another request: give another --out")
-    if earlier.get("status") == "complete":
-        return earlier
-    record: dict[str, Any] = {
-        "kind": "eval",
-        "status": "running",
-        "command": shlex.join(["llm-icl", *sys.argv[1:]]),
-        "request": request.record(),
-        "started": earlier.get("started", started),
-        "versions": versions(),
-        "models": earlier.get("models", {}),
-        "modes": earlier.get("modes", []),
-        "skipped": [],
-        "calls": earlier.get("calls", {"new": 0, "cached": 0}),
-        "seconds": earlier.get("seconds", {}),
-        "cost": 0.0,
-    }
-    run.write_record(record)
-    loaded = _Models(request, record)
-    frames, exchanges = [], []
-    work = [(cell, job) for cell in cells(request) for job in [*_noted(request, cell, record), *model_jobs(request)]]
-    problems: Problems | None = None
-    for number, (cell, job) in enumerate(work):
-        if problems is None or (problems.task, problems.n, problems.seed) != (cell.task, cell.n, cell.seed):
+    if earlier.get("status") != "complete":
+        Evaluation(request, run, cache, report, earlier).carry_out()
+
+
+class Evaluation:
+    """One evaluation in progress: its models as they are loaded, and the record that becomes run.json."""
+
+    def __init__(
+        self, request: Request, run: RunDirectory, cache: CallCache, report: Report, earlier: dict[str, Any]
+    ) -> None:
+        self._request = request
+        self._run = run
+        self._cache = cache
+        self._report = report
+        self._models: dict[int, LanguageModel] = {}
+        self._began = time.monotonic() - earlier.get("wall_seconds", 0.0)
+        self._record: dict[str, Any] = {
+            "kind": "eval",
+            "status": "running",
+            "command": shlex.join(["llm-icl", *sys.argv[1:]]),
+            "request": request.record(),
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "models": {},
+            "modes": [],
+            "skipped": [],
+            "calls": {"new": 0, "cached": 0},
+            "seconds": {},
+            "cost": 0.0,
+        }
+        # A run that was interrupted keeps what is known of it; what made the rest is what is here now.
+        self._record |= {key: value for key, value in earlier.items() if key != "command"}
+        self._record["versions"] = versions()
+
+    def carry_out(self) -> None:
+        frames, exchanges = [], []
+        jobs = [(cell, self._jobs(cell)) for cell in cells(self._request)]
+        done, whole = 0, sum(len(of_cell) for _, of_cell in jobs)
+        self._write_record("running")
+        for cell, of_cell in jobs:
+            request = self._request
             problems = draw_problems(cell.task, cell.n, request.points, request.problems, cell.seed)
-            problems.save(run.path / "problems" / f"{_file_name(cell.task.name)}-n{cell.n}-s{cell.seed}.npz")
-        what = f"{cell}: {job.name}"
-        report(what, number, len(work))
-        name = f"{number:05d}-{_file_name(job.name)}"
-        frame = run.part(name)
-        if frame is None or job.model is not None:
-            tick = time.monotonic()
-            if job.learner is not None:
-                answers = job.learner.answer(problems).at(np.array(request.positions))
-            else:
-                answers, exchanged = _ask_model(request, cell, job, problems, loaded.get(job), cache, record, report)
+            problems.save(self._run.path / "problems" / f"{file_name(cell.task.name)}-n{cell.n}-s{cell.seed}.npz")
+            for job in of_cell:
+                self._report(f"{cell}: {job.name}", done, whole)
+                frame, exchanged = self._finish(cell, job, problems, f"{done:05d}-{file_name(job.name)}")
+                frames.append(frame)
                 exchanges += exchanged
-            if frame is None:
-                frame = predictions_frame(problems, request.positions, job, answers)
-                record["seconds"][job.name] = record["seconds"].get(job.name, 0.0) + time.monotonic() - tick
-                run.write_part(name, frame)
-                run.write_record(record)
-        frames.append(frame)
-    report("done", len(work), len(work))
-    run.finish(frames, exchanges)
-    record |= {
-        "status": "complete",
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "wall_seconds": earlier.get("wall_seconds", 0.0) + time.monotonic() - clock,
-    }
-    run.write_record(record)
-    run.forget_parts()
-    return record
+                done += 1
+        self._report("done", done, whole)
+        self._run.finish(frames, exchanges)
+        self._record["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
+        self._write_record("complete")
+        self._run.forget_parts()
 
+    def _jobs(self, cell: Cell) -> list[Job]:
+        """The jobs of a cell; what is left out goes into the record."""
+        jobs, skipped = classical_jobs(self._request, cell)
+        self._record["skipped"] += [reason for reason in skipped if reason not in self._record["skipped"]]
+        return [*jobs, *model_jobs(self._request)]
 
-class _Models:
-    """The language models of a request, loaded when first needed."""
+    def _finish(self, cell: Cell, job: Job, problems: Problems, part: str) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
+        """The predictions of one job, from an earlier start where they are there, and what was exchanged for them."""
+        frame = self._run.part(part)
+        exchanges: list[dict[str, Any]] = []
+        start = time.monotonic()
+        if job.model is not None:
+            answers, exchanges = self._ask(cell, job, problems, count=frame is None)
+        elif frame is None:
+            assert job.learner is not None
+            answers = job.learner.answer(problems).at(np.array(self._request.positions))
+        if frame is None:
+            frame = predictions_frame(problems, self._request.positions, job, answers)
+            seconds = self._record["seconds"]
+            seconds[job.name] = seconds.get(job.name, 0.0) + time.monotonic() - start
+            self._run.write_part(part, frame)
+            self._write_record("running")
+        return frame, exchanges
 
-    def __init__(self, request: Request, record: dict[str, Any]) -> None:
-        self._entries = request.models
-        self._record = record
-        self._loaded: dict[int, LanguageModel] = {}
+    def _ask(self, cell: Cell, job: Job, problems: Problems, count: bool) -> tuple[Answers, list[dict[str, Any]]]:
+        """A language model's answers, from the cache where they are there, and what was exchanged."""
+        assert job.prompt is not None
+        asked = problems.with_shuffled_labels() if job.shuffled else problems
+        learner = LanguageModelLearner(self._model(job), job.prompt, self._cache, self._request.mode)
+        plan = learner.plan(asked, self._request.positions)
+        done = 0
 
-    def get(self, job: Job) -> LanguageModel:
+        def progress(calls: int) -> None:
+            nonlocal done
+            done += calls
+            self._report(f"{cell}: {job.name}", done, len(plan.calls))
+
+        answers, exchanges, new = learner.carry_out(plan, asked, self._request.positions, progress)
+        if count:
+            self._record["modes"].append(
+                {
+                    "learner": job.name,
+                    "cell": str(cell),
+                    "prompt": job.prompt.name,
+                    "mode": plan.mode,
+                    "because": list(plan.reasons),
+                }
+            )
+            self._record["calls"]["new"] += new
+            self._record["calls"]["cached"] += len(plan.calls) - new
+        about = {"learner": job.name, "task": cell.task.name, "n": cell.n, "seed": cell.seed, "prompt": job.prompt.name}
+        return answers, [about | exchange for exchange in exchanges]
+
+    def _model(self, job: Job) -> LanguageModel:
+        """The model of a job, loaded when first needed."""
         assert job.model is not None
-        if job.model not in self._loaded:
-            entry = self._entries[job.model]
+        if job.model not in self._models:
+            entry = self._request.models[job.model]
             log.info("loading %s", entry.name)
-            self._loaded[job.model] = backends.get(entry.backend)(entry)  # type: ignore[call-arg]
-            self._record["models"][entry.name] = self._loaded[job.model].identity()
-        return self._loaded[job.model]
+            self._models[job.model] = backends.get(entry.backend)(entry)
+            self._record["models"][entry.name] = self._models[job.model].identity()
+        return self._models[job.model]
 
-
-def _ask_model(
-    request: Request, cell: Cell, job: Job, problems: Problems, model: LanguageModel, cache: CallCache,
-    record: dict[str, Any], report: Report,
-) -> tuple[Answers, list[dict[str, Any]]]:  # fmt: skip
-    assert job.prompt is not None
-    asked = problems.with_shuffled_labels() if job.shuffled else problems
-    learner = LanguageModelLearner(model, job.prompt, cache, request.mode)
-    plan = learner.plan(asked, request.positions)
-    mode = {"learner": job.name, "cell": str(cell), "prompt": job.prompt.name, "mode": plan.mode}
-    entry = mode | {"because": list(plan.reasons)}
-    if entry not in record["modes"]:
-        record["modes"].append(entry)
-    done = 0
-
-    def progress(count: int) -> None:
-        nonlocal done
-        done += count
-        report(f"{cell}: {job.name}", done, len(plan.calls))
-
-    answers, exchanges, new = learner.carry_out(plan, asked, request.positions, progress)
-    record["calls"]["new"] += new
-    record["calls"]["cached"] += len(plan.calls) - new
-    about = {"learner": job.name, "task": cell.task.name, "n": cell.n, "seed": cell.seed, "prompt": job.prompt.name}
-    return answers, [about | exchange for exchange in exchanges]
-
-
-def _noted(request: Request, cell: Cell, record: dict[str, Any]) -> list[Job]:
-    """The classical jobs of a cell; what is left out goes into the record."""
-    jobs, skipped = classical_jobs(request, cell)
-    for reason in skipped:
-        if reason not in record["skipped"]:
-            record["skipped"].append(reason)
-    return jobs
+    def _write_record(self, status: str) -> None:
+        self._record |= {"status": status, "wall_seconds": time.monotonic() - self._began}
+        self._run.write_record(self._record)
 
 
 def predictions_frame(problems: Problems, positions: Sequence[int], job: Job, answers: Answers) -> pl.DataFrame:
@@ -276,7 +180,3 @@ def predictions_frame(problems: Problems, positions: Sequence[int], job: Job, an
             "seen": problems.seen[:, chosen].ravel(),
         }
     )
-
-
-def _file_name(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "-+.=" else "_" for c in name)[:80]

@@ -29,6 +29,11 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def file_name(name: str) -> str:
+    """A name with all but the plainest characters replaced, and not too long for a file."""
+    return "".join(c if c.isalnum() or c in "-+.=" else "_" for c in name)[:80]
+
+
 def data_files(kind: str, suffix: str, own: Path | None) -> dict[str, Path]:
     """The files of a kind ("tasks" or "prompts") by name, a user's own winning over a shipped one.
 

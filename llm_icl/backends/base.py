@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from llm_icl.backends.catalogue import ModelEntry
 from llm_icl.prompting.layout import Curve, LabelPlace
 from llm_icl.prompting.rendering import Rendered
 from llm_icl.registry import Registry
@@ -31,6 +32,10 @@ class Reply:
 
 class LanguageModel(ABC):
     """A model that answers prompts. Tokens are whole numbers of its own tokenizer."""
+
+    @abstractmethod
+    def __init__(self, entry: ModelEntry) -> None:
+        """Load the model. Raises RequestError where there is no such model or it cannot be read."""
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:

@@ -51,9 +51,9 @@ def command(
     server. Options repeat or take comma lists. The same command again goes on where it stopped, or shows its results.
     """
     from llm_icl.cli.progress import speak
-    from llm_icl.evaluation import Request, cells, check
     from llm_icl.naming import parse_specs
     from llm_icl.prompting import load_prompt
+    from llm_icl.request import Request, cells, check
     from llm_icl.task_cards import load_task, task_names
 
     speak()

@@ -67,7 +67,7 @@ def prompt(
     rendered = render(loaded, drawn, 0, position)
     if model_name:
         entry = find_model(model_name)
-        click.echo(backends.get(entry.backend)(entry).as_text(rendered))  # type: ignore[call-arg]
+        click.echo(backends.get(entry.backend)(entry).as_text(rendered))
         return
     if not rendered.has_turns:
         click.echo("# as text, for a completion model (between the lines; the label comes next)")

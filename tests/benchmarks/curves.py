@@ -21,7 +21,7 @@ from tests.benchmarks.timing import best, show
 
 def run() -> None:
     entry = find_model("smollm2-135m")
-    model = backends.get(entry.backend)(entry)  # type: ignore[call-arg]
+    model = backends.get(entry.backend)(entry)
     problems = draw_problems(load_task(parse_specs(["majority"])[0]), 7, 40, 1)
     prompt = load_prompt(parse_specs(["basic"])[0])
 
