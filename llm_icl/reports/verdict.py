@@ -13,8 +13,7 @@ def verdict(cell: Cell, model: str) -> list[str]:
     sentences = [f"{model} answers {mean} of all queries right, {last} of the last ones."]
     if "best-constant" in cell.learners:
         gain = difference(cell, model, "best-constant")
-        meaning = "so it uses" if gain.low > 0 else "so nothing shows that it uses"
-        sentences.append(f"It is {_compared(gain)} the best constant ({_points(gain)}), {meaning} the examples.")
+        sentences.append(f"It is {_compared(gain)} the best constant ({_points(gain)}).")
     if cell.control_of(model) in cell.learners:
         gain = difference(cell, model, cell.control_of(model))
         meaning = "so the labels matter" if gain.low > 0 else "so nothing shows that the labels matter"
