@@ -121,8 +121,16 @@ def _notes(records: Sequence[dict[str, Any]]) -> list[str]:
             kept = "dropped" if task["drop_constant"] else "kept"
             notes.append(f"Task {task['name']}: constant functions are {kept}.")
         notes += [f"Left out: {reason}." for reason in record["skipped"]]
-        for mode in record["modes"]:
-            because = f" ({'; '.join(mode['because'])})" if mode["because"] else ""
-            asked = f"{mode['learner']} on {mode['cell']}, prompt {mode['prompt']}"
-            notes.append(f"{asked}: asked in the mode {mode['mode']}{because}.")
+        notes += _modes(record["modes"])
     return list(dict.fromkeys(notes))
+
+
+def _modes(modes: Sequence[dict[str, Any]]) -> list[str]:
+    """How the models were asked, one note for each mode and reason."""
+    asked: dict[str, list[str]] = {}
+    for mode in modes:
+        because = f" ({'; '.join(mode['because'])})" if mode["because"] else ""
+        who = f"{mode['learner']} with prompt {mode['prompt']}"
+        where = asked.setdefault(f"{who}: asked in the mode {mode['mode']}{because} on ", [])
+        where.append(mode["cell"])
+    return [f"{how}{'; '.join(cells)}." for how, cells in asked.items()]
