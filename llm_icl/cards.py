@@ -10,7 +10,7 @@ import yaml
 
 from llm_icl.errors import RequestError
 
-_FRONT = re.compile(r"\A---\n(.*?\n)---\n", re.DOTALL)
+_FRONT = re.compile(r"\A---\n(.*?)^---(?:\n|\Z)", re.DOTALL | re.MULTILINE)
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -34,7 +34,7 @@ class Card:
                 raise self.error(f"unknown field '{key}': known are {', '.join(known)}", key)
         for key in needed:
             if key not in self.fields:
-                raise self.error(f"the field '{key}' is missing")
+                raise RequestError(f"{self.where}, line 1: the field '{key}' is missing")
         return self
 
     def text(self, key: str, default: str = "") -> str:
@@ -82,6 +82,8 @@ def read_document(path: Path) -> Document:
     """The front matter between two lines of --- and what follows it; without one the card is empty."""
     text = read_text(path)
     front = _FRONT.match(text)
+    if text.startswith("---\n") and not front:
+        raise RequestError(f"{path}, line 1: the front matter does not end: a line of --- is missing")
     end = front.end() if front else 0
     return Document(parse_card(front[1] if front else "", str(path), first_line=2), text[end:], text[:end].count("\n"))
 
@@ -96,7 +98,7 @@ def parse_card(text: str, where: str, first_line: int = 1) -> Card:
         mark = problem.problem_mark
         line = f", line {mark.line + first_line}" if mark else ""
         raise RequestError(f"{where}{line}: not valid YAML: {problem.problem}") from None
-    except yaml.YAMLError as problem:
+    except (yaml.YAMLError, ValueError) as problem:  # a date that is none raises a ValueError
         raise RequestError(f"{where}: not valid YAML: {problem}") from None
     finally:
         loader.dispose()
@@ -104,5 +106,10 @@ def parse_card(text: str, where: str, first_line: int = 1) -> Card:
         return Card(where, {}, {})
     if not isinstance(fields, dict):
         raise RequestError(f"{where}, line {first_line}: a card is a list of 'field: value' lines")
-    lines = {key.value: key.start_mark.line + first_line for key, _ in node.value}
+    lines: dict[str, int] = {}
+    for key, _ in node.value:
+        line = key.start_mark.line + first_line
+        if key.value in lines:
+            raise RequestError(f"{where}, line {line}: the field '{key.value}' stands there twice")
+        lines[key.value] = line
     return Card(where, {str(key): value for key, value in fields.items()}, lines)

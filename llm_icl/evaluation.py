@@ -17,6 +17,7 @@ from llm_icl.errors import RequestError
 from llm_icl.files import file_name
 from llm_icl.function_classes import draw_problems
 from llm_icl.learners.llm import LanguageModelLearner
+from llm_icl.learners.planning import plan_for
 from llm_icl.problems import STATUSES, Answers, Problems
 from llm_icl.request import Cell, Job, Request, cells, classical_jobs, model_jobs
 from llm_icl.runs import CallCache, RunDirectory
@@ -28,29 +29,54 @@ log = logging.getLogger(__name__)
 Report = Callable[[str, int, int], None]
 
 
-def evaluate(request: Request, run: RunDirectory, cache: CallCache, report: Report) -> None:
+def is_done(request: Request, run: RunDirectory) -> bool:
+    """Whether the directory holds the finished run of this request. Raises RequestError where it holds another's."""
+    earlier = run.record
+    if earlier and earlier["request"] != json.loads(json.dumps(request.record())):
+        raise RequestError(f"{run.path} holds the run of another request: give another --out")
+    return run.complete
+
+
+def load_models(request: Request) -> list[LanguageModel]:
+    """The language models of a request. Raises RequestError where one cannot be had, or cannot be asked so."""
+    models = []
+    for entry in request.models:
+        log.info("loading %s", entry.name)
+        models.append(backends.get(entry.backend)(entry))
+        for cell in cells(request):
+            problem = draw_problems(cell.task, cell.n, request.points, 1, cell.seed)
+            for prompt in request.prompts:
+                plan_for(models[-1], prompt, problem, request.positions, request.mode)
+    return models
+
+
+def evaluate(
+    request: Request, models: Sequence[LanguageModel], run: RunDirectory, cache: CallCache | None, report: Report
+) -> None:
     """Carry the request out in an open run directory. What the directory already holds is not done again.
 
-    Raises RequestError where the directory holds another run.
+    Without models there need be no cache of calls.
     """
-    earlier = run.record
-    if earlier and earlier.get("request") != json.loads(json.dumps(request.record())):
-        raise RequestError(f"{run.path} holds the run of another request: give another --out")
-    if earlier.get("status") != "complete":
-        Evaluation(request, run, cache, report, earlier).carry_out()
+    Evaluation(request, models, run, cache, report).carry_out()
 
 
 class Evaluation:
-    """One evaluation in progress: its models as they are loaded, and the record that becomes run.json."""
+    """One evaluation in progress, and the record that becomes run.json."""
 
     def __init__(
-        self, request: Request, run: RunDirectory, cache: CallCache, report: Report, earlier: dict[str, Any]
+        self,
+        request: Request,
+        models: Sequence[LanguageModel],
+        run: RunDirectory,
+        cache: CallCache | None,
+        report: Report,
     ) -> None:
+        earlier = run.record
         self._request = request
         self._run = run
         self._cache = cache
         self._report = report
-        self._models: dict[int, LanguageModel] = {}
+        self._models = models
         self._began = time.monotonic() - earlier.get("wall_seconds", 0.0)
         self._record: dict[str, Any] = {
             "kind": "eval",
@@ -58,7 +84,7 @@ class Evaluation:
             "command": shlex.join(["llm-icl", *sys.argv[1:]]),
             "request": request.record(),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "models": {},
+            "models": {entry.name: model.identity() for entry, model in zip(request.models, models, strict=True)},
             "modes": [],
             "skipped": [],
             "calls": {"new": 0, "cached": 0},
@@ -105,7 +131,7 @@ class Evaluation:
             answers, exchanges = self._ask(cell, job, problems, count=frame is None)
         elif frame is None:
             assert job.learner is not None
-            answers = job.learner.answer(problems).at(np.array(self._request.positions))
+            answers = job.learner.answer_at(problems, np.array(self._request.positions))
         if frame is None:
             frame = predictions_frame(problems, self._request.positions, job, answers)
             seconds = self._record["seconds"]
@@ -116,10 +142,11 @@ class Evaluation:
 
     def _ask(self, cell: Cell, job: Job, problems: Problems, count: bool) -> tuple[Answers, list[dict[str, Any]]]:
         """A language model's answers, from the cache where they are there, and what was exchanged."""
-        assert job.prompt is not None
+        assert job.model is not None and job.prompt is not None and self._cache is not None  # noqa: PT018
         asked = problems.with_shuffled_labels() if job.shuffled else problems
-        learner = LanguageModelLearner(self._model(job), job.prompt, self._cache, self._request.mode)
-        plan = learner.plan(asked, self._request.positions)
+        model, positions, mode = self._models[job.model], self._request.positions, self._request.mode
+        learner = LanguageModelLearner(model, job.prompt, self._cache, mode)
+        plan = plan_for(model, job.prompt, asked, positions, mode)
         done = 0
 
         def progress(calls: int) -> None:
@@ -127,7 +154,7 @@ class Evaluation:
             done += calls
             self._report(f"{cell}: {job.name}", done, len(plan.calls))
 
-        answers, exchanges, new = learner.carry_out(plan, asked, self._request.positions, progress)
+        answers, exchanges, new = learner.carry_out(plan, asked, positions, progress)
         if count:
             self._record["modes"].append(
                 {
@@ -142,16 +169,6 @@ class Evaluation:
             self._record["calls"]["cached"] += len(plan.calls) - new
         about = {"learner": job.name, "task": cell.task.name, "n": cell.n, "seed": cell.seed, "prompt": job.prompt.name}
         return answers, [about | exchange for exchange in exchanges]
-
-    def _model(self, job: Job) -> LanguageModel:
-        """The model of a job, loaded when first needed."""
-        assert job.model is not None
-        if job.model not in self._models:
-            entry = self._request.models[job.model]
-            log.info("loading %s", entry.name)
-            self._models[job.model] = backends.get(entry.backend)(entry)
-            self._record["models"][entry.name] = self._models[job.model].identity()
-        return self._models[job.model]
 
     def _write_record(self, status: str) -> None:
         self._record |= {"status": status, "wall_seconds": time.monotonic() - self._began}

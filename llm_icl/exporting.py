@@ -1,6 +1,7 @@
 """Problems as files of the usual formats."""
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,19 @@ def rows(problems: Problems) -> list[dict[str, Any]]:
     ]
 
 
+def _export_dataset(problems: Problems, target: Path) -> None:
+    """A folder that `datasets.load_from_disk` reads; a new one, whole or not at all."""
+    if target.exists():
+        raise RequestError(f"{target} is there already: a dataset needs a folder of its own")
+    from datasets import Dataset, disable_progress_bars
+
+    disable_progress_bars()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as work:
+        Dataset.from_list(rows(problems)).save_to_disk(str(Path(work) / "dataset"))
+        (Path(work) / "dataset").rename(target)
+
+
 def export(problems: Problems, target: Path) -> None:
     """Write npz, JSON lines, Parquet, or the folder of a Hugging Face dataset, as the name says.
 
@@ -43,9 +57,7 @@ def export(problems: Problems, target: Path) -> None:
             with atomic_path(target) as temporary:
                 pl.DataFrame(rows(problems)).write_parquet(temporary)
         elif target.suffix == "":
-            from datasets import Dataset
-
-            Dataset.from_list(rows(problems)).save_to_disk(str(target))
+            _export_dataset(problems, target)
         else:
             raise RequestError(
                 f"'{target.name}' ends in none of .npz, .jsonl, .parquet (or nothing, for a dataset folder)"

@@ -1,10 +1,13 @@
 """Files that are written whole or not at all, and the folders that data comes from."""
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from llm_icl.naming import canonical_name
 
 PACKAGE = Path(__file__).parent
 
@@ -30,8 +33,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 def file_name(name: str) -> str:
-    """A name with all but the plainest characters replaced, and not too long for a file."""
-    return "".join(c if c.isalnum() or c in "-+.=" else "_" for c in name)[:80]
+    """A name for a file: readable, not too long, and different for different names."""
+    plain = "".join(c if c.isalnum() or c in "-+.=" else "_" for c in name)[:60]
+    return plain if plain == name else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def data_files(kind: str, suffix: str, own: Path | None) -> dict[str, Path]:
@@ -43,7 +47,7 @@ def data_files(kind: str, suffix: str, own: Path | None) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in (own or Path(kind), PACKAGE / "data" / kind, PACKAGE.parent / kind):
         for path in folder.glob(f"*{suffix}"):
-            found.setdefault(path.stem, path)
+            found.setdefault(canonical_name(path.stem), path)
     return dict(sorted(found.items()))
 
 

@@ -26,7 +26,7 @@ class Spec:
     def __str__(self) -> str:
         if self.name in FREE_TEXT:
             return f"{self.name}: {dict(self.options)['text']}"
-        options = ",".join(f"{key}={_written(value)}" for key, value in self.options)
+        options = ",".join(f"{key}={written(value)}" for key, value in self.options)
         return f"{self.name}:{options}" if options else self.name
 
     def mapping(self) -> dict[str, Value]:
@@ -108,5 +108,6 @@ def _parse_option(piece: str, text: str) -> tuple[str, Value]:
     return canonical_name(key), parse_value(value.strip())
 
 
-def _written(value: Value) -> str:
+def written(value: Value) -> str:
+    """An option's value as a person writes it."""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -23,6 +23,9 @@ PROBLEMS_VERSION = 1
 # Ends the name of the control that sees the examples' labels in another order.
 SHUFFLED = " (shuffled labels)"
 
+# The fields of a task that are only told, to a reader or in a prompt; the problems depend on the others.
+TASK_TEXTS = ("description", "definition", "algorithm", "source")
+
 STATUSES = ("ok", "unparseable", "truncated", "refused", "too_long", "error")
 # The model's doing: not correct, and counted. The others are ours: the position is missing.
 ANSWERED = ("ok", "unparseable", "truncated", "refused")

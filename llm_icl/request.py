@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from llm_icl.backends import ModelEntry
+from llm_icl.cards import read_text
 from llm_icl.errors import RequestError
 from llm_icl.files import file_name
 from llm_icl.function_classes import draw_problems
 from llm_icl.learners import Learner, learner_of, learners
 from llm_icl.naming import Spec
 from llm_icl.problems import PROBLEMS_VERSION, SHUFFLED, Task
-from llm_icl.prompting.rendering import check_task
+from llm_icl.prompting.rendering import check_task, render
 from llm_icl.prompting.templates import Prompt
 from llm_icl.versions import versions
 
@@ -44,7 +45,7 @@ class Request:
             "problems": self.problems,
             "positions": list(self.positions),
             "models": [dataclasses.asdict(model) for model in self.models],
-            "prompts": [{"name": prompt.name, "template": prompt.path.read_text()} for prompt in self.prompts],
+            "prompts": [{"name": prompt.name, "template": read_text(prompt.path)} for prompt in self.prompts],
             "learners": None if self.learners is None else [str(spec) for spec in self.learners],
             "mode": self.mode,
             "shuffled_labels": self.shuffled_labels,
@@ -88,11 +89,16 @@ def cells(request: Request) -> list[Cell]:
 
 def check(request: Request) -> None:
     """Find every error of the request that can be found before work starts. Raises RequestError."""
+    names = [model.name for model in request.models]
+    if len(set(names)) < len(names):
+        raise RequestError("the same model is named twice")
     for cell in cells(request):
-        draw_problems(cell.task, cell.n, request.points, min(request.problems, 2), cell.seed)
+        problems = draw_problems(cell.task, cell.n, request.points, request.problems, cell.seed)
         classical_jobs(request, cell)
         for prompt in request.prompts if request.models else ():
             check_task(prompt, cell.task)
+            for position in request.positions:
+                render(prompt, problems, 0, position)
 
 
 def classical_jobs(request: Request, cell: Cell) -> tuple[list[Job], list[str]]:

@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from llm_icl.cards import Card, read_card
-from llm_icl.errors import unknown_name
+from llm_icl.errors import RequestError, unknown_name
 from llm_icl.files import data_files
 from llm_icl.function_classes import function_classes
-from llm_icl.naming import Spec
-from llm_icl.problems import Task
+from llm_icl.naming import Spec, make
+from llm_icl.problems import TASK_TEXTS, Task
 
-_TEXTS = ("description", "definition", "algorithm", "source")
 _LAW = ("planted", "bias", "noise", "drop-constant", "teaching")
-_FIELDS = ("function-class", "parameters", *_LAW, *_TEXTS)
+_FIELDS = ("function-class", "parameters", *_LAW, *TASK_TEXTS)
 
 # What `--task "NAME: TEXT"` means.
 _OWN = {
@@ -33,13 +32,15 @@ def load_task(spec: Spec, tasks_dir: Path | None = None) -> Task:
     options = spec.mapping()
     if spec.name in _OWN:
         function_class, description = _OWN[spec.name]
+        if "text" not in options:
+            raise RequestError(f"'{spec.name}' needs a text: write '{spec.name}: ...'")
         text = str(options["text"])
         return Task(
             str(spec), function_class, {"text": text}, description=description, definition=f"{spec.name} {text}"
         )
     paths = task_names(tasks_dir)
     if spec.name not in paths:
-        raise unknown_name("task", spec.name, [*paths, "expr: FORMULA", "table: BITS"])
+        raise unknown_name("task", spec.name, paths, "; or 'expr: FORMULA', 'table: BITS'")
     task = read_task(paths[spec.name])
     law = {key: value for key, value in options.items() if key in _LAW}
     parameters = {key: value for key, value in options.items() if key not in _LAW}
@@ -56,9 +57,16 @@ def read_task(path: Path) -> Task:
         raise card.error(str(unknown_name("function class", name, known)), "function-class")
     parameters: Any = card.fields.get("parameters", {})
     cases = parameters if isinstance(parameters, list) else [parameters]
-    if not all(isinstance(case, dict) for case in cases):
+    if not all(isinstance(case, dict) and all(isinstance(key, str) for key in case) for case in cases):
         raise card.error("'parameters' must be 'option: value' lines, or a list of such cases", "parameters")
-    description, definition, algorithm, source = (card.text(key).strip() for key in _TEXTS)
+    for case in cases:
+        if type(case.get("up-to", 0)) is not int:
+            raise card.error("'up-to' must be a whole number", "parameters")
+        try:
+            make("task", path.stem, function_classes.get(name), {k: v for k, v in case.items() if k != "up-to"})
+        except RequestError as problem:
+            raise card.error(str(problem), "parameters") from None
+    description, definition, algorithm, source = (card.text(key).strip() for key in TASK_TEXTS)
     task = Task(
         path.stem, name, parameters, description=description, definition=definition, algorithm=algorithm, source=source
     )

@@ -16,7 +16,7 @@ import pytest
 from llm_icl.runs import Call, CallCache, call_key
 from tests.conftest import run_cli
 
-COMMAND = ["eval", "--task", "majority,conjunction", "--n", "3,4", "--points", "12", "--problems", "10", "--out", "run"]
+COMMAND = "eval --task majority,conjunction --n 3,4 --points 12 --problems 10 --out run".split()
 
 
 def predictions(folder: Path) -> pl.DataFrame:
@@ -131,23 +131,7 @@ def test_two_processes_cannot_write_one_run(undisturbed, model):
 
 def test_runs_are_reported_together(undisturbed, tmp_path):
     done = run_cli(
-        *[
-            "eval",
-            "--model",
-            "none",
-            "--task",
-            "majority",
-            "--n",
-            "3",
-            "--points",
-            "12",
-            "--problems",
-            "10",
-            "--learner",
-            "perceptron",
-            "--out",
-            "other",
-        ],
+        *"eval --model none --task majority --n 3 --points 12 --problems 10 --learner perceptron --out other".split(),
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
@@ -157,6 +141,62 @@ def test_runs_are_reported_together(undisturbed, tmp_path):
     cell = {result["learner"] for result in results if (result["task"], result["n"]) == ("majority", 3)}
     assert {"perceptron", "bayes", "nearest-neighbour"} < cell
     assert (tmp_path / "both" / "report.html").is_file()
+
+
+def test_a_run_whose_predictions_were_lost_is_made_again_from_the_cache(undisturbed, model):
+    before = predictions(undisturbed)
+    (undisturbed / "run" / "predictions.parquet").unlink()
+    done = run_cli(*COMMAND, "--model", f"hf/{model}", cwd=undisturbed)
+    assert done.returncode == 0, done.stderr
+    assert predictions(undisturbed).equals(before)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [("run.json", "[]"), ("run.json", "{"), ("run.json", '{"status": "complete"}'), ("predictions.parquet", "junk")],
+)
+def test_a_damaged_run_is_one_clear_line(tmp_path, file, content):
+    made = run_cli(
+        *"eval --model none --task majority --n 3 --points 4 --problems 2 --out r".split(),
+        cwd=tmp_path,
+    )
+    assert made.returncode == 0, made.stderr
+    (tmp_path / "r" / file).write_text(content)
+    done = run_cli("report", "r", cwd=tmp_path)
+    assert done.returncode == 2
+    assert file in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_runs_of_two_tasks_of_one_name_are_not_mixed(tmp_path):
+    for name, function_class in (("one", "majority"), ("two", "parity")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine.yaml").write_text(f"function-class: {function_class}\n")
+        words = f"eval --model none --task mine --n 4 --points 6 --problems 4 --tasks-dir {name} --out run-{name}"
+        assert run_cli(*words.split(), cwd=tmp_path).returncode == 0
+    done = run_cli("report", "run-one", "run-two", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "different things by the task 'mine'" in done.stderr
+
+
+def test_a_model_that_cannot_be_had_leaves_nothing_behind(tmp_path):
+    (tmp_path / "x.gguf").write_bytes(b"nothing")
+    done = run_cli(*"eval --model x.gguf --task majority --n 3 --problems 2".split(), cwd=tmp_path)
+    assert done.returncode == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["x.gguf"]
+
+
+def test_two_formulas_have_files_of_their_own(tmp_path):
+    words = "eval --model none --n 3 --points 4 --problems 2 --out r --task".split()
+    done = run_cli(*words, "expr: x1 & x2", "--task", "expr: x1 | x2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "r" / "problems").iterdir())) == 2
+
+
+def test_the_best_constant_is_the_best_one_for_the_queries_that_were_asked(tmp_path):
+    words = "eval --model none --task conjunction:teaching=1 --n 6 --problems 100 --positions 2 --json".split()
+    done = run_cli(*words, "--learner", "best-constant", cwd=tmp_path)
+    assert json.loads(done.stdout)["results"][0]["average"][0] >= 0.5
 
 
 def test_the_key_of_a_call_holds_the_model_and_the_request():

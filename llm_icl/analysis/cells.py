@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from llm_icl.errors import RequestError
 from llm_icl.problems import ANSWERED, SHUFFLED
 
 Floats = NDArray[np.float64]
@@ -74,7 +75,7 @@ class Cell:
 
 
 def arrange(predictions: pl.DataFrame) -> list[Cell]:
-    """The cells of one or several runs, in the order in which they first appear.
+    """The cells of one or several runs, in the order in which they first appear, on the queries asked of all learners.
 
     A learner that was asked with several prompts is one learner for each; its name then carries the prompt's.
     """
@@ -83,7 +84,7 @@ def arrange(predictions: pl.DataFrame) -> list[Cell]:
     cells = []
     for (task, n), cell_rows in predictions.group_by(["task", "n"], maintain_order=True):
         keys = ["seed", "problem", "position"]
-        frame = cell_rows.unique([*keys, "learner", "prompt"], maintain_order=True)
+        frame = _shared(cell_rows.unique(maintain_order=True), keys, f"{task}, n = {n}")
         places = frame.select(*keys, "label", "seen").unique(keys).sort(keys)
         positions = places["position"].unique().sort().to_numpy()
         problems = places.select("seed", "problem").unique().sort("seed", "problem")
@@ -104,6 +105,22 @@ def arrange(predictions: pl.DataFrame) -> list[Cell]:
             cell.learners[name] = dataclasses.replace(_answered(answers, cell.label), is_model=is_model)
         cells.append(cell)
     return cells
+
+
+def _shared(rows: pl.DataFrame, keys: list[str], cell: str) -> pl.DataFrame:
+    """The rows of the places at which every learner was asked: what is compared is the same for all.
+
+    Raises RequestError where there is none, or where two runs disagree on the truth or on one learner's answer.
+    """
+    if rows.select(*keys, "learner", "prompt").is_duplicated().any():
+        raise RequestError(f"{cell}: a learner has two different answers to the same query; report these runs apart")
+    if rows.select(*keys, "label", "seen").unique().select(keys).is_duplicated().any():
+        raise RequestError(f"{cell}: these runs are not about the same problems; report them apart")
+    learners = rows.select("learner", "prompt").n_unique()
+    shared = rows.filter(pl.len().over(keys) == learners)
+    if shared.is_empty():
+        raise RequestError(f"{cell}: there is no query that all learners were asked; report these runs apart")
+    return shared
 
 
 def _answered(rows: pl.DataFrame, label: Floats) -> Answered:

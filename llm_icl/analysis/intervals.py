@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 LEVEL = 0.95
+_ROUNDING = 1e-9  # a standard error below this is the rounding of none
 
 
 class Estimate(NamedTuple):
@@ -42,7 +43,7 @@ def proportion(hits: Floats, trials: Floats) -> Estimate:
     if count > 1:
         residuals = hits - share * trials
         variance = count / (count - 1) * (residuals**2).sum() / total**2
-        if variance > 0:
+        if variance > _ROUNDING**2:
             effective = min(share * (1 - share) / variance, float(total))
     z2 = _quantile(count) ** 2
     centre = (share + z2 / (2 * effective)) / (1 + z2 / effective)
@@ -50,18 +51,22 @@ def proportion(hits: Floats, trials: Floats) -> Estimate:
     return Estimate(float(share), float(max(centre - half, 0.0)), float(min(centre + half, 1.0)))
 
 
-def mean(sums: Floats, counts: Floats) -> Estimate:
-    """A mean of anything with problems as clusters: sums [N] over counts [N] for each problem, by Student's t."""
+def mean(sums: Floats, counts: Floats, bound: float = np.inf) -> Estimate:
+    """A mean of anything with problems as clusters: sums [N] over counts [N] for each problem, by Student's t.
+
+    `bound` is the greatest absolute value that can occur. Where all problems have the same mean there is no variance to
+    go by: then the interval is what a share p of other problems could make of it, with (1 - p)^N = 5 %.
+    """
     used = counts > 0
     sums, counts = sums[used], counts[used]
     if len(sums) == 0:
         return NOTHING
     value = sums.sum() / counts.sum()
-    if len(sums) == 1:
-        return Estimate(float(value), -np.inf, np.inf)
     residuals = sums - value * counts
-    error = np.sqrt(len(sums) / (len(sums) - 1) * (residuals**2).sum()) / counts.sum()
+    error = np.sqrt(len(sums) / max(len(sums) - 1, 1) * (residuals**2).sum()) / counts.sum()
     half = _quantile(len(sums)) * error
+    if len(sums) == 1 or error < _ROUNDING:
+        half = (1 - (1 - LEVEL) ** (1 / len(sums))) * (bound + abs(value))
     return Estimate(float(value), float(value - half), float(value + half))
 
 

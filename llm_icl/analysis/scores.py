@@ -66,10 +66,10 @@ def accuracy(correct: Floats, where: NDArray[np.bool_] | None = None) -> Estimat
     return proportion(np.where(used, correct, 0).sum(axis=1), used.sum(axis=1).astype(float))
 
 
-def average(values: Floats) -> Estimate:
-    """The mean of values [N, P], NaN being missing, with problems as clusters."""
+def average(values: Floats, bound: float = np.inf) -> Estimate:
+    """The mean of values [N, P], NaN being missing, none beyond ±bound, with problems as clusters."""
     used = ~np.isnan(values)
-    return mean(np.where(used, values, 0).sum(axis=1), used.sum(axis=1).astype(float))
+    return mean(np.where(used, values, 0).sum(axis=1), used.sum(axis=1).astype(float), bound)
 
 
 def curve(correct: Floats) -> list[Estimate]:
@@ -79,9 +79,9 @@ def curve(correct: Floats) -> list[Estimate]:
 
 def difference(cell: Cell, better: str, learner: str) -> Estimate:
     """The accuracy of one learner minus another's, paired: on positions that both answered, by problem."""
-    if better not in cell.learners or learner not in cell.learners:
+    if better not in cell.learners or learner not in cell.learners or better == learner:
         return NOTHING
-    return average(cell.learners[better].correct - cell.learners[learner].correct)
+    return average(cell.learners[better].correct - cell.learners[learner].correct, bound=1.0)
 
 
 def log_losses(answered: Answered, label: Floats) -> Floats:
@@ -92,7 +92,7 @@ def log_losses(answered: Answered, label: Floats) -> Floats:
 
 def excess_log_loss(cell: Cell, learner: str) -> Estimate:
     """The log loss above that of exact Bayes from the labels, paired by problem."""
-    if "bayes-labels" not in cell.learners:
+    if "bayes-labels" not in cell.learners or learner == "bayes-labels":
         return NOTHING
     ceiling = log_losses(cell.learners["bayes-labels"], cell.label)
     return average(log_losses(cell.learners[learner], cell.label) - ceiling)

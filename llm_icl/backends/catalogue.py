@@ -1,5 +1,6 @@
 """The models that have a name, and how any other model is named: `backend/identifier`."""
 
+import dataclasses
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -7,16 +8,15 @@ from typing import Any
 
 from llm_icl.cards import parse_card
 from llm_icl.errors import RequestError, unknown_name
-from llm_icl.naming import Value, canonical_name, parse_value
+from llm_icl.naming import Value, canonical_name, parse_value, written
 
 _CATALOGUE = Path(__file__).with_name("catalogue.yaml")
 DEFAULT_MODEL = "smollm2-135m"
-BACKENDS = ("hf",)
 
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """One model: who runs it, under which identifier, and what is known of it."""
+    """One model: who runs it, under which identifier, and what is known of it. `fingerprint` is that of local files."""
 
     name: str
     backend: str
@@ -24,6 +24,7 @@ class ModelEntry:
     description: str = ""
     context: int = 0
     weights: dict[str, Any] = field(default_factory=dict)
+    fingerprint: str = ""
     options: tuple[tuple[str, Value], ...] = ()
 
 
@@ -36,23 +37,35 @@ def find_model(text: str) -> ModelEntry:
 
     Raises RequestError, with the nearest name, where nothing has that name.
     """
+    from llm_icl.backends.base import backends  # the backends import this module
+
     text, options = _split_options(text.strip())
+    suffix = ":" + ",".join(f"{key}={written(value)}" for key, value in options) if options else ""
     backend, slash, identifier = text.partition("/")
-    if backend in BACKENDS and slash:
+    if slash and backend in dict(backends.items()):
         if not identifier:
             raise RequestError(f"'{text}' lacks an identifier: write {backend}/ORGANISATION/NAME, or a path")
-        return ModelEntry(text, backend, identifier, options=options)
-    if Path(text).suffix == ".gguf" or (Path(text) / "config.json").is_file():
-        return ModelEntry(Path(text).stem, "hf", text, options=options)
+        return ModelEntry(text + suffix, backend, identifier, fingerprint=_fingerprint(identifier), options=options)
+    if _fingerprint(text):
+        return ModelEntry(f"hf/{text}{suffix}", "hf", text, fingerprint=_fingerprint(text), options=options)
     entries = _catalogue()
     name = canonical_name(text)
     if name not in entries:
-        raise unknown_name("model", text, [*entries, "hf/IDENTIFIER", "a folder or a GGUF file", "none"])
-    entry = entries[name]
-    display = f"{name}:{','.join(f'{key}={value}' for key, value in options)}" if options else name
-    return ModelEntry(
-        display, entry.backend, entry.identifier, entry.description, entry.context, entry.weights, options
-    )
+        raise unknown_name("model", text, entries, "; or hf/IDENTIFIER, a folder, a GGUF file, or none")
+    return dataclasses.replace(entries[name], name=name + suffix, options=options)
+
+
+def _fingerprint(identifier: str) -> str:
+    """Sizes and times of a local model's files, so that another model in the same place is another model."""
+    path = Path(identifier).expanduser()
+    try:
+        if path.is_dir() and (path / "config.json").is_file():
+            files = sorted(file for file in path.iterdir() if file.is_file())
+        else:
+            files = [path] if path.suffix == ".gguf" and path.is_file() else []
+        return ";".join(f"{file.name}:{file.stat().st_size}:{file.stat().st_mtime_ns}" for file in files)
+    except OSError:  # no path at all, such as a name that is too long for one
+        return ""
 
 
 def _split_options(text: str) -> tuple[str, tuple[tuple[str, Value], ...]]:

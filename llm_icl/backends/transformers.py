@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -42,6 +43,8 @@ class TransformersModel(LanguageModel):
         self._dtype = str(options.get("dtype", "bfloat16" if self._device.startswith("cuda") else "float32"))
         if self._dtype not in DTYPES:
             raise RequestError(f"model '{entry.name}': dtype={self._dtype} is not one of {', '.join(DTYPES)}")
+        if not isinstance(options.get("chat", False), bool):
+            raise RequestError(f"model '{entry.name}': chat must be true or false, not '{options['chat']}'")
         self._chat = bool(options.get("chat", False))
         self._shared_tokens: tuple[int, ...] = ()
         self._shared_cache: Any = None
@@ -52,7 +55,7 @@ class TransformersModel(LanguageModel):
             self._tokenizer = AutoTokenizer.from_pretrained(source, **arguments)
             model = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, self._dtype), **arguments)
             self._model = model.to(self._device).eval()
-        except (OSError, ValueError, RuntimeError, KeyError, TypeError) as problem:
+        except Exception as problem:  # the readers of files, formats and devices raise anything
             reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
             raise RequestError(f"model '{entry.name}' cannot be loaded: {reason}") from None
         if self._chat and not self._tokenizer.chat_template:
@@ -63,7 +66,7 @@ class TransformersModel(LanguageModel):
         return {
             "backend": "hf",
             "identifier": self._entry.identifier,
-            "weights": self._entry.weights.get("sha256") or commit or _fingerprint(self._entry.identifier),
+            "weights": self._entry.weights.get("sha256") or commit or self._entry.fingerprint,
             "dtype": self._dtype,
             "device": self._device.split(":")[0],
             "chat": self._chat,
@@ -73,6 +76,13 @@ class TransformersModel(LanguageModel):
     def context_length(self) -> int:
         known = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
         return int(known or self._entry.context or self._tokenizer.model_max_length)
+
+    @cached_property
+    def _ends(self) -> set[int]:
+        """The tokens that end what the model writes."""
+        configured = self._model.generation_config.eos_token_id
+        ends = configured if isinstance(configured, list) else [configured]
+        return {end for end in (*ends, self._tokenizer.eos_token_id) if end is not None}
 
     @property
     def curves_at_once(self) -> int:
@@ -152,9 +162,9 @@ class TransformersModel(LanguageModel):
                     tokenizer=self._tokenizer,
                 )[0, len(tokens) :]
             text = self._tokenizer.decode(written, skip_special_tokens=True)
-            ends = [text.index(word) for word in stop if word in text[1:] or text.startswith(word)]
+            ends = [text.index(word) for word in stop if word in text]
             cut = text[: min(ends)] if ends else text
-            ended = bool(ends) or int(written[-1]) == self._tokenizer.eos_token_id
+            ended = bool(ends) or int(written[-1]) in self._ends
             replies.append(Reply(cut, truncated=not ended and len(written) >= max_tokens))
         return replies
 
@@ -245,11 +255,4 @@ def _source(entry: ModelEntry) -> tuple[str, dict[str, Any]]:
             if stream.read(4) != b"GGUF":
                 raise RequestError(f"model '{entry.name}': {path} is not a GGUF file")
         return str(path.parent), {"gguf_file": path.name}
-    return str(path) if path.is_dir() else entry.identifier, {}
-
-
-def _fingerprint(identifier: str) -> str:
-    """Size and time of a local model's files: another model in the same folder is another model."""
-    path = Path(identifier).expanduser()
-    files = [path] if path.is_file() else sorted(path.glob("*"))
-    return ";".join(f"{file.name}:{file.stat().st_size}:{file.stat().st_mtime_ns}" for file in files if file.is_file())
+    return str(path) if os.path.isdir(path) else entry.identifier, {}  # a name too long for a path is no folder

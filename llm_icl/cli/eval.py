@@ -77,6 +77,8 @@ def command(
         shuffled_labels=shuffled_labels,
     )
     check(request)
+    if out is not None and not out.name:
+        raise click.UsageError(f"--out '{out}' names no folder of its own")
     if dry_run:
         for cell in cells(request):
             click.echo(f"{cell}: {problems} problems of {points} points")
@@ -112,22 +114,23 @@ def _split(text: str) -> list[str]:
 
 def _run(request, folder: Path, as_json: bool) -> None:  # type: ignore[no-untyped-def]
     from llm_icl.cli.progress import Progress
-    from llm_icl.evaluation import evaluate
+    from llm_icl.evaluation import evaluate, is_done, load_models
     from llm_icl.files import write_text
     from llm_icl.reports import gather, render_html, render_markdown
     from llm_icl.runs import CallCache, RunDirectory
 
     run = RunDirectory(folder)
+    models = [] if is_done(request, run) else load_models(request)  # a wrong model leaves nothing behind
     run.open()
-    cache = CallCache(folder.parent / "calls.sqlite")
     try:
-        with Progress() as progress:
-            evaluate(request, run, cache, progress)
+        if not is_done(request, run):
+            cache = CallCache(folder.parent / "calls.sqlite") if models else None
+            with Progress() as progress:
+                evaluate(request, models, run, cache, progress)
         content = gather([run])
         write_text(folder / "report.html", render_html(content))
         write_text(folder / "report.md", render_markdown(content))
     finally:
-        cache.close()
         run.close()
     print_results(content, folder / "report.html", as_json)
 

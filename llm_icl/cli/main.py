@@ -2,6 +2,7 @@
 
 import errno
 import importlib
+import os
 import sys
 
 import click
@@ -72,6 +73,10 @@ def main() -> None:
     except OSError as problem:
         # A full or forbidden disk is for the user to mend, like a wrong request.
         sys.exit(_fail(str(problem), 2 if problem.errno in _FOR_THE_USER else 1))
+    except Exception as problem:
+        if os.environ.get("LLM_ICL_TRACEBACK"):
+            raise
+        sys.exit(_fail(f"{type(problem).__name__}: {problem} (LLM_ICL_TRACEBACK=1 shows where)", 1))
     sys.exit(status if isinstance(status, int) else 0)
 
 

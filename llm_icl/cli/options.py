@@ -29,8 +29,8 @@ def whole_numbers(option: str, texts: Sequence[str], least: int) -> tuple[int, .
             numbers.append(int(piece))
         except ValueError:
             raise RequestError(f"{option} {piece!r} is not a whole number") from None
-        if numbers[-1] < least:
-            raise RequestError(f"{option} {piece} is out of range: at least {least}")
+        if not least <= numbers[-1] < 2**32:
+            raise RequestError(f"{option} {piece} is out of range: {least} to 2^32 - 1")
     return tuple(dict.fromkeys(numbers))
 
 

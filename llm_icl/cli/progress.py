@@ -53,7 +53,9 @@ def speak() -> None:
 
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("llm_icl").setLevel(logging.INFO)
+    for name in ("huggingface_hub", "httpx", "httpx2", "transformers"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     for name in ("HF_HUB_DISABLE_PROGRESS_BARS", "TRANSFORMERS_NO_ADVISORY_WARNINGS"):
         os.environ.setdefault(name, "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("TQDM_DISABLE", "0")
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")

@@ -53,16 +53,22 @@ def prompt(
     """Exactly what a model would get."""
     from llm_icl.backends.base import backends
     from llm_icl.backends.catalogue import find_model
+    from llm_icl.cli.progress import speak
     from llm_icl.errors import RequestError
     from llm_icl.function_classes import draw_problems
     from llm_icl.naming import parse_specs
     from llm_icl.prompting import load_prompt, render
     from llm_icl.prompting.rendering import check_task
 
+    speak()
     if position < 0 or problem < 0:
         raise RequestError("--position and --problem count from 0")
-    loaded = load_prompt(parse_specs([name])[0], prompts_dir)
-    drawn = draw_problems(_task(task_name, tasks_dir), n, position + 1, [problem], seed)
+    specs = parse_specs([name])
+    if len(specs) > 1:
+        raise RequestError("one prompt at a time")
+    loaded = load_prompt(specs[0], prompts_dir)
+    # More points than are shown: a teaching sequence must find its place.
+    drawn = draw_problems(_task(task_name, tasks_dir), n, max(position + 1, 50), [problem], seed)
     check_task(loaded, drawn.task)
     rendered = render(loaded, drawn, 0, position)
     if model_name:
@@ -70,7 +76,8 @@ def prompt(
         click.echo(backends.get(entry.backend)(entry).as_text(rendered))
         return
     if not rendered.has_turns:
-        click.echo("# as text, for a completion model (between the lines; the label comes next)")
+        comes = "; the label comes next" if loaded.label_comes_next else ""
+        click.echo(f"# as text, for a completion model (between the lines{comes})")
         click.echo(f"{'-' * 20}\n{rendered.completion()}\n{'-' * 20}\n")
     click.echo("# as messages, for a chat model")
     click.echo(

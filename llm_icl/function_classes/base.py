@@ -1,9 +1,10 @@
 """What a function class is."""
 
 import itertools
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from llm_icl.registry import Registry
 MAX_N = 1000
 
 Mask = NDArray[np.bool_]
+T = TypeVar("T", bound=np.generic)
 
 
 class Hypotheses(NamedTuple):
@@ -72,7 +74,7 @@ class FunctionClass(ABC):
         return self.evaluate(parameters, xs)
 
     def planting(self, parameters: Parameters) -> Planting:
-        raise RequestError(f"{type(self).__name__} has nothing to plant: leave 'planted' out")
+        raise RequestError("this function class has no bits to plant: leave 'planted' out")
 
     def teaching_sequence(self, parameters: Parameters) -> TeachingSequence:
         """Points that, labelled by the function, are consistent with no other function of the class."""
@@ -95,10 +97,26 @@ class FunctionClass(ABC):
         raise RequestError(f"{type(self).__name__} has no closed form")
 
 
+def power(base: int, exponent: int) -> float:
+    """base^exponent, infinite where that is beyond floats."""
+    try:
+        return float(base) ** exponent
+    except OverflowError:
+        return float("inf")
+
+
+def binomial(n: int, k: int) -> float:
+    """The number of subsets of k among n, infinite where that is beyond floats."""
+    try:
+        return float(math.comb(n, k))
+    except OverflowError:
+        return float("inf")
+
+
 function_classes: Registry[type[FunctionClass]] = Registry("function class", "llm_icl.function_classes")
 
 
-def grid(values: NDArray[np.int8], width: int) -> NDArray[np.int8]:
+def grid(values: NDArray[T], width: int) -> NDArray[T]:
     """All len(values)^width rows of `width` values, [H, width]; the first column changes slowest."""
     base = len(values)
     digits = np.arange(base**width)[:, None] // base ** np.arange(width - 1, -1, -1)[None, :] % base

@@ -12,6 +12,8 @@ from llm_icl.problems import PROBLEMS_VERSION, Bits, Parameters, Problems, Task
 from llm_icl.randomness import Source
 
 MAX_POINTS = 10_000
+# Bits, or distances between points, that are held at once.
+_MOST_NUMBERS = 2**32
 # A class all but a 2^-64 part of which is constant gives up, rather than search forever.
 _MAX_ATTEMPTS = 1000
 
@@ -36,6 +38,11 @@ def draw_problems(task: Task, n: int, points: int, problems: int | Sequence[int]
     """
     if not 1 <= points <= MAX_POINTS:
         raise RequestError(f"points = {points} is out of range: 1 to {MAX_POINTS}")
+    count = problems if isinstance(problems, int) else len(problems)
+    if count * points * max(n, points) > _MOST_NUMBERS:
+        raise RequestError(f"{count} problems of {points} points with n = {n} are too many for one draw")
+    if not isinstance(problems, int) and max(problems, default=0) >= 2**32:
+        raise RequestError("problems are numbered up to 2^32 - 1")
     function_class = function_class_of(task, n)
     indices = np.arange(problems) if isinstance(problems, int) else np.asarray(problems, dtype=np.int64)
     source = Source.of(f"problems {PROBLEMS_VERSION} {task.function_class} n={n} seed={seed}", indices)

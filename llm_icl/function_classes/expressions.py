@@ -13,6 +13,8 @@ from llm_icl.randomness import Source
 
 # Beyond this many inputs a function is not listed to find out whether it is constant.
 _MAX_LISTED = 20
+# Longer ones could be nested more deeply than they can be read.
+_MAX_LENGTH = 2000
 
 _OPERATORS: dict[type[ast.AST], Callable[[Bits, Bits], Bits]] = {
     ast.BitAnd: np.bitwise_and,
@@ -57,15 +59,21 @@ class Expression(OwnFunction):
         for node in ast.walk(self._tree()):
             if isinstance(node, ast.Name) and _variable(node.id) > n:
                 raise RequestError(f"'{self.text}' uses {node.id}, and n = {n}")
+        try:
+            self.evaluate({}, np.zeros((1, 1, n), dtype=np.uint8))
+        except RecursionError:
+            raise RequestError("the formula is nested too deeply") from None
 
     def evaluate(self, parameters: Parameters, xs: Bits) -> Bits:
         return np.broadcast_to(_value(self._tree(), xs), xs.shape[:-1]).astype(np.uint8)
 
     def _tree(self) -> ast.AST:
         text = str(self.text)
+        if len(text) > _MAX_LENGTH:
+            raise RequestError(f"a formula of {len(text)} characters is too long: at most {_MAX_LENGTH}")
         try:
             tree = ast.parse(text, mode="eval").body
-        except (SyntaxError, ValueError) as problem:
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as problem:
             offset = getattr(problem, "offset", None)
             at = f" at character {offset}" if offset else ""
             raise RequestError(f"'{text}' is not a formula{at}: {getattr(problem, 'msg', problem)}") from None
@@ -84,6 +92,8 @@ class TruthTable(OwnFunction):
     def check(self, n: int) -> None:
         super().check(n)
         text = str(self.text)
+        if n > _MAX_LISTED:
+            raise RequestError(f"a truth table can be written up to n = {_MAX_LISTED}")
         if set(text) - {"0", "1"} or len(text) != 2**n:
             raise RequestError(f"a truth table for n = {n} is {2**n} characters of 0 and 1, not '{text}'")
 

@@ -4,7 +4,6 @@ Literals are an array of -1, 0 and 1: bit j is in the formula as it is where 1, 
 """
 
 import dataclasses
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +16,11 @@ from llm_icl.function_classes.base import (
     Mask,
     Planting,
     TeachingSequence,
+    binomial,
     closed_up,
     function_classes,
     grid,
+    power,
     subsets,
 )
 from llm_icl.function_classes.counting import MAX_COUNTED_N, conjunction_posterior
@@ -63,7 +64,7 @@ def literal_grid(positive: float, negative: float, n: int) -> tuple[Literals, ND
 
 
 def literal_count(positive: float, negative: float, n: int) -> float:
-    return float(sum(p > 0 for p in (1 - positive - negative, positive, negative))) ** n
+    return power(sum(p > 0 for p in (1 - positive - negative, positive, negative)), n)
 
 
 def teach_conjunction(literals: Literals, one_sign: int) -> TeachingSequence:
@@ -186,7 +187,7 @@ class SparseDisjunction(FunctionClass):
         return Planting(literals != 0, np.zeros(literals.shape, dtype=np.uint8))
 
     def count(self, n: int) -> float:
-        return math.comb(n, self.k)
+        return binomial(n, self.k)
 
     def hypotheses(self, n: int) -> Hypotheses:
         chosen = subsets(n, self.k)

@@ -10,6 +10,8 @@ from llm_icl.function_classes.base import FunctionClass, Mask, function_classes
 from llm_icl.problems import Bits, Parameters, Problems, Task, hamming_distances
 from llm_icl.randomness import Source
 
+MAX_START = 10_000
+
 
 def nearest(distances: NDArray[np.int16]) -> NDArray[np.int64]:
     """For each point the earliest of the nearest earlier ones: [N, m] from [N, m, m]; meaningless at point 0."""
@@ -33,8 +35,8 @@ class NearestNeighbour(FunctionClass):
 
     def check(self, n: int) -> None:
         super().check(n)
-        if self.start < 1:
-            raise RequestError(f"start = {self.start} is out of range: at least one point needs a label of its own")
+        if not 1 <= self.start <= MAX_START:
+            raise RequestError(f"start = {self.start} is out of range: 1 to {MAX_START}")
 
     def draw(self, source: Source, n: int) -> Parameters:
         return {"coins": source.uniform("coins", self.start) < 0.5}

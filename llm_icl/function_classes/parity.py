@@ -1,6 +1,5 @@
 """Parities, and the algebra over GF(2) that learns them (Bhattamishra et al. 2024, App. A)."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,9 @@ from llm_icl.function_classes.base import (
     Mask,
     TeachingSequence,
     all_inputs,
+    binomial,
     function_classes,
+    power,
     subsets,
 )
 from llm_icl.problems import Bits, Parameters, Problems, Task
@@ -61,7 +62,7 @@ class Parity(FunctionClass):
         return parameters["relevant"].sum(axis=-1) == 0
 
     def count(self, n: int) -> float:
-        return 2.0**n
+        return power(2, n)
 
     def hypotheses(self, n: int) -> Hypotheses:
         relevant = all_inputs(n).astype(bool)
@@ -80,7 +81,7 @@ class Parity(FunctionClass):
         if problems.task.drop_constant:
             zeros = np.logical_and.accumulate(problems.shown == 0, axis=-1)
             possible = np.concatenate([np.ones((len(problems), 1), dtype=bool), zeros[:, :-1]], axis=1)
-            free = 2.0 ** (problems.n - rank)
+            free = 2.0 ** np.minimum(problems.n - rank, 1000)
             open_ = np.where(free > 1, 0.5 * free / np.maximum(free - 1, 1), 0.5)
             probability = np.where((forced < 0) & possible, open_, probability)
         return probability
@@ -109,7 +110,7 @@ class SparseParity(Parity):
         return TeachingSequence(xs, np.full(len(relevant), self.k))
 
     def count(self, n: int) -> float:
-        return math.comb(n, self.k)
+        return binomial(n, self.k)
 
     def hypotheses(self, n: int) -> Hypotheses:
         chosen = subsets(n, self.k)

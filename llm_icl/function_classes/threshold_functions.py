@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llm_icl.errors import RequestError
-from llm_icl.function_classes.base import FunctionClass, Hypotheses, Mask, function_classes, grid
+from llm_icl.function_classes.base import FunctionClass, Hypotheses, Mask, function_classes, grid, power
 from llm_icl.function_classes.literals import check_probabilities, draw_literals, literal_count, literal_grid
 from llm_icl.problems import Bits, Parameters
 from llm_icl.randomness import Source
@@ -69,7 +69,7 @@ class FullMajority(ThresholdFunction):
         return with_threshold(draw_literals(source, 0.5, 0.5, n), 0.5)
 
     def count(self, n: int) -> float:
-        return 2.0**n
+        return power(2, n)
 
     def hypotheses(self, n: int) -> Hypotheses:
         literals, prior = literal_grid(0.5, 0.5, n)
@@ -124,10 +124,10 @@ class IntegerHalfspace(ThresholdFunction):
         return with_threshold(source.integers("weights", -self.bound, self.bound, n), 0.5)
 
     def count(self, n: int) -> float:
-        return float(2 * self.bound + 1) ** n
+        return power(2 * self.bound + 1, n)
 
     def hypotheses(self, n: int) -> Hypotheses:
-        weights = grid(np.arange(-self.bound, self.bound + 1, dtype=np.int8), n)
+        weights = grid(np.arange(-self.bound, self.bound + 1, dtype=np.int32), n)
         return Hypotheses(with_threshold(weights, 0.5), np.full(len(weights), 1 / len(weights)))
 
 

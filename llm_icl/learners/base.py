@@ -3,6 +3,9 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from llm_icl.errors import RequestError
 from llm_icl.naming import Spec, make
 from llm_icl.problems import Answers, Problems, Task
@@ -20,6 +23,10 @@ class Learner(ABC):
     @abstractmethod
     def answer(self, problems: Problems) -> Answers:
         """The answers at all m positions, [N, m]; those of a problem do not depend on the other problems."""
+
+    def answer_at(self, problems: Problems, positions: NDArray[np.int64]) -> Answers:
+        """The answers at some positions, [N, P]."""
+        return self.answer(problems).at(positions)
 
     def check(self) -> None:  # noqa: B027 (most learners have nothing to check)
         """Raise RequestError where an option is out of range."""

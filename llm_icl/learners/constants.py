@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from llm_icl.learners.base import Learner, learners
 from llm_icl.problems import Answers, Problems, Task
@@ -11,13 +12,17 @@ from llm_icl.problems import Answers, Problems, Task
 @learners.register("best-constant")
 @dataclass(frozen=True)
 class BestConstant(Learner):
-    """The label that is more frequent over all the problems, known in hindsight: what ignoring the prompt can reach.
+    """The label that is more frequent over all the queries, known in hindsight: what ignoring the prompt can reach.
 
     Its probability is that label's frequency.
     """
 
     def answer(self, problems: Problems) -> Answers:
-        return Answers.from_probability(np.full(problems.ys.shape, problems.ys.mean()))
+        return self.answer_at(problems, np.arange(problems.points))
+
+    def answer_at(self, problems: Problems, positions: NDArray[np.int64]) -> Answers:
+        asked = problems.ys[:, positions]
+        return Answers.from_probability(np.full(asked.shape, asked.mean()))
 
     @classmethod
     def is_default_for(cls, task: Task) -> bool:

@@ -30,7 +30,7 @@ class FeedForward(Learner):
     seed: int = 0
 
     def check(self) -> None:
-        if min(self.hidden, self.steps) < 1 or self.rate <= 0:
+        if min(self.hidden, self.steps) < 1 or not 0 < self.rate < float("inf"):
             raise RequestError("feed-forward: hidden and steps must be at least 1, rate above 0")
 
     def answer(self, problems: Problems) -> Answers:

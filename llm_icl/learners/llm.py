@@ -6,38 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from llm_icl.backends.base import MODES, LabelScores, LanguageModel, Reply
-from llm_icl.errors import RequestError
+from llm_icl.backends.base import LabelScores, LanguageModel, Reply
 from llm_icl.learners.base import Learner
+from llm_icl.learners.planning import Plan, Planned, plan_for
 from llm_icl.problems import STATUSES, Answers, Problems
-from llm_icl.prompting.layout import CannotScoreError, curve_of, label_gap, label_places, shared_text
-from llm_icl.prompting.rendering import render
 from llm_icl.prompting.templates import Prompt
 from llm_icl.runs.calls import Call, CallCache, call_key
 
 Progress = Callable[[int], None]
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One call that is to be made: for problem `problem` at `positions`, with what the backend needs for it."""
-
-    problem: int
-    positions: tuple[int, ...]
-    text: str
-    payload: Any
-    request: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The calls of one cell, all in one mode, and why a better mode was not possible."""
-
-    mode: str
-    reasons: tuple[str, ...]
-    calls: tuple[Planned, ...]
-    too_long: tuple[tuple[int, int], ...]
-    shared: int = 0
 
 
 @dataclass(frozen=True)
@@ -51,24 +27,10 @@ class LanguageModelLearner(Learner):
     cache: CallCache
     mode: str = "auto"
 
-    def plan(self, problems: Problems, positions: Sequence[int]) -> Plan:
-        """Choose the best mode that is exact for all the problems, or the one that was asked for.
-
-        Raises RequestError where the asked one is not possible.
-        """
-        wanted = MODES if self.mode == "auto" else (self.mode,)
-        reasons: list[str] = []
-        for mode in wanted:
-            try:
-                if mode != "generate" and not self.prompt.label_comes_next:
-                    raise CannotScoreError(f"prompt '{self.prompt.name}' asks for more than the label")
-                return _PLANNERS[mode](self, problems, positions, tuple(reasons))
-            except CannotScoreError as reason:
-                reasons.append(f"{mode}: {reason}")
-        raise RequestError(f"the model cannot be asked so: {'; '.join(reasons)}")
-
     def answer(self, problems: Problems) -> Answers:
-        return self.carry_out(self.plan(problems, range(problems.points)), problems, range(problems.points))[0]
+        positions = range(problems.points)
+        plan = plan_for(self.model, self.prompt, problems, positions, self.mode)
+        return self.carry_out(plan, problems, positions)[0]
 
     def carry_out(
         self, plan: Plan, problems: Problems, positions: Sequence[int], progress: Progress = lambda done: None
@@ -99,10 +61,9 @@ class LanguageModelLearner(Learner):
             reply = known[key].reply
             places = (call.problem, [column[position] for position in call.positions])
             if plan.mode == "generate":
-                label = self.prompt.parse(reply["text"])
-                missing = "truncated" if reply["truncated"] else "unparseable"
+                label, outcome = self._read(reply)
                 prediction[places] = -1 if label is None else label
-                status[places] = STATUSES.index("ok" if label is not None else missing)
+                status[places] = STATUSES.index(outcome)
             else:
                 zero, one = np.array(reply["scores"]).T
                 share = 1 / (1 + np.exp(zero - one))
@@ -118,6 +79,13 @@ class LanguageModelLearner(Learner):
             )
         return Answers(probability, prediction, status), exchanges, new
 
+    def _read(self, reply: dict[str, Any]) -> tuple[int | None, str]:
+        """The label that a written reply gives, and its status. Reasoning that was cut off has not come to a label."""
+        label = self.prompt.parse(reply["text"])
+        if reply["truncated"] and (label is None or not self.prompt.label_comes_next):
+            return None, "truncated"
+        return label, "unparseable" if label is None else "ok"
+
     def _ask(self, plan: Plan, calls: Sequence[Planned]) -> list[dict[str, Any]]:
         payloads = [call.payload for call in calls]
         if plan.mode == "curve":
@@ -126,69 +94,6 @@ class LanguageModelLearner(Learner):
             return [_scores(self.model.score_positions(places)) for places in payloads]
         replies = self.model.generate(payloads, self.prompt.max_tokens, self.prompt.stop)
         return [_written(reply) for reply in replies]
-
-    def _plan_curve(self, problems: Problems, positions: Sequence[int], reasons: tuple[str, ...]) -> Plan:
-        """One call a problem: the longest prompt that fits."""
-        model, prompt = self.model, self.prompt
-        gap = label_gap(prompt, problems, model.as_text)
-        shared = len(model.tokenize([shared_text(prompt, problems, model.as_text)])[0]) - 1
-        calls, too_long = [], []
-        for i in range(len(problems)):
-            curve = curve_of(prompt, problems, i, positions, gap, model.as_text, model.tokenize)
-            fitting = [j for j, end in enumerate(curve.ends) if end < model.context_length]
-            too_long += [(i, position) for position in positions[len(fitting) :]]
-            if not fitting:
-                continue
-            if len(fitting) < len(positions):
-                curve = curve_of(prompt, problems, i, positions[: len(fitting)], gap, model.as_text, model.tokenize)
-            kept = tuple(positions[: len(fitting)])
-            text = model.as_text(render(prompt, problems, i, kept[-1])) + gap
-            request = {"mode": "curve", "text": text, "ends": curve.ends, "zeros": curve.zeros, "ones": curve.ones}
-            calls.append(Planned(i, kept, text, curve, request))
-        same = all(call.payload.tokens[:shared] == calls[0].payload.tokens[:shared] for call in calls)
-        shortest = min((call.payload.ends[0] for call in calls), default=0)
-        return Plan("curve", reasons, tuple(calls), tuple(too_long), shared if same and shared < shortest else 0)
-
-    def _plan_positions(self, problems: Problems, positions: Sequence[int], reasons: tuple[str, ...]) -> Plan:
-        """One call a problem, which scores one prompt for each position."""
-        model, prompt = self.model, self.prompt
-        try:
-            gap = label_gap(prompt, problems, model.as_text)
-        except CannotScoreError:
-            gap = ""  # in a chat format the label begins the assistant's turn
-        calls, too_long = [], []
-        for i in range(len(problems)):
-            texts = [model.as_text(render(prompt, problems, i, position)) for position in positions]
-            places = label_places(texts, gap, prompt.labels, model.tokenize)
-            fits = [len(p.context) + max(len(p.zero), len(p.one)) <= model.context_length for p in places]
-            too_long += [(i, position) for position, fit in zip(positions, fits, strict=True) if not fit]
-            kept = [j for j, fit in enumerate(fits) if fit]
-            if kept:
-                request = {"mode": "positions", "texts": [texts[j] + gap for j in kept], "labels": prompt.labels}
-                chosen = tuple(positions[j] for j in kept)
-                calls.append(Planned(i, chosen, texts[kept[-1]] + gap, [places[j] for j in kept], request))
-        return Plan("positions", reasons, tuple(calls), tuple(too_long))
-
-    def _plan_generate(self, problems: Problems, positions: Sequence[int], reasons: tuple[str, ...]) -> Plan:
-        """One call for each position of each problem."""
-        model, prompt = self.model, self.prompt
-        calls, too_long = [], []
-        for i in range(len(problems)):
-            texts = [model.as_text(render(prompt, problems, i, position)) for position in positions]
-            for position, text, tokens in zip(positions, texts, model.tokenize(texts), strict=True):
-                if len(tokens) + prompt.max_tokens > model.context_length:
-                    too_long.append((i, position))
-                    continue
-                request = {"mode": "generate", "text": text, "stop": prompt.stop, "max_tokens": prompt.max_tokens}
-                calls.append(Planned(i, (position,), text, text, request))
-        return Plan("generate", reasons, tuple(calls), tuple(too_long))
-
-
-_PLANNERS = {
-    "curve": LanguageModelLearner._plan_curve,
-    "positions": LanguageModelLearner._plan_positions,
-    "generate": LanguageModelLearner._plan_generate,
-}
 
 
 def _scores(scores: Sequence[LabelScores]) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class Logistic(FittedOnPrefixes):
     c: float = 1.0
 
     def check(self) -> None:
-        if self.c <= 0:
+        if not 0 < self.c < float("inf"):
             raise RequestError(f"logistic: c = {self.c} is out of range: above 0")
 
     def estimator(self) -> Any:

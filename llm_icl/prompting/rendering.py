@@ -62,4 +62,4 @@ def render_examples(prompt: Prompt, task: Task, n: int, inputs: list[str], label
     """The prompt for written inputs, the last of which is the query, and the labels of the others."""
     examples = [{"input": x, "label": y} for x, y in zip(inputs, labels, strict=False)]
     names = variables(examples, inputs[-1], n, prompt.labels, task.definition, task.algorithm)
-    return Rendered(prompt, prompt.template.render(**names))
+    return Rendered(prompt, prompt.fill(names))

@@ -40,6 +40,14 @@ class Prompt:
     inputs: str = "spaced"
     labels: tuple[str, str] = ("0", "1")
     template: Any = field(default=None, compare=False, repr=False)
+    lines_before: int = 0
+
+    def fill(self, names: dict[str, Any]) -> str:
+        """The template with its names filled in. Raises RequestError, with the line, where that fails."""
+        try:
+            return str(self.template.render(**names))
+        except Exception as problem:  # whatever an expression of the user's may raise
+            raise _at_line(self.path, problem, self.lines_before) from None
 
     @property
     def label_comes_next(self) -> bool:
@@ -104,25 +112,37 @@ def read_prompt(path: Path, name: str, inputs: str = "spaced", labels: tuple[str
         inputs=inputs,
         labels=labels,
         template=_compile(path, body, document.skipped),
+        lines_before=document.skipped,
     )
 
 
 def _compile(path: Path, body: str, skipped: int) -> Any:
-    from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
+    from jinja2 import StrictUndefined, TemplateSyntaxError, meta, nodes
     from jinja2.sandbox import SandboxedEnvironment
 
     environment = SandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     try:
+        tree = environment.parse(body)
         template = environment.from_string(body)
     except TemplateSyntaxError as problem:
         raise RequestError(f"{path}, line {problem.lineno + skipped}: {problem.message}") from None
-    example = {"input": "0 1", "label": "1"}
-    try:  # an undefined name should be found before anything runs
-        template.render(**variables([example], "1 0", 2, ("0", "1"), "a definition", "an algorithm"))
-    except TemplateError as problem:
-        line = _line_of(problem)
-        raise RequestError(f"{path}{f', line {line + skipped}' if line else ''}: {problem.message}") from None
+    known = variables([{"input": "0 1", "label": "1"}], "1 0", 2, ("0", "1"), "a definition", "an algorithm")
+    used = meta.find_undeclared_variables(tree)
+    for name in sorted(used - set(known)):
+        line = min(node.lineno for node in tree.find_all(nodes.Name) if node.name == name) + skipped
+        raise RequestError(f"{path}, line {line}: '{name}' is undefined: known are {', '.join(known)}")
+    if "query" not in used:
+        raise RequestError(f"{path}: the template never shows {{{{ query }}}}")
+    try:
+        template.render(**known)
+    except Exception as problem:  # whatever an expression of the user's may raise
+        raise _at_line(path, problem, skipped) from None
     return template
+
+
+def _at_line(path: Path, problem: Exception, skipped: int) -> RequestError:
+    line = _line_of(problem)
+    return RequestError(f"{path}{f', line {line + skipped}' if line else ''}: {problem or type(problem).__name__}")
 
 
 def variables(

@@ -58,6 +58,13 @@ def gather(runs: Sequence[RunDirectory]) -> Content:
             raise RequestError(f"{run.path} holds no finished run")
         if record["request"]["versions"]["problems"] != PROBLEMS_VERSION:
             raise RequestError(f"{run.path} was drawn by another version of the problems: its points are not the same")
+    laws: dict[str, Any] = {}
+    for task in (task for record in records for task in record["request"]["tasks"]):
+        law = {
+            key: value for key, value in task.items() if key not in ("description", "definition", "algorithm", "source")
+        }
+        if laws.setdefault(task["name"], law) != law:
+            raise RequestError(f"these runs mean different things by the task '{task['name']}'; report them apart")
     frame = pl.concat([run.predictions() for run in runs])
     sections = [_section(cell) for cell in arrange(frame)]
     samples = [sample for run in runs for sample in _samples(run, frame)]

@@ -12,8 +12,8 @@ from llm_icl.analysis.scores import TARGET, Score
 from llm_icl.reports.content import Content, Section
 
 HEADERS = (
-    "learner", "last position", "mean", "seen", "unseen", "log loss", f"examples to {100 * TARGET:.0f} %",
-    "behind bayes-labels", "behind bayes",
+    "learner", "last position", "mean", "seen", "unseen", "behind bayes-labels", "behind bayes",
+    f"examples to {100 * TARGET:.0f} %", "log loss", "log loss above bayes-labels", "calibration error",
 )  # fmt: skip
 
 # What fits on a terminal.
@@ -34,10 +34,12 @@ def table_row(score: Score) -> list[str]:
         share(score.average),
         share(score.seen),
         share(score.unseen),
-        "" if not score.log_loss.known else f"{score.log_loss.value:.3f}",
-        examples(score.examples),
         points(score.regret_labels),
         points(score.regret),
+        examples(score.examples),
+        nats(score.log_loss),
+        nats(score.regret_log_loss),
+        "" if math.isnan(score.calibration_error) else f"{score.calibration_error:.3f}",
     ]
 
 
@@ -51,6 +53,10 @@ def points(estimate: Estimate) -> str:
     if not estimate.known:
         return ""
     return f"{100 * estimate.value:+.1f} [{100 * estimate.low:+.1f}, {100 * estimate.high:+.1f}]"
+
+
+def nats(estimate: Estimate) -> str:
+    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]" if estimate.known else ""
 
 
 def examples(estimate: Estimate) -> str:

@@ -74,6 +74,3 @@ class CallCache:
             yield
         except sqlite3.Error as problem:
             raise RequestError(f"the cache of calls {self._path} cannot be used: {problem}") from None
-
-    def close(self) -> None:
-        self._database.close()

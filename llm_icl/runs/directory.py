@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 _PARTS = "parts"
+_FIELDS = {"status", "request", "command", "versions"}
 # A report alone is 1 MiB.
 _LEAST_SPACE = 16 * 2**20
 
@@ -28,14 +29,15 @@ class RunDirectory:
     def open(self) -> None:
         """Make the directory and hold it: one process at a time. Raises RequestError where that cannot be."""
         try:
+            existing = next(parent for parent in (self.path, *self.path.absolute().parents) if parent.is_dir())
+            if shutil.disk_usage(existing).free < _LEAST_SPACE:
+                raise RequestError(
+                    f"there is no space for the output folder {self.path}: it takes {_LEAST_SPACE >> 20} MiB"
+                )
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as problem:
             raise RequestError(f"the output folder {self.path} cannot be written: {problem.strerror}") from None
-        if shutil.disk_usage(self.path).free < _LEAST_SPACE:
-            raise RequestError(
-                f"there is no space for the output folder {self.path}: it takes {_LEAST_SPACE >> 20} MiB"
-            )
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -50,21 +52,25 @@ class RunDirectory:
         """The content of run.json; empty where there is none yet."""
         try:
             record: dict[str, Any] = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
         except (json.JSONDecodeError, UnicodeDecodeError, OSError) as problem:
             raise RequestError(f"{self.path / 'run.json'} cannot be read: {problem}") from None
+        if not isinstance(record, dict) or not set(record) >= _FIELDS:
+            raise RequestError(f"{self.path / 'run.json'} is not the record of a run")
         return record
+
+    @property
+    def complete(self) -> bool:
+        return self.record.get("status") == "complete" and (self.path / "predictions.parquet").is_file()
 
     def write_record(self, record: dict[str, Any]) -> None:
         write_text(self.path / "run.json", json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
     def part(self, name: str) -> "pl.DataFrame | None":
         """The predictions of one learner on one cell, where they were finished."""
-        import polars as pl
-
         path = self.path / _PARTS / f"{name}.parquet"
-        return pl.read_parquet(path) if path.is_file() else None
+        return _read(path) if path.is_file() else None
 
     def write_part(self, name: str, frame: "pl.DataFrame") -> None:
         with atomic_path(self.path / _PARTS / f"{name}.parquet") as temporary:
@@ -89,15 +95,25 @@ class RunDirectory:
             folder.rmdir()
 
     def predictions(self) -> "pl.DataFrame":
-        import polars as pl
-
         path = self.path / "predictions.parquet"
         if not path.is_file():
             raise RequestError(f"{self.path} holds no finished run: there is no predictions.parquet")
-        return pl.read_parquet(path)
+        return _read(path)
 
     def exchanges(self) -> list[dict[str, Any]]:
         path = self.path / "exchanges.jsonl"
         if not path.is_file():
             return []
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        try:
+            return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+        except (json.JSONDecodeError, UnicodeDecodeError, OSError) as problem:
+            raise RequestError(f"{path} cannot be read: {problem}") from None
+
+
+def _read(path: Path) -> "pl.DataFrame":
+    import polars as pl
+
+    try:
+        return pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as problem:
+        raise RequestError(f"{path} cannot be read: {str(problem).splitlines()[0]}") from None

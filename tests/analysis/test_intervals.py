@@ -74,6 +74,14 @@ def test_a_mean_of_equal_counts_is_students_interval():
     np.testing.assert_allclose(mean(values * 8, np.full(5, 8.0)), (values.mean(), low, high))
 
 
+def test_equal_differences_are_not_certainty():
+    """Of N problems none differs, so a share p that differs went unseen: (1 - p)^N = 5 % gives p; bounded by 1."""
+    estimate = mean(np.full(20, 4.0), np.full(20, 40.0), bound=1.0)
+    p = 1 - 0.05 ** (1 / 20)
+    np.testing.assert_allclose(estimate, (0.1, 0.1 - 1.1 * p, 0.1 + 1.1 * p))
+    assert mean(np.array([0.5]), np.ones(1)).high == np.inf
+
+
 def test_nothing_gives_nothing():
     assert proportion(np.zeros(3), np.zeros(3)) is NOTHING
     assert mean(np.zeros(0), np.zeros(0)) is NOTHING

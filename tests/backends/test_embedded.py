@@ -60,7 +60,7 @@ def test_once_cached_the_model_needs_no_network(tmp_path):
     import os
 
     done = run_cli(
-        *["eval", "--task", "majority", "--n", "3", "--points", "4", "--problems", "1", "--no-shuffled-labels"],
+        *"eval --task majority --n 3 --points 4 --problems 1 --no-shuffled-labels".split(),
         cwd=tmp_path,
         env=os.environ | blocked,
     )

@@ -9,6 +9,7 @@ from llm_icl.backends import backends, find_model
 from llm_icl.errors import RequestError
 from llm_icl.function_classes import draw_problems
 from llm_icl.learners.llm import LanguageModelLearner
+from llm_icl.learners.planning import plan_for
 from llm_icl.naming import parse_specs
 from llm_icl.problems import STATUSES
 from llm_icl.prompting import load_prompt, render
@@ -98,7 +99,7 @@ def test_a_tokenizer_that_merges_the_label_with_the_next_line_is_refused_on_a_cu
     curve = learner(load(path), tmp_path, "curve")
     with pytest.raises(RequestError, match="merges the label at position 0 with its neighbours"):
         curve.answer(problems)
-    plan = learner(load(path), tmp_path, "auto").plan(problems, range(5))
+    plan = plan_for(load(path), load_prompt(parse_specs(["basic"])[0]), problems, range(5))
     assert plan.mode == "positions"
     assert "merges the label" in plan.reasons[0]
 
@@ -127,7 +128,8 @@ def test_positions_beyond_the_context_are_too_long_and_the_others_are_answered(t
 def test_generation_is_greedy_stops_and_is_parsed_strictly(tiny_model, tmp_path):
     path, problems = tiny_model.gpt2(), draw(problems=2, points=6)
     asked = learner(load(path), tmp_path, "generate")
-    answers, exchanges, new = asked.carry_out(asked.plan(problems, [0, 5]), problems, [0, 5])
+    plan = plan_for(asked.model, asked.prompt, problems, [0, 5], "generate")
+    answers, exchanges, new = asked.carry_out(plan, problems, [0, 5])
     assert new == len(exchanges) == 4
     tokenizer, model = AutoTokenizer.from_pretrained(path), AutoModelForCausalLM.from_pretrained(path).eval()
     for exchange in exchanges:
@@ -142,9 +144,32 @@ def test_generation_is_greedy_stops_and_is_parsed_strictly(tiny_model, tmp_path)
     assert np.isnan(answers.probability).all()
 
 
+def test_reasoning_that_was_cut_off_is_no_answer(tiny_model, tmp_path):
+    asked = learner(load(tiny_model.gpt2()), tmp_path, "generate", "pac-step-by-step")
+    assert asked._read({"text": "so the label is\n1", "truncated": False}) == (1, "ok")
+    assert asked._read({"text": "so the label is\n1", "truncated": True}) == (None, "truncated")
+    assert asked._read({"text": "I cannot say", "truncated": False}) == (None, "unparseable")
+    label_only = learner(load(tiny_model.gpt2()), tmp_path, "generate", "basic")
+    assert label_only._read({"text": " 1", "truncated": True}) == (1, "ok")  # the limit came after the whole answer
+    assert label_only._read({"text": " x", "truncated": True}) == (None, "truncated")
+
+
+def test_models_have_different_names_and_a_changed_model_is_another_model(tiny_model, tmp_path):
+    path = tiny_model.gpt2()
+    one = find_model(str(path))
+    assert one.name == f"hf/{path}"
+    assert find_model(f"{path}:dtype=bfloat16,chat=true").name == f"hf/{path}:dtype=bfloat16,chat=true"
+    (path / "config.json").touch()
+    assert find_model(str(path)) != one
+    assert find_model("SmolLM2-135M") == find_model("smollm2-135m")
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
+        ("hf/{folder}/short.gguf", "cannot be loaded"),
+        ("smollm2-135m:chat=maybe", "chat must be true or false"),
+        ("hf/" + "x" * 400, "cannot be loaded"),
         ("hf/no/such/folder/at all", "cannot be loaded"),
         ("hf/{folder}/broken.gguf", "is not a GGUF file"),
         ("hf/{folder}/absent.gguf", "there is no file"),
@@ -157,6 +182,7 @@ def test_generation_is_greedy_stops_and_is_parsed_strictly(tiny_model, tmp_path)
 def test_a_model_that_cannot_be_had_is_one_clear_error(tmp_path, monkeypatch, name, message):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     (tmp_path / "broken.gguf").write_bytes(b"not a model")
+    (tmp_path / "short.gguf").write_bytes(b"GGUF")
 
     def load_named():
         entry = find_model(name.format(folder=tmp_path))

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from llm_icl.errors import RequestError
+from llm_icl.runs import CallCache
 from tests.conftest import run_cli
 
 WRONG = {
@@ -33,6 +35,16 @@ WRONG = {
     "--task majority --prompt basic:labels=1": "labels are written ZERO/ONE",
     "--task majority --mode sideways": "'sideways' is not one of",
     "--n 3": "--task is missing",
+    "--task expr": "'expr' needs a text",
+    "--task majority --out .": "names no folder",
+    "--task majority --seed 99999999999999999999": "out of range",
+    "--task majority --problems 1000000000000": "too many for one draw",
+    "--task nearest-neighbour:start=99999999999": "start = 99999999999 is out of range",
+    "--task conjunction --n 700 --learner bayes": "infinitely many",
+    "--task sparse-parity:k=50 --n 100 --learner bayes": "exact Bayes weighs at most",
+    "--task majority --learner logistic:c=nan": "c = nan is out of range",
+    "--task monotone-dnf:teaching=1 --n 6 --points 9 --problems 100": "a teaching sequence takes",
+    "--task majority --model smollm2-135m,SmolLM2-135M": "the same model is named twice",
     "--task majority --model none,smollm2-135m": "stands alone",
 }
 
@@ -53,6 +65,8 @@ def test_a_wrong_request_is_one_clear_line(tmp_path, arguments, message):
         ("expr: x1 & x9", "uses x9, and n = 5"),
         ("expr: x1 + x2", "Add is not one of"),
         ("expr: __import__('os')", "Call is not one of"),
+        ("expr: " + "~" * 5000 + "x1", "a formula of 5002 characters is too long"),
+        ("expr: " + "~" * 1500 + "x1", "nested too deeply"),
         ("expr: y1", "'y1' is not one of x1, x2"),
         ("table: 0110", "a truth table for n = 5 is 32 characters"),
     ],
@@ -70,9 +84,17 @@ def test_a_wrong_formula_is_one_clear_line(tmp_path, task, message):
         ("function-class: majority\nplanted: [\n", "mine.yaml, line 3: not valid YAML"),
         ("function-class: majority\nspeed: 3\n", "mine.yaml, line 2: unknown field 'speed'"),
         ("function-class: majrity\n", "mine.yaml, line 1: unknown function class 'majrity': did you mean 'majority'"),
-        ("description: x\n", "mine.yaml: the field 'function-class' is missing"),
+        ("description: x\n", "mine.yaml, line 1: the field 'function-class' is missing"),
         ("function-class: majority\nnoise: loud\n", "mine.yaml, line 2: 'noise' must be a probability"),
-        ("function-class: majority\nparameters: {relevnt: 1}\n", "no option 'relevnt'"),
+        (
+            "function-class: majority\nparameters: {relevnt: 1}\n",
+            "mine.yaml, line 2: task 'mine' has no option 'relevnt'",
+        ),
+        ("function-class: majority\nparameters: {relevant: abc}\n", "mine.yaml, line 2: task 'mine': relevant must be"),
+        ("function-class: majority\nparameters: {1: 2}\n", "mine.yaml, line 2: 'parameters' must be"),
+        ("function-class: majority\nparameters: [{up-to: abc}]\n", "mine.yaml, line 2: 'up-to' must be a whole number"),
+        ("description: 2024-13-45\n", "mine.yaml: not valid YAML"),
+        ("function-class: majority\nnoise: 0\nnoise: 1\n", "mine.yaml, line 3: the field 'noise' stands there twice"),
     ],
 )
 def test_a_broken_task_card_is_named_with_its_line(tmp_path, card, message):
@@ -86,7 +108,7 @@ def test_a_broken_task_card_is_named_with_its_line(tmp_path, card, message):
 
 def test_an_output_folder_that_cannot_be_written_is_one_clear_line(tmp_path):
     (tmp_path / "file").write_text("")
-    done = run_cli(*["eval", "--model", "none", "--task", "majority", "--n", "3", "--out", "file/run"], cwd=tmp_path)
+    done = run_cli(*"eval --model none --task majority --n 3 --out file/run".split(), cwd=tmp_path)
     assert done.returncode == 2
     assert "cannot be written" in done.stderr
     assert done.stderr.count("\n") == 1
@@ -102,12 +124,8 @@ def test_a_disk_without_space_is_one_clear_line(tmp_path):
     if mount.returncode:
         pytest.skip("mounting a file system is not allowed here")
     try:
-        done = run_cli(
-            *["eval", "--model", "none", "--task", "majority", "--n", "3", "--out", "small/outputs/run"], cwd=tmp_path
-        )
-        sample = run_cli(
-            *["sample", "--task", "majority", "--n", "20", "--problems", "10000", "--to", "small/x.npz"], cwd=tmp_path
-        )
+        done = run_cli(*"eval --model none --task majority --n 3 --out small/outputs/run".split(), cwd=tmp_path)
+        sample = run_cli(*"sample --task majority --n 20 --problems 10000 --to small/x.npz".split(), cwd=tmp_path)
     finally:
         subprocess.run(["umount", str(small)], check=True)
     assert (done.returncode, sample.returncode) == (2, 2)
@@ -116,15 +134,10 @@ def test_a_disk_without_space_is_one_clear_line(tmp_path):
     assert done.stderr.count("\n") == sample.stderr.count("\n") == 1
 
 
-def test_a_damaged_cache_is_one_clear_line(tmp_path):
-    (tmp_path / "outputs").mkdir()
-    (tmp_path / "outputs" / "calls.sqlite").write_bytes(b"not a database" * 100)
-    done = run_cli(
-        *["eval", "--model", "none", "--task", "majority", "--n", "3", "--problems", "2", "--points", "3"], cwd=tmp_path
-    )
-    assert done.returncode == 2
-    assert "cannot be used" in done.stderr
-    assert done.stderr.count("\n") == 1
+def test_a_damaged_cache_is_one_clear_error(tmp_path):
+    (tmp_path / "calls.sqlite").write_bytes(b"not a database" * 100)
+    with pytest.raises(RequestError, match="cannot be used: file is not a database"):
+        CallCache(tmp_path / "calls.sqlite")
 
 
 def test_a_users_own_task_and_prompt_are_found_and_win(tmp_path):
@@ -138,16 +151,21 @@ def test_a_users_own_task_and_prompt_are_found_and_win(tmp_path):
     assert " ->\n" in shown.stdout
 
 
+def test_cards_with_capitals_and_underscores_can_be_named(tmp_path):
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "My_Task.yaml").write_text("function-class: parity\n")
+    assert run_cli("show", "task", "My_Task", cwd=tmp_path).returncode == 0
+    assert run_cli("show", "task", "my-task", cwd=tmp_path).returncode == 0
+
+
 def test_show_prints_what_a_model_would_get(tmp_path):
-    shown = run_cli(
-        *["show", "prompt", "basic", "--task", "conjunction", "--n", "4", "--position", "2"], cwd=tmp_path
-    ).stdout
+    shown = run_cli(*"show prompt basic --task conjunction --n 4 --position 2".split(), cwd=tmp_path).stdout
     assert shown.count("Input:") == 3 * 2  # two examples and the query, as text and as messages
     assert "You are BoolGPT" in shown
 
 
 def test_options_names_and_spellings_that_mean_the_same_are_the_same(tmp_path):
-    base = ["eval", "--model", "none", "--n", "3", "--points", "8", "--problems", "4", "--json"]
+    base = "eval --model none --n 3 --points 8 --problems 4 --json".split()
     one = run_cli(*base, "--task", "majority", "--learner", "nearest-neighbour:k=3,tie=vote,averaging", cwd=tmp_path)
     two = run_cli(
         *base,
@@ -167,7 +185,7 @@ def test_options_names_and_spellings_that_mean_the_same_are_the_same(tmp_path):
 @pytest.mark.parametrize("target", ["out.npz", "out.jsonl", "out.parquet", "dataset"])
 def test_sample_writes_the_same_problems_in_every_format(tmp_path, target):
     done = run_cli(
-        *["sample", "--task", "conjunction:noise=0.1", "--n", "4", "--points", "6", "--problems", "5", "--to"],
+        *"sample --task conjunction:noise=0.1 --n 4 --points 6 --problems 5 --to".split(),
         target,
         cwd=tmp_path,
     )
@@ -222,7 +240,7 @@ def test_an_unknown_command_gets_the_nearest_name(tmp_path):
 
 
 def test_a_dry_run_asks_nothing_and_writes_nothing(tmp_path):
-    done = run_cli(*["eval", "--task", "majority", "--n", "3,4", "--problems", "7", "--dry-run"], cwd=tmp_path)
+    done = run_cli(*"eval --task majority --n 3,4 --problems 7 --dry-run".split(), cwd=tmp_path)
     assert done.returncode == 0
     assert "28 prompts" in done.stdout
     assert list(tmp_path.iterdir()) == []

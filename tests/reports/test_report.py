@@ -19,21 +19,7 @@ def run(tmp_path_factory):
     (folder / "prompts" / "hostile.jinja").write_text(HOSTILE + body)
     model = TinyModels(folder).gpt2(text=[HOSTILE, "Input: 0 1 Label: 1"])
     done = run_cli(
-        *[
-            "eval",
-            "--task",
-            "majority,conjunction",
-            "--n",
-            "3,4",
-            "--points",
-            "10",
-            "--problems",
-            "6",
-            "--prompt",
-            "hostile",
-            "--out",
-            "run",
-        ],
+        *"eval --task majority,conjunction --n 3,4 --points 10 --problems 6 --prompt hostile --out run".split(),
         *("--model", f"hf/{model}"),
         cwd=folder,
     )
