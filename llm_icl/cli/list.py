@@ -36,7 +36,11 @@ def _lines(kind: str, tasks_dir: Path | None, prompts_dir: Path | None) -> dict[
 
         # The cards alone: their classes, and with them NumPy, are not needed for a list.
         paths = data_files("tasks", ".yaml", tasks_dir)
-        return {name: read_card(path).text("description") for name, path in paths.items()}
+        own = {
+            "expr: FORMULA": "your own function, such as 'expr: (x1 & ~x3) | x7'",
+            "table: BITS": "your own function as 2^n labels, x1 being the most significant bit of an input",
+        }
+        return {name: read_card(path).text("description") for name, path in paths.items()} | own
     if kind == "prompts":
         from llm_icl.cards import read_document
         from llm_icl.files import data_files

@@ -68,7 +68,8 @@ def examples(estimate: Estimate) -> str:
 
 def problems_line(section: Section) -> str:
     cell = section.cell
-    return f"{cell.problems} problems, positions {cell.positions[0]} to {cell.positions[-1]}; accuracies in percent."
+    problems = "1 problem" if cell.problems == 1 else f"{cell.problems} problems"
+    return f"{problems}, positions {cell.positions[0]} to {cell.positions[-1]}; accuracies in percent."
 
 
 def missing_lines(section: Section) -> list[str]:
