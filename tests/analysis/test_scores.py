@@ -112,6 +112,11 @@ def test_runs_of_different_sizes_are_compared_where_all_were_asked():
     assert score(cell, "a").coverage == 1
 
 
+def test_the_best_constant_may_differ_between_runs_of_different_sizes():
+    (cell,) = arrange(pl.concat([frame("best-constant", [[0.6] * 2] * 2), frame("best-constant", [[0.7] * 2] * 2)]))
+    assert np.nanmax(cell.learners["best-constant"].probability) == 0.6
+
+
 def test_runs_that_cannot_be_compared_are_refused():
     one = frame("a", [[0.9, 0.1], [0.9, 0.9]])
     with pytest.raises(RequestError, match="two different answers"):
