@@ -64,13 +64,23 @@ def test_one_pass_and_reused_prefixes_give_the_probabilities_of_separate_prompts
     np.testing.assert_allclose(answers.probability, plain, atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("prompt", ["basic:inputs=compact", "basic:inputs=list,labels=A/B", "instruction", "pac"])
+@pytest.mark.parametrize("prompt", ["basic:inputs=compact", "basic:inputs=list,labels=A/B", "instruction"])
 def test_other_ways_to_write_a_problem_are_scored_as_exactly(tiny_model, tmp_path, prompt):
-    """The long instruction of `pac` is a great part of its text, so there its keys and values are kept and reused."""
     path, problems = tiny_model.gpt2(), draw("conjunction", problems=2, points=8)
     labels = (" A", " B") if "A/B" in prompt else (" 0", " 1")
     answers = learner(load(path), tmp_path, "curve", prompt).answer(problems)
     np.testing.assert_allclose(answers.probability, plain_probabilities(path, problems, prompt, labels), atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "sliding"])
+def test_a_long_instruction_is_computed_once_and_changes_nothing(tiny_model, tmp_path, kind):
+    path, problems = getattr(tiny_model, kind)(), draw("conjunction", problems=3, points=8)
+    model = load(path)
+    answers = learner(model, tmp_path, "curve", "pac").answer(problems)
+    assert len(model._shared_tokens) > 100
+    np.testing.assert_allclose(
+        answers.probability, plain_probabilities(path, problems, "pac", (" 0", " 1")), atol=TOLERANCE
+    )
 
 
 def test_labels_of_several_tokens_are_scored_whole_and_refused_on_a_curve(tiny_model, tmp_path):
