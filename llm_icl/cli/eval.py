@@ -2,10 +2,16 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from llm_icl.cli import options
+
+if TYPE_CHECKING:
+    from llm_icl.backends import ModelEntry
+    from llm_icl.reports import Content
+    from llm_icl.request import Request
 
 
 @click.command("eval", context_settings={"show_default": True})
@@ -90,7 +96,7 @@ def command(
     _run(request, out or Path("outputs") / request.directory_name(), as_json)
 
 
-def _models(texts: tuple[str, ...]):  # type: ignore[no-untyped-def]
+def _models(texts: tuple[str, ...]) -> "tuple[ModelEntry, ...]":
     from llm_icl.backends.catalogue import DEFAULT_MODEL, find_model
 
     names = list(dict.fromkeys(name for text in texts or (DEFAULT_MODEL,) for name in _split(text)))
@@ -112,7 +118,7 @@ def _split(text: str) -> list[str]:
     return names
 
 
-def _run(request, folder: Path, as_json: bool) -> None:  # type: ignore[no-untyped-def]
+def _run(request: "Request", folder: Path, as_json: bool) -> None:
     from llm_icl.cli.progress import Progress
     from llm_icl.evaluation import evaluate, is_done, load_models
     from llm_icl.files import write_text
@@ -135,7 +141,7 @@ def _run(request, folder: Path, as_json: bool) -> None:  # type: ignore[no-untyp
     print_results(content, folder / "report.html", as_json)
 
 
-def print_results(content, report: Path, as_json: bool) -> None:  # type: ignore[no-untyped-def]
+def print_results(content: "Content", report: Path, as_json: bool) -> None:
     """The table of every cell, and where the report is."""
     from llm_icl.reports.markdown import SHORT, missing_lines, problems_line, results_data, results_table
 

@@ -3,10 +3,14 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from llm_icl.cli import options
+
+if TYPE_CHECKING:
+    from llm_icl.problems import Task
 
 
 @click.group("show")
@@ -111,7 +115,7 @@ def problem(
         click.echo(f"{k:8d}  {bits}  {drawn.ys[0, k]}  {drawn.shown[0, k]}  {seen}".rstrip())
 
 
-def _task(name: str, tasks_dir: Path | None):  # type: ignore[no-untyped-def]
+def _task(name: str, tasks_dir: Path | None) -> "Task":
     from llm_icl.errors import RequestError
     from llm_icl.naming import parse_specs
     from llm_icl.task_cards import load_task

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,9 @@ from llm_icl.errors import RequestError
 from llm_icl.learners.base import Learner, learners
 from llm_icl.problems import Answers, Problems
 from llm_icl.randomness import Source
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Networks trained side by side, in parameters: bounds the memory at about 1 GiB with gradients and moments.
 _CHUNK = 2**25
@@ -68,7 +72,7 @@ class FeedForward(Learner):
         return probability
 
 
-def _logits(parameters: list, xs):  # type: ignore[no-untyped-def]
+def _logits(parameters: "list[Tensor]", xs: "Tensor") -> "Tensor":
     """The networks' logits [F, b] at xs [F, b, n]."""
     import torch
 
