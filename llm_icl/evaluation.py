@@ -30,11 +30,14 @@ Report = Callable[[str, int, int], None]
 
 
 def is_done(request: Request, run: RunDirectory) -> bool:
-    """Whether the directory holds the finished run of this request. Raises RequestError where it holds another's."""
+    """Whether the directory holds the finished run of this request, made by what is installed now.
+
+    Raises RequestError where it holds another request's.
+    """
     earlier = run.record
     if earlier and earlier["request"] != json.loads(json.dumps(request.record())):
         raise RequestError(f"{run.path} holds the run of another request: give another --out")
-    return run.complete
+    return run.complete and earlier["versions"] == versions()
 
 
 def load_models(request: Request) -> list[LanguageModel]:
@@ -72,6 +75,9 @@ class Evaluation:
         report: Report,
     ) -> None:
         earlier = run.record
+        if earlier and earlier["versions"] != versions():  # other code may give other numbers: nothing of it is kept
+            run.forget_parts()
+            earlier = {}
         self._request = request
         self._run = run
         self._cache = cache
@@ -90,10 +96,10 @@ class Evaluation:
             "calls": {"new": 0, "cached": 0},
             "seconds": {},
             "cost": 0.0,
+            "versions": versions(),
         }
-        # A run that was interrupted keeps what is known of it; what made the rest is what is here now.
+        # A run that was interrupted keeps what is known of it.
         self._record |= {key: value for key, value in earlier.items() if key != "command"}
-        self._record["versions"] = versions()
 
     def carry_out(self) -> None:
         frames, exchanges = [], []

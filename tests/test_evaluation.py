@@ -151,6 +151,17 @@ def test_a_run_whose_predictions_were_lost_is_made_again_from_the_cache(undistur
     assert predictions(undisturbed).equals(before)
 
 
+def test_a_run_that_other_versions_made_is_made_again_from_the_cache(undisturbed, model):
+    path = undisturbed / "run" / "run.json"
+    record, before = json.loads(path.read_text()), predictions(undisturbed)
+    path.write_text(json.dumps(record | {"versions": record["versions"] | {"numpy": "0.1"}}))
+    before.with_columns(pl.lit(1).alias("label")).write_parquet(undisturbed / "run" / "predictions.parquet")
+    done = run_cli(*COMMAND, "--model", f"hf/{model}", cwd=undisturbed)
+    assert done.returncode == 0, done.stderr
+    assert predictions(undisturbed).equals(before)
+    assert json.loads(path.read_text())["calls"] == {"new": 0, "cached": 80}
+
+
 @pytest.mark.parametrize(
     ("file", "content"),
     [("run.json", "[]"), ("run.json", "{"), ("run.json", '{"status": "complete"}'), ("predictions.parquet", "junk")],

@@ -9,7 +9,7 @@ import polars as pl
 from llm_icl.analysis.cells import Cell, arrange
 from llm_icl.analysis.scores import TARGET, Score, score
 from llm_icl.errors import RequestError
-from llm_icl.problems import PROBLEMS_VERSION
+from llm_icl.problems import PROBLEMS_VERSION, TASK_TEXTS
 from llm_icl.reports.verdict import verdict
 from llm_icl.runs import RunDirectory
 
@@ -60,9 +60,7 @@ def gather(runs: Sequence[RunDirectory]) -> Content:
             raise RequestError(f"{run.path} was drawn by another version of the problems: its points are not the same")
     laws: dict[str, Any] = {}
     for task in (task for record in records for task in record["request"]["tasks"]):
-        law = {
-            key: value for key, value in task.items() if key not in ("description", "definition", "algorithm", "source")
-        }
+        law = {key: value for key, value in task.items() if key not in TASK_TEXTS}
         if laws.setdefault(task["name"], law) != law:
             raise RequestError(f"these runs mean different things by the task '{task['name']}'; report them apart")
     frame = pl.concat([run.predictions() for run in runs])
