@@ -53,8 +53,8 @@ def draw_problems(task: Task, n: int, points: int, problems: int | Sequence[int]
     xs = source.coins("inputs", points, n) if fair else (source.uniform("inputs", points, n) < task.bias).view(np.uint8)
     if task.planted > 0:
         planting = function_class.planting(parameters)
-        planted = source.uniform("planted", points)[..., None] < task.planted
-        xs = np.where(planted & planting.mask[:, None, :], planting.values[:, None, :], xs)
+        planted = (source.uniform("planted", points)[..., None] < task.planted) & planting.mask[:, None, :]
+        xs ^= planted & (xs ^ planting.values[:, None, :])  # the planted bits become their values
     taught = np.zeros(len(indices), dtype=np.int64)
     if task.teaching > 0:
         xs, taught = _teach(task, function_class, parameters, source, xs)
