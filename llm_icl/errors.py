@@ -1,4 +1,4 @@
-"""Errors written for the person who caused them."""
+"""Errors written for the person who meets them: one line each."""
 
 import difflib
 from collections.abc import Iterable
@@ -6,6 +6,10 @@ from collections.abc import Iterable
 
 class RequestError(Exception):
     """The request was wrong: one line that says what, what is allowed and, for a name, the nearest right one."""
+
+
+class WorkError(Exception):
+    """The request was right and the work stopped: one line that says why, and how to go on."""
 
 
 def unknown_name(kind: str, name: str, allowed: Iterable[str], others: str = "") -> RequestError:

@@ -1,29 +1,35 @@
 """Learners × tasks → predictions."""
 
 import json
-import logging
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from llm_icl.backends import LanguageModel, backends
+from llm_icl.backends import LanguageModel, ModelEntry
+from llm_icl.backends.base import LocalModel
+from llm_icl.backends.pool import ModelPool
+from llm_icl.backends.remote import RemoteModel, redact
 from llm_icl.errors import RequestError
 from llm_icl.files import file_name
 from llm_icl.function_classes import draw_problems
-from llm_icl.learners.llm import LanguageModelLearner
-from llm_icl.learners.planning import plan_for
+from llm_icl.learners.llm import Carried, Line, LocalLine, carry_out, missing_calls
+from llm_icl.learners.planning import Plan, plan_for
 from llm_icl.problems import STATUSES, Answers, Problems
 from llm_icl.request import Cell, Job, Request, cells, classical_jobs, model_jobs
-from llm_icl.runs import CallCache, RunDirectory
+from llm_icl.runs import CallCache, RunDirectory, call_key
+from llm_icl.runs.batching import Batches
+from llm_icl.runs.budget import Budget
+from llm_icl.runs.sending import Sender
 from llm_icl.versions import versions
-
-log = logging.getLogger(__name__)
 
 # Told of progress: what is being done, how much of it, of how much.
 Report = Callable[[str, int, int], None]
@@ -32,151 +38,255 @@ Report = Callable[[str, int, int], None]
 def is_done(request: Request, run: RunDirectory) -> bool:
     """Whether the directory holds the finished run of this request, made by what is installed now.
 
-    Raises RequestError where it holds another request's.
+    What failed in it is asked again. Raises RequestError where it holds another request's.
     """
     earlier = run.record
     if earlier and earlier["request"] != json.loads(json.dumps(request.record())):
         raise RequestError(f"{run.path} holds the run of another request: give another --out")
-    return run.complete and earlier["versions"] == versions()
+    return run.complete and earlier["versions"] == versions() and not earlier.get("failed")
 
 
-def load_models(request: Request) -> list[LanguageModel]:
-    """The language models of a request. Raises RequestError where one cannot be had, or cannot be asked so."""
-    models = []
-    for entry in request.models:
-        log.info("loading %s", entry.name)
-        models.append(backends.get(entry.backend)(entry))
-        for cell in cells(request):
-            problem = draw_problems(cell.task, cell.n, request.points, 1, cell.seed)
-            for prompt in request.prompts:
-                plan_for(models[-1], prompt, problem, request.positions, request.mode)
-    return models
+@dataclass(frozen=True)
+class Calling:
+    """How calls are made; unlike the request it does not change what is answered. Without models it is not needed."""
+
+    cache: CallCache
+    account: str
+    budget: Budget
+    at_once: int | None = None
+    batch: bool = False
 
 
-def evaluate(
-    request: Request, models: Sequence[LanguageModel], run: RunDirectory, cache: CallCache | None, report: Report
-) -> None:
-    """Carry the request out in an open run directory. What the directory already holds is not done again.
+def check_first_model(request: Request, pool: ModelPool) -> None:
+    """Load the first model and see that it can be asked so: what is wrong then leaves nothing behind.
 
-    Without models there need be no cache of calls.
+    Raises RequestError.
     """
-    Evaluation(request, models, run, cache, report).carry_out()
+    if request.models:
+        _check_plans(request, request.models[0], pool)
+
+
+def _check_plans(request: Request, entry: ModelEntry, pool: ModelPool) -> None:
+    model = pool.get(entry)
+    for cell in cells(request):
+        problem = draw_problems(cell.task, cell.n, request.points, 1, cell.seed)
+        for prompt in request.prompts:
+            plan_for(model, prompt, problem, request.positions, request.mode, request.repeats)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One job on one cell, and where its predictions are kept until the run is finished."""
+
+    cell: Cell
+    job: Job
+    part: str
 
 
 class Evaluation:
-    """One evaluation in progress, and the record that becomes run.json."""
+    """One request being carried out in an open run directory, and the record that becomes run.json.
+
+    What the directory already holds is not done again.
+    """
 
     def __init__(
-        self,
-        request: Request,
-        models: Sequence[LanguageModel],
-        run: RunDirectory,
-        cache: CallCache | None,
-        report: Report,
+        self, request: Request, pool: ModelPool, run: RunDirectory, calling: Calling | None, report: Report
     ) -> None:
         earlier = run.record
-        if earlier and earlier["versions"] != versions():  # other code may give other numbers: nothing of it is kept
+        # Other code may give other numbers, and what failed is asked again: nothing of the results is kept.
+        if earlier and (earlier["versions"] != versions() or earlier.get("failed")):
             run.forget_parts()
             earlier = {}
         self._request = request
+        self._pool = pool
         self._run = run
-        self._cache = cache
+        self._calling = calling
         self._report = report
-        self._models = models
         self._began = time.monotonic() - earlier.get("wall_seconds", 0.0)
         self._record: dict[str, Any] = {
             "kind": "eval",
             "status": "running",
-            "command": shlex.join(["llm-icl", *sys.argv[1:]]),
+            "command": redact(shlex.join(["llm-icl", *sys.argv[1:]])),
             "request": request.record(),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "models": {entry.name: model.identity() for entry, model in zip(request.models, models, strict=True)},
+            "models": {},
             "modes": [],
             "skipped": [],
             "calls": {"new": 0, "cached": 0},
+            "retries": {},
+            "tokens": {},
+            "failed": {},
             "seconds": {},
             "cost": 0.0,
             "versions": versions(),
         }
         # A run that was interrupted keeps what is known of it.
         self._record |= {key: value for key, value in earlier.items() if key != "command"}
+        self._steps = self._plan_steps()
+        self._frames: dict[str, pl.DataFrame] = {}
+        self._exchanges: dict[str, list[dict[str, Any]]] = {}
 
-    def carry_out(self) -> None:
-        frames, exchanges = [], []
-        jobs = [(cell, self._jobs(cell)) for cell in cells(self._request)]
-        done, whole = 0, sum(len(of_cell) for _, of_cell in jobs)
+    def carry_out(self) -> dict[str, int]:
+        """Do it all. Returns why calls failed, with counts: their positions are missing.
+
+        Raises WorkError where the work must stop before its end.
+        """
         self._write_record("running")
-        for cell, of_cell in jobs:
-            request = self._request
-            problems = draw_problems(cell.task, cell.n, request.points, request.problems, cell.seed)
-            problems.save(self._run.path / "problems" / f"{file_name(cell.task.name)}-n{cell.n}-s{cell.seed}.npz")
-            for job in of_cell:
-                self._report(f"{cell}: {job.name}", done, whole)
-                frame, exchanged = self._finish(cell, job, problems, f"{done:05d}-{file_name(job.name)}")
-                frames.append(frame)
-                exchanges += exchanged
-                done += 1
-        self._report("done", done, whole)
-        self._run.finish(frames, exchanges)
+        try:
+            for step in self._steps:
+                if step.job.learner is not None:
+                    self._answer(step)
+            for index in range(len(self._request.models)):
+                with self._model(index) as (model, line):
+                    for step in self._steps_of(index):
+                        self._ask(step, model, line)
+        finally:
+            self._write_record("running")
+        self._report("done", len(self._steps), len(self._steps))
+        order = [step.part for step in self._steps]
+        self._run.finish(
+            [self._frames[part] for part in order],
+            [exchange for part in order for exchange in self._exchanges.get(part, [])],
+        )
         self._record["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
         self._write_record("complete")
         self._run.forget_parts()
+        failed: dict[str, int] = self._record["failed"]
+        return failed
 
-    def _jobs(self, cell: Cell) -> list[Job]:
-        """The jobs of a cell; what is left out goes into the record."""
-        jobs, skipped = classical_jobs(self._request, cell)
-        self._record["skipped"] += [reason for reason in skipped if reason not in self._record["skipped"]]
-        return [*jobs, *model_jobs(self._request)]
+    def submit(self) -> None:
+        """Hand all questions to the providers' batch interfaces, and wait for nothing."""
+        for index in range(len(self._request.models)):
+            with self._model(index):
+                pass
 
-    def _finish(self, cell: Cell, job: Job, problems: Problems, part: str) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
-        """The predictions of one job, from an earlier start where they are there, and what was exchanged for them."""
-        frame = self._run.part(part)
-        exchanges: list[dict[str, Any]] = []
-        start = time.monotonic()
-        if job.model is not None:
-            answers, exchanges = self._ask(cell, job, problems, count=frame is None)
-        elif frame is None:
-            assert job.learner is not None
-            answers = job.learner.answer_at(problems, np.array(self._request.positions))
-        if frame is None:
-            frame = predictions_frame(problems, self._request.positions, job, answers)
-            seconds = self._record["seconds"]
-            seconds[job.name] = seconds.get(job.name, 0.0) + time.monotonic() - start
-            self._run.write_part(part, frame)
-            self._write_record("running")
-        return frame, exchanges
+    def _plan_steps(self) -> list[Step]:
+        steps: list[Step] = []
+        for cell in cells(self._request):
+            jobs, skipped = classical_jobs(self._request, cell)
+            self._record["skipped"] += [reason for reason in skipped if reason not in self._record["skipped"]]
+            for job in (*jobs, *model_jobs(self._request)):
+                steps.append(Step(cell, job, f"{len(steps):05d}-{file_name(job.name)}"))
+        return steps
 
-    def _ask(self, cell: Cell, job: Job, problems: Problems, count: bool) -> tuple[Answers, list[dict[str, Any]]]:
+    def _steps_of(self, model: int) -> list[Step]:
+        return [step for step in self._steps if step.job.model == model]
+
+    def _problems(self, step: Step) -> Problems:
+        request, cell = self._request, step.cell
+        problems = draw_problems(cell.task, cell.n, request.points, request.problems, cell.seed)
+        path = self._run.path / "problems" / f"{file_name(cell.task.name)}-n{cell.n}-s{cell.seed}.npz"
+        if not path.is_file():
+            problems.save(path)
+        return problems
+
+    def _answer(self, step: Step) -> None:
+        """A classical learner's answers."""
+        assert step.job.learner is not None
+        if not self._known(step):
+            began = time.monotonic()
+            self._report(f"{step.cell}: {step.job.name}", len(self._frames), len(self._steps))
+            problems = self._problems(step)
+            answers = step.job.learner.answer_at(problems, np.array(self._request.positions))
+            self._keep(step, problems, answers, began)
+
+    def _known(self, step: Step) -> bool:
+        """Whether an earlier start has finished this step; its predictions are then taken over."""
+        frame = self._run.part(step.part)
+        if frame is not None:
+            self._frames[step.part] = frame
+        return frame is not None
+
+    def _keep(self, step: Step, problems: Problems, answers: Answers, began: float) -> None:
+        frame = predictions_frame(problems, self._request.positions, step.job, answers)
+        seconds = self._record["seconds"]
+        seconds[step.job.name] = seconds.get(step.job.name, 0.0) + time.monotonic() - began
+        self._run.write_part(step.part, frame)
+        self._frames[step.part] = frame
+        self._write_record("running")
+
+    @contextmanager
+    def _model(self, index: int) -> Iterator[tuple[LanguageModel, Line | None]]:
+        """A language model for as long as its steps take, with the line to it where it is remote; with --batch all its
+        questions are then on their way.
+        """
+        assert self._calling is not None
+        calling, entry = self._calling, self._request.models[index]
+        _check_plans(self._request, entry, self._pool)
+        model = self._pool.get(entry)
+        self._record["models"][entry.name] = model.identity()
+        sender: Sender | None = None
+        line: Line | None = None
+        try:
+            if isinstance(model, RemoteModel):
+                line = sender = Sender(model, calling.cache, calling.account, calling.budget, calling.at_once)
+            if calling.batch:
+                if sender is None:
+                    raise RequestError(f"--batch: {entry.name} is no hosted model")
+                line = batches = Batches(sender, calling.cache, calling.account, calling.budget)
+                for step in self._steps_of(index):
+                    plan = self._plan(step, model, self._shown(step))
+                    batches.submit(missing_calls(plan, model.identity(), calling.cache))
+            yield model, line
+        finally:
+            self._record["models"][entry.name] = model.identity() | model.found()
+            if sender is not None:
+                for kind, count in sender.retries.items():
+                    self._record["retries"][kind] = self._record["retries"].get(kind, 0) + count
+                sender.close()
+
+    def _shown(self, step: Step) -> Problems:
+        problems = self._problems(step)
+        return problems.with_shuffled_labels() if step.job.shuffled else problems
+
+    def _plan(self, step: Step, model: LanguageModel, shown: Problems) -> Plan:
+        assert step.job.prompt is not None
+        request = self._request
+        return plan_for(model, step.job.prompt, shown, request.positions, request.mode, request.repeats)
+
+    def _ask(self, step: Step, model: LanguageModel, line: Line | None) -> None:
         """A language model's answers, from the cache where they are there, and what was exchanged."""
-        assert job.model is not None and job.prompt is not None and self._cache is not None  # noqa: PT018
-        asked = problems.with_shuffled_labels() if job.shuffled else problems
-        model, positions, mode = self._models[job.model], self._request.positions, self._request.mode
-        learner = LanguageModelLearner(model, job.prompt, self._cache, mode)
-        plan = plan_for(model, job.prompt, asked, positions, mode)
-        done = 0
+        assert self._calling is not None
+        job, cell, cache, began = step.job, step.cell, self._calling.cache, time.monotonic()
+        assert job.prompt is not None
+        shown = self._shown(step)
+        plan = self._plan(step, model, shown)
+        if line is None:
+            assert isinstance(model, LocalModel)
+            line = LocalLine(model, plan, job.prompt, cache)
+        whole, done = len({call_key(model.identity(), call.request) for call in plan.calls}), 0
 
-        def progress(calls: int) -> None:
+        def progress(calls: int, what: str) -> None:
             nonlocal done
             done += calls
-            self._report(f"{cell}: {job.name}", done, len(plan.calls))
+            self._report(f"{cell}: {job.name}{f' ({what})' if what else ''}", done, whole)
 
-        answers, exchanges, new = learner.carry_out(plan, asked, positions, progress)
-        if count:
-            self._record["modes"].append(
-                {
-                    "learner": job.name,
-                    "cell": str(cell),
-                    "prompt": job.prompt.name,
-                    "mode": plan.mode,
-                    "because": list(plan.reasons),
-                }
-            )
-            self._record["calls"]["new"] += new
-            self._record["calls"]["cached"] += len(plan.calls) - new
+        positions = self._request.positions
+        carried = carry_out(plan, model.identity(), job.prompt, shown, positions, cache, line, progress)
         about = {"learner": job.name, "task": cell.task.name, "n": cell.n, "seed": cell.seed, "prompt": job.prompt.name}
-        return answers, [about | exchange for exchange in exchanges]
+        self._exchanges[step.part] = [about | exchange for exchange in carried.exchanges]
+        if not self._known(step):
+            self._count(step, plan, carried)
+            self._keep(step, shown, carried.answers, began)
+
+    def _count(self, step: Step, plan: Plan, carried: Carried) -> None:
+        """What a job adds to the record: how it was asked, calls, tokens, failures."""
+        job = step.job
+        assert job.prompt is not None
+        record = self._record
+        mode = {"learner": job.name, "cell": str(step.cell), "prompt": job.prompt.name, "mode": plan.mode}
+        record["modes"].append(mode | {"because": list(plan.reasons), "agreement": carried.agreement})
+        record["calls"]["new"] += carried.new
+        record["calls"]["cached"] += len(plan.calls) - carried.new
+        for failure in carried.failures:
+            record["failed"][failure] = record["failed"].get(failure, 0) + 1
+        for exchange in carried.exchanges:
+            for kind, count in exchange["reply"].get("usage", {}).items():
+                record["tokens"][kind] = record["tokens"].get(kind, 0) + count
 
     def _write_record(self, status: str) -> None:
+        if self._calling is not None:
+            self._record["cost"] = self._calling.cache.spent(self._calling.account)[0]
         self._record |= {"status": status, "wall_seconds": time.monotonic() - self._began}
         self._run.write_record(self._record)
 
@@ -200,6 +310,11 @@ def predictions_frame(problems: Problems, positions: Sequence[int], job: Job, an
             "probability": probability,
             "prediction": pl.Series(prediction).set(pl.Series(prediction < 0), None),
             "status": np.array(STATUSES)[answers.status.ravel()],
+            "agreement": pl.Series(_agreement(answers)).fill_nan(None),
             "seen": problems.seen[:, chosen].ravel(),
         }
     )
+
+
+def _agreement(answers: Answers) -> NDArray[np.float64]:
+    return np.full(answers.status.size, np.nan) if answers.agreement is None else answers.agreement.ravel()

@@ -142,12 +142,14 @@ class Answers:
     """What one learner answered at P positions of N problems.
 
     probability [N, P] is P(y = 1), NaN where only an answer is known; prediction [N, P] is 0 or 1, and -1 where there
-    is no usable answer; status [N, P] holds indices into STATUSES.
+    is no usable answer; status [N, P] holds indices into STATUSES; agreement [N, P], of a model that was asked
+    repeatedly, is the share of its usable answers that were this one.
     """
 
     probability: NDArray[np.float64]
     prediction: NDArray[np.int8]
     status: NDArray[np.uint8]
+    agreement: NDArray[np.float64] | None = None
 
     @classmethod
     def from_probability(cls, probability: NDArray[np.float64]) -> "Answers":

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from llm_icl.backends import ModelEntry
+from llm_icl.backends import ModelEntry, backends
 from llm_icl.cards import read_text
 from llm_icl.errors import RequestError
 from llm_icl.files import file_name
@@ -34,6 +34,7 @@ class Request:
     learners: tuple[Spec, ...] | None
     mode: str
     shuffled_labels: bool
+    repeats: int = 1
 
     def record(self) -> dict[str, Any]:
         """As data for run.json."""
@@ -44,11 +45,12 @@ class Request:
             "points": self.points,
             "problems": self.problems,
             "positions": list(self.positions),
-            "models": [dataclasses.asdict(model) for model in self.models],
+            "models": [model.record() for model in self.models],
             "prompts": [{"name": prompt.name, "template": read_text(prompt.path)} for prompt in self.prompts],
             "learners": None if self.learners is None else [str(spec) for spec in self.learners],
             "mode": self.mode,
             "shuffled_labels": self.shuffled_labels,
+            "repeats": self.repeats,
             "versions": {"problems": PROBLEMS_VERSION, "llm-icl": versions()["llm-icl"]},
         }
 
@@ -87,11 +89,16 @@ def cells(request: Request) -> list[Cell]:
     return [Cell(task, n, seed) for task in request.tasks for n in request.ns for seed in request.seeds]
 
 
-def check(request: Request) -> None:
-    """Find every error of the request that can be found before work starts. Raises RequestError."""
+def check(request: Request, will_ask: bool = True) -> None:
+    """Find every error of the request that can be found before work starts. Raises RequestError.
+
+    What is needed to ask the models (keys, memory) is not looked for where none will be asked.
+    """
     names = [model.name for model in request.models]
     if len(set(names)) < len(names):
         raise RequestError("the same model is named twice")
+    for model in request.models if will_ask else ():
+        backends.get(model.backend).check(model)
     for cell in cells(request):
         problems = draw_problems(cell.task, cell.n, request.points, request.problems, cell.seed)
         classical_jobs(request, cell)

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from llm_icl import __version__
 from llm_icl.files import PACKAGE
 
-_PACKAGES = ("numpy", "torch", "transformers", "scikit-learn", "polars", "gguf")
+_PACKAGES = ("numpy", "torch", "transformers", "scikit-learn", "polars", "gguf", "openai", "anthropic", "vllm")
 
 
 def versions() -> dict[str, str]:

@@ -3,15 +3,20 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from llm_icl.backends.catalogue import ModelEntry
 from llm_icl.prompting.layout import Curve, LabelPlace
 from llm_icl.prompting.rendering import Rendered
 from llm_icl.registry import Registry
 
-# How the labels of a problem are asked for, best first.
-MODES = ("curve", "positions", "generate")
+# How the labels of a problem are asked for, best first:
+# curve      both labels' probabilities at all positions, from one pass over the longest prompt
+# echo       the same from the likeliest tokens that a server reports at each place of a text
+# positions  both labels' probabilities after one prompt
+# top        the likeliest next tokens after one prompt, among which the labels are looked for
+# generate   the model writes, and what it writes is read
+MODES = ("curve", "echo", "positions", "top", "generate")
 
 
 @dataclass(frozen=True)
@@ -31,15 +36,44 @@ class Reply:
 
 
 class LanguageModel(ABC):
-    """A model that answers prompts. Tokens are whole numbers of its own tokenizer."""
+    """A model that answers prompts. `modes` are those of MODES that it can be asked in, best first."""
+
+    modes: tuple[str, ...]
+    # From how many positions of one problem on a whole curve costs less than its positions one by one.
+    least_curve: int = 1
+    # Whether the same prompt may be answered differently when it is asked again.
+    samples: bool = False
+    # Whether written labels are held to a schema, and whether prompts are divided where they part, for the provider's
+    # cache of what they begin with.
+    constrains: bool = False
+    shares_prefixes: bool = False
 
     @abstractmethod
     def __init__(self, entry: ModelEntry) -> None:
         """Load the model. Raises RequestError where there is no such model or it cannot be read."""
 
+    @classmethod  # noqa: B027
+    def check(cls, entry: ModelEntry) -> None:
+        """Raise RequestError for what can be known to be wrong before anything is loaded or sent."""
+
     @abstractmethod
     def identity(self) -> dict[str, Any]:
         """Everything about the model that can change an answer; part of the key of every cached call."""
+
+    @abstractmethod
+    def wire(self, rendered: Rendered) -> Any:
+        """A prompt as the model gets it: a text, or messages."""
+
+    def found(self) -> dict[str, Any]:
+        """What was learned of the model while it worked, for the record of the run."""
+        return {}
+
+    def close(self) -> None:  # noqa: B027
+        """Give back what the model holds."""
+
+
+class TokenModel(LanguageModel):
+    """A model whose tokenizer can be asked. Tokens are whole numbers of its own."""
 
     @property
     @abstractmethod
@@ -53,6 +87,18 @@ class LanguageModel(ABC):
     @abstractmethod
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """The tokens of whole prompts, with what the model expects at their beginning."""
+
+    def wire(self, rendered: Rendered) -> Any:
+        return self.as_text(rendered)
+
+
+class LocalModel(TokenModel):
+    """A model in this process."""
+
+    modes = ("curve", "positions", "generate")
+    # How many problems are scored, and how many texts continued, and kept, together.
+    problems_at_once: int = 1
+    texts_at_once: ClassVar[int] = 1
 
     @abstractmethod
     def score_curves(self, curves: Sequence[Curve], shared: int) -> list[list[LabelScores]]:
@@ -68,11 +114,6 @@ class LanguageModel(ABC):
     @abstractmethod
     def generate(self, texts: Sequence[str], max_tokens: int, stop: Sequence[str]) -> list[Reply]:
         """The likeliest continuation, token by token, up to a stop string or the token limit."""
-
-    @property
-    @abstractmethod
-    def curves_at_once(self) -> int:
-        """How many curves of usual length are scored, and kept, together."""
 
 
 backends: Registry[type[LanguageModel]] = Registry("backend", "llm_icl.backends")

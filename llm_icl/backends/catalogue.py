@@ -1,57 +1,120 @@
 """The models that have a name, and how any other model is named: `backend/identifier`."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from llm_icl.cards import parse_card
+from llm_icl.cards import Card, parse_card, read_card, read_text
 from llm_icl.errors import RequestError, unknown_name
 from llm_icl.naming import Value, canonical_name, parse_value, written
 
-_CATALOGUE = Path(__file__).with_name("catalogue.yaml")
+_SHIPPED = Path(__file__).with_name("catalogue.yaml")
+# A user's own models, where no other file is named.
+OWN = Path("models.yaml")
 DEFAULT_MODEL = "smollm2-135m"
+
+# What a provider may accept or refuse. A family lists them, or lists them by reasoning effort.
+ACCEPTABLE = ("temperature", "logprobs", "stop", "effort", "schema")
+_USUAL = ("temperature", "logprobs", "stop", "schema")
+# US dollars per million tokens.
+PRICES = ("input", "cached", "write", "output")
 
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """One model: who runs it, under which identifier, and what is known of it. `fingerprint` is that of local files."""
+    """One model: who runs it, under which identifier, and what is known of it.
+
+    `context` counts tokens, `memory` is GB for the weights in 16 bits, `price` US dollars per million tokens as of the
+    date `priced`. `accepts` names the parameters that the provider takes, perhaps by reasoning effort; of a model that
+    nothing is known of it is None, and then the usual ones are tried. `reasoning` is
+    how many tokens a reply may spend before its answer. `thinking` and `effort` are sent as they are. `key` names the
+    environment variable that holds the key. `fingerprint` is that of local files.
+    """
 
     name: str
     backend: str
     identifier: str
     description: str = ""
     context: int = 0
-    weights: dict[str, Any] = field(default_factory=dict)
+    memory: float = 0.0
+    chat: bool = False
+    accepts: Sequence[str] | Mapping[str, Sequence[str]] | None = None
+    effort: str = ""
+    thinking: str = ""
+    reasoning: int = 0
+    price: Mapping[str, float] = field(default_factory=dict)
+    priced: str = ""
+    weights: Mapping[str, Any] = field(default_factory=dict)
+    base_url: str = ""
+    key: str = ""
     fingerprint: str = ""
     options: tuple[tuple[str, Value], ...] = ()
 
+    def record(self) -> dict[str, Any]:
+        """What says which model it is and how it is asked; prices and descriptions may change without a new run."""
+        told = ("description", "memory", "price", "priced", "key")
+        return {key: value for key, value in dataclasses.asdict(self).items() if key not in told}
 
-def model_names() -> dict[str, ModelEntry]:
-    return dict(_catalogue())
+    def accepted(self, effort: str) -> Sequence[str]:
+        """The parameters that the provider takes at this reasoning effort."""
+        if self.accepts is None:
+            return _USUAL
+        if isinstance(self.accepts, Mapping):
+            return self.accepts.get(effort or "default", self.accepts.get("default", ()))
+        return self.accepts
 
 
-def find_model(text: str) -> ModelEntry:
+_FIELDS = {entry.name.replace("_", "-") for entry in dataclasses.fields(ModelEntry)} - {
+    "name",
+    "fingerprint",
+    "options",
+}
+
+
+def model_names(own: Path | None = None) -> dict[str, ModelEntry]:
+    """The models that have a name, a user's own winning over a shipped one."""
+    own = own or (OWN if OWN.is_file() else None)
+    return dict(_shipped()) | (_read(read_card(own)) if own else {})
+
+
+def find_model(text: str, base_url: str = "", own: Path | None = None) -> ModelEntry:
     """The model that a `--model` argument names, with the options that follow a colon: `NAME:dtype=bfloat16`.
 
-    Raises RequestError, with the nearest name, where nothing has that name.
+    With a base URL it is asked there. Raises RequestError, with the nearest name, where nothing has that name.
     """
+    entry = _find(text.strip(), own)
+    if not base_url:
+        return entry
+    if entry.backend == "hf":
+        raise RequestError(f"model '{entry.name}' runs in this process: --base-url is for models that are served")
+    # A model that vLLM runs is then asked at a vLLM server that runs already.
+    backend = "vllm-server" if entry.backend == "vllm" else entry.backend
+    return dataclasses.replace(entry, backend=backend, base_url=base_url, price={}, priced="")  # its price is not known
+
+
+def _find(text: str, own: Path | None) -> ModelEntry:
     from llm_icl.backends.base import backends  # the backends import this module
 
-    text, options = _split_options(text.strip())
+    text, options = _split_options(text)
     suffix = ":" + ",".join(f"{key}={written(value)}" for key, value in options) if options else ""
+    entries = model_names(own)
     backend, slash, identifier = text.partition("/")
     if slash and backend in dict(backends.items()):
         if not identifier:
             raise RequestError(f"'{text}' lacks an identifier: write {backend}/ORGANISATION/NAME, or a path")
-        return ModelEntry(text + suffix, backend, identifier, fingerprint=_fingerprint(identifier), options=options)
+        mark = _fingerprint(identifier) if backend in ("hf", "vllm") else ""
+        # What is known of a model holds however it is named.
+        known = next((e for e in entries.values() if (e.backend, e.identifier) == (backend, identifier)), None)
+        named = known or ModelEntry(text, backend, identifier)
+        return dataclasses.replace(named, name=text + suffix, fingerprint=mark, options=options)
     if _fingerprint(text):
         return ModelEntry(f"hf/{text}{suffix}", "hf", text, fingerprint=_fingerprint(text), options=options)
-    entries = _catalogue()
     name = canonical_name(text)
     if name not in entries:
-        raise unknown_name("model", text, entries, "; or hf/IDENTIFIER, a folder, a GGUF file, or none")
+        raise unknown_name("model", text, entries, "; or BACKEND/IDENTIFIER, a folder, a GGUF file, or none")
     return dataclasses.replace(entries[name], name=name + suffix, options=options)
 
 
@@ -78,6 +141,53 @@ def _split_options(text: str) -> tuple[str, tuple[tuple[str, Value], ...]]:
 
 
 @cache
-def _catalogue() -> dict[str, ModelEntry]:
-    card = parse_card(_CATALOGUE.read_text(encoding="utf-8"), str(_CATALOGUE))
-    return {name: ModelEntry(name, **fields) for name, fields in card.fields.items()}
+def _shipped() -> dict[str, ModelEntry]:
+    return _read(parse_card(read_text(_SHIPPED), str(_SHIPPED)))
+
+
+def _read(card: Card) -> dict[str, ModelEntry]:
+    """A catalogue: `families` hold what their models share, `models` the rest."""
+    card.only(("families", "models"), needed=("models",))
+    families, models = (_mapping(card, card.fields.get(key) or {}, key) for key in ("families", "models"))
+    entries = {}
+    for name, given in models.items():
+        fields = dict(_mapping(card, given, "models", f"model '{name}'"))
+        family = fields.pop("family", None)
+        if family is not None and family not in families:
+            raise card.error(f"model '{name}': unknown family '{family}': known are {', '.join(families)}", "models")
+        shared = _mapping(card, families[family], "families", f"family '{family}'") if family is not None else {}
+        entries[canonical_name(name)] = _entry(card, canonical_name(name), {**shared, **fields})
+    return entries
+
+
+def _entry(card: Card, name: str, fields: dict[str, Any]) -> ModelEntry:
+    def wrong(message: str) -> RequestError:
+        return card.error(f"model '{name}': {message}", "models")
+
+    for key in fields:
+        if key not in _FIELDS:
+            raise wrong(f"unknown field '{key}': known are {', '.join(sorted((*_FIELDS, 'family')))}")
+    for key in ("backend", "identifier"):
+        if not isinstance(fields.get(key), str):
+            raise wrong(f"'{key}' must be there, as text")
+    accepts = fields.get("accepts", [])
+    lists = list(accepts.values()) if isinstance(accepts, dict) else [accepts]
+    if not all(isinstance(some, list) and set(some) <= set(ACCEPTABLE) for some in lists):
+        raise wrong(f"'accepts' is a list of {', '.join(ACCEPTABLE)}, or such lists by reasoning effort")
+    price = fields.get("price", {})
+    if not isinstance(price, dict) or not all(
+        key in PRICES and isinstance(value, int | float) for key, value in price.items()
+    ):
+        raise wrong(f"'price' gives US dollars per million tokens for {', '.join(PRICES)}")
+    if price and not {"input", "output"} <= set(price):
+        raise wrong("'price' needs input and output")
+    if price and "priced" not in fields:
+        raise wrong("a price needs its date: 'priced'")
+    named = {key.replace("-", "_"): value for key, value in fields.items()}
+    return ModelEntry(name, **{**named, "priced": str(fields.get("priced", ""))})
+
+
+def _mapping(card: Card, value: Any, key: str, what: str = "") -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise card.error(f"{what or repr(key)} must be a list of 'field: value' lines", key)
+    return value

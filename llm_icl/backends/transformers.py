@@ -8,9 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from llm_icl.backends.base import LabelScores, LanguageModel, Reply, backends
+from llm_icl.backends.base import LabelScores, LocalModel, Reply, backends
 from llm_icl.backends.catalogue import ModelEntry
 from llm_icl.backends.embedded import embedded_weights
+from llm_icl.backends.tokenizers import text_for, tokens_of
 from llm_icl.errors import RequestError
 from llm_icl.naming import only_known
 from llm_icl.prompting.layout import Curve, LabelPlace
@@ -27,7 +28,7 @@ _WORTH_SHARING = 0.2
 
 
 @backends.register("hf")
-class TransformersModel(LanguageModel):
+class TransformersModel(LocalModel):
     """Options: dtype (float32 on a CPU, bfloat16 on a GPU), device, revision, chat (ask in the chat format)."""
 
     def __init__(self, entry: ModelEntry) -> None:
@@ -40,6 +41,7 @@ class TransformersModel(LanguageModel):
         self._torch = torch
         self._entry = entry
         self._device = str(options.get("device", "cuda" if torch.cuda.is_available() else "cpu"))
+        self.problems_at_once = max(1, _TOKENS_AT_ONCE // _USUAL_CURVE) if self._device.startswith("cuda") else 1
         self._dtype = str(options.get("dtype", "bfloat16" if self._device.startswith("cuda") else "float32"))
         if self._dtype not in DTYPES:
             raise RequestError(f"model '{entry.name}': dtype={self._dtype} is not one of {', '.join(DTYPES)}")
@@ -72,6 +74,12 @@ class TransformersModel(LanguageModel):
             "chat": self._chat,
         }
 
+    def close(self) -> None:
+        self._shared_cache = None
+        del self._model
+        if self._device.startswith("cuda"):
+            self._torch.cuda.empty_cache()
+
     @cached_property
     def context_length(self) -> int:
         known = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
@@ -84,28 +92,11 @@ class TransformersModel(LanguageModel):
         ends = configured if isinstance(configured, list) else [configured]
         return {end for end in (*ends, self._tokenizer.eos_token_id) if end is not None}
 
-    @property
-    def curves_at_once(self) -> int:
-        return max(1, _TOKENS_AT_ONCE // _USUAL_CURVE) if self._device.startswith("cuda") else 1
-
     def as_text(self, rendered: Rendered) -> str:
-        if not (self._chat or rendered.has_turns):
-            return rendered.completion()
-        if not self._tokenizer.chat_template:
-            raise RequestError(
-                f"prompt '{rendered.prompt.name}' is made of turns, and {self._entry.name} has no chat format"
-            )
-        turns = [{"role": message.role, "content": message.content} for message in rendered.messages()]
-        return str(self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+        return text_for(self._tokenizer, rendered, self._chat, self._entry.name)
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        """With one token for the beginning of the sequence where the model has it, never two."""
-        sequences = self._tokenizer(list(texts))["input_ids"]
-        beginning = self._tokenizer.bos_token_id
-        for tokens in sequences:
-            if len(tokens) > 1 and tokens[0] == tokens[1] == beginning:  # the chat format had written one already
-                del tokens[0]
-        return [list(tokens) for tokens in sequences]
+        return tokens_of(self._tokenizer, texts)
 
     def score_curves(self, curves: Sequence[Curve], shared: int) -> list[list[LabelScores]]:
         torch = self._torch

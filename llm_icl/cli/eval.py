@@ -9,14 +9,19 @@ import click
 from llm_icl.cli import options
 
 if TYPE_CHECKING:
-    from llm_icl.backends import ModelEntry
+    from collections.abc import Sequence
+
     from llm_icl.reports import Content
     from llm_icl.request import Request
+    from llm_icl.runs import RunDirectory
 
 
 @click.command("eval", context_settings={"show_default": True})
 @click.option(
-    "--model", "models", multiple=True, help="Catalogue name, hf/IDENTIFIER, folder or GGUF file; 'none' for none."
+    "--model",
+    "models",
+    multiple=True,
+    help="Catalogue name, BACKEND/IDENTIFIER, folder or GGUF file, with options after a colon; 'none' for none.",
 )
 @click.option(
     "--task",
@@ -40,7 +45,9 @@ if TYPE_CHECKING:
     "--shuffled-labels/--no-shuffled-labels", default=True, help="Also ask models with shuffled labels, as a control."
 )
 @click.option("--seed", "seeds", multiple=True, default=["0"], help="Seed of the problems.")
-@click.option("--dry-run", is_flag=True, help="Say what would be asked, and ask nothing.")
+@click.option("--repeats", default=1, help="How often each question is asked, of models that write sampled answers.")
+@options.calling
+@click.option("--dry-run", is_flag=True, help="Say what would be asked and what it would cost, and ask nothing.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Run directory [a name under ./outputs made from the request]."
 )
@@ -49,7 +56,9 @@ if TYPE_CHECKING:
 def command(
     models: tuple[str, ...], tasks: tuple[str, ...], ns: tuple[str, ...], points: int, problems: int, positions: str,
     prompts: tuple[str, ...], learners: tuple[str, ...], mode: str, shuffled_labels: bool, seeds: tuple[str, ...],
-    dry_run: bool, out: Path | None, as_json: bool, tasks_dir: Path | None, prompts_dir: Path | None,
+    repeats: int, base_url: str, concurrency: str, max_cost: float | None, max_calls: int | None, batch: bool,
+    catalogue: Path | None, dry_run: bool, out: Path | None, as_json: bool, tasks_dir: Path | None,
+    prompts_dir: Path | None,
 ) -> None:  # fmt: skip
     """Ask models and learners the same problems.
 
@@ -59,16 +68,17 @@ def command(
     from llm_icl.cli.progress import speak
     from llm_icl.naming import parse_specs
     from llm_icl.prompting import load_prompt
-    from llm_icl.request import Request, cells, check
+    from llm_icl.request import Request, check
     from llm_icl.task_cards import load_task, task_names
 
     speak()
     if not tasks:
         raise click.UsageError(f"--task is missing: known are {', '.join(task_names(tasks_dir))}")
-    if problems < 1:
-        raise click.UsageError(f"--problems {problems} is out of range: at least 1")
-    if points < 1:
-        raise click.UsageError(f"--points {points} is out of range: at least 1")
+    for option, number in (("--problems", problems), ("--points", points), ("--repeats", repeats)):
+        if number < 1:
+            raise click.UsageError(f"{option} {number} is out of range: at least 1")
+    if out is not None and not out.name:
+        raise click.UsageError(f"--out '{out}' names no folder of its own")
     request = Request(
         tasks=tuple(load_task(spec, tasks_dir) for spec in parse_specs(tasks)),
         ns=options.whole_numbers("--n", ns, 1),
@@ -76,69 +86,68 @@ def command(
         points=points,
         problems=problems,
         positions=options.read_positions(positions, points),
-        models=_models(models),
+        models=options.models(models, base_url, catalogue),
         prompts=tuple(load_prompt(spec, prompts_dir) for spec in parse_specs(prompts)),
         learners=tuple(parse_specs(learners)) if learners else None,
         mode=mode,
         shuffled_labels=shuffled_labels,
+        repeats=repeats,
     )
-    check(request)
-    if out is not None and not out.name:
-        raise click.UsageError(f"--out '{out}' names no folder of its own")
+    limits = options.Limits(options.in_flight(concurrency), max_cost, max_calls, batch)
+    check(request, will_ask=not dry_run)
+    folder = out or Path("outputs") / request.directory_name()
     if dry_run:
-        for cell in cells(request):
-            click.echo(f"{cell}: {problems} problems of {points} points")
-        asked = len(cells(request)) * problems * len(request.models) * len(request.prompts) * (1 + shuffled_labels)
-        click.echo(
-            f"{asked} prompts, one for each problem and model where a whole curve can be scored; nothing was sent"
-        )
+        from llm_icl.dry_run import say_what_would_be_asked
+
+        say_what_would_be_asked([request], folder.parent / "calls.sqlite", batch, click.echo)
         return
-    _run(request, out or Path("outputs") / request.directory_name(), as_json)
+    limits.check(request.models)
+    _run(request, folder, limits, as_json)
 
 
-def _models(texts: tuple[str, ...]) -> "tuple[ModelEntry, ...]":
-    from llm_icl.backends.catalogue import DEFAULT_MODEL, find_model
-
-    names = list(dict.fromkeys(name for text in texts or (DEFAULT_MODEL,) for name in _split(text)))
-    if "none" in names:
-        if len(names) > 1:
-            raise click.UsageError("--model none stands alone")
-        return ()
-    return tuple(find_model(name) for name in names)
-
-
-def _split(text: str) -> list[str]:
-    """A comma list of models; a comma before an option (`NAME:dtype=float32,chat=true`) does not divide."""
-    names: list[str] = []
-    for piece in text.split(","):
-        if "=" in piece and ":" not in piece and names:
-            names[-1] += f",{piece}"
-        else:
-            names.append(piece.strip())
-    return names
-
-
-def _run(request: "Request", folder: Path, as_json: bool) -> None:
+def _run(request: "Request", folder: Path, limits: options.Limits, as_json: bool) -> None:
+    from llm_icl.backends.pool import ModelPool
     from llm_icl.cli.progress import Progress
-    from llm_icl.evaluation import evaluate, is_done, load_models
-    from llm_icl.files import write_text
-    from llm_icl.reports import gather, render_html, render_markdown
+    from llm_icl.evaluation import Evaluation, check_first_model, is_done
     from llm_icl.runs import CallCache, RunDirectory
 
-    run = RunDirectory(folder)
-    models = [] if is_done(request, run) else load_models(request)  # a wrong model leaves nothing behind
+    run, pool, failed = RunDirectory(folder), ModelPool(), {}
+    if not is_done(request, run):
+        check_first_model(request, pool)  # a wrong model leaves nothing behind
     run.open()
     try:
         if not is_done(request, run):
-            cache = CallCache(folder.parent / "calls.sqlite") if models else None
+            cache = CallCache(folder.parent / "calls.sqlite") if request.models else None
+            calling = limits.calling(cache, folder.name) if cache else None
             with Progress() as progress:
-                evaluate(request, models, run, cache, progress)
-        content = gather([run])
-        write_text(folder / "report.html", render_html(content))
-        write_text(folder / "report.md", render_markdown(content))
+                failed = Evaluation(request, pool, run, calling, progress).carry_out()
+        content = write_report([run], folder)
     finally:
+        pool.close()
         run.close()
     print_results(content, folder / "report.html", as_json)
+    fail_with(failed)
+
+
+def write_report(runs: "Sequence[RunDirectory]", folder: Path) -> "Content":
+    """Put report.html and report.md into a folder. Raises RequestError where the runs cannot be reported."""
+    from llm_icl.files import write_text
+    from llm_icl.reports import gather, render_html, render_markdown
+
+    content = gather(runs)
+    write_text(folder / "report.html", render_html(content))
+    write_text(folder / "report.md", render_markdown(content))
+    return content
+
+
+def fail_with(failed: "dict[str, int]") -> None:
+    """Raises WorkError where calls failed, with the most frequent reason."""
+    from llm_icl.errors import WorkError
+
+    errors = sorted(failed.items(), key=lambda entry: -entry[1])
+    if errors:
+        reason, _ = errors[0]
+        raise WorkError(f"{sum(failed.values())} calls failed ({reason}): the same command asks them again")
 
 
 def print_results(content: "Content", report: Path, as_json: bool) -> None:

@@ -8,7 +8,7 @@ import sys
 import click
 
 from llm_icl import __version__
-from llm_icl.errors import RequestError
+from llm_icl.errors import RequestError, WorkError
 
 VERBS = {
     "eval": "Ask models and learners the same problems.",
@@ -61,6 +61,8 @@ def main() -> None:
         status = cli.main(prog_name="llm-icl", standalone_mode=False)
     except RequestError as problem:
         sys.exit(_fail(str(problem), 2))
+    except WorkError as problem:
+        sys.exit(_fail(str(problem), 1))
     except click.exceptions.NoArgsIsHelpError as problem:
         click.echo(problem.format_message(), err=True)
         sys.exit(2)

@@ -77,7 +77,8 @@ def prompt(
     rendered = render(loaded, drawn, 0, position)
     if model_name:
         entry = find_model(model_name)
-        click.echo(backends.get(entry.backend)(entry).as_text(rendered))
+        wire = backends.get(entry.backend)(entry).wire(rendered)
+        click.echo(wire if isinstance(wire, str) else json.dumps(wire, indent=2, ensure_ascii=False))
         return
     if not rendered.has_turns:
         comes = "; the label comes next" if loaded.label_comes_next else ""

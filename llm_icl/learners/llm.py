@@ -1,102 +1,153 @@
 """A language model as a learner: its answers to prompts, read as P(y = 1)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from llm_icl.backends.base import LabelScores, LanguageModel, Reply
-from llm_icl.learners.base import Learner
-from llm_icl.learners.planning import Plan, Planned, plan_for
+from llm_icl.backends.base import LabelScores, LocalModel, Reply
+from llm_icl.learners.planning import Plan, Planned
+from llm_icl.learners.reading import Outcome, agreed, read_reply
 from llm_icl.problems import STATUSES, Answers, Problems
 from llm_icl.prompting.templates import Prompt
 from llm_icl.runs.calls import Call, CallCache, call_key
 
-Progress = Callable[[int], None]
+# Told how many calls are done since the last time, and what goes on.
+Progress = Callable[[int, str], None]
+
+
+class Line(Protocol):
+    """How calls that are not in the cache are answered: by key, a reply or {"status": …, "message": …}."""
+
+    def send(self, calls: Mapping[str, Planned], progress: Progress) -> dict[str, dict[str, Any]]: ...
 
 
 @dataclass(frozen=True)
-class LanguageModelLearner(Learner):
-    """A model behind a prompt. In the modes `curve` and `positions` P(y = 1) compares the probabilities of both labels;
-    in the mode `generate` the model writes, and a reply that is no answer stays without one.
-    """
+class Carried:
+    """What became of a plan: the answers [N, P], what was exchanged, how many calls were new, the failures by call."""
 
-    model: LanguageModel
+    answers: Answers
+    exchanges: list[dict[str, Any]]
+    new: int
+    failures: list[str]
+
+    @property
+    def agreement(self) -> float | None:
+        """The mean share of repeats that gave the answer that stands; None where nothing was repeated."""
+        shares = self.answers.agreement
+        known = shares[~np.isnan(shares)] if shares is not None else np.array([])
+        return float(known.mean()) if known.size else None
+
+
+def missing_calls(plan: Plan, identity: dict[str, Any], cache: CallCache | None) -> dict[str, Planned]:
+    """The calls of a plan that the cache does not know, by key."""
+    calls = {call_key(identity, call.request): call for call in plan.calls}
+    known = cache.get(calls) if cache else {}
+    return {key: call for key, call in calls.items() if key not in known}
+
+
+def carry_out(
+    plan: Plan,
+    identity: dict[str, Any],
+    prompt: Prompt,
+    problems: Problems,
+    positions: Sequence[int],
+    cache: CallCache,
+    line: Line,
+    progress: Progress = lambda done, what: None,
+) -> Carried:
+    """Answer a plan from the cache, and over the line what is not there.
+
+    In the modes with probabilities P(y = 1) compares those of both labels; a reply that is no answer stays without one.
+    """
+    keys = [call_key(identity, call.request) for call in plan.calls]
+    known = {key: call.reply for key, call in cache.get(keys).items()}
+    progress(len(known), "")
+    missing = {key: call for key, call in zip(keys, plan.calls, strict=True) if key not in known}
+    known |= line.send(missing, progress)
+
+    outcomes: dict[tuple[int, int], list[Outcome]] = {place: [Outcome(status="too_long")] for place in plan.too_long}
+    exchanges, failures = [], []
+    for key, call in zip(keys, plan.calls, strict=True):
+        reply = known.get(key, {"status": "error", "message": "no answer"})
+        if reply.get("status") in ("error", "too_long"):
+            failures.append(reply.get("message", reply["status"]))
+        for position, outcome in zip(call.positions, read_reply(reply, prompt, len(call.positions)), strict=True):
+            outcomes.setdefault((call.problem, position), []).append(outcome)
+        exchanges.append(
+            {
+                "problem": int(problems.indices[call.problem]),
+                "positions": list(call.positions),
+                "text": call.text,
+                "reply": reply,
+            }
+            | ({"repeat": call.repeat} if "repeat" in call.request else {})
+        )
+    return Carried(_answers(outcomes, len(problems), positions), exchanges, len(missing), failures)
+
+
+def _answers(outcomes: Mapping[tuple[int, int], list[Outcome]], problems: int, positions: Sequence[int]) -> Answers:
+    shape = (problems, len(positions))
+    probability, agreement = np.full(shape, np.nan), np.full(shape, np.nan)
+    prediction, status = np.full(shape, -1, dtype=np.int8), np.zeros(shape, dtype=np.uint8)
+    for i in range(problems):
+        for j, position in enumerate(positions):
+            outcome = agreed(outcomes[i, position])
+            probability[i, j], agreement[i, j] = outcome.probability, outcome.agreement
+            prediction[i, j] = -1 if outcome.label is None else outcome.label
+            status[i, j] = STATUSES.index(outcome.status)
+    return Answers(probability, prediction, status, agreement)
+
+
+@dataclass(frozen=True)
+class LocalLine:
+    """Calls to a model in this process, in blocks that are kept as they are finished."""
+
+    model: LocalModel
+    plan: Plan
     prompt: Prompt
     cache: CallCache
-    mode: str = "auto"
 
-    def answer(self, problems: Problems) -> Answers:
-        positions = range(problems.points)
-        plan = plan_for(self.model, self.prompt, problems, positions, self.mode)
-        return self.carry_out(plan, problems, positions)[0]
-
-    def carry_out(
-        self, plan: Plan, problems: Problems, positions: Sequence[int], progress: Progress = lambda done: None
-    ) -> tuple[Answers, list[dict[str, Any]], int]:
-        """The answers [N, P], what was exchanged, and how many calls were new."""
-        identity = self.model.identity()
-        keys = [call_key(identity, call.request) for call in plan.calls]
-        known = self.cache.get(keys)
-        new = sum(key not in known for key in keys)
-        size = self.model.curves_at_once if plan.mode == "curve" else 1
-        for start in range(0, len(plan.calls), size):
+    def send(self, calls: Mapping[str, Planned], progress: Progress) -> dict[str, dict[str, Any]]:
+        keys = {id(call): key for key, call in calls.items()}
+        replies: dict[str, dict[str, Any]] = {}
+        for block in self._blocks():
+            missing = [call for call in block if id(call) in keys]
+            if not missing:
+                continue
             # Blocks are the same on every run, so what a prompt is scored together with is too.
-            block = range(start, min(start + size, len(plan.calls)))
-            if any(keys[i] not in known for i in block):
-                replies = self._ask(plan, [plan.calls[i] for i in block])
-                calls = [Call(keys[i], plan.calls[i].request, reply) for i, reply in zip(block, replies, strict=True)]
-                self.cache.put(calls)
-                known |= {call.key: call for call in calls}
-            progress(len(block))
-        column = {position: j for j, position in enumerate(positions)}
-        shape = (len(problems), len(positions))
-        probability, prediction = np.full(shape, np.nan), np.full(shape, -1, dtype=np.int8)
-        status = np.full(shape, STATUSES.index("error"), dtype=np.uint8)
-        for problem, position in plan.too_long:
-            status[problem, column[position]] = STATUSES.index("too_long")
-        exchanges = []
-        for key, call in zip(keys, plan.calls, strict=True):
-            reply = known[key].reply
-            places = (call.problem, [column[position] for position in call.positions])
-            if plan.mode == "generate":
-                label, outcome = self._read(reply)
-                prediction[places] = -1 if label is None else label
-                status[places] = STATUSES.index(outcome)
-            else:
-                zero, one = np.array(reply["scores"]).T
-                share = 1 / (1 + np.exp(zero - one))
-                probability[places], prediction[places] = share, share > 0.5
-                status[places] = STATUSES.index("ok")
-            exchanges.append(
-                {
-                    "problem": int(problems.indices[call.problem]),
-                    "positions": list(call.positions),
-                    "text": call.text,
-                    "reply": reply,
-                }
-            )
-        return Answers(probability, prediction, status), exchanges, new
+            done = [Call(keys[id(c)], c.request, reply) for c, reply in self._ask(block) if id(c) in keys]
+            self.cache.put(done)
+            replies |= {call.key: call.reply for call in done}
+            progress(len(missing), "")
+        return replies
 
-    def _read(self, reply: dict[str, Any]) -> tuple[int | None, str]:
-        """The label that a written reply gives, and its status. Reasoning that was cut off has not come to a label."""
-        label = self.prompt.parse(reply["text"])
-        if reply["truncated"] and (label is None or not self.prompt.label_comes_next):
-            return None, "truncated"
-        return label, "unparseable" if label is None else "ok"
+    def _blocks(self) -> Iterable[list[Planned]]:
+        """Texts by number, what is scored by problems."""
+        calls = self.plan.calls
+        if self.plan.mode == "generate":
+            size = self.model.texts_at_once
+            return [list(calls[start : start + size]) for start in range(0, len(calls), size)]
+        blocks: dict[int, list[Planned]] = {}
+        for call in calls:
+            blocks.setdefault(call.problem // self.model.problems_at_once, []).append(call)
+        return blocks.values()
 
-    def _ask(self, plan: Plan, calls: Sequence[Planned]) -> list[dict[str, Any]]:
+    def _ask(self, calls: Sequence[Planned]) -> list[tuple[Planned, dict[str, Any]]]:
         payloads = [call.payload for call in calls]
-        if plan.mode == "curve":
-            return [_scores(scores) for scores in self.model.score_curves(payloads, plan.shared)]
-        if plan.mode == "positions":
-            return [_scores(self.model.score_positions(places)) for places in payloads]
-        replies = self.model.generate(payloads, self.prompt.max_tokens, self.prompt.stop)
-        return [_written(reply) for reply in replies]
+        if self.plan.mode == "curve":
+            replies = [scores_reply(scores) for scores in self.model.score_curves(payloads, self.plan.shared)]
+        elif self.plan.mode == "positions":
+            replies = [scores_reply([scores]) for scores in self.model.score_positions(payloads)]
+        else:
+            texts = [call.request["prompt"] for call in calls]
+            written = self.model.generate(texts, self.prompt.max_tokens, self.prompt.stop)
+            replies = [_written(reply) for reply in written]
+        return list(zip(calls, replies, strict=True))
 
 
-def _scores(scores: Sequence[LabelScores]) -> dict[str, Any]:
+def scores_reply(scores: Sequence[LabelScores]) -> dict[str, Any]:
     return {"scores": [[score.zero, score.one] for score in scores]}
 
 

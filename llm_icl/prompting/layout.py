@@ -64,8 +64,13 @@ def shared_text(prompt: Prompt, problems: Problems, as_text: Callable[[Rendered]
         as_text(render_examples(prompt, problems.task, problems.n, [prompt.write_input([bit] * problems.n)], []))
         for bit in (0, 1)
     )
-    common = next((i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), len(first))
-    return first[:common]
+    return first[: common_length(first, second)]
+
+
+def common_length(first: str, second: str) -> int:
+    """How many characters two texts begin with alike."""
+    shorter = min(len(first), len(second))
+    return next((i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), shorter)
 
 
 def label_places(texts: Sequence[str], gap: str, labels: tuple[str, str], tokenize: Tokenize) -> list[LabelPlace]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +12,28 @@ from typing import Any
 from llm_icl.errors import RequestError
 
 # Part of every key: changes when a call of the same description would give another reply.
-_VERSION = 1
+_VERSION = 2
 _SQL_VARIABLES = 500  # keys looked up in one statement
+
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS calls (key TEXT PRIMARY KEY, request TEXT NOT NULL, reply TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS spending (account TEXT NOT NULL, key TEXT NOT NULL, cost REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS spending_by_account ON spending (account);
+CREATE TABLE IF NOT EXISTS batches (
+    id TEXT PRIMARY KEY, account TEXT NOT NULL, model TEXT NOT NULL, requests TEXT NOT NULL, collected INTEGER NOT NULL
+);
+"""
 
 
 @dataclass(frozen=True)
 class Call:
-    """What was asked and what came back; `reply` is JSON data."""
+    """What was asked and what came back; `reply` is JSON data, `cost` in US dollars."""
 
     key: str
     request: dict[str, Any]
     reply: dict[str, Any]
+    cost: float = 0.0
 
 
 def call_key(model: dict[str, Any], request: dict[str, Any]) -> str:
@@ -39,12 +50,11 @@ class CallCache:
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._usable():
-            self._database = sqlite3.connect(path, timeout=60, isolation_level=None)
+            # Replies are committed from a thread of their own, one commit at a time.
+            self._database = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=FULL")
-            self._database.execute(
-                "CREATE TABLE IF NOT EXISTS calls (key TEXT PRIMARY KEY, request TEXT NOT NULL, reply TEXT NOT NULL)"
-            )
+            self._database.executescript(_TABLES)
 
     def get(self, keys: Iterable[str]) -> dict[str, Call]:
         """The calls that are there, by key."""
@@ -59,12 +69,57 @@ class CallCache:
             found |= {key: Call(key, json.loads(request), json.loads(reply)) for key, request, reply in rows}
         return found
 
-    def put(self, calls: Iterable[Call]) -> None:
-        """Commit calls, all or none; the first reply to a key stays."""
-        rows = [(call.key, json.dumps(call.request), json.dumps(call.reply)) for call in calls]
+    def put(self, calls: Iterable[Call], account: str = "") -> None:
+        """Commit calls, all or none, and what they cost to an account; the first reply to a key stays."""
+        kept = list(calls)
+        rows = [(call.key, json.dumps(call.request), json.dumps(call.reply)) for call in kept]
+        with self._transaction():
+            self._database.executemany("INSERT OR IGNORE INTO calls VALUES (?, ?, ?)", rows)
+            if account:
+                costs = [(account, call.key, call.cost) for call in kept]
+                self._database.executemany("INSERT INTO spending VALUES (?, ?, ?)", costs)
+
+    def put_lost(self, key: str, cost: float, account: str) -> None:
+        """A request that may have been paid for, although nothing came back."""
+        with self._transaction():
+            self._database.execute("INSERT INTO spending VALUES (?, ?, ?)", (account, key, cost))
+
+    def spent(self, account: str) -> tuple[float, int]:
+        """What an account has spent: US dollars, and requests."""
+        with self._usable():
+            query = "SELECT COALESCE(SUM(cost), 0), COUNT(*) FROM spending WHERE account = ?"
+            cost, calls = self._database.execute(query, (account,)).fetchone()
+        return float(cost), int(calls)
+
+    def put_batch(self, batch: str, account: str, model: str, requests: Mapping[str, dict[str, Any]]) -> None:
+        """A batch that a provider has taken: its identifier is on disk before anything is done with it."""
+        with self._transaction():
+            row = (batch, account, model, json.dumps(dict(requests)), 0)
+            self._database.execute("INSERT INTO batches VALUES (?, ?, ?, ?, ?)", row)
+
+    def open_batches(self, model: str) -> dict[str, dict[str, dict[str, Any]]]:
+        """The batches of a model that are not collected yet: identifier → key → request."""
+        with self._usable():
+            query = "SELECT id, requests FROM batches WHERE model = ? AND NOT collected ORDER BY rowid"
+            rows = self._database.execute(query, (model,)).fetchall()
+        return {batch: json.loads(requests) for batch, requests in rows}
+
+    def close_batch(self, batch: str) -> None:
+        with self._transaction():
+            self._database.execute("UPDATE batches SET collected = 1 WHERE id = ?", (batch,))
+
+    def close(self) -> None:
+        self._database.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
         with self._usable():
             self._database.execute("BEGIN IMMEDIATE")
-            self._database.executemany("INSERT OR IGNORE INTO calls VALUES (?, ?, ?)", rows)
+            try:
+                yield
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
             self._database.execute("COMMIT")
 
     @contextmanager

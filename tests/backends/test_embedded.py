@@ -5,11 +5,9 @@ import pytest
 
 from llm_icl.backends import backends, find_model
 from llm_icl.function_classes import draw_problems
-from llm_icl.learners.llm import LanguageModelLearner
 from llm_icl.naming import parse_specs
-from llm_icl.prompting import load_prompt
-from llm_icl.runs import CallCache
 from llm_icl.task_cards import load_task
+from tests.asking import ask
 from tests.conftest import run_cli
 
 pytestmark = pytest.mark.embedded
@@ -27,12 +25,9 @@ def model(request):
 @pytest.mark.parametrize("prompt", ["basic", "basic:inputs=list"])
 def test_one_pass_gives_the_probabilities_of_separate_prompts(model, tmp_path, prompt):
     problems = draw_problems(load_task(parse_specs(["majority"])[0]), 5, 24, 2, 0)
-    loaded = load_prompt(parse_specs([prompt])[0])
-
-    def probabilities(mode):
-        return LanguageModelLearner(model, loaded, CallCache(tmp_path / f"{mode}.sqlite"), mode).answer(problems)
-
-    curve, separate = probabilities("curve").probability, probabilities("positions").probability
+    curve, separate = (
+        ask(model, prompt, problems, tmp_path, mode).answers.probability for mode in ("curve", "positions")
+    )
     assert separate.std() > 0.01
     np.testing.assert_allclose(curve, separate, atol=TOLERANCE)
 
@@ -46,10 +41,9 @@ def test_a_sequence_begins_with_one_token_for_its_beginning_where_the_model_has_
 def test_chat_turns_are_scored_in_one_pass_too(tmp_path):
     entry = find_model("smollm2-135m")
     problems = draw_problems(load_task(parse_specs(["conjunction"])[0]), 4, 12, 1, 0)
-    model, prompt = backends.get(entry.backend)(entry), load_prompt(parse_specs(["chat-turns"])[0])
+    model = backends.get(entry.backend)(entry)
     curve, separate = (
-        LanguageModelLearner(model, prompt, CallCache(tmp_path / f"{mode}.sqlite"), mode).answer(problems).probability
-        for mode in ("curve", "positions")
+        ask(model, "chat-turns", problems, tmp_path, mode).answers.probability for mode in ("curve", "positions")
     )
     np.testing.assert_allclose(curve, separate, atol=TOLERANCE)
 

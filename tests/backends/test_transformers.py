@@ -8,13 +8,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from llm_icl.backends import backends, find_model
 from llm_icl.errors import RequestError
 from llm_icl.function_classes import draw_problems
-from llm_icl.learners.llm import LanguageModelLearner
 from llm_icl.learners.planning import plan_for
 from llm_icl.naming import parse_specs
 from llm_icl.problems import STATUSES
 from llm_icl.prompting import load_prompt, render
-from llm_icl.runs import CallCache
 from llm_icl.task_cards import load_task
+from tests.asking import ask
 
 # Largest difference of a probability between two ways of computing it in float32.
 TOLERANCE = 1e-5
@@ -27,11 +26,6 @@ def load(path):
 
 def draw(task="majority", n=5, points=20, problems=3):
     return draw_problems(load_task(parse_specs([task])[0]), n, points, problems, 0)
-
-
-def learner(model, tmp_path, mode, prompt="basic"):
-    loaded = load_prompt(parse_specs([prompt])[0])
-    return LanguageModelLearner(model, loaded, CallCache(tmp_path / "calls.sqlite"), mode)
 
 
 def plain_probabilities(path, problems, prompt, label_texts):
@@ -58,7 +52,7 @@ def plain_probabilities(path, problems, prompt, label_texts):
 @pytest.mark.parametrize("mode", ["curve", "positions"])
 def test_one_pass_and_reused_prefixes_give_the_probabilities_of_separate_prompts(tiny_model, tmp_path, kind, mode):
     path, problems = getattr(tiny_model, kind)(), draw()
-    answers = learner(load(path), tmp_path, mode).answer(problems)
+    answers = ask(load(path), "basic", problems, tmp_path, mode).answers
     plain = plain_probabilities(path, problems, "basic", (" 0", " 1"))
     assert plain.std() > 0.001  # the comparison can fail
     np.testing.assert_allclose(answers.probability, plain, atol=TOLERANCE)
@@ -68,7 +62,7 @@ def test_one_pass_and_reused_prefixes_give_the_probabilities_of_separate_prompts
 def test_other_ways_to_write_a_problem_are_scored_as_exactly(tiny_model, tmp_path, prompt):
     path, problems = tiny_model.gpt2(), draw("conjunction", problems=2, points=8)
     labels = (" A", " B") if "A/B" in prompt else (" 0", " 1")
-    answers = learner(load(path), tmp_path, "curve", prompt).answer(problems)
+    answers = ask(load(path), prompt, problems, tmp_path, "curve").answers
     np.testing.assert_allclose(answers.probability, plain_probabilities(path, problems, prompt, labels), atol=TOLERANCE)
 
 
@@ -76,7 +70,7 @@ def test_other_ways_to_write_a_problem_are_scored_as_exactly(tiny_model, tmp_pat
 def test_a_long_instruction_is_computed_once_and_changes_nothing(tiny_model, tmp_path, kind):
     path, problems = getattr(tiny_model, kind)(), draw("conjunction", problems=3, points=8)
     model = load(path)
-    answers = learner(model, tmp_path, "curve", "pac").answer(problems)
+    answers = ask(model, "pac", problems, tmp_path, "curve").answers
     assert len(model._shared_tokens) > 100
     np.testing.assert_allclose(
         answers.probability, plain_probabilities(path, problems, "pac", (" 0", " 1")), atol=TOLERANCE
@@ -86,8 +80,8 @@ def test_a_long_instruction_is_computed_once_and_changes_nothing(tiny_model, tmp
 def test_labels_of_several_tokens_are_scored_whole_and_refused_on_a_curve(tiny_model, tmp_path):
     path, problems, prompt = tiny_model.sliding(), draw(problems=2, points=6), "basic:labels=no/yes"
     with pytest.raises(RequestError, match="are 2 and 3 tokens, and must be one each"):
-        learner(load(path), tmp_path, "curve", prompt).answer(problems)
-    answers = learner(load(path), tmp_path, "positions", prompt).answer(problems)
+        ask(load(path), prompt, problems, tmp_path, "curve")
+    answers = ask(load(path), prompt, problems, tmp_path, "positions").answers
     plain = plain_probabilities(path, problems, prompt, (" no", " yes"))
     np.testing.assert_allclose(answers.probability, plain, atol=TOLERANCE)
 
@@ -106,9 +100,8 @@ def test_a_tokenizer_that_merges_the_label_with_the_next_line_is_refused_on_a_cu
     merging.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     merging.save(str(path / "tokenizer.json"))
     problems = draw(problems=1, points=5)
-    curve = learner(load(path), tmp_path, "curve")
     with pytest.raises(RequestError, match="merges the label at position 0 with its neighbours"):
-        curve.answer(problems)
+        ask(load(path), "basic", problems, tmp_path, "curve")
     plan = plan_for(load(path), load_prompt(parse_specs(["basic"])[0]), problems, range(5))
     assert plan.mode == "positions"
     assert "merges the label" in plan.reasons[0]
@@ -117,9 +110,9 @@ def test_a_tokenizer_that_merges_the_label_with_the_next_line_is_refused_on_a_cu
 def test_a_problem_is_answered_bit_for_bit_alike_in_any_company(tiny_model, tmp_path):
     path, problems = tiny_model.gpt2(), draw(problems=6)
     model = load(path)
-    together = learner(model, tmp_path / "a", "curve").answer(problems).probability
+    together = ask(model, "basic", problems, tmp_path / "a", "curve").answers.probability
     for i in range(6):
-        alone = learner(model, tmp_path / f"{i}", "curve").answer(problems[i : i + 1]).probability
+        alone = ask(model, "basic", problems[i : i + 1], tmp_path / f"{i}", "curve").answers.probability
         np.testing.assert_array_equal(alone[0], together[i])
 
 
@@ -128,7 +121,7 @@ def test_positions_beyond_the_context_are_too_long_and_the_others_are_answered(t
     model = load(path)
     assert model.context_length == 200
     for mode in ("curve", "positions", "generate"):
-        answers = learner(model, tmp_path / mode, mode).answer(problems)
+        answers = ask(model, "basic", problems, tmp_path / mode, mode).answers
         status = np.array(STATUSES)[answers.status]
         assert (status[:, 0] != "too_long").all()
         assert (status[:, -1] == "too_long").all()
@@ -137,10 +130,9 @@ def test_positions_beyond_the_context_are_too_long_and_the_others_are_answered(t
 
 def test_generation_is_greedy_stops_and_is_parsed_strictly(tiny_model, tmp_path):
     path, problems = tiny_model.gpt2(), draw(problems=2, points=6)
-    asked = learner(load(path), tmp_path, "generate")
-    plan = plan_for(asked.model, asked.prompt, problems, [0, 5], "generate")
-    answers, exchanges, new = asked.carry_out(plan, problems, [0, 5])
-    assert new == len(exchanges) == 4
+    carried = ask(load(path), "basic", problems, tmp_path, "generate", [0, 5])
+    answers, exchanges = carried.answers, carried.exchanges
+    assert carried.new == len(exchanges) == 4
     tokenizer, model = AutoTokenizer.from_pretrained(path), AutoModelForCausalLM.from_pretrained(path).eval()
     for exchange in exchanges:
         tokens = tokenizer(exchange["text"], return_tensors="pt")["input_ids"]
@@ -152,16 +144,6 @@ def test_generation_is_greedy_stops_and_is_parsed_strictly(tiny_model, tmp_path)
         assert written.startswith(exchange["reply"]["text"])
     assert set(np.unique(answers.prediction)) <= {-1, 0, 1}
     assert np.isnan(answers.probability).all()
-
-
-def test_reasoning_that_was_cut_off_is_no_answer(tiny_model, tmp_path):
-    asked = learner(load(tiny_model.gpt2()), tmp_path, "generate", "pac-step-by-step")
-    assert asked._read({"text": "so the label is\n1", "truncated": False}) == (1, "ok")
-    assert asked._read({"text": "so the label is\n1", "truncated": True}) == (None, "truncated")
-    assert asked._read({"text": "I cannot say", "truncated": False}) == (None, "unparseable")
-    label_only = learner(load(tiny_model.gpt2()), tmp_path, "generate", "basic")
-    assert label_only._read({"text": " 1", "truncated": True}) == (1, "ok")  # the limit came after the whole answer
-    assert label_only._read({"text": " x", "truncated": True}) == (None, "truncated")
 
 
 def test_models_have_different_names_and_a_changed_model_is_another_model(tiny_model, tmp_path):

@@ -9,13 +9,12 @@ import torch
 
 from llm_icl.backends import backends, find_model
 from llm_icl.function_classes import draw_problems
-from llm_icl.learners.llm import LanguageModelLearner
 from llm_icl.naming import parse_specs
 from llm_icl.prompting import load_prompt
 from llm_icl.prompting.layout import label_gap, label_places
 from llm_icl.prompting.rendering import render
-from llm_icl.runs import CallCache
 from llm_icl.task_cards import load_task
+from tests.asking import ask as ask_model
 from tests.benchmarks.timing import best, show
 
 
@@ -27,8 +26,7 @@ def run() -> None:
 
     def ask(mode: str) -> np.ndarray:
         with tempfile.TemporaryDirectory() as folder:  # an empty cache: everything is computed
-            learner = LanguageModelLearner(model, prompt, CallCache(Path(folder) / "calls.sqlite"), mode)
-            return learner.answer(problems).probability
+            return ask_model(model, "basic", problems, Path(folder), mode).answers.probability
 
     def separate(every_logit: bool) -> np.ndarray:
         """Each position's prompt as a forward pass of its own, nothing shared."""

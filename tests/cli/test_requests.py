@@ -242,5 +242,5 @@ def test_an_unknown_command_gets_the_nearest_name(tmp_path):
 def test_a_dry_run_asks_nothing_and_writes_nothing(tmp_path):
     done = run_cli(*"eval --task majority --n 3,4 --problems 7 --dry-run".split(), cwd=tmp_path)
     assert done.returncode == 0
-    assert "28 prompts" in done.stdout
+    assert "28 calls" in done.stdout
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,115 @@
+"""From a model's reply to an answer."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from llm_icl.prompting.templates import Prompt
+
+# A label that is not among the likeliest tokens has at most the probability of the least of them. Where that leaves
+# P(y = 1) in a range that is narrower than this, its middle stands for it.
+_NARROW = 0.01
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One position: P(y = 1) where it is known, the label where there is one, the status, and among repeated replies
+    the share of those that gave this label.
+    """
+
+    probability: float = math.nan
+    label: int | None = None
+    status: str = "ok"
+    agreement: float = math.nan
+
+
+def read_reply(reply: Mapping[str, Any], prompt: Prompt, positions: int) -> list[Outcome]:
+    """What a reply says at each of its positions."""
+    if "status" in reply:
+        return [Outcome(status=reply["status"])] * positions
+    if "scores" in reply:
+        return [_from_scores(zero, one) for zero, one in reply["scores"]]
+    if "tops" in reply:
+        written = _from_text(reply, prompt) if "text" in reply else Outcome(status="unparseable")
+        return [_from_top(top, prompt, written) for top in reply["tops"]]
+    return [_from_text(reply, prompt)]
+
+
+def agreed(outcomes: Sequence[Outcome]) -> Outcome:
+    """What repeated replies say together: the label that most of them give; of two as frequent the one given first.
+
+    Without any label, the status is that of the first reply.
+    """
+    if len(outcomes) == 1:
+        return outcomes[0]
+    labels = [outcome.label for outcome in outcomes if outcome.label is not None]
+    if not labels:
+        return outcomes[0]
+    label, count = Counter(labels).most_common(1)[0]  # of equal counts the first that was met
+    return Outcome(label=label, agreement=count / len(labels))
+
+
+def _from_scores(zero: float, one: float) -> Outcome:
+    """Log-probabilities of both labels."""
+    share = _share(zero, one)
+    return Outcome(share, int(share > 0.5))
+
+
+def _from_top(top: Mapping[str, float] | None, prompt: Prompt, written: Outcome) -> Outcome:
+    """The likeliest next tokens. A blank before a label makes no difference to what it says."""
+    if top is None:
+        return written
+    scores = [_log_sum([value for token, value in top.items() if token.strip() == label]) for label in prompt.labels]
+    if scores[0] is not None and scores[1] is not None:
+        return _from_scores(scores[0], scores[1])
+    known = scores[0] if scores[0] is not None else scores[1]
+    if known is None:
+        return written
+    label = int(scores[0] is None)
+    rest = max(1 - sum(math.exp(value) for value in top.values()), 0.0)
+    most = min(min(top.values()), math.log(rest) if rest > 0 else -math.inf)
+    if most >= known:
+        return Outcome(label=written.label, status=written.status)
+    bound = _share(known, most) if label == 0 else _share(most, known)
+    certain = float(label)
+    return Outcome((bound + certain) / 2 if abs(bound - certain) < _NARROW else math.nan, label)
+
+
+def _from_text(reply: Mapping[str, Any], prompt: Prompt) -> Outcome:
+    """What was written, up to the first stop string. Reasoning that was cut off has not come to a label."""
+    text, truncated = str(reply["text"]), bool(reply["truncated"])
+    if reply.get("constrained"):
+        text = _constrained_label(text)
+    ends = [text.index(stop) for stop in prompt.stop if stop in text]
+    if ends:
+        text, truncated = text[: min(ends)], False
+    label = prompt.parse(text)
+    if truncated and (label is None or not prompt.label_comes_next):
+        return Outcome(status="truncated")
+    return Outcome(label=label, status="unparseable" if label is None else "ok")
+
+
+def _constrained_label(text: str) -> str:
+    """The label in {"label": "1"}; nothing where there is none."""
+    try:
+        return str(json.loads(text)["label"])
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def _share(zero: float, one: float) -> float:
+    """P(one) among the two, from log-probabilities."""
+    if zero == one:
+        return 0.5
+    difference = zero - one
+    return 1 / (1 + math.exp(difference)) if difference < 700 else 0.0
+
+
+def _log_sum(values: Sequence[float]) -> float | None:
+    if not values:
+        return None
+    top = max(values)
+    return top + math.log(sum(math.exp(value - top) for value in values)) if top > -math.inf else top
