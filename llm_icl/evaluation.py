@@ -280,8 +280,9 @@ class Evaluation:
         record["calls"]["cached"] += len(plan.calls) - carried.new
         for failure in carried.failures:
             record["failed"][failure] = record["failed"].get(failure, 0) + 1
-        for exchange in carried.exchanges:
-            for kind, count in exchange["reply"].get("usage", {}).items():
+        replies = {id(exchange["reply"]): exchange["reply"] for exchange in carried.exchanges}  # one may answer several
+        for reply in replies.values():
+            for kind, count in reply.get("usage", {}).items():
                 record["tokens"][kind] = record["tokens"].get(kind, 0) + count
 
     def _write_record(self, status: str) -> None:

@@ -60,9 +60,15 @@ class AnthropicModel(RemoteModel):
 
     async def open(self) -> None:
         import anthropic
+        import httpx2
 
+        self._response_type = httpx2.Response
         self._client = anthropic.AsyncAnthropic(
-            api_key=self.secret(), base_url=self.address, timeout=self.timeout, max_retries=0
+            api_key=self.secret(),
+            base_url=self.address,
+            timeout=self.timeout,
+            max_retries=0,
+            http_client=anthropic.DefaultAioHttpClient(),
         )
 
     async def aclose(self) -> None:
@@ -99,8 +105,8 @@ class AnthropicModel(RemoteModel):
         return int(question.request["max_tokens"]) + room + self.entry.reasoning
 
     async def send(self, body: dict[str, Any]) -> str:
-        response = await self._client.messages.with_raw_response.create(**body)
-        return str(await response.text())
+        response = await self._client.post("/v1/messages", body=body, cast_to=self._response_type)
+        return str(response.text)
 
     def read(self, question: Question, answer: Any) -> dict[str, Any]:
         usage = answer["usage"]

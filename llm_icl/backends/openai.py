@@ -21,7 +21,7 @@ _LEAST_OUTPUT = 16
 _MOST_STOPS = 4
 # Likeliest tokens asked for: the most that each interface gives.
 _TOP = {"chat": 20, "completions": 5}
-_PATHS = {"chat": "/v1/chat/completions", "responses": "/v1/responses", "completions": "/v1/completions"}
+_PATHS = {"chat": "/chat/completions", "responses": "/responses", "completions": "/completions"}
 
 
 @backends.register("openai")
@@ -90,10 +90,16 @@ class OpenAIModel(RemoteModel):
             await self.aclose()
 
     async def open(self) -> None:
+        import httpx2
         import openai
 
+        self._response_type = httpx2.Response
         self._client = openai.AsyncOpenAI(
-            api_key=self.secret(), base_url=self.address, timeout=self.timeout, max_retries=0
+            api_key=self.secret(),
+            base_url=self.address,
+            timeout=self.timeout,
+            max_retries=0,
+            http_client=openai.DefaultAioHttpClient(),  # half the processor time of the usual one
         )
 
     async def aclose(self) -> None:
@@ -136,12 +142,8 @@ class OpenAIModel(RemoteModel):
         return max(int(question.request["max_tokens"]) + self._reasoning, _LEAST_OUTPUT)
 
     async def send(self, body: dict[str, Any]) -> str:
-        if self.api == "responses":
-            response = await self._client.responses.with_raw_response.create(**body)
-        elif self.api == "completions":
-            response = await self._client.completions.with_raw_response.create(**body)
-        else:
-            response = await self._client.chat.completions.with_raw_response.create(**body)
+        # The SDK's way to send a body as it is. Its typed methods take twice the processor time.
+        response = await self._client.post(_PATHS[self.api], body=body, cast_to=self._response_type)
         return str(response.text)
 
     def read(self, question: Question, answer: Any) -> dict[str, Any]:
@@ -169,14 +171,14 @@ class OpenAIModel(RemoteModel):
 
     async def submit(self, bodies: Mapping[str, dict[str, Any]]) -> str:
         lines = [
-            json.dumps({"custom_id": name, "method": "POST", "url": _PATHS[self.api], "body": body})
+            json.dumps({"custom_id": name, "method": "POST", "url": f"/v1{_PATHS[self.api]}", "body": body})
             for name, body in bodies.items()
         ]
         file = io.BytesIO("\n".join(lines).encode())
         file.name = "batch.jsonl"
         uploaded = await self._client.files.create(file=file, purpose="batch")
         batch = await self._client.batches.create(
-            input_file_id=uploaded.id, endpoint=_PATHS[self.api], completion_window="24h"
+            input_file_id=uploaded.id, endpoint=f"/v1{_PATHS[self.api]}", completion_window="24h"
         )
         return str(batch.id)
 

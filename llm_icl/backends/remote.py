@@ -211,18 +211,22 @@ class RemoteModel(LanguageModel):
 
     def fault(self, problem: Exception) -> Exception:
         """What an SDK's exception means. Both SDKs name theirs alike: they are made by the same generator."""
-        name = type(problem).__name__
         status = getattr(problem, "status_code", None)
         if isinstance(status, int):
             return self._status_fault(problem, status)
-        if isinstance(problem, TimeoutError) or name == "APITimeoutError":
+        causes: list[BaseException] = [problem]
+        while causes[-1].__cause__ is not None:
+            causes.append(causes[-1].__cause__)
+        names = [type(cause).__name__ for cause in causes]
+        if not isinstance(problem, OSError) and names[0] not in ("APIConnectionError", "APITimeoutError"):
+            return problem
+        # What the transports make of one another's errors differs: the first cause says what happened.
+        if any(name in names for name in _NEVER_CONNECTED):
+            return TransientError(self.clean(f"no connection ({causes[-1]})"), "connection")
+        if any(name in names for name in _WAITED):
             return TransientError(f"no answer within {self.timeout:g} s", "timeout", charged=True)
-        cause = problem.__cause__ or problem
-        message = self.clean(f"the connection broke ({type(cause).__name__}: {cause})")
-        if name == "APIConnectionError" or isinstance(problem, OSError) or "httpx" in type(problem).__module__:
-            # A connection that was never made costs nothing.
-            return TransientError(message, "connection", charged=type(cause).__name__ != "ConnectError")
-        return problem
+        reason = f"the connection broke ({names[-1]}: {causes[-1]})"
+        return TransientError(self.clean(reason), "connection", charged=True)
 
     def _status_fault(self, problem: Exception, status: int) -> Exception:
         body = getattr(problem, "body", None)
@@ -246,6 +250,8 @@ class RemoteModel(LanguageModel):
         return RejectedError("error", message)
 
 
+_NEVER_CONNECTED = ("ConnectError", "ClientConnectorError", "ConnectionRefusedError", "gaierror")
+_WAITED = ("TimeoutError", "ReadTimeout", "WriteTimeout", "SocketTimeoutError", "ServerTimeoutError")
 _TOO_LONG = re.compile(
     r"context (length|window)|maximum context|prompt is too long|too many (input )?tokens|longer than the maximum", re.I
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
-from tenacity.wait import wait_exponential_jitter
+from tenacity.wait import wait_exponential, wait_random
 
 from llm_icl.backends.remote import HopelessError, Question, RejectedError, RemoteModel, TransientError
 from llm_icl.errors import WorkError
@@ -26,6 +26,8 @@ Progress = Callable[[int, str], None]
 _BETWEEN_REPORTS = 0.5
 _NOTICEABLE = 5.0
 _TOO_LONG = 900.0
+# Replies that come within so many seconds are committed together.
+_MOMENT = 0.02
 # So many questions in a row that get no answer after all attempts: the server is gone.
 _GONE = 10
 
@@ -64,6 +66,8 @@ class Sender:
         self._is_open = False
         self._alive = max(MOST, at_once or 0)
         self._uncommitted: list[Call] = []
+        self._committing: asyncio.Task[None] | None = None
+        self._disk = asyncio.Lock()
         self._stop: Exception | None = None
         self._without_answer = 0
         self._waits: dict[object, tuple[float, str]] = {}
@@ -105,7 +109,6 @@ class Sender:
 
     async def _send_all(self, questions: Mapping[str, Question], progress: Progress) -> dict[str, dict[str, Any]]:
         await self._open()
-        self._committing = asyncio.Lock()
         room = asyncio.Semaphore(self._alive)
         replies: dict[str, dict[str, Any]] = {}
         reported = 0
@@ -144,6 +147,8 @@ class Sender:
             watching.cancel()
             for task in tasks:
                 task.cancel()
+            if self._committing is not None:
+                await self._committing
             report()
         if self._stop:
             raise WorkError(str(self._stop)) from None
@@ -182,7 +187,8 @@ class Sender:
     async def _again(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Attempts, with waits between them."""
         me = object()
-        backoff = wait_exponential_jitter(initial=self._patience.first_wait, max=self._patience.longest_wait)
+        first, longest = self._patience.first_wait, self._patience.longest_wait
+        backoff = wait_exponential(first, longest) + wait_random(0, first)
 
         def wait(state: RetryCallState) -> float:
             assert state.outcome is not None
@@ -207,7 +213,10 @@ class Sender:
             sleep=sleep,
             reraise=True,
         )
-        return await attempts(attempt)
+        async for one in attempts:
+            with one:
+                return await attempt()
+        raise AssertionError("unreachable: the last attempt raises")
 
     async def _attempt(self, key: str, question: Question) -> Call:
         limiter, budget = self._limiter, self._budget
@@ -251,17 +260,24 @@ class Sender:
             if pause := self._limiter.paused_for:
                 await self._sleep(pause)
             mark = await self._limiter.enter()
-            if not self._limiter.paused_for:
+            if not self._limiter.paused_for and not self._stop:
                 return mark
             self._limiter.leave(mark, overloaded=False, answered=False)
+            if self._stop:
+                raise HopelessError(str(self._stop))
 
     async def _commit(self, call: Call) -> None:
-        """Put the call on disk, together with all that have come in while the last commit was under way."""
+        """Put the call on disk, together with all that come in within a moment: a commit costs as much as a call."""
         self._uncommitted.append(call)
-        async with self._committing:
-            if self._uncommitted:
-                calls, self._uncommitted = self._uncommitted, []
-                await asyncio.to_thread(self._cache.put, calls, self._account)
+        if self._committing is None:
+            self._committing = asyncio.create_task(self._commit_all())
+        await asyncio.shield(self._committing)
+
+    async def _commit_all(self) -> None:
+        await asyncio.sleep(_MOMENT)
+        async with self._disk:
+            calls, self._uncommitted, self._committing = self._uncommitted, [], None
+            await asyncio.to_thread(self._cache.put, calls, self._account)
 
     def _count(self, problem: TransientError) -> None:
         self.retries[problem.kind] = self.retries.get(problem.kind, 0) + 1

@@ -2,9 +2,9 @@
 
 import sys
 
-from tests.benchmarks import curves, drawing, neighbours, startup
+from tests.benchmarks import calls, curves, drawing, neighbours, startup
 
-BENCHMARKS = {"startup": startup, "drawing": drawing, "neighbours": neighbours, "curves": curves}
+BENCHMARKS = {"startup": startup, "drawing": drawing, "neighbours": neighbours, "curves": curves, "calls": calls}
 
 
 def main() -> None:
