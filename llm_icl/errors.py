@@ -12,6 +12,10 @@ class WorkError(Exception):
     """The request was right and the work stopped: one line that says why, and how to go on."""
 
 
+class BudgetSpentError(WorkError):
+    """What the work may cost is spent."""
+
+
 def unknown_name(kind: str, name: str, allowed: Iterable[str], others: str = "") -> RequestError:
     """The error for a name that nothing is registered under; `others` describes what else could be written."""
     names = sorted(allowed)

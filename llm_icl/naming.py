@@ -1,7 +1,7 @@
 """Names and options as people write them: `majority,conjunction:noise=0.1,bias=0.7,nearest-neighbour:k=3`."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -111,3 +111,16 @@ def _parse_option(piece: str, text: str) -> tuple[str, Value]:
 def written(value: Value) -> str:
     """An option's value as a person writes it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def whole_numbers(option: str, texts: Sequence[str], least: int) -> tuple[int, ...]:
+    """Numbers from repeated options and comma lists, in order and without repeats."""
+    numbers = []
+    for piece in (piece.strip() for text in texts for piece in text.split(",")):
+        try:
+            numbers.append(int(piece))
+        except ValueError:
+            raise RequestError(f"{option} {piece!r} is not a whole number") from None
+        if not least <= numbers[-1] < 2**32:
+            raise RequestError(f"{option} {piece} is out of range: {least} to 2^32 - 1")
+    return tuple(dict.fromkeys(numbers))

@@ -12,7 +12,7 @@ from llm_icl.errors import RequestError
 from llm_icl.files import file_name
 from llm_icl.function_classes import draw_problems
 from llm_icl.learners import Learner, learner_of, learners
-from llm_icl.naming import Spec
+from llm_icl.naming import Spec, whole_numbers
 from llm_icl.problems import PROBLEMS_VERSION, SHUFFLED, Task
 from llm_icl.prompting.rendering import check_task, render
 from llm_icl.prompting.templates import Prompt
@@ -56,10 +56,13 @@ class Request:
 
     def directory_name(self) -> str:
         """Readable, and different for every different request."""
-        record = json.dumps(self.record(), sort_keys=True, default=str)
         readable = file_name("+".join(task.name for task in self.tasks))[:60]
-        digest = hashlib.sha256(record.encode()).hexdigest()[:8]
-        return f"eval-{readable}-n{','.join(map(str, self.ns))}-{digest}"
+        return f"eval-{readable}-n{','.join(map(str, self.ns))}-{digest(self.record())}"
+
+
+def digest(record: Any) -> str:
+    """A short name for JSON data."""
+    return hashlib.sha256(json.dumps(record, sort_keys=True, default=str).encode()).hexdigest()[:8]
 
 
 @dataclass(frozen=True)
@@ -133,3 +136,15 @@ def model_jobs(request: Request) -> list[Job]:
         for shuffled in ((False, True) if request.shuffled_labels else (False,))
     ]
     return [dataclasses.replace(job, name=job.name + SHUFFLED) if job.shuffled else job for job in jobs]
+
+
+def read_positions(text: str, points: int) -> tuple[int, ...]:
+    """`all`, or a comma list of numbers of examples before the query."""
+    if text == "all":
+        return tuple(range(points))
+    positions = tuple(sorted(whole_numbers("--positions", [text], 0)))
+    if positions[-1] >= points:
+        raise RequestError(
+            f"--positions {positions[-1]} is out of range: with --points {points} the last is {points - 1}"
+        )
+    return positions

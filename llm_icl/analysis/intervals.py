@@ -54,8 +54,9 @@ def proportion(hits: Floats, trials: Floats) -> Estimate:
 def mean(sums: Floats, counts: Floats, bound: float = np.inf) -> Estimate:
     """A mean of anything with problems as clusters: sums [N] over counts [N] for each problem, by Student's t.
 
-    `bound` is the greatest absolute value that can occur. Where all problems have the same mean there is no variance to
-    go by: then the interval is what a share p of other problems could make of it, with (1 - p)^N = 5 %.
+    `bound` is the greatest absolute value that can occur; no interval goes beyond it. Where all problems have the same
+    mean there is no variance to go by: then the interval is what a share p of other problems could make of it, with
+    (1 - p)^N = 5 %.
     """
     used = counts > 0
     sums, counts = sums[used], counts[used]
@@ -67,7 +68,7 @@ def mean(sums: Floats, counts: Floats, bound: float = np.inf) -> Estimate:
     half = _quantile(len(sums)) * error
     if len(sums) == 1 or error < _ROUNDING:
         half = (1 - (1 - LEVEL) ** (1 / len(sums))) * (bound + abs(value))
-    return Estimate(float(value), float(value - half), float(value + half))
+    return Estimate(float(value), float(max(value - half, -bound)), float(min(value + half, bound)))
 
 
 def _quantile(problems: int) -> float:

@@ -3,7 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any
 
 from llm_icl.backends.catalogue import ModelEntry
 from llm_icl.prompting.layout import Curve, LabelPlace
@@ -56,6 +57,11 @@ class LanguageModel(ABC):
     def check(cls, entry: ModelEntry) -> None:
         """Raise RequestError for what can be known to be wrong before anything is loaded or sent."""
 
+    @classmethod
+    def load(cls, entry: ModelEntry, logs: Path) -> "LanguageModel":
+        """The model, ready to be asked; what it logs goes into the folder `logs`. Raises RequestError as above."""
+        return cls(entry)
+
     @abstractmethod
     def identity(self) -> dict[str, Any]:
         """Everything about the model that can change an answer; part of the key of every cached call."""
@@ -98,7 +104,7 @@ class LocalModel(TokenModel):
     modes = ("curve", "positions", "generate")
     # How many problems are scored, and how many texts continued, and kept, together.
     problems_at_once: int = 1
-    texts_at_once: ClassVar[int] = 1
+    texts_at_once: int = 1
 
     @abstractmethod
     def score_curves(self, curves: Sequence[Curve], shared: int) -> list[list[LabelScores]]:

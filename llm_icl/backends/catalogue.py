@@ -1,10 +1,13 @@
 """The models that have a name, and how any other model is named: `backend/identifier`."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from llm_icl.cards import Card, parse_card, read_card, read_text
@@ -74,10 +77,20 @@ _FIELDS = {entry.name.replace("_", "-") for entry in dataclasses.fields(ModelEnt
 }
 
 
+_KINDS: dict[str, tuple[Any, str]] = {
+    **dict.fromkeys(("description", "effort", "thinking", "key", "base-url"), (str, "text")),
+    **dict.fromkeys(("context", "reasoning"), (int, "a number of tokens")),
+    "memory": ((int, float), "a number of GB"),
+    "chat": (bool, "true or false"),
+    "weights": (dict, "a list of 'field: value' lines"),
+}
+
+
 def model_names(own: Path | None = None) -> dict[str, ModelEntry]:
     """The models that have a name, a user's own winning over a shipped one."""
     own = own or (OWN if OWN.is_file() else None)
-    return dict(_shipped()) | (_read(read_card(own)) if own else {})
+    shipped = parse_card(read_text(_SHIPPED), str(_SHIPPED)).fields["families"] if own else {}
+    return dict(_shipped()) | (_read(read_card(own), shipped) if own else {})
 
 
 def find_model(text: str, base_url: str = "", own: Path | None = None) -> ModelEntry:
@@ -86,12 +99,15 @@ def find_model(text: str, base_url: str = "", own: Path | None = None) -> ModelE
     With a base URL it is asked there. Raises RequestError, with the nearest name, where nothing has that name.
     """
     entry = _find(text.strip(), own)
+    base_url = base_url or entry.base_url
     if not base_url:
         return entry
     if entry.backend == "hf":
         raise RequestError(f"model '{entry.name}' runs in this process: --base-url is for models that are served")
     # A model that vLLM runs is then asked at a vLLM server that runs already.
     backend = "vllm-server" if entry.backend == "vllm" else entry.backend
+    if base_url == entry.base_url:
+        return dataclasses.replace(entry, backend=backend)
     return dataclasses.replace(entry, backend=backend, base_url=base_url, price={}, priced="")  # its price is not known
 
 
@@ -145,16 +161,20 @@ def _shipped() -> dict[str, ModelEntry]:
     return _read(parse_card(read_text(_SHIPPED), str(_SHIPPED)))
 
 
-def _read(card: Card) -> dict[str, ModelEntry]:
-    """A catalogue: `families` hold what their models share, `models` the rest."""
+def _read(card: Card, known: Mapping[str, Any] = MappingProxyType({})) -> dict[str, ModelEntry]:
+    """A catalogue: `families` hold what their models share, `models` the rest. The `known` families are there too."""
     card.only(("families", "models"), needed=("models",))
     families, models = (_mapping(card, card.fields.get(key) or {}, key) for key in ("families", "models"))
+    families = {**known, **families}
     entries = {}
     for name, given in models.items():
+        name = str(name)
         fields = dict(_mapping(card, given, "models", f"model '{name}'"))
         family = fields.pop("family", None)
+        if family is not None and not isinstance(family, str):
+            raise card.error(f"model '{name}': 'family' must be text", "models")
         if family is not None and family not in families:
-            raise card.error(f"model '{name}': unknown family '{family}': known are {', '.join(families)}", "models")
+            raise card.error(f"model '{name}': {unknown_name('family', family, families)}", "models")
         shared = _mapping(card, families[family], "families", f"family '{family}'") if family is not None else {}
         entries[canonical_name(name)] = _entry(card, canonical_name(name), {**shared, **fields})
     return entries
@@ -170,19 +190,23 @@ def _entry(card: Card, name: str, fields: dict[str, Any]) -> ModelEntry:
     for key in ("backend", "identifier"):
         if not isinstance(fields.get(key), str):
             raise wrong(f"'{key}' must be there, as text")
+    for key, value in fields.items():
+        kind, described = _KINDS.get(key, (object, ""))
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise wrong(f"'{key}' must be {described}, not {value!r}")
     accepts = fields.get("accepts", [])
     lists = list(accepts.values()) if isinstance(accepts, dict) else [accepts]
-    if not all(isinstance(some, list) and set(some) <= set(ACCEPTABLE) for some in lists):
+    if not all(isinstance(some, list) and all(word in ACCEPTABLE for word in some) for some in lists):
         raise wrong(f"'accepts' is a list of {', '.join(ACCEPTABLE)}, or such lists by reasoning effort")
     price = fields.get("price", {})
     if not isinstance(price, dict) or not all(
-        key in PRICES and isinstance(value, int | float) for key, value in price.items()
+        key in PRICES and type(value) in (int, float) and 0 <= value < math.inf for key, value in price.items()
     ):
         raise wrong(f"'price' gives US dollars per million tokens for {', '.join(PRICES)}")
     if price and not {"input", "output"} <= set(price):
         raise wrong("'price' needs input and output")
-    if price and "priced" not in fields:
-        raise wrong("a price needs its date: 'priced'")
+    if price and not isinstance(fields.get("priced"), date):
+        raise wrong("a price needs its date: 'priced: 2026-11-20'")
     named = {key.replace("-", "_"): value for key, value in fields.items()}
     return ModelEntry(name, **{**named, "priced": str(fields.get("priced", ""))})
 

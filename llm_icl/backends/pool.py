@@ -1,18 +1,22 @@
 """The models of a piece of work, one loaded at a time."""
 
 import logging
+from pathlib import Path
 
 from llm_icl.backends.base import LanguageModel, backends
 from llm_icl.backends.catalogue import ModelEntry
-from llm_icl.backends.remote import RemoteModel
 
 log = logging.getLogger(__name__)
 
 
 class ModelPool:
-    """Loads a model when it is asked for, and gives the one before back: two large ones need not fit together."""
+    """Loads a model when it is asked for, and gives the one before back: two large ones need not fit together.
 
-    def __init__(self) -> None:
+    What a model logs goes into the folder `logs`.
+    """
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
         self._entry: ModelEntry | None = None
         self._model: LanguageModel | None = None
 
@@ -21,10 +25,8 @@ class ModelPool:
         if self._model is None or entry != self._entry:
             self.close()
             log.info("loading %s", entry.name)
-            model = backends.get(entry.backend)(entry)
-            if isinstance(model, RemoteModel):
-                model.connect()
-            self._entry, self._model = entry, model
+            self._model = backends.get(entry.backend).load(entry, self._logs)
+            self._entry = entry
         return self._model
 
     def close(self) -> None:

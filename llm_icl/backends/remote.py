@@ -11,6 +11,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -24,6 +25,11 @@ REASONING_TIMEOUT = 600.0
 # Where the key for a server of the user's own stands. A provider's key is never sent to a server that is not theirs.
 OWN_SERVER_KEY = "LLM_ICL_API_KEY"
 _MESSAGE_LENGTH = 300
+# Shorter values of variables would be found in harmless text.
+_LEAST_SECRET = 8
+_secrets: set[str] = set()
+# Parameters that make no sense without each other.
+_TOGETHER = {"logprobs": ("top_logprobs",), "top_logprobs": ("logprobs",)}
 # Tokens that a provider puts around each message, at most.
 _AROUND_MESSAGE = 16
 
@@ -108,6 +114,7 @@ class RemoteModel(LanguageModel):
         if not variable:
             variable = OWN_SERVER_KEY if self.entry.base_url else self.key_variable
         key = os.environ.get(variable, "")
+        _secrets.add(key)
         if not key and variable == OWN_SERVER_KEY:
             return "none"  # a server of one's own may want none
         if not key:
@@ -134,6 +141,12 @@ class RemoteModel(LanguageModel):
     def longest_reply(self, question: Question) -> int:
         """The greatest number of tokens that the reply may have and cost."""
 
+    @classmethod
+    def load(cls, entry: ModelEntry, logs: Path) -> "LanguageModel":
+        model = cls(entry)
+        model.connect()
+        return model
+
     def connect(self) -> None:
         """Find out what the server can do. Raises RequestError where it is not there, or not what it should be."""
 
@@ -156,22 +169,21 @@ class RemoteModel(LanguageModel):
         """Called once, in the event loop, after the last question."""
 
     async def ask(self, question: Question) -> dict[str, Any]:
-        """One attempt at one question. Raises one of the three errors above.
+        """One attempt at one question. Raises one of the three errors above."""
+        return self.reply(question, await self.request(self.body(question)))
 
-        A parameter that the provider refuses is left out from then on, and this is recorded.
-        """
+    async def request(self, body: dict[str, Any]) -> str:
+        """One request. A parameter that the provider refuses is left out from then on, and this is recorded."""
         while True:
-            body = {key: value for key, value in self.body(question).items() if key not in self.dropped}
+            sent = {key: value for key, value in body.items() if key not in self.dropped}
             try:
                 async with asyncio.timeout(self.timeout):
-                    text = await self.send(body)
+                    return await self.send(sent)
             except Exception as problem:
-                parameter = refused_parameter(problem, body)
+                parameter = refused_parameter(problem, sent)
                 if parameter is None:
                     raise self.fault(problem) from None
-                self.dropped.add(parameter)
-                continue
-            return self.reply(question, text)
+                self.dropped |= {parameter, *_TOGETHER.get(parameter, ())}
 
     def reply(self, question: Question, text: str) -> dict[str, Any]:
         """The reply that a text holds. Raises TransientError where it is no reply: it may have been cut."""
@@ -235,7 +247,7 @@ class RemoteModel(LanguageModel):
         said = str(details.get("message") or getattr(problem, "message", "") or problem)
         code = f"{details.get('code', '')} {details.get('type', '')}"
         message = self.clean(f"HTTP {status}: {said}")
-        if "insufficient_quota" in code or status == 402:
+        if "insufficient_quota" in code or status == 402 or _NO_CREDIT.search(said):
             return HopelessError(f"{self.entry.name}: the account has no credit left ({message})")
         if status in (408, 409, 429) or status >= 500:
             response = getattr(problem, "response", None)
@@ -255,9 +267,12 @@ _WAITED = ("TimeoutError", "ReadTimeout", "WriteTimeout", "SocketTimeoutError", 
 _TOO_LONG = re.compile(
     r"context (length|window)|maximum context|prompt is too long|too many (input )?tokens|longer than the maximum", re.I
 )
-_REFUSES = re.compile(r"unsupported|not support|unknown|unrecogni[sz]ed|not permitted|deprecated|does not accept", re.I)
+_NO_CREDIT = re.compile(r"credit balance|current quota", re.I)
+_REFUSES = re.compile(
+    r"unsupported|(not|n't) support|unknown|unrecogni[sz]ed|not permitted|deprecated|does not accept", re.I
+)
 _REFUSES_ALL = re.compile(r"extra inputs|not allowed|not available|no longer|invalid parameter", re.I)
-_NEEDED = ("model", "messages", "input", "prompt", "max_tokens", "max_completion_tokens", "max_output_tokens")
+_NEEDED = ("model", "messages", "system", "input", "prompt", "max_tokens", "max_completion_tokens", "max_output_tokens")
 
 
 def refused_parameter(problem: Exception, body: Mapping[str, Any]) -> str | None:
@@ -271,9 +286,9 @@ def refused_parameter(problem: Exception, body: Mapping[str, Any]) -> str | None
     if not (_REFUSES.search(said) or _REFUSES_ALL.search(said)):
         return None
     optional = [key for key in body if key not in _NEEDED]
-    named = str(details.get("param") or "").split(".")[0]
-    if named in optional:
-        return named
+    named = str(details.get("param") or "").split(".")[0].split("[")[0]
+    if named in body:
+        return named if named in optional else None
     return next((key for key in optional if re.search(rf"\b{re.escape(key)}\b", said)), None)
 
 
@@ -299,27 +314,33 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 def redact(text: str) -> str:
     """The text without the value of any environment variable that holds a key."""
-    for name, value in os.environ.items():
-        if len(value) >= 8 and re.search(r"KEY|TOKEN|SECRET|PASSWORD", name):
+    named = {value for name, value in os.environ.items() if re.search(r"KEY|TOKEN|SECRET|PASSWORD", name)}
+    for value in sorted(_secrets | named, key=len, reverse=True):
+        if len(value) >= _LEAST_SECRET:
             text = text.replace(value, "***")
     return text
 
 
 def checked_url(url: str) -> str:
     """A base URL without a slash at its end. Raises RequestError for one that is none, or that carries a secret."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise RequestError("--base-url must be an address such as http://localhost:8000/v1")
-    if parts.username or parts.password or parts.query:
+    url = url.strip()
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # its text may hold a password, and is not shown
+        usable = False
+    if re.match(r"[^/]*//[^/]*@", url) or "?" in url or "#" in url:
         raise RequestError(f"--base-url may carry no key or password: put it into {OWN_SERVER_KEY}")
+    if not usable:
+        raise RequestError("--base-url must be an address such as http://localhost:8000/v1")
     return url.rstrip("/")
 
 
 def estimated_tokens(texts: Sequence[str]) -> int:
-    """About how many tokens texts have, without a tokenizer: words, numbers of up to three digits, signs, and the
-    blanks before numbers are one each, as in the byte-pair vocabularies in use.
+    """About how many tokens texts have, without a tokenizer: words, digits, signs, and the blanks before digits are
+    one each. Some vocabularies have tokens of up to three digits, which makes it too many where bits stand together.
     """
     return sum(len(_TOKEN.findall(text)) for text in texts)
 
 
-_TOKEN = re.compile(r" ?[^\W\d_]{1,12}|\d{1,3}| ?[^\s\w]|\s+")
+_TOKEN = re.compile(r" ?[^\W\d_]{1,12}|\d| ?[^\s\w]|\s+")

@@ -66,9 +66,9 @@ def command(
     server. Options repeat or take comma lists. The same command again goes on where it stopped, or shows its results.
     """
     from llm_icl.cli.progress import speak
-    from llm_icl.naming import parse_specs
+    from llm_icl.naming import parse_specs, whole_numbers
     from llm_icl.prompting import load_prompt
-    from llm_icl.request import Request, check
+    from llm_icl.request import Request, check, read_positions
     from llm_icl.task_cards import load_task, task_names
 
     speak()
@@ -81,11 +81,11 @@ def command(
         raise click.UsageError(f"--out '{out}' names no folder of its own")
     request = Request(
         tasks=tuple(load_task(spec, tasks_dir) for spec in parse_specs(tasks)),
-        ns=options.whole_numbers("--n", ns, 1),
-        seeds=options.whole_numbers("--seed", seeds, 0),
+        ns=whole_numbers("--n", ns, 1),
+        seeds=whole_numbers("--seed", seeds, 0),
         points=points,
         problems=problems,
-        positions=options.read_positions(positions, points),
+        positions=read_positions(positions, points),
         models=options.models(models, base_url, catalogue),
         prompts=tuple(load_prompt(spec, prompts_dir) for spec in parse_specs(prompts)),
         learners=tuple(parse_specs(learners)) if learners else None,
@@ -111,7 +111,7 @@ def _run(request: "Request", folder: Path, limits: options.Limits, as_json: bool
     from llm_icl.evaluation import Evaluation, check_first_model, is_done
     from llm_icl.runs import CallCache, RunDirectory
 
-    run, pool, failed = RunDirectory(folder), ModelPool(), {}
+    run, pool, failed = RunDirectory(folder), ModelPool(folder), {}
     if not is_done(request, run):
         check_first_model(request, pool)  # a wrong model leaves nothing behind
     run.open()

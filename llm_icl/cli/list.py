@@ -7,16 +7,17 @@ import click
 
 from llm_icl.cli import options
 
-KINDS = ("models", "tasks", "prompts", "learners")
+KINDS = ("models", "tasks", "prompts", "learners", "suites")
 
 
 @click.command("list")
 @click.argument("kind", type=click.Choice(KINDS))
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@click.option("--catalogue", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Your own models.")
 @options.folders
-def command(kind: str, as_json: bool, tasks_dir: Path | None, prompts_dir: Path | None) -> None:
-    """List models, tasks, prompts or learners, with a line on each."""
-    lines = _lines(kind, tasks_dir, prompts_dir)
+def command(kind: str, as_json: bool, catalogue: Path | None, tasks_dir: Path | None, prompts_dir: Path | None) -> None:
+    """List models, tasks, prompts, learners or suites, with a line on each."""
+    lines = _lines(kind, catalogue, tasks_dir, prompts_dir)
     if as_json:
         click.echo(json.dumps(lines, indent=2))
         return
@@ -25,11 +26,11 @@ def command(kind: str, as_json: bool, tasks_dir: Path | None, prompts_dir: Path 
         click.echo(f"{name:{width}}  {description}")
 
 
-def _lines(kind: str, tasks_dir: Path | None, prompts_dir: Path | None) -> dict[str, str]:
+def _lines(kind: str, catalogue: Path | None, tasks_dir: Path | None, prompts_dir: Path | None) -> dict[str, str]:
     if kind == "models":
         from llm_icl.backends.catalogue import model_names
 
-        return {name: entry.description for name, entry in model_names().items()}
+        return {name: entry.description for name, entry in model_names(catalogue).items()}
     if kind == "tasks":
         from llm_icl.cards import read_card
         from llm_icl.files import data_files
@@ -41,6 +42,12 @@ def _lines(kind: str, tasks_dir: Path | None, prompts_dir: Path | None) -> dict[
             "table: BITS": "your own function as 2^n labels, x1 being the most significant bit of an input",
         }
         return {name: read_card(path).text("description") for name, path in paths.items()} | own
+    if kind == "suites":
+        from llm_icl.cards import read_card
+        from llm_icl.files import data_files
+
+        paths = data_files("tasks/suites", ".yaml", tasks_dir / "suites" if tasks_dir else None)
+        return {name: read_card(path).text("description") for name, path in paths.items()}
     if kind == "prompts":
         from llm_icl.cards import read_document
         from llm_icl.files import data_files

@@ -14,7 +14,9 @@ VERBS = {
     "eval": "Ask models and learners the same problems.",
     "list": "List what can be named.",
     "report": "Compare finished runs in one report.",
+    "run": "Carry out a suite: a matrix of evaluations.",
     "sample": "Draw problems into a file.",
+    "serve": "Serve a model on vLLM, for this machine only.",
     "show": "Show one thing in full: a task, a model, a prompt, a problem.",
 }
 

@@ -70,6 +70,8 @@ class Limits:
 
 def in_flight(text: str) -> int | None:
     """`auto`, or how many requests are in flight at a time."""
+    from llm_icl.naming import whole_numbers
+
     return None if text == "auto" else whole_numbers("--concurrency", [text], 1)[0]
 
 
@@ -77,7 +79,7 @@ def models(texts: Sequence[str], base_url: str, catalogue: Path | None) -> "tupl
     """The models that are named; without a name the embedded default."""
     from llm_icl.backends.catalogue import DEFAULT_MODEL, find_model
 
-    names = list(dict.fromkeys(name for text in texts or (DEFAULT_MODEL,) for name in _split_models(text)))
+    names = list(dict.fromkeys(name for text in texts or (DEFAULT_MODEL,) for name in split_models(text)))
     if "none" in names:
         if len(names) > 1:
             raise click.UsageError("--model none stands alone")
@@ -85,7 +87,7 @@ def models(texts: Sequence[str], base_url: str, catalogue: Path | None) -> "tupl
     return tuple(find_model(name, base_url, catalogue) for name in names)
 
 
-def _split_models(text: str) -> list[str]:
+def split_models(text: str) -> list[str]:
     """A comma list of models; a comma before an option (`NAME:dtype=float32,chat=true`) does not divide."""
     names: list[str] = []
     for piece in text.split(","):
@@ -94,28 +96,3 @@ def _split_models(text: str) -> list[str]:
         else:
             names.append(piece.strip())
     return names
-
-
-def whole_numbers(option: str, texts: Sequence[str], least: int) -> tuple[int, ...]:
-    """Numbers from repeated options and comma lists, in order and without repeats."""
-    numbers = []
-    for piece in (piece.strip() for text in texts for piece in text.split(",")):
-        try:
-            numbers.append(int(piece))
-        except ValueError:
-            raise RequestError(f"{option} {piece!r} is not a whole number") from None
-        if not least <= numbers[-1] < 2**32:
-            raise RequestError(f"{option} {piece} is out of range: {least} to 2^32 - 1")
-    return tuple(dict.fromkeys(numbers))
-
-
-def read_positions(text: str, points: int) -> tuple[int, ...]:
-    """`all`, or a comma list of numbers of examples before the query."""
-    if text == "all":
-        return tuple(range(points))
-    positions = tuple(sorted(whole_numbers("--positions", [text], 0)))
-    if positions[-1] >= points:
-        raise RequestError(
-            f"--positions {positions[-1]} is out of range: with --points {points} the last is {points - 1}"
-        )
-    return positions

@@ -9,9 +9,11 @@ from typing import Any
 
 from llm_icl.prompting.templates import Prompt
 
-# A label that is not among the likeliest tokens has at most the probability of the least of them. Where that leaves
+# A label that is not among the likeliest tokens has at most the probability that these leave. Where that leaves
 # P(y = 1) in a range that is narrower than this, its middle stands for it.
 _NARROW = 0.01
+# Beyond this difference of log-probabilities the lesser one is nothing.
+_LARGE = 700.0
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,10 @@ def read_reply(reply: Mapping[str, Any], prompt: Prompt, positions: int) -> list
     if "scores" in reply:
         return [_from_scores(zero, one) for zero, one in reply["scores"]]
     if "tops" in reply:
-        written = _from_text(reply, prompt) if "text" in reply else Outcome(status="unparseable")
-        return [_from_top(top, prompt, written) for top in reply["tops"]]
+        if "text" in reply:
+            return [_from_top(top, prompt, _from_text(reply, prompt)) for top in reply["tops"]]
+        # Of an echoed text nothing was written. Without a border where a label stands, nothing can be read there.
+        return [_from_top(top, prompt, Outcome(status="unparseable" if top else "error")) for top in reply["tops"]]
     return [_from_text(reply, prompt)]
 
 
@@ -55,11 +59,13 @@ def agreed(outcomes: Sequence[Outcome]) -> Outcome:
 def _from_scores(zero: float, one: float) -> Outcome:
     """Log-probabilities of both labels."""
     share = _share(zero, one)
-    return Outcome(share, int(share > 0.5))
+    return Outcome(status="error") if math.isnan(share) else Outcome(share, int(share > 0.5))
 
 
 def _from_top(top: Mapping[str, float] | None, prompt: Prompt, written: Outcome) -> Outcome:
-    """The likeliest next tokens. A blank before a label makes no difference to what it says."""
+    """The likeliest next tokens. A blank before a label makes no difference to what it says: the ways to write it that
+    are listed count together.
+    """
     if top is None:
         return written
     scores = [_log_sum([value for token, value in top.items() if token.strip() == label]) for label in prompt.labels]
@@ -69,8 +75,8 @@ def _from_top(top: Mapping[str, float] | None, prompt: Prompt, written: Outcome)
     if known is None:
         return written
     label = int(scores[0] is None)
-    rest = max(1 - sum(math.exp(value) for value in top.values()), 0.0)
-    most = min(min(top.values()), math.log(rest) if rest > 0 else -math.inf)
+    rest = 1 - sum(math.exp(value) for value in top.values())
+    most = math.log(rest) if rest > 0 else -math.inf
     if most >= known:
         return Outcome(label=written.label, status=written.status)
     bound = _share(known, most) if label == 0 else _share(most, known)
@@ -93,11 +99,11 @@ def _from_text(reply: Mapping[str, Any], prompt: Prompt) -> Outcome:
 
 
 def _constrained_label(text: str) -> str:
-    """The label in {"label": "1"}; nothing where there is none."""
+    """The label in {"label": "1"}; the text itself where the provider did not hold the model to it."""
     try:
         return str(json.loads(text)["label"])
     except (ValueError, KeyError, TypeError):
-        return ""
+        return text
 
 
 def _share(zero: float, one: float) -> float:
@@ -105,7 +111,7 @@ def _share(zero: float, one: float) -> float:
     if zero == one:
         return 0.5
     difference = zero - one
-    return 1 / (1 + math.exp(difference)) if difference < 700 else 0.0
+    return 0.0 if difference > _LARGE else 1 / (1 + math.exp(difference))
 
 
 def _log_sum(values: Sequence[float]) -> float | None:

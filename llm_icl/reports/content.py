@@ -136,6 +136,8 @@ def _modes(modes: Sequence[dict[str, Any]]) -> list[str]:
     for mode in modes:
         because = f" ({'; '.join(mode['because'])})" if mode["because"] else ""
         who = f"{mode['learner']} with prompt {mode['prompt']}"
+        if mode.get("agreement") is not None:
+            because += f", repeatedly, with an agreement of {100 * mode['agreement']:.1f} %,"
         where = asked.setdefault(f"{who}: asked in the mode {mode['mode']}{because} on ", [])
         where.append(mode["cell"])
     return [f"{how}{'; '.join(cells)}." for how, cells in asked.items()]

@@ -3,7 +3,6 @@
 A batch's identifier is on disk before anything else is done, so that a run that dies goes on waiting and pays once.
 """
 
-import asyncio
 import json
 import logging
 import time
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llm_icl.backends.remote import Question, TransientError
-from llm_icl.errors import RequestError, WorkError
+from llm_icl.errors import BudgetSpentError, RequestError
 from llm_icl.runs.budget import Budget, BudgetError
 from llm_icl.runs.calls import Call, CallCache
 from llm_icl.runs.sending import Progress, Sender
@@ -52,7 +51,7 @@ class Batches:
 
     def submit(self, questions: Mapping[str, Question]) -> None:
         """Hand over what is not in a batch yet. Raises WorkError where the budget or the provider does not allow it."""
-        waiting = {key for batch in self._cache.open_batches(self._identity).values() for key in batch}
+        waiting = {key for requests, _ in self._cache.open_batches(self._identity).values() for key in requests}
         missing = {key: question for key, question in questions.items() if key not in waiting}
         for part in _parts({key: self._model.body(question) for key, question in missing.items()}):
             self._submit_part({key: missing[key] for key in part}, part)
@@ -61,47 +60,47 @@ class Batches:
         """The reply to each question, by key, when its batch has ended; what the provider failed to answer is told."""
         self.submit(questions)
         replies: dict[str, dict[str, Any]] = {}
-        for batch, asked in self._cache.open_batches(self._identity).items():
+        for batch, (asked, held) in self._cache.open_batches(self._identity).items():
             if set(asked) & set(questions):
-                replies |= self._collect(batch, asked, progress)
+                replies |= self._collect(batch, asked, held, progress)
         failure = {"status": "error", "message": "the provider's batch has no answer to this question"}
         return {key: replies.get(key, failure) for key in questions}
 
     def _submit_part(self, questions: Mapping[str, Question], bodies: Mapping[str, dict[str, Any]]) -> None:
         cost = DISCOUNT * sum(self._model.greatest_cost(question) for question in questions.values())
         try:
-            asyncio.run(self._budget.hold(cost, len(questions)))
+            self._budget.charge(cost, len(questions))
         except BudgetError:
-            raise WorkError(f"a batch of {len(questions)} questions may pass the limit of {self._budget}") from None
-        batch = self._call(lambda: self._model.submit(bodies))
+            raise BudgetSpentError(
+                f"a batch of {len(questions)} questions may pass the limit of {self._budget}"
+            ) from None
+        batch = self._sender.run(lambda: self._model.submit(bodies))
         requests = {key: question.request for key, question in questions.items()}
-        self._cache.put_batch(batch, self._account, self._identity, requests)
+        self._cache.put_batch(batch, self._account, self._identity, requests, cost)
         log.info("%s: batch %s with %d questions is submitted", self._model.entry.name, batch, len(questions))
 
-    def _collect(self, batch: str, asked: Mapping[str, dict[str, Any]], progress: Progress) -> dict[str, Any]:
+    def _collect(
+        self, batch: str, asked: Mapping[str, dict[str, Any]], held: float, progress: Progress
+    ) -> dict[str, Any]:
         """Wait for the end of a batch, and commit what it answered."""
         pause = _FIRST_LOOK
-        while not (state := self._call(lambda: self._model.progress(batch))).ended:
+        while not (state := self._sender.run(lambda: self._model.progress(batch))).ended:
             progress(0, f"batch {batch}: {state.done} of {len(asked)} done")
             time.sleep(pause)
             pause = min(2 * pause, _LAST_LOOK)
         if state.errors:
             log.warning("%s: batch %s: %s", self._model.entry.name, batch, self._model.clean(state.errors))
         calls = []
-        for key, text in self._call(lambda: self._model.collect(batch)).items():
+        for key, text in self._sender.run(lambda: self._model.collect(batch)).items():
             try:
                 reply = self._model.reply(_Asked(asked[key]), text)
             except TransientError:  # it makes no sense, which is no answer
                 continue
             calls.append(Call(key, asked[key], reply, DISCOUNT * self._model.cost(reply.get("usage", {}))))
-        self._cache.put(calls, self._account)
-        self._cache.close_batch(batch)
+        self._cache.put(calls, self._account, closed=batch)
+        self._budget.charge(sum(call.cost for call in calls) - held, len(calls) - len(asked))
         progress(len(calls), f"batch {batch} is collected")
         return {call.key: call.reply for call in calls}
-
-    def _call(self, work: Any) -> Any:
-        """One request of the batch interface, again after what is worth another attempt."""
-        return self._sender.run(work)
 
 
 def _parts(bodies: Mapping[str, dict[str, Any]]) -> list[dict[str, dict[str, Any]]]:

@@ -1,7 +1,7 @@
 """What a run may cost: checked before a request is sent, with the most that it can cost."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 class BudgetError(Exception):
@@ -20,23 +20,22 @@ class Budget:
     calls: int = 0
     _held: float = 0.0
     _pending: int = 0
+    _waiting: list[asyncio.Future[None]] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self._settled = asyncio.Event()
-
-    async def hold(self, cost: float, calls: int = 1) -> None:
-        """Set aside what requests can cost at most; wait for others to settle where that might make the room.
+    async def hold(self, cost: float) -> None:
+        """Set aside what a request can cost at most; wait for others to settle where that might make the room.
 
         Raises BudgetError where there is none.
         """
-        while not self._fits(cost, calls):
+        while not self._fits(cost, 1):
             if not self._pending:
                 raise BudgetError
-            self._settled.clear()
-            await self._settled.wait()
+            settled = asyncio.get_running_loop().create_future()
+            self._waiting.append(settled)
+            await settled
         self._held += cost
         self._pending += 1
-        self.calls += calls
+        self.calls += 1
 
     def settle(self, held: float, cost: float | None) -> None:
         """What was set aside has become a cost, or None: the request was turned away, and costs nothing."""
@@ -46,7 +45,17 @@ class Budget:
             self.calls -= 1
         else:
             self.cost += cost
-        self._settled.set()
+        waiting, self._waiting = self._waiting, []
+        for settled in waiting:
+            if not settled.done():
+                settled.set_result(None)
+
+    def charge(self, cost: float, calls: int) -> None:
+        """Spend at once, or less than nothing: a batch turns out cheaper. Raises BudgetError where there is no room."""
+        if (cost > 0 or calls > 0) and not self._fits(cost, calls):
+            raise BudgetError
+        self.cost += cost
+        self.calls += calls
 
     def _fits(self, cost: float, calls: int) -> bool:
         if self.most_calls is not None and self.calls + calls > self.most_calls:

@@ -21,7 +21,8 @@ CREATE TABLE IF NOT EXISTS calls (key TEXT PRIMARY KEY, request TEXT NOT NULL, r
 CREATE TABLE IF NOT EXISTS spending (account TEXT NOT NULL, key TEXT NOT NULL, cost REAL NOT NULL);
 CREATE INDEX IF NOT EXISTS spending_by_account ON spending (account);
 CREATE TABLE IF NOT EXISTS batches (
-    id TEXT PRIMARY KEY, account TEXT NOT NULL, model TEXT NOT NULL, requests TEXT NOT NULL, collected INTEGER NOT NULL
+    id TEXT PRIMARY KEY, account TEXT NOT NULL, model TEXT NOT NULL, requests TEXT NOT NULL, calls INTEGER NOT NULL,
+    cost REAL NOT NULL, collected INTEGER NOT NULL
 );
 """
 
@@ -69,8 +70,10 @@ class CallCache:
             found |= {key: Call(key, json.loads(request), json.loads(reply)) for key, request, reply in rows}
         return found
 
-    def put(self, calls: Iterable[Call], account: str = "") -> None:
-        """Commit calls, all or none, and what they cost to an account; the first reply to a key stays."""
+    def put(self, calls: Iterable[Call], account: str = "", closed: str = "") -> None:
+        """Commit calls, all or none, and what they cost to an account; the first reply to a key stays. `closed` is the
+        batch that has thereby been collected.
+        """
         kept = list(calls)
         rows = [(call.key, json.dumps(call.request), json.dumps(call.reply)) for call in kept]
         with self._transaction():
@@ -78,6 +81,8 @@ class CallCache:
             if account:
                 costs = [(account, call.key, call.cost) for call in kept]
                 self._database.executemany("INSERT INTO spending VALUES (?, ?, ?)", costs)
+            if closed:
+                self._database.execute("UPDATE batches SET collected = 1 WHERE id = ?", (closed,))
 
     def put_lost(self, key: str, cost: float, account: str) -> None:
         """A request that may have been paid for, although nothing came back."""
@@ -85,28 +90,31 @@ class CallCache:
             self._database.execute("INSERT INTO spending VALUES (?, ?, ?)", (account, key, cost))
 
     def spent(self, account: str) -> tuple[float, int]:
-        """What an account has spent: US dollars, and requests."""
+        """What an account has spent: US dollars, and requests; of an open batch the most that it can cost."""
         with self._usable():
             query = "SELECT COALESCE(SUM(cost), 0), COUNT(*) FROM spending WHERE account = ?"
             cost, calls = self._database.execute(query, (account,)).fetchone()
-        return float(cost), int(calls)
+            query = (
+                "SELECT COALESCE(SUM(cost), 0), COALESCE(SUM(calls), 0) FROM batches "
+                "WHERE account = ? AND NOT collected"
+            )
+            waiting, questions = self._database.execute(query, (account,)).fetchone()
+        return float(cost + waiting), int(calls + questions)
 
-    def put_batch(self, batch: str, account: str, model: str, requests: Mapping[str, dict[str, Any]]) -> None:
-        """A batch that a provider has taken: its identifier is on disk before anything is done with it."""
+    def put_batch(
+        self, batch: str, account: str, model: str, requests: Mapping[str, dict[str, Any]], cost: float
+    ) -> None:
+        """A batch that a provider has taken, and the most that it can cost: on disk before anything is done with it."""
         with self._transaction():
-            row = (batch, account, model, json.dumps(dict(requests)), 0)
-            self._database.execute("INSERT INTO batches VALUES (?, ?, ?, ?, ?)", row)
+            row = (batch, account, model, json.dumps(dict(requests)), len(requests), cost, 0)
+            self._database.execute("INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
-    def open_batches(self, model: str) -> dict[str, dict[str, dict[str, Any]]]:
-        """The batches of a model that are not collected yet: identifier → key → request."""
+    def open_batches(self, model: str) -> dict[str, tuple[dict[str, dict[str, Any]], float]]:
+        """The batches of a model that are not collected yet, by identifier: requests by key, and the greatest cost."""
         with self._usable():
-            query = "SELECT id, requests FROM batches WHERE model = ? AND NOT collected ORDER BY rowid"
+            query = "SELECT id, requests, cost FROM batches WHERE model = ? AND NOT collected ORDER BY rowid"
             rows = self._database.execute(query, (model,)).fetchall()
-        return {batch: json.loads(requests) for batch, requests in rows}
-
-    def close_batch(self, batch: str) -> None:
-        with self._transaction():
-            self._database.execute("UPDATE batches SET collected = 1 WHERE id = ?", (batch,))
+        return {batch: (json.loads(requests), cost) for batch, requests, cost in rows}
 
     def close(self) -> None:
         self._database.close()

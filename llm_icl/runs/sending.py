@@ -11,7 +11,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, sto
 from tenacity.wait import wait_exponential, wait_random
 
 from llm_icl.backends.remote import HopelessError, Question, RejectedError, RemoteModel, TransientError
-from llm_icl.errors import WorkError
+from llm_icl.errors import BudgetSpentError, WorkError
 from llm_icl.runs.budget import Budget, BudgetError
 from llm_icl.runs.calls import Call, CallCache
 from llm_icl.runs.limiter import MOST, Limiter
@@ -151,7 +151,7 @@ class Sender:
                 await self._committing
             report()
         if self._stop:
-            raise WorkError(str(self._stop)) from None
+            raise self._stop if isinstance(self._stop, WorkError) else WorkError(str(self._stop)) from None
         return replies
 
     async def _answer(self, key: str, question: Question) -> dict[str, Any] | None:
@@ -175,7 +175,7 @@ class Sender:
             self._stop = self._stop or problem
             return None
         except BudgetError:
-            self._stop = self._stop or HopelessError(
+            self._stop = self._stop or BudgetSpentError(
                 f"stopped before the limit of {self._budget}: {self._budget.calls} calls cost "
                 f"${self._budget.cost:.4f}; the same command with a higher limit goes on"
             )

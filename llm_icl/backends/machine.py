@@ -1,0 +1,54 @@
+"""What this machine has, and whether a model fits."""
+
+import importlib.util
+import os
+import subprocess
+
+from llm_icl.backends.catalogue import DEFAULT_MODEL, ModelEntry
+
+# Beside its weights a model needs room for what it computes and keeps: the share of the memory left for them.
+_ROOM = 0.85
+
+
+def gpus() -> list[float]:
+    """The memory of each NVIDIA GPU, in GB."""
+    try:
+        asked = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+        lines = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=30).stdout.split()
+        return [int(line) * 2**20 / 1e9 for line in lines]
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return []
+
+
+def memory() -> float:
+    """This machine's memory, in GB."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+
+
+def refusal(entry: ModelEntry) -> str:
+    """Why this machine cannot run the model on vLLM, and what to do; empty where it can."""
+    cards = gpus()
+    has_vllm = importlib.util.find_spec("vllm") is not None
+    fits = entry.memory <= _ROOM * (sum(cards) if cards else memory())
+    if has_vllm and fits:
+        return ""
+    needs = f"about {entry.memory:.0f} GB of GPU memory and vLLM" if entry.memory else "vLLM"
+    here = [
+        f"{len(cards)} GPU{'s' if len(cards) > 1 else ''} with {sum(cards):.0f} GB" if cards else "no GPU",
+        f"{memory():.0f} GB of memory",
+        "vLLM" if has_vllm else "no vLLM (pip install 'llm-icl[vllm]')",
+    ]
+    return (
+        f"model '{entry.name}' needs {needs}; here are {', '.join(here)}. Serve it where it fits "
+        f"(there: llm-icl serve {entry.name}) and give --base-url http://HOST:8000/v1, or ask the embedded model: "
+        f"--model {DEFAULT_MODEL}"
+    )
+
+
+def tensor_parallel(entry: ModelEntry) -> int:
+    """Over how many GPUs the model's weights are spread: the fewest that hold them, a power of two."""
+    cards = gpus()
+    size = 1
+    while cards and 2 * size <= len(cards) and entry.memory > _ROOM * size * min(cards):
+        size *= 2
+    return size
