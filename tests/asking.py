@@ -1,4 +1,4 @@
-"""A local model asked in one mode, as an evaluation does it."""
+"""A model asked in one mode, as an evaluation does it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +10,7 @@ from llm_icl.naming import parse_specs
 from llm_icl.problems import Problems
 from llm_icl.prompting import load_prompt
 from llm_icl.runs import CallCache
+from llm_icl.runs.sending import Sender
 
 
 def ask(
@@ -22,3 +23,12 @@ def ask(
     plan = plan_for(model, loaded, problems, positions, mode)
     line = LocalLine(model, plan, loaded, cache)
     return carry_out(plan, model.identity(), loaded, problems, positions, cache, line)
+
+
+def ask_remote(sender: Sender, prompt: str, problems: Problems, folder: Path, mode: str) -> Carried:
+    """The same over the line to a server."""
+    positions = range(problems.points)
+    loaded = load_prompt(parse_specs([prompt])[0])
+    plan = plan_for(sender.model, loaded, problems, positions, mode)
+    cache = CallCache(folder / f"{mode}.sqlite")
+    return carry_out(plan, sender.model.identity(), loaded, problems, positions, cache, sender)

@@ -34,7 +34,7 @@ TOP = 20
 # A curve computes the probabilities of all tokens at all places, and cannot use what is kept of earlier prompts;
 # separate prompts compute one place each, and only what they do not share with the one before. Measured on a CPU
 # (docs/design/vllm.md), a curve is the quicker from about this many positions of a problem on.
-LEAST_CURVE = 8
+LEAST_CURVE = 12
 
 
 def engine_arguments(entry: ModelEntry) -> dict[str, Any]:

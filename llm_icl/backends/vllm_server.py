@@ -272,8 +272,9 @@ def serves(address: str, entry: ModelEntry) -> bool:
 
 def serve_command(entry: ModelEntry, port: int) -> list[str]:
     """The command that serves a model on this machine, for this machine only."""
-    command = [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve"]
-    command += [str(Path(entry.identifier).expanduser()) if entry.fingerprint else entry.identifier]
+    # As a module, for `vllm serve` refuses builds of another name, such as the one for CPUs.
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
+    command += ["--model", str(Path(entry.identifier).expanduser()) if entry.fingerprint else entry.identifier]
     command += ["--served-model-name", entry.identifier, "--host", "127.0.0.1", "--port", str(port)]
     command += ["--enable-prompt-tokens-details"]
     for name, value in engine_arguments(entry).items():
