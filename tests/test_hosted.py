@@ -137,6 +137,21 @@ def test_what_a_batch_failed_to_answer_is_missing_and_asked_again(provider, tmp_
     assert "error" not in set(predictions(tmp_path / "run")["status"])
 
 
+def test_prompts_that_are_too_long_are_missing_and_not_asked_again(provider, tmp_path):
+    provider.fault = lambda body, before: "400 long" if str(body["messages"]).count("Label:") > 6 else ""
+    command = ["eval", "--model", "gpt-4.1", *SMALL, "--out", "run"]
+    done = cli(provider, *command, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "gpt-4.1: too_long 25.0 % of the answers." in done.stdout
+    assert "gpt-4.1: 75.0 % of the positions are covered" in done.stdout
+    missing = predictions(tmp_path / "run").filter(pl.col("status") == "too_long")
+    assert set(missing["position"]) == {6, 7}
+    assert missing["prediction"].null_count() == len(missing) == 10
+    provider.received.clear()
+    assert cli(provider, *command, cwd=tmp_path).returncode == 0
+    assert not provider.received
+
+
 @pytest.mark.parametrize("fault", ["", "401", "503", "garbage", "hang"])
 @pytest.mark.parametrize("model", ["gpt-4.1:timeout=0.2", "claude-sonnet-5.5:timeout=0.2"])
 def test_the_key_is_in_no_file_and_no_message(provider, tmp_path, model, fault):
@@ -289,6 +304,18 @@ def test_the_limits_of_a_suite_hold_for_all_of_it(provider, tmp_path):
     assert done.returncode == 1
     assert "stopped before the limit of 40 calls" in done.stderr
     assert len(provider.received) == 40
+    more = cli(provider, "run", "mine.yaml", "--out", "out", "--max-calls", "1000", cwd=tmp_path)
+    assert more.returncode == 0, more.stderr
+    # What each cell says it cost is what it cost: the pretended provider counts a token for each character.
+    for model, price in (("gpt-4.1", (2.0, 0.5, 8.0)), ("claude-sonnet-5.5", (2.0, 0.1, 10.0))):
+        told = read = 0.0
+        for folder in (tmp_path / "out").glob(f"{model}*"):
+            told += record(folder)["cost"]
+            tokens = record(folder)["tokens"]
+            read += (tokens["input"] * price[0] + tokens["cached"] * price[1] + tokens["output"] * price[2]) / 1e6
+            read += tokens.get("write", 0) * 2.5 / 1e6
+        assert told <= read * (1 + 1e-9)  # a prompt that two cells share is paid for once
+        assert told > 0.9 * read
 
 
 @pytest.mark.parametrize(

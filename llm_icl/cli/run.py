@@ -1,5 +1,6 @@
 """`llm-icl run`: a suite, cell by cell."""
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,7 +102,8 @@ def _each(
                 continue
             run.open()
             try:
-                evaluation = Evaluation(cell.request, pool, run, calling, report)
+                part = dataclasses.replace(calling, account=f"{calling.account}/{cell.name}")
+                evaluation = Evaluation(cell.request, pool, run, part, report)
                 if submit_only:
                     evaluation.submit()
                 elif errors := evaluation.carry_out():

@@ -30,11 +30,12 @@ def task(name: str, tasks_dir: Path | None, prompts_dir: Path | None) -> None:
 
 @command.command("model")
 @click.argument("name")
-def model(name: str) -> None:
+@click.option("--catalogue", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Your own models.")
+def model(name: str, catalogue: Path | None) -> None:
     """What is known of a model."""
     from llm_icl.backends.catalogue import find_model
 
-    for key, value in dataclasses.asdict(find_model(name)).items():
+    for key, value in dataclasses.asdict(find_model(name, own=catalogue)).items():
         if value:
             click.echo(f"{key}: {value}")
 

@@ -25,7 +25,7 @@ class Line(Protocol):
 
 @dataclass(frozen=True)
 class Carried:
-    """What became of a plan: the answers [N, P], what was exchanged, how many calls were new, the failures by call."""
+    """What became of a plan: the answers [N, P], what was exchanged, how many calls were new, why calls failed."""
 
     answers: Answers
     exchanges: list[dict[str, Any]]
@@ -71,8 +71,8 @@ def carry_out(
     exchanges, failures = [], []
     for key, call in zip(keys, plan.calls, strict=True):
         reply = known.get(key, {"status": "error", "message": "no answer"})
-        if reply.get("status") in ("error", "too_long"):
-            failures.append(reply.get("message", reply["status"]))
+        if reply.get("status") == "error":
+            failures.append(reply["message"])
         for position, outcome in zip(call.positions, read_reply(reply, prompt, len(call.positions)), strict=True):
             outcomes.setdefault((call.problem, position), []).append(outcome)
         exchanges.append(

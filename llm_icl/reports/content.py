@@ -63,7 +63,8 @@ def gather(runs: Sequence[RunDirectory]) -> Content:
         law = {key: value for key, value in task.items() if key not in TASK_TEXTS}
         if laws.setdefault(task["name"], law) != law:
             raise RequestError(f"these runs mean different things by the task '{task['name']}'; report them apart")
-    frame = pl.concat([run.predictions() for run in runs])
+    # Runs of an earlier version lack the column of agreement.
+    frame = pl.concat([run.predictions() for run in runs], how="diagonal")
     sections = [_section(cell) for cell in arrange(frame)]
     samples = [sample for run in runs for sample in _samples(run, frame)]
     tasks = list(dict.fromkeys(section.cell.task for section in sections))

@@ -110,15 +110,24 @@ def made_of(record: dict[str, Any]) -> dict[str, str]:
     calls = record["calls"]
     seconds = ", ".join(f"{name} {time:.1f} s" for name, time in record["seconds"].items())
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
-    return {
+    retries, tokens, failed = (_counted(record.get(key, {})) for key in ("retries", "tokens", "failed"))
+    facts = {
         "started": record["started"],
         "wall time": f"{record['wall_seconds']:.1f} s",
         "time by learner": seconds,
         "calls to models": f"{calls['new']} made, {calls['cached']} from the cache",
-        "cost": f"{record['cost']:.2f} USD",
+        "asked again after": retries,
+        "failed": failed,
+        "tokens": tokens,
+        "cost": f"{record['cost']:.4f} USD",
         "versions": versions,
         "models": "; ".join(f"{name}: {json.dumps(identity)}" for name, identity in record["models"].items()) or "none",
     }
+    return {name: fact for name, fact in facts.items() if fact}
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
 
 
 def results_data(content: Content) -> dict[str, Any]:

@@ -90,13 +90,16 @@ class CallCache:
             self._database.execute("INSERT INTO spending VALUES (?, ?, ?)", (account, key, cost))
 
     def spent(self, account: str) -> tuple[float, int]:
-        """What an account has spent: US dollars, and requests; of an open batch the most that it can cost."""
+        """What an account and its parts `ACCOUNT/…` have spent: US dollars, and requests. An open batch counts with the
+        most that it can cost.
+        """
+        of_account = "(account = ?1 OR substr(account, 1, length(?1) + 1) = ?1 || '/')"
         with self._usable():
-            query = "SELECT COALESCE(SUM(cost), 0), COUNT(*) FROM spending WHERE account = ?"
+            query = f"SELECT COALESCE(SUM(cost), 0), COUNT(*) FROM spending WHERE {of_account}"
             cost, calls = self._database.execute(query, (account,)).fetchone()
             query = (
                 "SELECT COALESCE(SUM(cost), 0), COALESCE(SUM(calls), 0) FROM batches "
-                "WHERE account = ? AND NOT collected"
+                f"WHERE {of_account} AND NOT collected"
             )
             waiting, questions = self._database.execute(query, (account,)).fetchone()
         return float(cost + waiting), int(calls + questions)
