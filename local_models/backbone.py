@@ -1,0 +1,163 @@
+"""The model that every mixer is part of: blocks that add to a stream, between a linear input and a linear output."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from local_models.mixers import MIXERS, Mixer
+from local_models.mixers.base import STD, State, linear
+
+# What people call architectures: the mixers of the blocks, repeated down the layers, and their options.
+ARCHITECTURES: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "transformer": (("attention",), {}),
+    "momentum": (("momentum",), {}),
+    "momentum-learned": (("momentum-learned",), {}),
+    "linear-attention": (("linear-attention",), {}),
+    "lstm": (("lstm",), {}),
+    "gru": (("gru",), {}),
+    "dss": (("dss",), {}),
+    "s4d": (("s4d",), {}),
+    "hyena": (("hyena",), {}),
+    "retnet": (("retnet",), {}),
+    "retnet-reduced": (("retnet",), {"published": False}),
+    "mamba": (("mamba",), {}),
+    "mamba2": (("mamba2",), {}),
+    "deltanet": (("deltanet",), {"gated": False}),
+    "gated-deltanet": (("deltanet",), {}),
+    "gated-deltanet-negative": (("deltanet",), {"negative": True}),
+    "hybrid": (("mamba2", "attention"), {}),
+}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Everything that a model is built from. `tokens` bounds the length of a sequence only where the architecture has a
+    table of positions. `options` go to the mixers.
+    """
+
+    architecture: str
+    inputs: int
+    outputs: int = 1
+    width: int = 64
+    layers: int = 3
+    tokens: int = 512
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def record(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Block(nn.Module):
+    """x + mixer(norm(x)), then x + mlp(norm(x)), as GPT-2 has it."""
+
+    def __init__(self, mixer: Mixer) -> None:
+        super().__init__()
+        width = mixer.width
+        self.mixer = mixer
+        self.before_mixer, self.before_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.mlp = nn.Sequential(linear(width, 4 * width), nn.GELU(), mixer.output_projection(4 * width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.mixer(self.before_mixer(x))
+        return x + self.mlp(self.before_mlp(x))
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        mixed, state = self.mixer.step(self.before_mixer(x), state)
+        x = x + mixed
+        return x + self.mlp(self.before_mlp(x)), state
+
+
+class Backbone(nn.Module):
+    """[B, T, inputs] → [B, T, outputs], what is given at a token depending on it and the earlier ones only."""
+
+    def __init__(self, shape: Shape) -> None:
+        """Raises ValueError for an architecture that there is not, or options that it does not take."""
+        super().__init__()
+        if shape.architecture not in ARCHITECTURES:
+            raise ValueError(f"unknown architecture '{shape.architecture}': known are {', '.join(ARCHITECTURES)}")
+        names, defaults = ARCHITECTURES[shape.architecture]
+        self.shape = shape
+        mixers = [_mixer(names[i % len(names)], shape, defaults) for i in range(shape.layers)]
+        # The inputs are a few numbers of size 1, not an index into a table: the stream begins with numbers of size 1.
+        self.read_in = linear(shape.inputs, shape.width, shape.inputs**-0.5)
+        # In a hybrid the recurrent layers tell the order.
+        needs_positions = all(mixer.needs_positions for mixer in mixers)
+        self.positions = nn.Parameter(STD * torch.randn(shape.tokens, shape.width)) if needs_positions else None
+        self.blocks = nn.ModuleList(Block(mixer) for mixer in mixers)
+        self.norm = nn.LayerNorm(shape.width)
+        self.read_out = linear(shape.width, shape.outputs)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Raises ValueError for a sequence that is longer than the table of positions."""
+        x = self.read_in(inputs)
+        if self.positions is not None:
+            self._check_length(inputs.shape[1])
+            x = x + self.positions[: inputs.shape[1]]
+        for block in self.blocks:
+            x = block(x)
+        return self.read_out(self.norm(x))
+
+    def unroll(self, inputs: Tensor) -> Tensor:
+        """The same, one token at a time. Raises NotImplementedError where a mixer has no recurrent form."""
+        blocks = [block for block in self.blocks if isinstance(block, Block)]
+        states = [block.mixer.initial_state(len(inputs)) for block in blocks]
+        outputs = []
+        for t, token in enumerate(inputs.unbind(1)):
+            x = self.read_in(token)
+            if self.positions is not None:
+                self._check_length(t + 1)
+                x = x + self.positions[t]
+            for i, block in enumerate(blocks):
+                x, states[i] = block.step(x, states[i])
+            outputs.append(self.read_out(self.norm(x)))
+        return torch.stack(outputs, 1)
+
+    def _check_length(self, tokens: int) -> None:
+        if tokens > self.shape.tokens:
+            raise ValueError(
+                f"a sequence of {tokens} tokens is longer than the model's table of positions, which has "
+                f"{self.shape.tokens}"
+            )
+
+
+def _mixer(name: str, shape: Shape, defaults: Mapping[str, Any]) -> Mixer:
+    options = {**defaults, **shape.options}
+    if name == "hyena":
+        options.setdefault("longest", shape.tokens)
+    return MIXERS[name](shape.width, shape.layers, **options)
+
+
+def parameter_count(model: nn.Module) -> int:
+    """The parameters that a model has; all of them do something."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def width_for(shape: Shape, parameters: int, multiple: int = 16) -> int:
+    """The width, a multiple of `multiple`, that brings the model nearest to a number of parameters.
+
+    Raises ValueError where even the narrowest model has more than twice as many.
+    """
+    widths: Sequence[int] = range(multiple, 4096, multiple)
+    low, high = 0, len(widths) - 1
+    while low < high:  # the count grows with the width
+        middle = (low + high) // 2
+        if _count_at(shape, widths[middle]) < parameters:
+            low = middle + 1
+        else:
+            high = middle
+    candidates = [widths[i] for i in (low - 1, low) if i >= 0]
+    best = min(candidates, key=lambda width: abs(_count_at(shape, width) - parameters))
+    if _count_at(shape, best) > 2 * parameters:
+        raise ValueError(
+            f"{parameters} parameters are too few for {shape.architecture} with {shape.layers} layers: the narrowest "
+            f"has {_count_at(shape, best)}"
+        )
+    return best
+
+
+def _count_at(shape: Shape, width: int) -> int:
+    with torch.device("meta"):
+        return parameter_count(Backbone(Shape(**{**shape.record(), "width": width})))

@@ -1,0 +1,159 @@
+"""What a sequence mixer is, and what several of them are made of.
+
+Notation: B batch, T tokens, D width, h heads, N state. All mixers map [B, T, D] to [B, T, D], and what they give at a
+token depends on that token and the ones before it only.
+"""
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+# What a mixer remembers between tokens; its own affair.
+State = Any
+# Standard deviation of weights at the start, as in GPT-2.
+STD = 0.02
+
+
+class Mixer(nn.Module):
+    """A causal sequence mixer: one token's way of learning about the earlier ones.
+
+    `width` is D, `layers` the depth of the model it is part of: what is added to the residual stream is made smaller by
+    the square root of the number of such additions.
+    """
+
+    # Whether the model adds learned positions to its input, without which the mixer could not tell an order.
+    needs_positions: ClassVar[bool] = False
+    # Whether there is a recurrent form: the same output, one token at a time, from a state of a fixed size or a cache.
+    recurrent: ClassVar[bool] = True
+
+    def __init__(self, width: int, layers: int) -> None:
+        super().__init__()
+        self.width, self.layers = width, layers
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, T, D] → [B, T, D], all tokens at once."""
+
+    def initial_state(self, batch: int) -> State:
+        """What is remembered before the first token."""
+        raise NotImplementedError(f"{type(self).__name__} has no recurrent form")
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """One token: [B, D] and what is remembered → [B, D] and what is then remembered."""
+        raise NotImplementedError(f"{type(self).__name__} has no recurrent form")
+
+    def unroll(self, x: Tensor) -> Tensor:
+        """The recurrent form over a whole sequence, [B, T, D] → [B, T, D]."""
+        state, outputs = self.initial_state(len(x)), []
+        for token in x.unbind(1):
+            output, state = self.step(token, state)
+            outputs.append(output)
+        return torch.stack(outputs, 1)
+
+    def like(self, *shape: int, fill: float = 0.0) -> Tensor:
+        """A tensor of the kind of the mixer's own parameters."""
+        return next(self.parameters()).new_full(shape, fill)
+
+    def output_projection(self, width: int | None = None) -> nn.Linear:
+        """The last linear map of a mixer, into the residual stream."""
+        return linear(width or self.width, self.width, STD / math.sqrt(2 * self.layers))
+
+
+def linear(inside: int, outside: int, std: float = STD, bias: bool = True) -> nn.Linear:
+    """A linear map with normal weights of the given standard deviation, and no bias at the start."""
+    layer = nn.Linear(inside, outside, bias=bias)
+    nn.init.normal_(layer.weight, std=std)
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def special(parameter: nn.Parameter, rate: float | None = None) -> nn.Parameter:
+    """Mark a parameter that takes no weight decay and, where given, a learning rate of its own at most that great."""
+    parameter.no_decay = True  # type: ignore[attr-defined]
+    if rate is not None:
+        parameter.greatest_rate = rate  # type: ignore[attr-defined]
+    return parameter
+
+
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """[B, T, D] → [B, h, T, D / h]."""
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def join_heads(x: Tensor) -> Tensor:
+    """[B, h, T, D / h] → [B, T, D]."""
+    return x.transpose(1, 2).flatten(-2)
+
+
+def decay_mask(log_decay: Tensor) -> Tensor:
+    """exp of the sum of log-decays over (s, t], for s <= t, and 0 above: [..., T] → [..., T, T].
+
+    What is above the diagonal is masked before exp: exp of it may be infinite, and infinity times 0 is no number.
+    """
+    total = log_decay.cumsum(-1)
+    difference = total.unsqueeze(-1) - total.unsqueeze(-2)
+    length = log_decay.shape[-1]
+    past = torch.ones(length, length, dtype=torch.bool, device=log_decay.device).tril()
+    return difference.masked_fill(~past, -math.inf).exp()
+
+
+def causal_convolution(x: Tensor, kernel: Tensor) -> Tensor:
+    """y[t] = sum over s <= t of kernel[t - s] x[s], by FFT: [B, T, C] and [T, C] → [B, T, C]."""
+    length = x.shape[1]
+    size = 2 * length  # padded, for the transform goes round
+    spectrum = torch.fft.rfft(x, n=size, dim=1) * torch.fft.rfft(kernel, n=size, dim=0)
+    return torch.fft.irfft(spectrum, n=size, dim=1)[:, :length]
+
+
+def inverse_softplus(x: Tensor) -> Tensor:
+    return x + torch.log(-torch.expm1(-x))
+
+
+def log_uniform(count: int, low: float, high: float) -> Tensor:
+    """Numbers whose logarithms are uniform."""
+    return torch.exp(torch.rand(count) * (math.log(high) - math.log(low)) + math.log(low))
+
+
+@contextmanager
+def full_precision(x: Tensor) -> Iterator[Tensor]:
+    """For exponentials, transforms and solves: at least float32, whatever the surroundings compute in."""
+    with torch.autocast(x.device.type, enabled=False):
+        yield x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
+class ShortConvolution(nn.Module):
+    """A causal convolution over the last few tokens, each channel by itself."""
+
+    def __init__(self, channels: int, size: int, bias: bool = True) -> None:
+        super().__init__()
+        self.size = size
+        self.weight = nn.Parameter(torch.empty(channels, size).uniform_(-1, 1) / math.sqrt(size))
+        self.bias = nn.Parameter(torch.zeros(channels)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        padded = F.pad(x.transpose(1, 2), (self.size - 1, 0))
+        return F.conv1d(padded, self.weight.unsqueeze(1), self.bias, groups=x.shape[-1]).transpose(1, 2)
+
+    def initial_state(self, batch: int) -> Tensor:
+        """The inputs of the last size - 1 tokens, [B, size - 1, C]."""
+        return self.weight.new_zeros(batch, self.size - 1, len(self.weight))
+
+    def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        window = torch.cat([state, x.unsqueeze(1)], 1)
+        y = (window * self.weight.T).sum(1)
+        return (y if self.bias is None else y + self.bias), window[:, 1:]
+
+
+def rotated(x: Tensor, angles: Tensor) -> Tensor:
+    """Turn neighbouring pairs of the last dimension by angles: [..., T, d] and [T, d / 2] → [..., T, d]."""
+    pairs = x.unflatten(-1, (-1, 2))
+    a, b = pairs.unbind(-1)
+    cos, sin = angles.cos(), angles.sin()
+    return torch.stack([a * cos - b * sin, a * sin + b * cos], -1).flatten(-2)

@@ -1,0 +1,39 @@
+"""Linear attention: attention without the softmax."""
+
+import math
+
+from torch import Tensor
+
+from local_models.mixers.base import Mixer, join_heads, linear, split_heads
+
+
+class LinearAttention(Mixer):
+    """S_t = S_{t-1} + k_t v_t^T, y_t = S_t^T q_t, in heads (Katharopoulos et al. 2020 without feature map and
+    normaliser, as in the dual form of Dai et al. 2023). Without positions all earlier tokens are alike to it.
+    """
+
+    needs_positions = True
+
+    def __init__(self, width: int, layers: int, heads: int = 4) -> None:
+        super().__init__(width, layers)
+        self.heads = heads
+        self.inside = linear(width, 3 * width)
+        self.outside = self.output_projection()
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self._projected(x)
+        return self.outside(join_heads((q @ k.transpose(-1, -2)).tril() @ v))
+
+    def initial_state(self, batch: int) -> Tensor:
+        """The sum of the outer products so far, [B, h, d, d]."""
+        size = self.width // self.heads
+        return self.like(batch, self.heads, size, size)
+
+    def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        q, k, v = self._projected(x.unsqueeze(1))
+        state = state + k.transpose(-1, -2) @ v
+        return self.outside(join_heads(q @ state)).squeeze(1), state
+
+    def _projected(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        q, k, v = (split_heads(part, self.heads) for part in self.inside(x).chunk(3, -1))
+        return q / math.sqrt(q.shape[-1]), k, v

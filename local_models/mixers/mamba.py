@@ -1,0 +1,74 @@
+"""Mamba: a state space whose step, input and output depend on the token."""
+
+import math
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from local_models.mixers.base import (
+    Mixer,
+    ShortConvolution,
+    full_precision,
+    inverse_softplus,
+    linear,
+    log_uniform,
+    special,
+)
+
+Memory = tuple[Tensor, Tensor]
+
+
+class Mamba(Mixer):
+    """h_t = exp(dt_t A) h_{t-1} + dt_t x_t B_t, y_t = C_t h_t + D x_t with dt, B and C from the token, behind a short
+    convolution and a gate (Gu & Dao 2023). Every channel and state has a decay of its own, so that there is no form
+    over all tokens at once but a scan: about ten times slower than attention on a CPU.
+    """
+
+    def __init__(self, width: int, layers: int, states: int = 16, expand: int = 2) -> None:
+        super().__init__(width, layers)
+        inner = expand * width
+        self.rank = math.ceil(width / 16)
+        self.states = states
+        self.inside = linear(width, 2 * inner, bias=False)
+        self.short = ShortConvolution(inner, 4)
+        self.select = linear(inner, self.rank + 2 * states, bias=False)
+        self.step_weight = nn.Parameter(torch.empty(inner, self.rank).uniform_(-1, 1) * self.rank**-0.5)
+        self.step_bias = special(nn.Parameter(inverse_softplus(log_uniform(inner, 1e-3, 1e-1).clamp(min=1e-4))))
+        self.log_decay = special(nn.Parameter(torch.log(torch.arange(1.0, states + 1)).repeat(inner, 1)))
+        self.direct = special(nn.Parameter(torch.ones(inner)))
+        self.outside = self.output_projection(inner)
+
+    def forward(self, x: Tensor) -> Tensor:
+        inputs, gate = self.inside(x).chunk(2, -1)
+        inputs = F.silu(self.short(inputs))
+        with full_precision(inputs) as precise:
+            decay, drive, read = self._selected(precise)
+            state, outputs = torch.zeros_like(drive[:, 0]), []
+            # unbind, for indexing in a loop makes the backward pass ten times slower.
+            for a, b, c in zip(decay.unbind(1), drive.unbind(1), read.unbind(1), strict=True):
+                state = torch.addcmul(b, a, state)
+                outputs.append((state @ c.unsqueeze(-1)).squeeze(-1))
+            y = torch.stack(outputs, 1) + self.direct * precise
+        return self.outside(y.to(x.dtype) * F.silu(gate))
+
+    def initial_state(self, batch: int) -> Memory:
+        """The state [B, E, N], and what the short convolution remembers."""
+        return self.like(batch, len(self.direct), self.states), self.short.initial_state(batch)
+
+    def step(self, x: Tensor, state: Memory) -> tuple[Tensor, Memory]:
+        memory, recent = state
+        inputs, gate = self.inside(x).chunk(2, -1)
+        inputs, recent = self.short.step(inputs, recent)
+        inputs = F.silu(inputs)
+        decay, drive, read = self._selected(inputs)
+        memory = decay * memory + drive
+        y = (memory @ read.unsqueeze(-1)).squeeze(-1) + self.direct * inputs
+        return self.outside(y * F.silu(gate)), (memory, recent)
+
+    def _selected(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """exp(dt A) and dt x B, [..., E, N], and C, [..., N], for inputs [..., E]."""
+        step, write, read = self.select(x).split([self.rank, self.states, self.states], -1)
+        step = F.softplus(F.linear(step, self.step_weight, self.step_bias))
+        decay = torch.exp(-step.unsqueeze(-1) * self.log_decay.exp())
+        return decay, (step * x).unsqueeze(-1) * write.unsqueeze(-2), read

@@ -1,0 +1,73 @@
+"""Mamba-2: Mamba with one decay a head, which makes it a kind of linear attention."""
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from local_models.mixers.base import (
+    Mixer,
+    ShortConvolution,
+    decay_mask,
+    full_precision,
+    inverse_softplus,
+    linear,
+    log_uniform,
+    special,
+)
+
+Memory = tuple[Tensor, Tensor]
+
+
+class Mamba2(Mixer):
+    """S_t = a_t S_{t-1} + B_t (dt_t x_t)^T, y_t = S_t^T C_t + D x_t with a_t = exp(-exp(A) dt_t) for each head; B and C
+    are shared by the heads (Dao & Gu 2024).
+    """
+
+    def __init__(self, width: int, layers: int, states: int = 32, head_width: int = 32, expand: int = 2) -> None:
+        super().__init__(width, layers)
+        inner = expand * width
+        if inner % head_width:
+            raise ValueError(f"{inner} channels do not divide into heads of {head_width}")
+        self.heads, self.states, self.inner = inner // head_width, states, inner
+        self.inside = linear(width, 2 * inner + 2 * states + self.heads, bias=False)
+        self.short = ShortConvolution(inner + 2 * states, 4)
+        self.step_bias = special(nn.Parameter(inverse_softplus(log_uniform(self.heads, 1e-3, 1e-1).clamp(min=1e-4))))
+        self.log_decay = special(nn.Parameter(torch.log(torch.empty(self.heads).uniform_(1, 16))))
+        self.direct = special(nn.Parameter(torch.ones(self.heads)))
+        self.norm = nn.RMSNorm(inner, eps=1e-5)
+        self.outside = self.output_projection(inner)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, mixed, step = self._projected(x)
+        inputs, write, read = self._divided(F.silu(self.short(mixed)))
+        with full_precision(inputs) as precise:
+            step = F.softplus(step.to(precise.dtype) + self.step_bias)  # [B, T, h]
+            decay = decay_mask((-self.log_decay.exp() * step).transpose(1, 2))  # [B, h, T, T]
+            scores = (read.to(precise.dtype) @ write.to(precise.dtype).transpose(-1, -2)).unsqueeze(1)  # [B, 1, T, T]
+            heads = precise.transpose(1, 2)  # [B, h, T, P]
+            y = (decay * scores) @ (heads * step.transpose(1, 2).unsqueeze(-1))
+            y = (y + self.direct.reshape(-1, 1, 1) * heads).transpose(1, 2).flatten(2)
+        return self.outside(self.norm(y.to(x.dtype) * F.silu(gate)))
+
+    def initial_state(self, batch: int) -> Memory:
+        """The state [B, h, N, P], and what the short convolution remembers."""
+        return self.like(batch, self.heads, self.states, self.inner // self.heads), self.short.initial_state(batch)
+
+    def step(self, x: Tensor, state: Memory) -> tuple[Tensor, Memory]:
+        memory, recent = state
+        gate, mixed, step = self._projected(x)
+        mixed, recent = self.short.step(mixed, recent)
+        inputs, write, read = self._divided(F.silu(mixed))  # [B, h, P], [B, N], [B, N]
+        step = F.softplus(step + self.step_bias).unsqueeze(-1)  # [B, h, 1]
+        decay = torch.exp(-self.log_decay.exp().unsqueeze(-1) * step).unsqueeze(-1)
+        memory = decay * memory + write.reshape(len(x), 1, -1, 1) * (step * inputs).unsqueeze(-2)
+        y = (read.unsqueeze(1).unsqueeze(1) @ memory).squeeze(-2) + self.direct.unsqueeze(-1) * inputs
+        return self.outside(self.norm(y.flatten(1) * F.silu(gate))), (memory, recent)
+
+    def _projected(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        gate, mixed, step = self.inside(x).split([self.inner, self.inner + 2 * self.states, self.heads], -1)
+        return gate, mixed, step
+
+    def _divided(self, mixed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        inputs, write, read = mixed.split([self.inner, self.states, self.states], -1)
+        return inputs.unflatten(-1, (self.heads, -1)), write, read

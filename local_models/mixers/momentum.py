@@ -1,0 +1,78 @@
+"""Momentum attention, in two forms that are not the same: the formula of the paper, and the code of its authors."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from local_models.mixers.attention import Attention
+from local_models.mixers.base import causal_convolution, full_precision, special
+
+
+class MomentumAttention(Attention):
+    """The formula of Dai et al. 2023, §5: Attn(V, K, q_t) + sum over i < t of eta^(t-i) v_i.
+
+    The current token is excluded. `eta` is the coefficient, the same for all heads unless `per_head`; with `learned` it
+    is where training begins. The sum is not normalised in the paper, and grows to eta / (1 - eta) times a value;
+    `normalised` divides by that. With eta = 0 this is plain attention.
+    """
+
+    def __init__(
+        self, width: int, layers: int, heads: int = 4, eta: float = 0.5, learned: bool = False,
+        per_head: bool = False, normalised: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(width, layers, heads)
+        if not 0 <= eta < 1 or (learned and eta == 0):
+            raise ValueError(f"eta = {eta} is out of range: 0 <= eta < 1, and above 0 where it is learned")
+        self.normalised = normalised
+        count = heads if per_head else 1
+        self.fixed = None if learned else eta
+        # As a logit, so that it stays between 0 and 1.
+        start = torch.full((count,), math.log(eta / (1 - eta)) if learned else 0.0)
+        self.logit = special(nn.Parameter(start)) if learned else None
+
+    @property
+    def eta(self) -> Tensor | float:
+        """The coefficient, or one for each head."""
+        if self.logit is None:
+            assert self.fixed is not None
+            return self.fixed
+        return self.logit.sigmoid()
+
+    def momentum(self, values: Tensor) -> Tensor:
+        eta = self.eta
+        if isinstance(eta, float) and eta == 0:
+            return super().momentum(values)
+        length = values.shape[2]
+        ages = torch.arange(length, device=values.device)
+        age = ages.unsqueeze(1) - ages  # t - i
+        base = torch.as_tensor(eta, dtype=values.dtype, device=values.device).reshape(-1, 1, 1)
+        weights = torch.where(age > 0, base ** age.clamp(min=1), 0.0)  # [h or 1, T, T]
+        if self.normalised:
+            weights = weights * (1 - base) / base
+        return weights @ values
+
+
+class MomentumFilter(Attention):
+    """What the authors posted as their momentum attention: a learned filter over the values, each channel its own.
+
+    k_d[age] = D^(-1/2) sum over n = 1..8 of gamma_dn sigmoid(delta_dn)^age, the current token (age 0) included, is
+    added by convolution. There is no coefficient eta. With gamma = 0 this is plain attention.
+    """
+
+    TERMS = 8
+
+    def __init__(self, width: int, layers: int, heads: int = 4) -> None:
+        super().__init__(width, layers, heads)
+        self.delta = special(nn.Parameter(0.2 * torch.randn(width, self.TERMS)))
+        self.gamma = special(nn.Parameter(torch.randn(width, self.TERMS)))
+
+    def momentum(self, values: Tensor) -> Tensor:
+        with full_precision(values) as inputs:
+            ages = torch.arange(values.shape[2], device=values.device, dtype=inputs.dtype)
+            decays = torch.nn.functional.logsigmoid(self.delta.to(inputs.dtype))  # [D, 8]
+            terms = torch.exp(ages.reshape(-1, 1, 1) * decays)
+            kernel = (terms * self.gamma.to(inputs.dtype)).sum(-1) / math.sqrt(self.width)  # [T, D]
+            whole = inputs.transpose(1, 2).flatten(2)  # [B, T, D]
+            added = causal_convolution(whole, kernel)
+        return added.to(values.dtype).unflatten(-1, (self.heads, -1)).transpose(1, 2)

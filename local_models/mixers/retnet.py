@@ -1,0 +1,66 @@
+"""Retention, the mixer of RetNet."""
+
+import math
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from local_models.mixers.base import Mixer, decay_mask, join_heads, linear, rotated, split_heads
+
+# A query's and key's turn from token to token, fastest pair first, slowest last.
+_SLOWEST = 1e-4
+# Small, for the norm is to take away the scale entirely.
+_EPS = 1e-6
+
+
+class Retention(Mixer):
+    """S_t = gamma_h S_{t-1} + k_t v_t^T, o_t = S_t^T q_t with gamma_h = 1 - 2^(-5-h), queries and keys turned by their
+    position, a norm for each head and a gate (Sun et al. 2023).
+
+    `published=False` is the reduced one that Bhattamishra et al. 2024 ran: no turn, no norm, no scale.
+    """
+
+    def __init__(self, width: int, layers: int, heads: int = 4, published: bool = True) -> None:
+        super().__init__(width, layers)
+        self.heads, self.published = heads, published
+        gain = 2**-2.5 if published else 1.0
+        self.inside = linear(width, 4 * width, bias=False)
+        self.outside = linear(width, width, bias=False)
+        for part in self.inside.weight.chunk(4):
+            nn.init.xavier_uniform_(part, gain)
+        nn.init.xavier_uniform_(self.outside.weight, 0.5 if published else 1.0)
+        self.register_buffer("log_gamma", torch.log1p(-(2.0 ** (-5 - torch.arange(heads)))))
+        self.log_gamma: Tensor
+
+    def forward(self, x: Tensor) -> Tensor:
+        length = x.shape[1]
+        q, k, v, gate = self._projected(x, torch.arange(length, device=x.device))
+        decay = decay_mask(self.log_gamma.to(q.dtype).unsqueeze(-1).expand(-1, length))  # [h, T, T]
+        return self._finished((q @ k.transpose(-1, -2) * decay) @ v, gate)
+
+    def initial_state(self, batch: int) -> tuple[Tensor, int]:
+        """The decayed sum of outer products, [B, h, d, d], and the position."""
+        size = self.width // self.heads
+        return self.like(batch, self.heads, size, size), 0
+
+    def step(self, x: Tensor, state: tuple[Tensor, int]) -> tuple[Tensor, tuple[Tensor, int]]:
+        memory, position = state
+        q, k, v, gate = self._projected(x.unsqueeze(1), torch.tensor([position], device=x.device))
+        memory = self.log_gamma.exp().reshape(-1, 1, 1) * memory + k.transpose(-1, -2) @ v
+        return self._finished(q @ memory, gate).squeeze(1), (memory, position + 1)
+
+    def _projected(self, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        *parts, gate = self.inside(x).chunk(4, -1)
+        q, k, v = (split_heads(part, self.heads) for part in parts)
+        if self.published:
+            pairs = q.shape[-1] // 2
+            turn = _SLOWEST ** torch.linspace(0, 1, pairs, dtype=q.dtype, device=q.device)
+            angles = positions.to(q.dtype).unsqueeze(1) * turn
+            q, k = rotated(q, angles), rotated(k, angles) / math.sqrt(q.shape[-1])
+        return q, k, v, gate
+
+    def _finished(self, mixed: Tensor, gate: Tensor) -> Tensor:
+        if self.published:
+            mixed = F.rms_norm(mixed, mixed.shape[-1:], eps=_EPS)
+        return self.outside(F.silu(gate) * join_heads(mixed))
