@@ -12,6 +12,7 @@ from llm_icl.errors import RequestError
 from llm_icl.files import file_name
 from llm_icl.function_classes import draw_problems
 from llm_icl.learners import Learner, learner_of, learners
+from llm_icl.learners.trained import TrainedNetwork
 from llm_icl.naming import Spec, whole_numbers
 from llm_icl.problems import PROBLEMS_VERSION, SHUFFLED, Task
 from llm_icl.prompting.rendering import check_task, render
@@ -30,6 +31,7 @@ class Request:
     problems: int
     positions: tuple[int, ...]
     models: tuple[ModelEntry, ...]
+    trained: tuple[TrainedNetwork, ...]
     prompts: tuple[Prompt, ...]
     learners: tuple[Spec, ...] | None
     mode: str
@@ -46,6 +48,7 @@ class Request:
             "problems": self.problems,
             "positions": list(self.positions),
             "models": [model.record() for model in self.models],
+            "trained": [{"name": network.name, "fingerprint": network.fingerprint} for network in self.trained],
             "prompts": [{"name": prompt.name, "template": read_text(prompt.path)} for prompt in self.prompts],
             "learners": None if self.learners is None else [str(spec) for spec in self.learners],
             "mode": self.mode,
@@ -97,7 +100,7 @@ def check(request: Request, will_ask: bool = True) -> None:
 
     What is needed to ask the models (keys, memory) is not looked for where none will be asked.
     """
-    names = [model.name for model in request.models]
+    names = [model.name for model in request.models] + [network.name for network in request.trained]
     if len(set(names)) < len(names):
         raise RequestError("the same model is named twice")
     for model in request.models if will_ask else ():
@@ -116,16 +119,20 @@ def classical_jobs(request: Request, cell: Cell) -> tuple[list[Job], list[str]]:
 
     Raises RequestError where a learner that the user named cannot answer.
     """
+    trained = [Job(network.name, network) for network in request.trained]
+    for network in request.trained:
+        if refusal := network.refusal(cell.task, cell.n):
+            raise RequestError(refusal)
     if request.learners is not None:
         chosen = [(str(spec), learner_of(spec)) for spec in request.learners]
         for name, learner in chosen:
             if refusal := learner.refusal(cell.task, cell.n):
                 raise RequestError(f"learner '{name}': {refusal}")
-        return [Job(name, learner) for name, learner in chosen], []
+        return [Job(name, learner) for name, learner in chosen] + trained, []
     defaults = [(name, kind()) for name, kind in learners.items() if kind.is_default_for(cell.task)]
     refusals = {name: learner.refusal(cell.task, cell.n) for name, learner in defaults}
     skipped = [f"{name}: {reason}" for name, reason in refusals.items() if reason]
-    return [Job(name, learner) for name, learner in defaults if not refusals[name]], skipped
+    return [Job(name, learner) for name, learner in defaults if not refusals[name]] + trained, skipped
 
 
 def model_jobs(request: Request) -> list[Job]:

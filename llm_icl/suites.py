@@ -185,6 +185,7 @@ def _request(point: Mapping[str, Any], settings: Mapping[str, Any], places: Plac
         problems=settings["problems"],
         positions=read_positions(str(settings["positions"]), settings["points"]),
         models=models,
+        trained=(),
         prompts=prompts,
         learners=learners,
         mode=settings["mode"],

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ import pytest
 # Two test processes or a busy machine must not fight for cores; results do not depend on it.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+# What needs vLLM is run where it is: make test-vllm.
+collect_ignore = [] if find_spec("vllm") else ["vllm"]
 
 TRAINING_TEXT = ["Input: 0 1 1 0", "Label: 1", "Label: 0", "You are given some examples of inputs and their labels."]
 

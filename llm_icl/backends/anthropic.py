@@ -8,7 +8,7 @@ from typing import Any
 
 from llm_icl.backends.base import backends
 from llm_icl.backends.catalogue import ModelEntry
-from llm_icl.backends.remote import BatchProgress, Question, RemoteModel, checked_url
+from llm_icl.backends.remote import BatchProgress, Question, RemoteModel, checked_url, only_own_headers
 from llm_icl.errors import RequestError
 from llm_icl.naming import only_known
 from llm_icl.prompting.rendering import Rendered
@@ -16,6 +16,8 @@ from llm_icl.prompting.rendering import Rendered
 _ADDRESS = "https://api.anthropic.com"
 # Room for {"label": "…"} around the label.
 _JSON_TOKENS = 30
+THINKING = ("adaptive", "between_tools", "disabled")
+_THOUGHT = 4000
 _EPHEMERAL = {"type": "ephemeral"}
 
 
@@ -41,6 +43,10 @@ class AnthropicModel(RemoteModel):
             raise RequestError(f"model '{entry.name}': constrained must be true or false, not '{constrained}'")
         self.constrains = constrained
         self.thinking = str(self.options.get("thinking", entry.thinking))
+        if self.thinking and self.thinking not in THINKING:
+            raise RequestError(f"model '{entry.name}': thinking={self.thinking} is not one of {', '.join(THINKING)}")
+        # Room for what is thought before the answer.
+        self.reasoning = entry.reasoning or (_THOUGHT if self.thinking == "adaptive" else 0)
         self.address = checked_url(entry.base_url or os.environ.get("ANTHROPIC_BASE_URL") or _ADDRESS)
         self._client: Any = None
 
@@ -51,7 +57,7 @@ class AnthropicModel(RemoteModel):
             "base_url": self.address,
             "effort": self.effort,
             "thinking": self.thinking,
-            "reasoning": self.entry.reasoning,
+            "reasoning": self.reasoning,
             "constrained": self.constrains,
         }
 
@@ -63,13 +69,14 @@ class AnthropicModel(RemoteModel):
         import httpx2
 
         self._response_type = httpx2.Response
-        self._client = anthropic.AsyncAnthropic(
-            api_key=self.secret(),
-            base_url=self.address,
-            timeout=self.timeout,
-            max_retries=0,
-            http_client=anthropic.DefaultAioHttpClient(),
-        )
+        with only_own_headers(self.entry):
+            self._client = anthropic.AsyncAnthropic(
+                api_key=self.secret(),
+                base_url=self.address,
+                timeout=self.timeout,
+                max_retries=0,
+                http_client=anthropic.DefaultAioHttpClient(),
+            )
 
     async def aclose(self) -> None:
         await self._client.close()
@@ -102,7 +109,7 @@ class AnthropicModel(RemoteModel):
 
     def longest_reply(self, question: Question) -> int:
         room = _JSON_TOKENS if question.request.get("constrained") else 0
-        return int(question.request["max_tokens"]) + room + self.entry.reasoning
+        return int(question.request["max_tokens"]) + room + self.reasoning
 
     async def send(self, body: dict[str, Any]) -> str:
         response = await self._client.post("/v1/messages", body=body, cast_to=self._response_type)

@@ -64,7 +64,7 @@ class ModelEntry:
     def accepted(self, effort: str) -> Sequence[str]:
         """The parameters that the provider takes at this reasoning effort."""
         if self.accepts is None:
-            return _USUAL
+            return (*_USUAL, "effort") if effort else _USUAL
         if isinstance(self.accepts, Mapping):
             return self.accepts.get(effort or "default", self.accepts.get("default", ()))
         return self.accepts

@@ -9,7 +9,7 @@ from typing import Any
 
 from llm_icl.backends.base import backends
 from llm_icl.backends.catalogue import ModelEntry
-from llm_icl.backends.remote import BatchProgress, Question, RemoteModel, checked_url
+from llm_icl.backends.remote import BatchProgress, Question, RemoteModel, checked_url, only_own_headers, positive
 from llm_icl.errors import RequestError
 from llm_icl.naming import only_known
 from llm_icl.prompting.rendering import Rendered
@@ -43,13 +43,16 @@ class OpenAIModel(RemoteModel):
         if self.api not in APIS:
             raise RequestError(f"model '{entry.name}': api={self.api} is not one of {', '.join(APIS)}")
         self.temperature = self.options.get("temperature")
-        if self.temperature is not None and (isinstance(self.temperature, bool | str) or self.temperature < 0):
-            raise RequestError(f"model '{entry.name}': temperature must be a number, not '{self.temperature}'")
+        if self.temperature is not None:
+            self.temperature = positive(entry, "temperature", self.temperature, least=0.0)
+            if "temperature" not in self.accepts:
+                raise RequestError(f"model '{entry.name}' takes no temperature{self._at_effort}")
         self.top = self.options.get("top", _TOP.get(self.api, 0))
         if not isinstance(self.top, int) or isinstance(self.top, bool) or not 0 <= self.top <= 20:
             raise RequestError(f"model '{entry.name}': top must be a whole number up to 20, not '{self.top}'")
         self.address = checked_url(entry.base_url or os.environ.get("OPENAI_BASE_URL") or _ADDRESS)
-        self.modes = ("top", "generate") if self.top and "logprobs" in self.accepts else ("generate",)
+        scores = self.top and "logprobs" in self.accepts and self.api != "responses"
+        self.modes = ("top", "generate") if scores else ("generate",)
         self._client: Any = None
 
     def identity(self) -> dict[str, Any]:
@@ -94,13 +97,14 @@ class OpenAIModel(RemoteModel):
         import openai
 
         self._response_type = httpx2.Response
-        self._client = openai.AsyncOpenAI(
-            api_key=self.secret(),
-            base_url=self.address,
-            timeout=self.timeout,
-            max_retries=0,
-            http_client=openai.DefaultAioHttpClient(),  # half the processor time of the usual one
-        )
+        with only_own_headers(self.entry):
+            self._client = openai.AsyncOpenAI(
+                api_key=self.secret(),
+                base_url=self.address,
+                timeout=self.timeout,
+                max_retries=0,
+                http_client=openai.DefaultAioHttpClient(),  # half the processor time of the usual one
+            )
 
     async def aclose(self) -> None:
         await self._client.close()
@@ -135,8 +139,15 @@ class OpenAIModel(RemoteModel):
         return bool(self.effort) and "effort" in self.accepts
 
     @property
+    def _at_effort(self) -> str:
+        return f" at effort {self.effort}" if self.effort else ""
+
+    @property
     def _reasoning(self) -> int:
-        return 0 if self.effort == "none" else self.entry.reasoning
+        """Room for what is thought before the answer; none where it is known that nothing is."""
+        accepts = self.entry.accepts
+        does_not_think = self.effort == "none" and isinstance(accepts, Mapping) and "none" in accepts
+        return 0 if does_not_think else self.entry.reasoning
 
     def longest_reply(self, question: Question) -> int:
         return max(int(question.request["max_tokens"]) + self._reasoning, _LEAST_OUTPUT)
@@ -205,14 +216,15 @@ class OpenAIModel(RemoteModel):
 
 
 def _usage(usage: Mapping[str, Any]) -> dict[str, int]:
-    """Tokens that are paid for: plain input, input from the provider's cache, output with its reasoning."""
+    """Tokens that are paid for: plain input, input from the provider's cache and into it, output with its reasoning."""
     whole = usage.get("prompt_tokens", usage.get("input_tokens", 0))
     inside = usage.get("prompt_tokens_details") or usage.get("input_tokens_details") or {}
     outside = usage.get("completion_tokens_details") or usage.get("output_tokens_details") or {}
-    cached = inside.get("cached_tokens") or 0
+    cached, write = inside.get("cached_tokens") or 0, inside.get("cache_write_tokens") or 0
     return {
-        "input": whole - cached,
+        "input": whole - cached - write,
         "cached": cached,
+        "write": write,
         "output": usage.get("completion_tokens", usage.get("output_tokens", 0)) or 0,
         "reasoning": outside.get("reasoning_tokens") or 0,
     }

@@ -6,10 +6,12 @@ three errors, and whoever sends decides what to do (llm_icl/runs/sending.py).
 
 import asyncio
 import json
+import math
 import os
 import re
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,6 +32,7 @@ _LEAST_SECRET = 8
 _secrets: set[str] = set()
 # Parameters that make no sense without each other.
 _TOGETHER = {"logprobs": ("top_logprobs",), "top_logprobs": ("logprobs",)}
+_SENT_FROM_ENVIRONMENT = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS", "ANTHROPIC_CUSTOM_HEADERS")
 # Tokens that a provider puts around each message, at most.
 _AROUND_MESSAGE = 16
 
@@ -94,10 +97,11 @@ class RemoteModel(LanguageModel):
         self.served: set[str] = set()
         effort = self.options.get("effort", entry.effort)
         self.effort = str(effort) if effort else ""
-        timeout = self.options.get("timeout", REASONING_TIMEOUT if entry.reasoning else TIMEOUT)
-        if isinstance(timeout, bool | str) or timeout <= 0:
-            raise RequestError(f"model '{entry.name}': timeout must be a number of seconds, not '{timeout}'")
-        self.timeout = float(timeout)
+        if self.options.get("effort") and "effort" not in entry.accepted(self.effort):
+            raise RequestError(f"model '{entry.name}' takes no reasoning effort")
+        self.timeout = positive(
+            entry, "timeout", self.options.get("timeout", REASONING_TIMEOUT if entry.reasoning else TIMEOUT), least=1e-3
+        )
 
     @classmethod
     def check(cls, entry: ModelEntry) -> None:
@@ -310,6 +314,24 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         except (ValueError, TypeError):
             continue
     return None
+
+
+def positive(entry: ModelEntry, option: str, value: object, least: float) -> float:
+    """An option that is a number. Raises RequestError where it is none, or too small."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < math.inf:
+        raise RequestError(f"model '{entry.name}': {option} must be a number of at least {least:g}, not '{value}'")
+    return float(value)
+
+
+@contextmanager
+def only_own_headers(entry: ModelEntry) -> Iterator[None]:
+    """The SDKs add headers from the environment to every request; a server of one's own must not get a provider's."""
+    names = [name for name in _SENT_FROM_ENVIRONMENT if entry.base_url and name in os.environ]
+    hidden = {name: os.environ.pop(name) for name in names}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 def redact(text: str) -> str:

@@ -14,7 +14,14 @@ from typing import Any
 
 from llm_icl.backends.base import LabelScores, TokenModel, backends
 from llm_icl.backends.catalogue import ModelEntry
-from llm_icl.backends.remote import OWN_SERVER_KEY, Question, RemoteModel, TransientError, checked_url
+from llm_icl.backends.remote import (
+    OWN_SERVER_KEY,
+    Question,
+    RemoteModel,
+    TransientError,
+    checked_url,
+    only_own_headers,
+)
 from llm_icl.backends.tokenizers import once_begun
 from llm_icl.backends.vllm import LEAST_CURVE, OPTIONS, TOP, engine_arguments, label_nodes, label_scores
 from llm_icl.errors import RequestError
@@ -121,13 +128,14 @@ class VllmServer(RemoteModel, TokenModel):
         import openai
 
         self._response_type = httpx2.Response
-        self._asking = openai.AsyncOpenAI(
-            api_key=self.secret(),
-            base_url=self.address,
-            timeout=self.timeout,
-            max_retries=0,
-            http_client=openai.DefaultAioHttpClient(),
-        )
+        with only_own_headers(self.entry):
+            self._asking = openai.AsyncOpenAI(
+                api_key=self.secret(),
+                base_url=self.address,
+                timeout=self.timeout,
+                max_retries=0,
+                http_client=openai.DefaultAioHttpClient(),
+            )
 
     async def aclose(self) -> None:
         await self._asking.close()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     "--model",
     "models",
     multiple=True,
-    help="Catalogue name, BACKEND/IDENTIFIER, folder or GGUF file, with options after a colon; 'none' for none.",
+    help="Catalogue name, BACKEND/IDENTIFIER, folder, GGUF file or training run; 'none' for none.",
 )
 @click.option(
     "--task",
@@ -79,6 +79,7 @@ def command(
             raise click.UsageError(f"{option} {number} is out of range: at least 1")
     if out is not None and not out.name:
         raise click.UsageError(f"--out '{out}' names no folder of its own")
+    asked, trained = options.models(models, base_url, catalogue)
     request = Request(
         tasks=tuple(load_task(spec, tasks_dir) for spec in parse_specs(tasks)),
         ns=whole_numbers("--n", ns, 1),
@@ -86,7 +87,8 @@ def command(
         points=points,
         problems=problems,
         positions=read_positions(positions, points),
-        models=options.models(models, base_url, catalogue),
+        models=asked,
+        trained=trained,
         prompts=tuple(load_prompt(spec, prompts_dir) for spec in parse_specs(prompts)),
         learners=tuple(parse_specs(learners)) if learners else None,
         mode=mode,

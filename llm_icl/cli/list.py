@@ -7,7 +7,7 @@ import click
 
 from llm_icl.cli import options
 
-KINDS = ("models", "tasks", "prompts", "learners", "suites")
+KINDS = ("models", "tasks", "prompts", "learners", "suites", "architectures")
 
 
 @click.command("list")
@@ -16,7 +16,7 @@ KINDS = ("models", "tasks", "prompts", "learners", "suites")
 @click.option("--catalogue", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Your own models.")
 @options.folders
 def command(kind: str, as_json: bool, catalogue: Path | None, tasks_dir: Path | None, prompts_dir: Path | None) -> None:
-    """List models, tasks, prompts, learners or suites, with a line on each."""
+    """List models, tasks, prompts, learners, suites or architectures, with a line on each."""
     lines = _lines(kind, catalogue, tasks_dir, prompts_dir)
     if as_json:
         click.echo(json.dumps(lines, indent=2))
@@ -42,6 +42,13 @@ def _lines(kind: str, catalogue: Path | None, tasks_dir: Path | None, prompts_di
             "table: BITS": "your own function as 2^n labels, x1 being the most significant bit of an input",
         }
         return {name: read_card(path).text("description") for name, path in paths.items()} | own
+    if kind == "architectures":
+        from local_models.backbone import ARCHITECTURES
+
+        return {
+            name: " then ".join(mixers) + "".join(f", {key} = {value}" for key, value in given.items())
+            for name, (mixers, given) in ARCHITECTURES.items()
+        }
     if kind == "suites":
         from llm_icl.cards import read_card
         from llm_icl.files import data_files

@@ -18,6 +18,7 @@ VERBS = {
     "sample": "Draw problems into a file.",
     "serve": "Serve a model on vLLM, for this machine only.",
     "show": "Show one thing in full: a task, a model, a prompt, a problem.",
+    "train": "Train a small network to learn in context.",
 }
 
 

@@ -12,6 +12,7 @@ from llm_icl.errors import RequestError
 if TYPE_CHECKING:
     from llm_icl.backends import ModelEntry
     from llm_icl.evaluation import Calling
+    from llm_icl.learners.trained import TrainedNetwork
     from llm_icl.runs import CallCache
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -75,16 +76,21 @@ def in_flight(text: str) -> int | None:
     return None if text == "auto" else whole_numbers("--concurrency", [text], 1)[0]
 
 
-def models(texts: Sequence[str], base_url: str, catalogue: Path | None) -> "tuple[ModelEntry, ...]":
-    """The models that are named; without a name the embedded default."""
+def models(
+    texts: Sequence[str], base_url: str, catalogue: Path | None
+) -> "tuple[tuple[ModelEntry, ...], tuple[TrainedNetwork, ...]]":
+    """The language models and the networks of training runs that are named; without a name the embedded default."""
     from llm_icl.backends.catalogue import DEFAULT_MODEL, find_model
+    from llm_icl.learners.trained import find_trained
 
     names = list(dict.fromkeys(name for text in texts or (DEFAULT_MODEL,) for name in split_models(text)))
     if "none" in names:
         if len(names) > 1:
             raise click.UsageError("--model none stands alone")
-        return ()
-    return tuple(find_model(name, base_url, catalogue) for name in names)
+        return (), ()
+    trained = {name: network for name in names if (network := find_trained(name))}
+    entries = tuple(find_model(name, base_url, catalogue) for name in names if name not in trained)
+    return entries, tuple(trained.values())
 
 
 def split_models(text: str) -> list[str]:

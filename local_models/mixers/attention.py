@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from local_models.mixers.base import Mixer, join_heads, linear, split_heads
+from local_models.mixers.base import Mixer, check_heads, join_heads, linear, split_heads
 
 Cache = tuple[Tensor, Tensor]
 
@@ -18,6 +18,7 @@ class Attention(Mixer):
 
     def __init__(self, width: int, layers: int, heads: int = 4) -> None:
         super().__init__(width, layers)
+        check_heads(width, heads)
         self.heads = heads
         self.inside = linear(width, 3 * width)
         self.outside = self.output_projection()

@@ -16,8 +16,6 @@ from torch import Tensor, nn
 
 # What a mixer remembers between tokens; its own affair.
 State = Any
-# Standard deviation of weights at the start, as in GPT-2.
-STD = 0.02
 
 
 class Mixer(nn.Module):
@@ -62,13 +60,17 @@ class Mixer(nn.Module):
 
     def output_projection(self, width: int | None = None) -> nn.Linear:
         """The last linear map of a mixer, into the residual stream."""
-        return linear(width or self.width, self.width, STD / math.sqrt(2 * self.layers))
+        inside = width or self.width
+        return linear(inside, self.width, 1 / math.sqrt(2 * self.layers * inside))
 
 
-def linear(inside: int, outside: int, std: float = STD, bias: bool = True) -> nn.Linear:
-    """A linear map with normal weights of the given standard deviation, and no bias at the start."""
+def linear(inside: int, outside: int, std: float | None = None, bias: bool = True) -> nn.Linear:
+    """A linear map with normal weights and no bias at the start. Without a standard deviation what comes out is as
+    large as what goes in: at these widths GPT-2's 0.02 makes queries and keys that say next to nothing, and learning
+    takes half as long again.
+    """
     layer = nn.Linear(inside, outside, bias=bias)
-    nn.init.normal_(layer.weight, std=std)
+    nn.init.normal_(layer.weight, std=inside**-0.5 if std is None else std)
     if bias:
         nn.init.zeros_(layer.bias)
     return layer
@@ -80,6 +82,12 @@ def special(parameter: nn.Parameter, rate: float | None = None) -> nn.Parameter:
     if rate is not None:
         parameter.greatest_rate = rate  # type: ignore[attr-defined]
     return parameter
+
+
+def check_heads(width: int, heads: int) -> None:
+    """Raise ValueError where a width does not divide into heads of an even width."""
+    if heads < 1 or width % (2 * heads):
+        raise ValueError(f"a width of {width} does not divide into {heads} heads of an even width")
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:

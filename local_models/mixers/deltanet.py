@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from local_models.mixers.base import (
     Mixer,
     ShortConvolution,
+    check_heads,
     decay_mask,
     full_precision,
     inverse_softplus,
@@ -32,6 +33,7 @@ class DeltaNet(Mixer):
 
     def __init__(self, width: int, layers: int, heads: int = 4, gated: bool = True, negative: bool = False) -> None:
         super().__init__(width, layers)
+        check_heads(width, heads)
         self.heads, self.gated, self.greatest = heads, gated, 2.0 if negative else 1.0
         self.inside = linear(width, 4 * width, bias=False)
         self.short = ShortConvolution(3 * width, 4, bias=False)

@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor
 
-from local_models.mixers.base import Mixer, join_heads, linear, split_heads
+from local_models.mixers.base import Mixer, check_heads, join_heads, linear, split_heads
 
 
 class LinearAttention(Mixer):
@@ -16,6 +16,7 @@ class LinearAttention(Mixer):
 
     def __init__(self, width: int, layers: int, heads: int = 4) -> None:
         super().__init__(width, layers)
+        check_heads(width, heads)
         self.heads = heads
         self.inside = linear(width, 3 * width)
         self.outside = self.output_projection()

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from local_models.mixers.base import Mixer, decay_mask, join_heads, linear, rotated, split_heads
+from local_models.mixers.base import Mixer, check_heads, decay_mask, join_heads, linear, rotated, split_heads
 
 # A query's and key's turn from token to token, fastest pair first, slowest last.
 _SLOWEST = 1e-4
@@ -23,6 +23,7 @@ class Retention(Mixer):
 
     def __init__(self, width: int, layers: int, heads: int = 4, published: bool = True) -> None:
         super().__init__(width, layers)
+        check_heads(width, heads)
         self.heads, self.published = heads, published
         gain = 2**-2.5 if published else 1.0
         self.inside = linear(width, 4 * width, bias=False)

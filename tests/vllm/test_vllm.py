@@ -25,7 +25,6 @@ from tests.asking import ask, ask_remote
 from tests.conftest import run_cli
 from tests.vllm.weights import folder
 
-pytest.importorskip("vllm")
 pytestmark = pytest.mark.vllm
 
 # Largest difference of a probability between the two engines in float32.

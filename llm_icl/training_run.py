@@ -1,0 +1,63 @@
+"""A training run in its directory: the record, and the way back to where it stopped."""
+
+import json
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from llm_icl.errors import RequestError, WorkError
+from llm_icl.runs import RunDirectory
+from llm_icl.training import TrainingRequest
+from llm_icl.versions import versions
+from local_models.checkpoints import CheckpointError
+from local_models.trainer import METRICS, Progress, TrainingError, train
+
+Report = Callable[[Progress, int], None]
+
+
+def carry_out(request: TrainingRequest, run: RunDirectory, report: Report) -> dict[str, Any]:
+    """Train in an open run directory, from where an earlier start stopped. Returns the content of run.json.
+
+    Raises RequestError where the directory holds another run, WorkError where training cannot go on.
+    """
+    earlier = run.record
+    if earlier and earlier["request"] != json.loads(json.dumps(request.record())):
+        raise RequestError(f"{run.path} holds the run of another request: give another --out")
+    if earlier.get("status") == "complete":
+        return earlier
+    record = {
+        "kind": "train",
+        "status": "running",
+        "command": shlex.join(["llm-icl", *sys.argv[1:]]),
+        "request": request.record(),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "parameters": request.parameters(),
+        "ceilings": earlier.get("ceilings") or request.ceilings(),
+        "versions": versions(),
+    } | {key: value for key, value in earlier.items() if key in ("started", "wall_seconds")}
+    began = time.monotonic() - earlier.get("wall_seconds", 0.0)
+
+    def write(status: str) -> None:
+        record.update({"status": status, "wall_seconds": time.monotonic() - began})
+        run.write_record(record)
+
+    def told(progress: Progress) -> None:
+        if progress.step % request.plan.evaluate_every == 0:
+            write("running")
+        report(progress, request.plan.steps)
+
+    write("running")
+    try:
+        train(request.shape, request.plan, request.batches, request.held_out(), run.path, told)
+    except (TrainingError, CheckpointError) as problem:
+        raise WorkError(f"{run.path}: {problem}") from None
+    last = json.loads((run.path / METRICS).read_text(encoding="utf-8").splitlines()[-1])
+    record["steps"] = last["step"]
+    record["tokens"] = last["step"] * request.batch * 2 * request.points
+    record["evaluation"] = {key: last[key] for key in ("loss", "accuracy", "last_half")}
+    record["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
+    write("complete")
+    return record

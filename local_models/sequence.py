@@ -1,0 +1,19 @@
+"""How labelled points become tokens, and which tokens the predictions are read at."""
+
+import torch
+from torch import Tensor
+
+
+def tokens_of(xs: Tensor, ys: Tensor) -> Tensor:
+    """x_1, y_1, x_2, y_2, … as tokens of n + 1 numbers: a point in the first n, a label in the last, the rest 0.
+
+    Bits become -1 and 1: [B, m, n] and [B, m] → [B, 2m, n + 1].
+    """
+    points = torch.nn.functional.pad(2.0 * xs - 1, (0, 1))
+    labels = torch.nn.functional.pad((2.0 * ys - 1).unsqueeze(-1), (xs.shape[-1], 0))
+    return torch.stack([points, labels], 2).flatten(1, 2)
+
+
+def at_points(outputs: Tensor) -> Tensor:
+    """What a model gave where it had just seen a point, and not yet its label: [B, 2m, 1] → [B, m]."""
+    return outputs[:, ::2, 0]
