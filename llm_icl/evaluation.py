@@ -1,6 +1,7 @@
 """Learners × tasks → predictions."""
 
 import json
+import logging
 import shlex
 import sys
 import time
@@ -30,6 +31,8 @@ from llm_icl.runs.batching import Batches
 from llm_icl.runs.budget import Budget
 from llm_icl.runs.sending import Sender
 from llm_icl.versions import versions
+
+log = logging.getLogger(__name__)
 
 # Told of progress: what is being done, how much of it, of how much.
 Report = Callable[[str, int, int], None]
@@ -63,15 +66,19 @@ def check_first_model(request: Request, pool: ModelPool) -> None:
     Raises RequestError.
     """
     if request.models:
-        _check_plans(request, request.models[0], pool)
+        _ways(request, request.models[0], pool)
 
 
-def _check_plans(request: Request, entry: ModelEntry, pool: ModelPool) -> None:
-    model = pool.get(entry)
+def _ways(request: Request, entry: ModelEntry, pool: ModelPool) -> list[str]:
+    """How a model will be asked, in words, from the first problem of each cell. Raises RequestError where it cannot."""
+    model, ways = pool.get(entry), []
     for cell in cells(request):
         problem = draw_problems(cell.task, cell.n, request.points, 1, cell.seed)
         for prompt in request.prompts:
-            plan_for(model, prompt, problem, request.positions, request.mode, request.repeats)
+            plan = plan_for(model, prompt, problem, request.positions, request.mode, request.repeats)
+            because = f" ({'; '.join(plan.reasons)})" if plan.reasons else ""
+            ways.append(f"{entry.name} with prompt {prompt.name} is asked in the mode {plan.mode}{because}")
+    return list(dict.fromkeys(ways))
 
 
 @dataclass(frozen=True)
@@ -154,11 +161,12 @@ class Evaluation:
         failed: dict[str, int] = self._record["failed"]
         return failed
 
-    def submit(self) -> None:
-        """Hand all questions to the providers' batch interfaces, and wait for nothing."""
+    def submit(self) -> dict[str, int]:
+        """Hand all questions to the providers' batch interfaces, and wait for nothing: what fails shows later."""
         for index in range(len(self._request.models)):
             with self._model(index):
                 pass
+        return {}
 
     def _plan_steps(self) -> list[Step]:
         steps: list[Step] = []
@@ -212,7 +220,8 @@ class Evaluation:
         """
         assert self._calling is not None
         calling, entry = self._calling, self._request.models[index]
-        _check_plans(self._request, entry, self._pool)
+        for way in _ways(self._request, entry, self._pool):
+            log.info(way)
         model = self._pool.get(entry)
         self._record["models"][entry.name] = model.identity()
         sender: Sender | None = None

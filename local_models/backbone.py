@@ -1,6 +1,7 @@
 """The model that every mixer is part of: blocks that add to a stream, between a linear input and a linear output."""
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from local_models.mixers import MIXERS, Mixer
 from local_models.mixers.base import State, linear
+from local_models.mixers.hyena import Hyena
 
 # What people call architectures: the mixers of the blocks, repeated down the layers, and their options.
 ARCHITECTURES: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
@@ -39,7 +41,7 @@ _POSITIONS = 0.2
 @dataclass(frozen=True)
 class Shape:
     """Everything that a model is built from. `tokens` bounds the length of a sequence only where the architecture has a
-    table of positions. `options` go to the mixers.
+    table of positions, or filters of a given length as Hyena has. `options` go to the mixers.
     """
 
     architecture: str
@@ -132,6 +134,9 @@ def _mixer(name: str, shape: Shape, defaults: Mapping[str, Any]) -> Mixer:
     options = {**defaults, **shape.options}
     if name == "hyena":
         options.setdefault("longest", shape.tokens)
+    known = inspect.signature(MIXERS[name]).parameters
+    if unknown := sorted(set(options) - set(known)):
+        raise ValueError(f"{shape.architecture} has no option '{unknown[0]}': it takes {', '.join(list(known)[2:])}")
     return MIXERS[name](shape.width, shape.layers, **options)
 
 
@@ -139,37 +144,36 @@ def longest(shape: Shape) -> int | None:
     """The greatest number of tokens that a model of this shape takes; None where there is no limit."""
     with torch.device("meta"):
         model = Backbone(shape)
-    return shape.tokens if model.positions is not None or "hyena" in shape.architecture else None
+    limits = [block.mixer.longest for block in model.blocks if isinstance(block.mixer, Hyena)]
+    return min([*limits, *([shape.tokens] if model.positions is not None else [])], default=None)
 
 
 def parameter_count(model: nn.Module) -> int:
-    """The parameters that a model has; all of them do something."""
+    """The parameters that a model has. All but the biases of attention's keys and half of an LSTM's do something."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
 def width_for(shape: Shape, parameters: int, multiple: int = 16) -> int:
     """The width, a multiple of `multiple`, that brings the model nearest to a number of parameters.
 
-    Raises ValueError where even the narrowest model has more than twice as many.
+    Raises ValueError where no width comes within a factor of two.
     """
-    widths: Sequence[int] = range(multiple, 4096, multiple)
-    low, high = 0, len(widths) - 1
-    while low < high:  # the count grows with the width
-        middle = (low + high) // 2
-        if _count_at(shape, widths[middle]) < parameters:
-            low = middle + 1
-        else:
-            high = middle
-    candidates = [widths[i] for i in (low - 1, low) if i >= 0]
-    best = min(candidates, key=lambda width: abs(_count_at(shape, width) - parameters))
-    if _count_at(shape, best) > 2 * parameters:
+    counts: dict[int, int] = {}
+    for width in range(multiple, 4096, multiple):
+        try:
+            with torch.device("meta"):
+                counts[width] = parameter_count(Backbone(Shape(**{**shape.record(), "width": width})))
+        except ValueError:  # its heads do not divide this one
+            continue
+        if counts[width] > parameters:  # the count grows with the width
+            break
+    if not counts:
+        raise ValueError(f"{shape.architecture} has no width up to 4096 with these options")
+    best = min(counts, key=lambda width: abs(counts[width] - parameters))
+    if not parameters / 2 <= counts[best] <= 2 * parameters:
+        few = "few" if counts[best] > parameters else "many"
         raise ValueError(
-            f"{parameters} parameters are too few for {shape.architecture} with {shape.layers} layers: the narrowest "
-            f"has {_count_at(shape, best)}"
+            f"{parameters} parameters are too {few} for {shape.architecture} with {shape.layers} layers: the nearest "
+            f"has {counts[best]}"
         )
     return best
-
-
-def _count_at(shape: Shape, width: int) -> int:
-    with torch.device("meta"):
-        return parameter_count(Backbone(Shape(**{**shape.record(), "width": width})))

@@ -70,9 +70,12 @@ def optimisers_for(model: nn.Module, name: str, rate: float) -> list[torch.optim
 
 
 def _block_matrices(model: nn.Module) -> dict[str, Tensor]:
-    """The weights of the linear maps inside the blocks."""
+    """The weights of the linear maps between a block's stream and its insides. What writes filters, steps and rates has
+    scales of its own, and stays with AdamW.
+    """
+    names = ("mixer.inside", "mixer.outside", "mlp.0", "mlp.2")
     return {
         f"{name}.weight": layer.weight
         for name, layer in model.named_modules()
-        if name.startswith("blocks.") and isinstance(layer, nn.Linear)
+        if name.startswith("blocks.") and name.endswith(names) and isinstance(layer, nn.Linear)
     }

@@ -72,8 +72,7 @@ def test_a_label_is_seen_only_after_its_point():
     assert at_points(torch.arange(4.0).reshape(1, 4, 1)).tolist() == [[0, 2]]
 
 
-@pytest.mark.parametrize("architecture", ["transformer", "mamba2"])
-@pytest.mark.parametrize("optimiser", ["muon", "adamw"])
+@pytest.mark.parametrize(("architecture", "optimiser"), [("transformer", "muon"), ("mamba2", "adamw")])
 def test_killed_anywhere_it_ends_with_the_same_weights_bit_for_bit(tmp_path, architecture, optimiser):
     command = [*SHORT, "--steps", "60", "--evaluate-every", "5", "--architecture", architecture]
     command += ["--optimiser", optimiser, "--out", "run"]

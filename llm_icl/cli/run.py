@@ -1,8 +1,7 @@
 """`llm-icl run`: a suite, cell by cell."""
 
-import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -61,59 +60,22 @@ def _run(suite: "Suite", cells: "Sequence[SuiteCell]", folder: Path, limits: opt
     from llm_icl.cli.progress import Progress
     from llm_icl.errors import WorkError
     from llm_icl.runs import CallCache, RunDirectory
+    from llm_icl.suite_run import carry_out
 
     whole, pool = RunDirectory(folder), ModelPool(folder)
     whole.open()
     try:
         calling = limits.calling(CallCache(folder.parent / "calls.sqlite"), folder.name)
         with Progress() as progress:
-            if limits.batch:
-                _each(cells, folder, pool, calling, progress, submit_only=True)
-            failed = _each(cells, folder, pool, calling, progress)
-        runs = [RunDirectory(folder / cell.name) for cell in cells]
-        content = write_report([run for run in runs if run.complete], folder)
+            failed = carry_out(cells, folder, pool, calling, progress)
+        finished = [run for cell in cells if (run := RunDirectory(folder / cell.name)).complete]
+        content = write_report(finished, folder) if finished else None
     finally:
         pool.close()
         whole.close()
-    print_results(content, folder / "report.html", as_json)
+    if content:
+        print_results(content, folder / "report.html", as_json)
     if failed:
         for name, reason in failed.items():
             click.echo(f"failed: {name}: {reason}", err=True)
         raise WorkError(f"{len(failed)} of {len(cells)} cells failed: the same command tries them again")
-
-
-def _each(
-    cells: "Sequence[SuiteCell]", folder: Path, pool: Any, calling: Any, progress: Any, submit_only: bool = False
-) -> dict[str, str]:
-    """Carry out the cells that are not finished. Returns why some failed, by name."""
-    from llm_icl.errors import BudgetSpentError, RequestError, WorkError
-    from llm_icl.evaluation import Evaluation, is_done
-    from llm_icl.runs import RunDirectory
-
-    failed = {}
-    for i, cell in enumerate(cells):
-        run = RunDirectory(folder / cell.name)
-
-        def report(what: str, done: int, whole: int, number: int = i + 1) -> None:
-            progress(f"[{number}/{len(cells)}] {what}", done, whole)
-
-        try:
-            if is_done(cell.request, run):
-                continue
-            run.open()
-            try:
-                part = dataclasses.replace(calling, account=f"{calling.account}/{cell.name}")
-                evaluation = Evaluation(cell.request, pool, run, part, report)
-                if submit_only:
-                    evaluation.submit()
-                elif errors := evaluation.carry_out():
-                    failed[cell.name] = f"{sum(errors.values())} calls failed ({next(iter(errors))})"
-            finally:
-                run.close()
-        except BudgetSpentError:
-            raise
-        except (RequestError, WorkError) as problem:
-            failed[cell.name] = str(problem)
-        except Exception as problem:  # whatever a model or an engine raises: the other cells go on
-            failed[cell.name] = f"{type(problem).__name__}: {problem}"
-    return failed

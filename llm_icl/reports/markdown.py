@@ -118,7 +118,7 @@ def made_of(record: dict[str, Any]) -> dict[str, str]:
         "calls to models": f"{calls['new']} made, {calls['cached']} from the cache",
         "asked again after": retries,
         "failed": failed,
-        "tokens": tokens,
+        "tokens of the answers, those from the cache too": tokens,
         "cost": f"{record['cost']:.4f} USD",
         "versions": versions,
         "models": "; ".join(f"{name}: {json.dumps(identity)}" for name, identity in record["models"].items()) or "none",

@@ -22,6 +22,8 @@ class Hyena(Mixer):
         inner: int = 2,
     ) -> None:  # fmt: skip
         super().__init__(width, layers)
+        if order < 2:
+            raise ValueError(f"Hyena's order is at least 2, not {order}")
         self.order, self.longest = order, longest
         self.inside = linear(width, (order + 1) * width)
         self.short = ShortConvolution((order + 1) * width, 3)

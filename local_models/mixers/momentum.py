@@ -26,7 +26,7 @@ class MomentumAttention(Attention):
             raise ValueError(f"eta = {eta} is out of range: 0 <= eta < 1, and above 0 where it is learned")
         self.normalised = normalised
         count = heads if per_head else 1
-        self.fixed = None if learned else eta
+        self.fixed = None if learned else float(eta)
         # As a logit, so that it stays between 0 and 1.
         start = torch.full((count,), math.log(eta / (1 - eta)) if learned else 0.0)
         self.logit = special(nn.Parameter(start)) if learned else None

@@ -6,7 +6,16 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from local_models.mixers.base import Mixer, check_heads, decay_mask, join_heads, linear, rotated, split_heads
+from local_models.mixers.base import (
+    Mixer,
+    check_heads,
+    decay_mask,
+    full_precision,
+    join_heads,
+    linear,
+    rotated,
+    split_heads,
+)
 
 # A query's and key's turn from token to token, fastest pair first, slowest last.
 _SLOWEST = 1e-4
@@ -37,8 +46,11 @@ class Retention(Mixer):
     def forward(self, x: Tensor) -> Tensor:
         length = x.shape[1]
         q, k, v, gate = self._projected(x, torch.arange(length, device=x.device))
-        decay = decay_mask(self.log_gamma.to(q.dtype).unsqueeze(-1).expand(-1, length))  # [h, T, T]
-        return self._finished((q @ k.transpose(-1, -2) * decay) @ v, gate)
+        with full_precision(v) as values:
+            decay = decay_mask(self.log_gamma.to(values.dtype).unsqueeze(-1).expand(-1, length))  # [h, T, T]
+            scores = q.to(values.dtype) @ k.to(values.dtype).transpose(-1, -2)
+            mixed = (scores * decay) @ values
+        return self._finished(mixed.to(v.dtype), gate)
 
     def initial_state(self, batch: int) -> tuple[Tensor, int]:
         """The decayed sum of outer products, [B, h, d, d], and the position."""
@@ -55,10 +67,11 @@ class Retention(Mixer):
         *parts, gate = self.inside(x).chunk(4, -1)
         q, k, v = (split_heads(part, self.heads) for part in parts)
         if self.published:
-            pairs = q.shape[-1] // 2
-            turn = _SLOWEST ** torch.linspace(0, 1, pairs, dtype=q.dtype, device=q.device)
-            angles = positions.to(q.dtype).unsqueeze(1) * turn
-            q, k = rotated(q, angles), rotated(k, angles) / math.sqrt(q.shape[-1])
+            # In bfloat16 positions beyond 256 are not even numbers of their own.
+            with full_precision(q) as precise:
+                turn = _SLOWEST ** torch.linspace(0, 1, q.shape[-1] // 2, dtype=precise.dtype, device=q.device)
+                angles = positions.to(precise.dtype).unsqueeze(1) * turn
+                q, k = rotated(precise, angles), rotated(k.to(precise.dtype), angles) / math.sqrt(q.shape[-1])
         return q, k, v, gate
 
     def _finished(self, mixed: Tensor, gate: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Diagonal linear state spaces: S4D and DSS."""
 
 import math
+from functools import cache
 
 import numpy as np
 import torch
@@ -21,8 +22,9 @@ class DiagonalStateSpace(Mixer):
     """
 
     def __init__(
-        self, width: int, layers: int, eigenvalues: Tensor, slowest: float, fastest: float, std: float
-    ) -> None:
+        self, width: int, layers: int, eigenvalues: Tensor, slowest: float, fastest: float, std: float,
+        read_out_rate: float | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(width, layers)
         states = eigenvalues.shape[-1]
         # Kept as logarithms, so that the real parts stay negative.
@@ -30,7 +32,7 @@ class DiagonalStateSpace(Mixer):
         self.imaginary = special(nn.Parameter(eigenvalues.imag.clone()), _RATE)
         self.log_step = special(nn.Parameter(torch.log(log_uniform(width, slowest, fastest))), _RATE)
         # Real and imaginary parts in the last dimension: optimisers want real numbers.
-        self.read_out = special(nn.Parameter(std * torch.randn(width, states, 2)))
+        self.read_out = special(nn.Parameter(std * torch.randn(width, states, 2)), read_out_rate)
         self.direct = special(nn.Parameter(torch.randn(width)))
         self.outside = self.output_projection()
 
@@ -85,7 +87,7 @@ class DSS(DiagonalStateSpace):
         self, width: int, layers: int, states: int = 64, slowest: float = 1e-3, fastest: float = 1e-1,
         softmax: bool = False,
     ) -> None:  # fmt: skip
-        super().__init__(width, layers, hippo_eigenvalues(states).unsqueeze(0), slowest, fastest, std=1.0)
+        super().__init__(width, layers, hippo_eigenvalues(states).unsqueeze(0), slowest, fastest, 1.0, _RATE)
         self.softmax = softmax
         self.recurrent = not softmax  # type: ignore[misc]
 
@@ -105,6 +107,7 @@ class DSS(DiagonalStateSpace):
         return super().initial_state(batch)
 
 
+@cache
 def hippo_eigenvalues(states: int) -> Tensor:
     """The eigenvalues of the normal part of HiPPO-LegS with positive imaginary part: -1/2 + i w, [states], complex."""
     size = 2 * states

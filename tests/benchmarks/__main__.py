@@ -2,9 +2,17 @@
 
 import sys
 
-from tests.benchmarks import calls, curves, drawing, neighbours, startup
+from tests.benchmarks import calls, curves, drawing, mixers, neighbours, startup, training
 
-BENCHMARKS = {"startup": startup, "drawing": drawing, "neighbours": neighbours, "curves": curves, "calls": calls}
+BENCHMARKS = {
+    "startup": startup,
+    "drawing": drawing,
+    "neighbours": neighbours,
+    "curves": curves,
+    "calls": calls,
+    "training": training,
+    "mixers": mixers,
+}
 
 
 def main() -> None:
