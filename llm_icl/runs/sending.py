@@ -128,6 +128,8 @@ class Sender:
                 reply = await self._answer(key, question)
                 if reply is not None:
                     replies[key] = reply
+            except Exception as problem:  # such as a disk that is full: nothing more may be sent that cannot be kept
+                self._stop = self._stop or problem
             finally:
                 room.release()
 
@@ -150,8 +152,10 @@ class Sender:
             if self._committing is not None:
                 await self._committing
             report()
+        if isinstance(self._stop, HopelessError):
+            raise WorkError(str(self._stop)) from None
         if self._stop:
-            raise self._stop if isinstance(self._stop, WorkError) else WorkError(str(self._stop)) from None
+            raise self._stop
         return replies
 
     async def _answer(self, key: str, question: Question) -> dict[str, Any] | None:

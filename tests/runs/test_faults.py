@@ -13,7 +13,7 @@ import pytest
 from llm_icl.backends import find_model
 from llm_icl.backends.anthropic import AnthropicModel
 from llm_icl.backends.openai import OpenAIModel
-from llm_icl.errors import WorkError
+from llm_icl.errors import RequestError, WorkError
 from llm_icl.learners.planning import Planned
 from llm_icl.learners.reading import read_reply
 from llm_icl.naming import parse_specs
@@ -280,6 +280,22 @@ def test_the_limit_of_cost_is_never_passed_and_the_cost_is_that_of_the_tokens(pr
     assert cost == pytest.approx(truth)
     greatest = max(model.greatest_cost(question) for question in asked.values())
     assert 0.001 - greatest < cost <= 0.001  # and the limit is used
+
+
+def test_what_cannot_be_kept_is_not_asked_for(provider, tmp_path, monkeypatch):
+    provider.latency = 0.01
+    model = openai(provider)
+    keep = CallCache.put
+
+    def put(self, calls, account="", closed=""):
+        if len(provider.received) > 20:
+            raise RequestError("the cache of calls cannot be used: the disk is full")
+        keep(self, calls, account, closed)
+
+    monkeypatch.setattr(CallCache, "put", put)
+    with pytest.raises(RequestError, match="the disk is full"):
+        Sent(model, tmp_path, questions(model, 1000), at_once=4)
+    assert len(provider.received) < 50
 
 
 def test_two_models_never_share_an_answer(provider, tmp_path):
