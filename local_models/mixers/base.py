@@ -124,6 +124,13 @@ def inverse_softplus(x: Tensor) -> Tensor:
     return x + torch.log(-torch.expm1(-x))
 
 
+def spaced(low: float, high: float, count: int) -> Tensor:
+    """Numbers at equal distances, both ends included. (torch.linspace forgets the device in whose scope it is called,
+    once transformers has loaded a model.)
+    """
+    return low + (high - low) / max(count - 1, 1) * torch.arange(count)
+
+
 def log_uniform(count: int, low: float, high: float) -> Tensor:
     """Numbers whose logarithms are uniform."""
     return torch.exp(torch.rand(count) * (math.log(high) - math.log(low)) + math.log(low))

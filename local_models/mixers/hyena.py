@@ -6,7 +6,15 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from local_models.mixers.base import Mixer, ShortConvolution, causal_convolution, full_precision, linear, special
+from local_models.mixers.base import (
+    Mixer,
+    ShortConvolution,
+    causal_convolution,
+    full_precision,
+    linear,
+    spaced,
+    special,
+)
 
 
 class Hyena(Mixer):
@@ -34,11 +42,11 @@ class Hyena(Mixer):
         self.frequency = special(nn.Parameter(torch.ones(filter_width)))
         self.last = nn.Linear(filter_width, convolutions * width, bias=False)
         self.bias = special(nn.Parameter(torch.randn(convolutions, width)))
-        place = torch.linspace(0, 1, longest).unsqueeze(1)
-        turns = 2 * math.pi * torch.arange(longest).unsqueeze(1) / longest * torch.linspace(1e-4, bands - 1, bands)
+        place = spaced(0, 1, longest).unsqueeze(1)
+        turns = 2 * math.pi * torch.arange(longest).unsqueeze(1) / longest * spaced(1e-4, bands - 1, bands)
         self.register_buffer("features", torch.cat([place, turns.cos(), -turns.sin()], 1))
         # Channels forget at different speeds: to a hundredth after 0.3 to 1.5 of the longest sequence.
-        decays = torch.linspace(math.log(1e-2) / 1.5, math.log(1e-2) / 0.3, width)
+        decays = spaced(math.log(1e-2) / 1.5, math.log(1e-2) / 0.3, width)
         self.register_buffer("window", torch.exp(place * decays.repeat(convolutions)))
         self.features: Tensor
         self.window: Tensor
