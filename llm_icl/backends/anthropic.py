@@ -8,7 +8,7 @@ from typing import Any
 
 from llm_icl.backends.base import backends
 from llm_icl.backends.catalogue import ModelEntry
-from llm_icl.backends.remote import BatchProgress, Question, RemoteModel, checked_url, only_own_headers
+from llm_icl.backends.remote import BatchModel, BatchProgress, Question, checked_url, only_own_headers
 from llm_icl.errors import RequestError
 from llm_icl.naming import only_known
 from llm_icl.prompting.rendering import Rendered
@@ -22,13 +22,12 @@ _EPHEMERAL = {"type": "ephemeral"}
 
 
 @backends.register("anthropic")
-class AnthropicModel(RemoteModel):
+class AnthropicModel(BatchModel):
     """Options: effort, thinking, constrained (labels by a JSON schema: true where the model takes one), timeout, key
     (the environment variable that holds it).
     """
 
     key_variable = "ANTHROPIC_API_KEY"
-    batches = True
     modes = ("generate",)
     shares_prefixes = True
 

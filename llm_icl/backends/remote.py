@@ -87,8 +87,6 @@ class RemoteModel(LanguageModel):
     """
 
     samples = True
-    # Whether the provider has a batch interface: `submit`, `progress` and `collect`.
-    batches = False
 
     def __init__(self, entry: ModelEntry) -> None:
         self.entry = entry
@@ -153,18 +151,6 @@ class RemoteModel(LanguageModel):
 
     def connect(self) -> None:
         """Find out what the server can do. Raises RequestError where it is not there, or not what it should be."""
-
-    async def submit(self, bodies: Mapping[str, dict[str, Any]]) -> str:
-        """Begin a batch; the keys of `bodies` come back with the answers. Returns the batch's identifier."""
-        raise NotImplementedError
-
-    async def progress(self, batch: str) -> BatchProgress:
-        """How far the provider is."""
-        raise NotImplementedError
-
-    async def collect(self, batch: str) -> dict[str, str]:
-        """The answers of a batch that has ended, by the names that `submit` was given; failed ones are left out."""
-        raise NotImplementedError
 
     async def open(self) -> None:
         """Called once, in the event loop, before the first question."""
@@ -264,6 +250,22 @@ class RemoteModel(LanguageModel):
         if "context_length" in code or _TOO_LONG.search(said):
             return RejectedError("too_long", message)
         return RejectedError("error", message)
+
+
+class BatchModel(RemoteModel):
+    """A remote model whose provider also takes questions in batches."""
+
+    @abstractmethod
+    async def submit(self, bodies: Mapping[str, dict[str, Any]]) -> str:
+        """Begin a batch; the keys of `bodies` come back with the answers. Returns the batch's identifier."""
+
+    @abstractmethod
+    async def progress(self, batch: str) -> BatchProgress:
+        """How far the provider is."""
+
+    @abstractmethod
+    async def collect(self, batch: str) -> dict[str, str]:
+        """The answers of a batch that has ended, by the names that `submit` was given; failed ones are left out."""
 
 
 _NEVER_CONNECTED = ("ConnectError", "ClientConnectorError", "ConnectionRefusedError", "gaierror")

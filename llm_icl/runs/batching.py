@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from llm_icl.backends.remote import Question, TransientError
+from llm_icl.backends.remote import BatchModel, Question, TransientError
 from llm_icl.errors import BudgetSpentError, RequestError
 from llm_icl.runs.budget import Budget, BudgetError
 from llm_icl.runs.calls import Call, CallCache
@@ -41,9 +41,9 @@ class Batches:
     def __init__(self, sender: Sender, cache: CallCache, account: str, budget: Budget) -> None:
         """Raises RequestError where the provider has no batch interface."""
         self._sender = sender
+        if not isinstance(sender.model, BatchModel):
+            raise RequestError(f"--batch: {sender.model.entry.name} has no batch interface")
         self._model = sender.model
-        if not self._model.batches:
-            raise RequestError(f"--batch: {self._model.entry.name} has no batch interface")
         self._cache = cache
         self._account = account
         self._budget = budget

@@ -66,8 +66,7 @@ class Mixer(nn.Module):
 
 def linear(inside: int, outside: int, std: float | None = None, bias: bool = True) -> nn.Linear:
     """A linear map with normal weights and no bias at the start. Without a standard deviation what comes out is as
-    large as what goes in: at these widths GPT-2's 0.02 makes queries and keys that say next to nothing, and learning
-    takes half as long again.
+    large as what goes in: at these widths GPT-2's 0.02 makes queries and keys that say next to nothing.
     """
     layer = nn.Linear(inside, outside, bias=bias)
     nn.init.normal_(layer.weight, std=inside**-0.5 if std is None else std)
