@@ -117,6 +117,7 @@ class Evaluation:
             "request": request.record(),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "models": {},
+            "networks": {network.name: network.about() for network in request.trained},
             "modes": [],
             "skipped": [],
             "calls": {"new": 0, "cached": 0},

@@ -1,8 +1,7 @@
-"""Suites: a matrix of evaluations in one YAML file. Users add their own in `./tasks/suites`."""
+"""Suites of evaluations: a matrix in one YAML file. Users add their own in `./tasks/suites`."""
 
-import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from llm_icl.backends import ModelEntry, find_model
 from llm_icl.cards import Card, read_card
 from llm_icl.errors import RequestError, unknown_name
 from llm_icl.files import data_files, file_name
+from llm_icl.matrices import Matrix, listed, read_matrix, refuse_repeats
 from llm_icl.naming import Spec, parse_specs
 from llm_icl.prompting import load_prompt
 from llm_icl.prompting.templates import Prompt
@@ -41,13 +41,10 @@ class SuiteCell:
 
 @dataclass(frozen=True)
 class Suite:
-    """A matrix with its settings, and what overrides them in some of its cells."""
+    """A matrix of evaluations under a name."""
 
     name: str
-    description: str
-    axes: Mapping[str, Sequence[Any]]
-    settings: Mapping[str, Any]
-    overrides: Sequence[Mapping[str, Any]] = field(default_factory=list)
+    matrix: Matrix
 
 
 @dataclass(frozen=True)
@@ -64,55 +61,41 @@ def suite_names(tasks_dir: Path | None = None) -> dict[str, Path]:
     return data_files("tasks/suites", ".yaml", tasks_dir / "suites" if tasks_dir else None)
 
 
-def load_suite(text: str, models: Sequence[str] = (), tasks_dir: Path | None = None) -> Suite:
-    """The suite of a name or file, its models perhaps replaced. Raises RequestError, with the line."""
+def find_suite(text: str, tasks_dir: Path | None = None) -> tuple[str, Card]:
+    """The name and the card of a suite that is named, or given as a file. Raises RequestError."""
     path = Path(text)
     if path.suffix not in (".yaml", ".yml"):
         paths = suite_names(tasks_dir)
         if text not in paths:
             raise unknown_name("suite", text, paths, "; or a YAML file")
         path = paths[text]
-    card = read_card(path).only(("description", "matrix", "overrides", *_SETTINGS), needed=("matrix",))
-    axes = _axes(card, card.fields["matrix"])
+    card = read_card(path)
+    if card.fields.get("kind", "eval") not in ("eval", "train"):
+        raise card.error(f"'kind' is eval or train, not {card.fields['kind']!r}", "kind")
+    return path.stem, card
+
+
+def load_suite(name: str, card: Card, models: Sequence[str] = ()) -> Suite:
+    """The suite of a card, its models perhaps replaced. Raises RequestError, with the line."""
+    matrix = read_matrix(card, AXES, _DEFAULT_AXES, _SETTINGS, _wrong)
     if models:
-        axes["model"] = list(models)
-    settings = {key: card.fields.get(key, default) for key, default in _SETTINGS.items()}
-    _check_settings(card, settings, "", "")
-    overrides = card.fields.get("overrides", [])
-    if not isinstance(overrides, list):
-        raise card.error("'overrides' must be a list", "overrides")
-    for override in overrides:
-        if not isinstance(override, dict) or not isinstance(override.get("when"), dict):
-            raise card.error("an override says 'when' it holds, and the settings that then hold", "overrides")
-        for key in override["when"]:
-            if key not in AXES:
-                raise card.error(f"unknown axis '{key}' in 'when': known are {', '.join(AXES)}", "overrides")
-        _check_settings(card, {k: v for k, v in override.items() if k != "when"}, "overrides", "in an override: ")
-    return Suite(path.stem, card.text("description"), axes, settings, overrides)
+        matrix = Matrix({**matrix.axes, "model": list(models)}, matrix.settings, matrix.overrides)
+    return Suite(name, matrix)
 
 
 def cells_of(suite: Suite, places: Places) -> list[SuiteCell]:
     """The cells, those of one model one after the other. Raises RequestError for the first wrong one."""
-    axes = suite.axes
-    cells = [
-        _cell(suite, dict(zip(_BASELINE_AXES, point, strict=True)), places)
-        for point in itertools.product(*(axes[axis] for axis in _BASELINE_AXES))
-    ]
-    if axes["model"] != ["none"]:
-        cells += [
-            _cell(suite, dict(zip(AXES, point, strict=True)), places)
-            for point in itertools.product(*(axes[axis] for axis in AXES))
-        ]
-    names = [cell.name for cell in cells]
-    for name in names:
-        if names.count(name) > 1:
-            raise RequestError(f"suite '{suite.name}': the cell {name} stands there twice")
+    matrix = suite.matrix
+    cells = [_cell(suite, point, places) for point in matrix.points(_BASELINE_AXES)]
+    if matrix.axes["model"] != ["none"]:
+        cells += [_cell(suite, point, places) for point in matrix.points(AXES)]
+    refuse_repeats(suite.name, [cell.name for cell in cells])
     return cells
 
 
-def folder_name(suite: Suite, cells: Sequence[SuiteCell]) -> str:
+def folder_name(name: str, records: Sequence[Any]) -> str:
     """Readable, and different for every different suite."""
-    return f"suite-{file_name(suite.name)}-{digest([cell.request.record() for cell in cells])}"
+    return f"suite-{file_name(name)}-{digest(list(records))}"
 
 
 def check_cells(cells: Sequence[SuiteCell], will_ask: bool) -> None:
@@ -124,46 +107,20 @@ def check_cells(cells: Sequence[SuiteCell], will_ask: bool) -> None:
             raise RequestError(f"{cell.name}: {problem}") from None
 
 
-def _axes(card: Card, matrix: Any) -> dict[str, list[Any]]:
-    if not isinstance(matrix, dict):
-        raise card.error(f"'matrix' gives lists for {', '.join(AXES)}", "matrix")
-    for key in matrix:
-        if key not in AXES:
-            raise card.error(f"unknown axis '{key}': known are {', '.join(AXES)}", "matrix")
-    axes = {axis: matrix.get(axis, _DEFAULT_AXES.get(axis)) for axis in AXES}
-    for axis, values in axes.items():
-        if values is None:
-            raise card.error(f"the matrix lacks the axis '{axis}'", "matrix")
-        if not isinstance(values, list):
-            axes[axis] = [values]
-        if not axes[axis]:
-            raise card.error(f"the axis '{axis}' is empty", "matrix")
-    for axis, least in (("n", 1), ("seed", 0)):
-        if not all(type(value) is int and value >= least for value in axes[axis] or ()):
-            raise card.error(f"the axis '{axis}' holds whole numbers of at least {least}", "matrix")
-    return {axis: list(values or ()) for axis, values in axes.items()}
-
-
-def _check_settings(card: Card, settings: Mapping[str, Any], key: str, where: str) -> None:
-    for name, value in settings.items():
-        if name not in _SETTINGS:
-            raise card.error(f"{where}unknown setting '{name}': known are {', '.join(_SETTINGS)}", key or name)
-        if name in ("points", "problems", "repeats") and (type(value) is not int or value < 1):
-            raise card.error(f"{where}'{name}' must be a whole number of at least 1, not {value!r}", key or name)
-        if name == "shuffled-labels" and not isinstance(value, bool):
-            raise card.error(f"{where}'{name}' must be true or false, not {value!r}", key or name)
+def _wrong(name: str, value: Any) -> str:
+    if name in ("points", "problems", "repeats") and (type(value) is not int or value < 1):
+        return f"'{name}' must be a whole number of at least 1, not {value!r}"
+    if name == "shuffled-labels" and not isinstance(value, bool):
+        return f"'{name}' must be true or false, not {value!r}"
+    return ""
 
 
 def _cell(suite: Suite, point: Mapping[str, Any], places: Places) -> SuiteCell:
-    settings = dict(suite.settings)
-    for override in suite.overrides:
-        if all(axis in point and point[axis] in _listed(values) for axis, values in override["when"].items()):
-            settings |= {key: value for key, value in override.items() if key != "when"}
     name = " ".join(
         str(point[axis]) if axis in ("model", "prompt", "task") else f"{axis}={point[axis]}" for axis in point
     )
     try:
-        return SuiteCell(file_name(name.replace(" ", "+")), _request(point, settings, places))
+        return SuiteCell(file_name(name.replace(" ", "+")), _request(point, suite.matrix.settings_at(point), places))
     except RequestError as problem:
         raise RequestError(f"suite '{suite.name}', cell {name}: {problem}") from None
 
@@ -172,7 +129,7 @@ def _request(point: Mapping[str, Any], settings: Mapping[str, Any], places: Plac
     tasks = parse_specs([str(point["task"])])
     models: tuple[ModelEntry, ...] = ()
     prompts: tuple[Prompt, ...] = ()
-    learners: tuple[Spec, ...] | None = tuple(parse_specs(map(str, _listed(settings["learner"])))) or None
+    learners: tuple[Spec, ...] | None = tuple(parse_specs(map(str, listed(settings["learner"])))) or None
     if "model" in point:
         models = (find_model(str(point["model"]), places.base_url, places.catalogue),)
         prompts = tuple(load_prompt(spec, places.prompts) for spec in parse_specs([str(point["prompt"])]))
@@ -192,7 +149,3 @@ def _request(point: Mapping[str, Any], settings: Mapping[str, Any], places: Plac
         shuffled_labels=settings["shuffled-labels"],
         repeats=settings["repeats"],
     )
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]

@@ -9,11 +9,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from llm_icl.errors import RequestError, WorkError
+from llm_icl.networks import build
 from llm_icl.runs import RunDirectory
 from llm_icl.training import TrainingRequest
 from llm_icl.versions import versions
+from local_models.backbone import parameter_count
 from local_models.checkpoints import CheckpointError
-from local_models.trainer import METRICS, Progress, TrainingError, train
+from local_models.counting import flops_per_sequence
+from local_models.metrics import read_metrics
+from local_models.trainer import SCORES, Progress, TrainingError, train
 
 Report = Callable[[Progress, int], None]
 
@@ -28,13 +32,16 @@ def carry_out(request: TrainingRequest, run: RunDirectory, report: Report) -> di
         raise RequestError(f"{run.path} holds the run of another request: give another --out")
     if earlier.get("status") == "complete":
         return earlier
+    model = build(request.shape, request.plan.seed)
     record = {
         "kind": "train",
         "status": "running",
         "command": shlex.join(["llm-icl", *sys.argv[1:]]),
         "request": request.record(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "parameters": request.parameters(),
+        "parameters": parameter_count(model),
+        "frozen": sum(parameter.numel() for parameter in model.parameters() if not parameter.requires_grad),
+        "flops_per_step": request.batch * flops_per_sequence(model, 2 * request.points),
         "ceilings": earlier.get("ceilings") or request.ceilings(),
         "versions": versions(),
     } | {key: value for key, value in earlier.items() if key in ("started", "wall_seconds")}
@@ -51,13 +58,12 @@ def carry_out(request: TrainingRequest, run: RunDirectory, report: Report) -> di
 
     write("running")
     try:
-        train(request.shape, request.plan, request.batches, request.held_out(), run.path, told)
+        train(model, request.plan, request.batches, request.held_out(), run.path, told)
     except (TrainingError, CheckpointError) as problem:
         raise WorkError(f"{run.path}: {problem}") from None
-    last = json.loads((run.path / METRICS).read_text(encoding="utf-8").splitlines()[-1])
+    last = read_metrics(run.path)[-1]
     record["steps"] = last["step"]
-    record["tokens"] = last["step"] * request.batch * 2 * request.points
-    record["evaluation"] = {key: last[key] for key in ("loss", "accuracy", "last_half")}
+    record["evaluation"] = {key: last[key] for key in (*SCORES, "tasks")}
     record["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
     write("complete")
     return record

@@ -56,6 +56,19 @@ class Shape:
         return asdict(self)
 
 
+class Network(nn.Module):
+    """[B, T, inputs] → [B, T, outputs], what is given at a token depending on it and the earlier ones only."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+
+    @property
+    def longest(self) -> int | None:
+        """The greatest number of tokens that it takes; None where there is no limit."""
+        raise NotImplementedError
+
+
 class Block(nn.Module):
     """x + mixer(norm(x)), then x + mlp(norm(x)), as GPT-2 has it."""
 
@@ -76,16 +89,15 @@ class Block(nn.Module):
         return x + self.mlp(self.before_mlp(x)), state
 
 
-class Backbone(nn.Module):
-    """[B, T, inputs] → [B, T, outputs], what is given at a token depending on it and the earlier ones only."""
+class Backbone(Network):
+    """A network of blocks, all of it trained."""
 
     def __init__(self, shape: Shape) -> None:
         """Raises ValueError for an architecture that there is not, or options that it does not take."""
-        super().__init__()
+        super().__init__(shape)
         if shape.architecture not in ARCHITECTURES:
             raise ValueError(f"unknown architecture '{shape.architecture}': known are {', '.join(ARCHITECTURES)}")
         names, defaults = ARCHITECTURES[shape.architecture]
-        self.shape = shape
         mixers = [_mixer(names[i % len(names)], shape, defaults) for i in range(shape.layers)]
         # The inputs are a few numbers of size 1, not an index into a table: the stream begins with numbers of size 1.
         self.read_in = linear(shape.inputs, shape.width)
@@ -122,6 +134,11 @@ class Backbone(nn.Module):
             outputs.append(self.read_out(self.norm(x)))
         return torch.stack(outputs, 1)
 
+    @property
+    def longest(self) -> int | None:
+        limits = [block.mixer.longest for block in self.blocks if isinstance(block.mixer, Hyena)]
+        return min([*limits, *([self.shape.tokens] if self.positions is not None else [])], default=None)
+
     def _check_length(self, tokens: int) -> None:
         if tokens > self.shape.tokens:
             raise ValueError(
@@ -140,20 +157,12 @@ def _mixer(name: str, shape: Shape, defaults: Mapping[str, Any]) -> Mixer:
     return MIXERS[name](shape.width, shape.layers, **options)
 
 
-def longest(shape: Shape) -> int | None:
-    """The greatest number of tokens that a model of this shape takes; None where there is no limit."""
-    with torch.device("meta"):
-        model = Backbone(shape)
-    limits = [block.mixer.longest for block in model.blocks if isinstance(block.mixer, Hyena)]
-    return min([*limits, *([shape.tokens] if model.positions is not None else [])], default=None)
-
-
 def parameter_count(model: nn.Module) -> int:
     """The parameters that a model has. All but the biases of attention's keys and half of an LSTM's do something."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
-def width_for(shape: Shape, parameters: int, multiple: int = 16) -> int:
+def width_for(shape: Shape, parameters: int, multiple: int = 8) -> int:
     """The width, a multiple of `multiple`, that brings the model nearest to a number of parameters.
 
     Raises ValueError where no width comes within a factor of two.

@@ -1,5 +1,6 @@
 """A training run on disk: one safetensors file with model, optimisers and step, written whole or not at all."""
 
+import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from local_models.backbone import Backbone, Shape
+from local_models.backbone import Network, Shape
 
 _MODEL, _OPTIMISER = "model.", "optimiser."
 
@@ -20,35 +21,52 @@ class CheckpointError(Exception):
     """A file that is no checkpoint, or not one of this model: one line."""
 
 
-def save(path: Path, model: Backbone, optimisers: Sequence[torch.optim.Optimizer], about: dict[str, Any]) -> None:
-    """Write everything that training needs to go on, and `about` as JSON."""
-    tensors = {_MODEL + name: value for name, value in model.state_dict().items()}
+def save(path: Path, model: Network, optimisers: Sequence[torch.optim.Optimizer], about: dict[str, Any]) -> None:
+    """Write everything that training needs to go on, and `about` as JSON. Frozen weights are not written, but known by
+    their checksum.
+    """
+    tensors = {_MODEL + name: value for name, value in _own(model).items()}
     for i, optimiser in enumerate(optimisers):
         for j, state in optimiser.state_dict()["state"].items():
             tensors |= {f"{_OPTIMISER}{i}.{j}.{key}": torch.as_tensor(value) for key, value in state.items()}
     temporary = path.with_suffix(".partial")
-    metadata = {"shape": json.dumps(model.shape.record()), "about": json.dumps(about)}
+    metadata = {
+        "shape": json.dumps(model.shape.record()),
+        "frozen": frozen_checksum(model),
+        "about": json.dumps(about),
+    }
     save_file({name: value.detach().contiguous() for name, value in tensors.items()}, temporary, metadata)
     with temporary.open("rb") as stream:
         os.fsync(stream.fileno())
     temporary.replace(path)
 
 
-def load_model(path: Path) -> tuple[Backbone, dict[str, Any]]:
-    """The model of a checkpoint, and what was said about it. Raises CheckpointError."""
-    tensors, metadata = _read(path)
+def shape_of(path: Path) -> Shape:
+    """The shape of the network in a checkpoint. Raises CheckpointError."""
+    _, metadata = _read(path)
     try:
-        model = Backbone(Shape(**json.loads(metadata["shape"])))
-        model.load_state_dict({k.removeprefix(_MODEL): v for k, v in tensors.items() if k.startswith(_MODEL)})
+        return Shape(**json.loads(metadata["shape"]))
+    except (KeyError, TypeError, ValueError) as problem:
+        raise CheckpointError(f"{path} is no checkpoint of a network: {problem}") from None
+
+
+def restore(path: Path, model: Network, optimisers: Sequence[torch.optim.Optimizer] = ()) -> dict[str, Any]:
+    """Put a network, and perhaps its optimisers, where a checkpoint left them. Returns what was said about it.
+
+    Raises CheckpointError where the checkpoint is not one of this network.
+    """
+    tensors, metadata = _read(path)
+    frozen = metadata.get("frozen", "")
+    if frozen != frozen_checksum(model):
+        raise CheckpointError(f"{path} belongs to other frozen weights than those that are here")
+    try:
+        own = {k.removeprefix(_MODEL): v for k, v in tensors.items() if k.startswith(_MODEL)}
+        if missing := sorted(set(_own(model)) ^ set(own)):
+            raise ValueError(f"'{missing[0]}' is missing or too many")
+        model.load_state_dict(own, strict=False)
         about: dict[str, Any] = json.loads(metadata["about"])
     except (KeyError, TypeError, ValueError, RuntimeError) as problem:
-        raise CheckpointError(f"{path} is no checkpoint of a model: {str(problem).splitlines()[0]}") from None
-    return model, about
-
-
-def load_optimisers(path: Path, optimisers: Sequence[torch.optim.Optimizer]) -> None:
-    """Put optimisers where they were. Raises CheckpointError."""
-    tensors, _ = _read(path)
+        raise CheckpointError(f"{path} is no checkpoint of this network: {str(problem).splitlines()[0]}") from None
     for i, optimiser in enumerate(optimisers):
         state: dict[int, dict[str, Tensor]] = {}
         for name, value in tensors.items():
@@ -56,6 +74,24 @@ def load_optimisers(path: Path, optimisers: Sequence[torch.optim.Optimizer]) -> 
                 j, key = name.removeprefix(f"{_OPTIMISER}{i}.").split(".", 1)
                 state.setdefault(int(j), {})[key] = value
         optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    return about
+
+
+def frozen_checksum(model: Network) -> str:
+    """The SHA-256 of all weights that are not trained; empty where there is none."""
+    frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
+    if not frozen:
+        return ""
+    digest = hashlib.sha256()
+    for parameter in frozen:
+        digest.update(parameter.detach().cpu().float().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _own(model: Network) -> dict[str, Tensor]:
+    """All tensors of a network but the frozen ones."""
+    frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    return {name: value for name, value in model.state_dict().items() if name not in frozen}
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -53,7 +53,7 @@ def optimisers_for(model: nn.Module, name: str, rate: float) -> list[torch.optim
     """The optimisers of a training run: `muon` (with AdamW for what is no matrix of a block), `adamw`, or `adam`, plain
     and without decay, as Bhattamishra et al. 2024 have it. Parameters that ask for no decay or a smaller rate get it.
     """
-    parameters = dict(model.named_parameters())
+    parameters = {key: value for key, value in model.named_parameters() if value.requires_grad}
     if name == "adam":
         return [torch.optim.Adam(parameters.values(), lr=rate)]
     matrices = _block_matrices(model) if name == "muon" else {}
@@ -65,7 +65,7 @@ def optimisers_for(model: nn.Module, name: str, rate: float) -> list[torch.optim
         own = min(others, getattr(parameter, "greatest_rate", others))
         groups.setdefault((own, _DECAY if decays else 0.0), []).append(parameter)
     listed = [{"params": some, "lr": own, "weight_decay": decay} for (own, decay), some in groups.items()]
-    adamw = torch.optim.AdamW(listed, lr=others, betas=(0.9, 0.98))
+    adamw = torch.optim.AdamW(listed, lr=others, betas=(0.9, 0.98), fused=True)
     return [Muon(matrices.values(), rate), adamw] if matrices else [adamw]
 
 

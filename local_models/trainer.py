@@ -1,10 +1,8 @@
 """Trains a backbone on batches of problems; killed anywhere, it goes on to the same numbers."""
 
-import json
 import math
-import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +12,16 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from local_models import checkpoints
-from local_models.backbone import Backbone, Shape
+from local_models.backbone import Network
+from local_models.metrics import Metrics
 from local_models.optimisers import optimisers_for
 from local_models.sequence import at_points, tokens_of
 
 CHECKPOINT = "checkpoint.safetensors"
-METRICS = "metrics.jsonl"
+# What is known of a model on one task.
+SCORES = ("loss", "accuracy", "last_half")
+# Models of fewer parameters are quickest with one thread.
+_SMALL = 5_000_000
 
 
 class TrainingError(Exception):
@@ -40,6 +42,8 @@ class Batch:
 
 # The batch of a step: the same step has the same batch whenever it is asked for.
 Batches = Callable[[int], Batch]
+# What a model is tried on, by the name of the task; training never sees it.
+HeldOut = Mapping[str, Batch]
 
 
 @dataclass(frozen=True)
@@ -69,84 +73,82 @@ class Progress:
 
     step: int
     loss: float
-    evaluation: dict[str, float]
+    evaluation: dict[str, Any]
     speed: float
 
 
 def train(
-    shape: Shape, plan: Plan, batches: Batches, held_out: Batch, folder: Path, report: Callable[[Progress], None]
-) -> Backbone:
+    model: Network, plan: Plan, batches: Batches, held_out: HeldOut, folder: Path, report: Callable[[Progress], None]
+) -> None:
     """Train to the end of the plan, from the checkpoint in `folder` where there is one.
 
-    Every `evaluate_every` steps the model is tried on the held-out problems, a line goes to metrics.jsonl, and a
-    checkpoint is written. It ends early where the accuracy over the last half of the points reaches `stop_at`. Raises
-    TrainingError, with the step and the seed, where the loss is no number.
+    Every `evaluate_every` steps the model is tried on the held-out problems, the metrics get a line, and a checkpoint
+    is written. It ends early where the accuracy over the last half of the points reaches `stop_at`. Raises
+    TrainingError, with the step and the seed, where the loss is no number, and CheckpointError where the checkpoint is
+    not one of this model.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device.type == "cpu" and (os.cpu_count() or 1) <= 2:
+    if device.type == "cpu" and sum(parameter.numel() for parameter in model.parameters()) < _SMALL:
         torch.set_num_threads(1)  # small matrices: a second thread waits more than it works
-    torch.manual_seed(plan.seed)
-    path = folder / CHECKPOINT
-    model, done = Backbone(shape), 0
-    evaluation: dict[str, float] = {}
-    if path.is_file():
-        model, about = checkpoints.load_model(path)
-        done, evaluation = about["step"], about["evaluation"]
-    model.to(device)
+    path, done = folder / CHECKPOINT, 0
+    evaluation: dict[str, Any] = {}
+    model.to(device).train()
     optimisers = optimisers_for(model, plan.optimiser, plan.rate)
     rates = [[group["lr"] for group in optimiser.param_groups] for optimiser in optimisers]
-    if done:
-        checkpoints.load_optimisers(path, optimisers)
-    _keep_lines(folder / METRICS, done)
-    held_out = held_out.to(device)
+    if path.is_file():
+        about = checkpoints.restore(path, model, optimisers)
+        done, evaluation = about["step"], about["evaluation"]
+    held_out = {name: batch.to(device) for name, batch in held_out.items()}
     began, first = time.monotonic(), done
-    for step in range(done, plan.steps):
-        if evaluation.get("last_half", 0.0) >= plan.stop_at:
-            break
-        _set_rates(optimisers, rates, plan.rate_at(step))
-        loss = _one_step(model, optimisers, batches(step).to(device), plan.clip)
-        if not math.isfinite(loss):
-            raise TrainingError(f"the loss is {loss} at step {step} with seed {plan.seed}: try a smaller rate")
-        if (step + 1) % plan.evaluate_every == 0 or step + 1 == plan.steps:
-            evaluation = evaluate(model, held_out)
-            line = {"step": step + 1, "batch_loss": loss, "seconds": time.monotonic() - began, **evaluation}
-            with (folder / METRICS).open("a") as stream:
-                stream.write(json.dumps(line) + "\n")
-            checkpoints.save(path, model, optimisers, {"step": step + 1, "evaluation": evaluation})
-        speed = (step + 1 - first) / max(time.monotonic() - began, 1e-9)
-        report(Progress(step + 1, loss, evaluation, speed))
-    return model
+    with Metrics(folder, done) as metrics:
+        for step in range(done, plan.steps):
+            if evaluation.get("last_half", 0.0) >= plan.stop_at:
+                break
+            _set_rates(optimisers, rates, plan.rate_at(step))
+            loss = _one_step(model, optimisers, batches(step).to(device), plan.clip)
+            if not math.isfinite(loss):
+                raise TrainingError(f"the loss is {loss} at step {step} with seed {plan.seed}: try a smaller rate")
+            if (step + 1) % plan.evaluate_every == 0 or step + 1 == plan.steps:
+                evaluation = evaluate(model, held_out)
+                seconds = time.monotonic() - began
+                metrics.write(step + 1, {"batch_loss": loss, "seconds": seconds, **evaluation})
+                checkpoints.save(path, model, optimisers, {"step": step + 1, "evaluation": evaluation})
+            speed = (step + 1 - first) / max(time.monotonic() - began, 1e-9)
+            report(Progress(step + 1, loss, evaluation, speed))
 
 
-def logits(model: Backbone, batch: Batch) -> Tensor:
+def logits(model: Network, batch: Batch) -> Tensor:
     """The logit of label 1 for each point, from the points and shown labels before it: [B, m]."""
     with torch.autocast(batch.xs.device.type, torch.bfloat16, enabled=batch.xs.is_cuda):
-        return at_points(model(tokens_of(batch.xs, batch.shown))).float()
+        return at_points(model(tokens_of(batch.xs, batch.shown, model.shape.inputs))).float()
 
 
 @torch.no_grad()
-def evaluate(model: Backbone, batch: Batch, size: int = 256) -> dict[str, float]:
-    """Loss in nats, and accuracy over all points and over their last half."""
+def evaluate(model: Network, held_out: HeldOut) -> dict[str, Any]:
+    """Loss in nats, and accuracy over all points and over their last half: of each task, and on average."""
     model.eval()
+    tasks = {name: _scores(model, batch) for name, batch in held_out.items()}
+    model.train()
+    mean = {key: sum(scores[key] for scores in tasks.values()) / len(tasks) for key in SCORES}
+    return mean | {"tasks": tasks}
+
+
+def _scores(model: Network, batch: Batch, size: int = 256) -> dict[str, float]:
     parts = [
         logits(model, Batch(batch.xs[i : i + size], batch.shown[i : i + size], batch.truth[i : i + size]))
         for i in range(0, len(batch.xs), size)
     ]
-    model.train()
     found, truth = torch.cat(parts), batch.truth.float()
     right = ((found > 0) == (truth > 0.5)).float()
-    return {
-        "loss": float(F.binary_cross_entropy_with_logits(found, truth)),
-        "accuracy": float(right.mean()),
-        "last_half": float(right[:, right.shape[1] // 2 :].mean()),
-    }
+    loss = float(F.binary_cross_entropy_with_logits(found, truth))
+    return dict(zip(SCORES, (loss, float(right.mean()), float(right[:, right.shape[1] // 2 :].mean())), strict=True))
 
 
-def _one_step(model: Backbone, optimisers: list[torch.optim.Optimizer], batch: Batch, clip: float) -> float:
+def _one_step(model: Network, optimisers: list[torch.optim.Optimizer], batch: Batch, clip: float) -> float:
     loss = F.binary_cross_entropy_with_logits(logits(model, batch), batch.truth.float())
     model.zero_grad(set_to_none=True)
     loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
+    torch.nn.utils.clip_grad_norm_((p for p in model.parameters() if p.grad is not None), clip)
     for optimiser in optimisers:
         optimiser.step()
     return float(loss.detach())
@@ -156,15 +158,3 @@ def _set_rates(optimisers: list[torch.optim.Optimizer], rates: list[list[float]]
     for optimiser, own in zip(optimisers, rates, strict=True):
         for group, rate in zip(optimiser.param_groups, own, strict=True):
             group["lr"] = rate * share
-
-
-def _keep_lines(path: Path, done: int) -> None:
-    """Forget what was measured after the checkpoint: it is measured again."""
-    lines: list[dict[str, Any]] = []
-    if path.is_file():
-        for text in path.read_text().splitlines():
-            try:
-                lines.append(json.loads(text))
-            except ValueError:  # the last line was not written whole
-                break
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines if line["step"] <= done))

@@ -1,6 +1,7 @@
 """Predictions arranged for analysis: one cell is one task at one n, all its learners on the same problems."""
 
 import dataclasses
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,6 +22,7 @@ class Answered:
 
     correct [N, P] is 1, 0 or NaN (the position is missing); an unusable answer that is the model's doing is 0.
     probability [N, P] is P(y = 1) or NaN; prediction [N, P] is 0, 1 or NaN. statuses gives the share of each status.
+    A model is a language model that was asked in words, a network one that was trained for such problems.
     """
 
     correct: Floats
@@ -28,6 +30,7 @@ class Answered:
     prediction: Floats
     statuses: dict[str, float]
     is_model: bool = False
+    is_network: bool = False
 
     @property
     def coverage(self) -> float:
@@ -60,6 +63,11 @@ class Cell:
         """The language models among the learners, without their controls."""
         return [name for name, answered in self.learners.items() if answered.is_model]
 
+    @property
+    def networks(self) -> list[str]:
+        """The networks that were trained, among the learners."""
+        return [name for name, answered in self.learners.items() if answered.is_network]
+
     def control_of(self, model: str) -> str:
         """The name under which a model's control with shuffled labels would stand."""
         learner, bracket, prompt = model.partition(" [")
@@ -74,10 +82,11 @@ class Cell:
         return f"{self.task}, n = {self.n}"
 
 
-def arrange(predictions: pl.DataFrame) -> list[Cell]:
+def arrange(predictions: pl.DataFrame, networks: Collection[str] = ()) -> list[Cell]:
     """The cells of one or several runs, in the order in which they first appear, on the queries asked of all learners.
 
-    A learner that was asked with several prompts is one learner for each; its name then carries the prompt's.
+    A learner that was asked with several prompts is one learner for each; its name then carries the prompt's. Those
+    with the names of networks are networks.
     """
     prompts = predictions.group_by("learner").agg(pl.col("prompt").n_unique().alias("prompts"))
     several = set(prompts.filter(pl.col("prompts") > 1)["learner"])
@@ -102,7 +111,9 @@ def arrange(predictions: pl.DataFrame) -> list[Cell]:
             name = f"{learner} [{prompt}]" if learner in several and prompt else str(learner)
             answers = full.join(rows.drop("label", "seen"), on=keys, how="left", maintain_order="left")
             is_model = prompt is not None and not str(learner).endswith(SHUFFLED)
-            cell.learners[name] = dataclasses.replace(_answered(answers, cell.label), is_model=is_model)
+            cell.learners[name] = dataclasses.replace(
+                _answered(answers, cell.label), is_model=is_model, is_network=name in networks
+            )
         cells.append(cell)
     return cells
 

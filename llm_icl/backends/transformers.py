@@ -50,7 +50,7 @@ class TransformersModel(LocalModel):
         self._chat = bool(options.get("chat", False))
         self._shared_tokens: tuple[int, ...] = ()
         self._shared_cache: Any = None
-        source, arguments = _source(entry)
+        source, arguments = source_of(entry)
         if "revision" in options:
             arguments["revision"] = str(options["revision"])
         try:
@@ -234,8 +234,8 @@ class _Continuation:
         return torch.log_softmax(owner._logits(ids, kept, self._cache)[0], dim=-1)
 
 
-def _source(entry: ModelEntry) -> tuple[str, dict[str, Any]]:
-    """What `from_pretrained` is called with."""
+def source_of(entry: ModelEntry) -> tuple[str, dict[str, Any]]:
+    """What `from_pretrained` is called with. Raises RequestError for a GGUF file that is none."""
     if entry.weights:
         return str(embedded_weights(entry)), {}
     path = Path(entry.identifier).expanduser()

@@ -10,14 +10,21 @@ from llm_icl.cli import options
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from llm_icl.cards import Card
+    from llm_icl.runs import RunDirectory
     from llm_icl.suites import Suite, SuiteCell
+    from llm_icl.workers import Crew
 
 
 @click.command("run", context_settings={"show_default": True})
 @click.argument("suite_name", metavar="SUITE")
 @click.option("--model", "models", multiple=True, help="Models instead of those that the suite names.")
 @options.calling
-@click.option("--dry-run", is_flag=True, help="Say what would be asked and what it would cost, and ask nothing.")
+@click.option("--at-once", type=click.IntRange(min=1), help="Networks trained at a time [one a GPU, or one a core].")
+@click.option("--on", type=click.Choice(["here", "ray"]), default="here", help="Train here, or on a Ray cluster.")
+@click.option("--cpus-per-run", default=1.0, type=click.FloatRange(min=0), help="Cores for each network, on Ray.")
+@click.option("--gpus-per-run", default=0.0, type=click.FloatRange(min=0), help="GPUs for each network, on Ray.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done and what it would cost, and do nothing.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -27,22 +34,31 @@ if TYPE_CHECKING:
 @options.folders
 def command(
     suite_name: str, models: tuple[str, ...], base_url: str, concurrency: str, max_cost: float | None,
-    max_calls: int | None, batch: bool, catalogue: Path | None, dry_run: bool, out: Path | None, as_json: bool,
-    tasks_dir: Path | None, prompts_dir: Path | None,
+    max_calls: int | None, batch: bool, catalogue: Path | None, at_once: int | None, on: str, cpus_per_run: float,
+    gpus_per_run: float, dry_run: bool, out: Path | None, as_json: bool, tasks_dir: Path | None,
+    prompts_dir: Path | None,
 ) -> None:  # fmt: skip
     """Carry out SUITE: the name of one (llm-icl list suites) or a YAML file.
 
     The same command again goes on where it stopped. A cell that fails does not stop the others.
     """
     from llm_icl.cli.progress import speak
-    from llm_icl.suites import Places, cells_of, check_cells, folder_name, load_suite
+    from llm_icl.suites import Places, cells_of, check_cells, find_suite, folder_name, load_suite
 
     speak()
-    names = [name for text in models for name in options.split_models(text)]
-    suite = load_suite(suite_name, names, tasks_dir)
+    name, card = find_suite(suite_name, tasks_dir)
+    if card.fields.get("kind") == "train":
+        if models or batch or max_cost is not None or max_calls is not None:
+            raise click.UsageError(f"suite '{name}' trains networks: it asks no models, and costs nothing")
+        cluster = (cpus_per_run, gpus_per_run) if on == "ray" else None
+        _train(name, card, tasks_dir, out, at_once, cluster, dry_run, as_json)
+        return
+    if on == "ray" or at_once:
+        raise click.UsageError(f"suite '{name}' trains no networks: --on and --at-once are for those that do")
+    suite = load_suite(name, card, [name for text in models for name in options.split_models(text)])
     cells = cells_of(suite, Places(tasks_dir, prompts_dir, catalogue, base_url))
     limits = options.Limits(options.in_flight(concurrency), max_cost, max_calls, batch)
-    folder = out or Path("outputs") / folder_name(suite, cells)
+    folder = out or Path("outputs") / folder_name(name, [cell.request.record() for cell in cells])
     check_cells(cells, will_ask=not dry_run)
     if dry_run:
         from llm_icl.dry_run import say_what_would_be_asked
@@ -54,11 +70,39 @@ def command(
     _run(suite, cells, folder, limits, as_json)
 
 
+def _train(
+    name: str, card: "Card", tasks_dir: Path | None, out: Path | None, at_once: int | None,
+    cluster: tuple[float, float] | None, dry_run: bool, as_json: bool,
+) -> None:  # fmt: skip
+    from llm_icl.cli.progress import Progress
+    from llm_icl.ray_cluster import RayCluster
+    from llm_icl.runs import RunDirectory
+    from llm_icl.suites import folder_name
+    from llm_icl.training_suite_run import carry_out
+    from llm_icl.training_suites import load_training_suite
+    from llm_icl.workers import LocalCrew
+
+    suite = load_training_suite(name, card, tasks_dir)
+    folder = out or Path("outputs") / folder_name(name, suite.records())
+    if dry_run:
+        for cell in suite.cells:
+            click.echo(f"{cell.name}: {cell.request.plan.steps} steps of {cell.request.batch} problems")
+        click.echo(f"{len(suite.cells)} networks into {folder}")
+        return
+    whole = RunDirectory(folder)
+    whole.open()
+    try:
+        crew: Crew = RayCluster(folder, *cluster) if cluster else LocalCrew(at_once)
+        with Progress() as progress:
+            finished, failed = carry_out(suite, folder, crew, progress)
+        _finish(finished, folder, failed, len(suite.cells), as_json)
+    finally:
+        whole.close()
+
+
 def _run(suite: "Suite", cells: "Sequence[SuiteCell]", folder: Path, limits: options.Limits, as_json: bool) -> None:
     from llm_icl.backends.pool import ModelPool
-    from llm_icl.cli.eval import print_results, write_report
     from llm_icl.cli.progress import Progress
-    from llm_icl.errors import WorkError
     from llm_icl.runs import CallCache, RunDirectory
     from llm_icl.suite_run import carry_out
 
@@ -69,13 +113,20 @@ def _run(suite: "Suite", cells: "Sequence[SuiteCell]", folder: Path, limits: opt
         with Progress() as progress:
             failed = carry_out(cells, folder, pool, calling, progress)
         finished = [run for cell in cells if (run := RunDirectory(folder / cell.name)).complete]
-        content = write_report(finished, folder) if finished else None
+        _finish(finished, folder, failed, len(cells), as_json)
     finally:
         pool.close()
         whole.close()
-    if content:
-        print_results(content, folder / "report.html", as_json)
+
+
+def _finish(runs: "Sequence[RunDirectory]", folder: Path, failed: "dict[str, str]", cells: int, as_json: bool) -> None:
+    """Report what was done, and say what was not. Raises WorkError where something failed."""
+    from llm_icl.cli.eval import print_results, write_report
+    from llm_icl.errors import WorkError
+
+    if runs:
+        print_results(write_report(runs, folder), folder / "report.html", as_json)
     if failed:
         for name, reason in failed.items():
             click.echo(f"failed: {name}: {reason}", err=True)
-        raise WorkError(f"{len(failed)} of {len(cells)} cells failed: the same command tries them again")
+        raise WorkError(f"{len(failed)} of {cells} cells failed: the same command tries them again")

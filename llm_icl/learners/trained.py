@@ -3,14 +3,18 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from llm_icl.errors import RequestError
 from llm_icl.learners.base import Learner
 from llm_icl.problems import Answers, Problems, Task
+
+if TYPE_CHECKING:
+    from local_models.backbone import Network
 
 
 @dataclass(frozen=True)
@@ -26,8 +30,8 @@ class TrainedNetwork(Learner):
 
         from local_models.trainer import Batch, logits
 
-        model = _load(self.path)
-        if refusal := self._refusal(model.shape, problems.n, problems.points):
+        model = load(self.path)
+        if refusal := self._refusal(problems.n, problems.points):
             raise RequestError(refusal)
         rows = []
         with torch.no_grad():
@@ -37,17 +41,36 @@ class TrainedNetwork(Learner):
         return Answers.from_probability(np.stack(rows))
 
     def refusal(self, task: Task, n: int) -> str:
-        return self._refusal(_load(self.path).shape, n, 1)
+        return self._refusal(n, 1)
 
-    def _refusal(self, shape: Any, n: int, points: int) -> str:
+    def about(self) -> dict[str, Any]:
+        """What a report says of the network: what it was trained on, what that cost, how it went."""
+        from local_models.metrics import read_metrics
+
+        folder = Path(self.path).parent
+        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        request = record["request"]
+        return {
+            "architecture": request["shape"]["architecture"],
+            "trained_on": [task["name"] for task in request["tasks"]],
+            "seed": request["plan"]["seed"],
+            "parameters": record["parameters"],
+            "frozen": record["frozen"],
+            "steps": record["steps"],
+            "tokens": 2 * request["points"] * request["batch"] * record["steps"],
+            "flops": record["flops_per_step"] * record["steps"],
+            "wall_seconds": record["wall_seconds"],
+            "ceilings": record["ceilings"],
+            "metrics": read_metrics(folder),
+        }
+
+    def _refusal(self, n: int, points: int) -> str:
         """Why the network cannot answer problems of this size; empty where it can."""
-        if shape.inputs != n + 1:
-            return f"{self.name} was trained for n = {shape.inputs - 1}, not n = {n}"
-        from local_models.backbone import longest
-
-        tokens = longest(shape)
-        if tokens is not None and 2 * points > tokens:
-            return f"{self.name} holds problems of at most {tokens // 2} points, not {points}"
+        model = load(self.path)
+        if model.shape.inputs != n + 1:
+            return f"{self.name} was trained for n = {model.shape.inputs - 1}, not n = {n}"
+        if model.longest is not None and 2 * points > model.longest:
+            return f"{self.name} holds problems of at most {model.longest // 2} points, not {points}"
         return ""
 
 
@@ -67,14 +90,19 @@ def find_trained(text: str) -> TrainedNetwork | None:
     path = folder / "checkpoint.safetensors"
     if not path.is_file():
         raise RequestError(f"{folder} holds no checkpoint")
-    _load(str(path))
+    load(str(path))
     return TrainedNetwork(folder.name, str(path), hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def _load(path: str) -> Any:
-    from local_models.checkpoints import CheckpointError, load_model
+@lru_cache(maxsize=2)
+def load(path: str) -> "Network":
+    """The network of a checkpoint. Raises RequestError where it is damaged."""
+    from llm_icl.networks import build
+    from local_models.checkpoints import CheckpointError, restore, shape_of
 
     try:
-        return load_model(Path(path))[0].eval()
+        model = build(shape_of(Path(path)), seed=0)
+        restore(Path(path), model)
     except CheckpointError as problem:
         raise RequestError(str(problem)) from None
+    return model.eval()

@@ -10,7 +10,7 @@ from llm_icl.analysis.cells import Cell, arrange
 from llm_icl.analysis.scores import TARGET, Score, score
 from llm_icl.errors import RequestError
 from llm_icl.problems import PROBLEMS_VERSION, TASK_TEXTS
-from llm_icl.reports.verdict import verdict
+from llm_icl.reports.verdict import verdict, verdict_on_networks
 from llm_icl.runs import RunDirectory
 
 # Sample exchanges shown for each language model in each cell.
@@ -29,11 +29,14 @@ class Sample:
 
 @dataclass(frozen=True)
 class Section:
-    """One cell: its scores, in the order of the mean accuracy, and what is said in words."""
+    """One cell: its scores, in the order of the mean accuracy, what is said in words, and what its networks tell of
+    themselves, by name.
+    """
 
     cell: Cell
     scores: list[Score]
     sentences: list[str]
+    networks: dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,8 @@ def gather(runs: Sequence[RunDirectory]) -> Content:
             raise RequestError(f"these runs mean different things by the task '{task['name']}'; report them apart")
     # Runs of an earlier version lack the column of agreement.
     frame = pl.concat([run.predictions() for run in runs], how="diagonal")
-    sections = [_section(cell) for cell in arrange(frame)]
+    names = {name for record in records for name in record.get("networks", {})}
+    sections = [_section(cell, records) for cell in arrange(frame, names)]
     samples = [sample for run in runs for sample in _samples(run, frame)]
     tasks = list(dict.fromkeys(section.cell.task for section in sections))
     return Content(
@@ -73,9 +77,15 @@ def gather(runs: Sequence[RunDirectory]) -> Content:
     )
 
 
-def _section(cell: Cell) -> Section:
+def _section(cell: Cell, records: Sequence[dict[str, Any]]) -> Section:
     scores = sorted((score(cell, learner) for learner in cell.learners), key=lambda s: -s.average.value)
-    return Section(cell, scores, [sentence for name in cell.models for sentence in verdict(cell, name)])
+    sentences = [sentence for name in cell.models for sentence in verdict(cell, name)]
+    networks: dict[str, dict[str, Any]] = {}
+    for record in records:
+        request = record["request"]
+        if cell.n in request["n"] and cell.task in [task["name"] for task in request["tasks"]]:
+            networks |= record.get("networks", {})
+    return Section(cell, scores, [*sentences, *verdict_on_networks(cell)], networks)
 
 
 def _samples(run: RunDirectory, frame: pl.DataFrame) -> list[Sample]:
@@ -122,6 +132,11 @@ def _notes(records: Sequence[dict[str, Any]]) -> list[str]:
         f"Examples needed: where a rising curve through the accuracies is first at {100 * TARGET:.0f} %.",
         "Shuffled labels: the same prompts with each problem's labels in another order.",
     ]
+    if any(record.get("networks") for record in records):
+        notes.append(
+            "FLOPs of networks: matrix products, convolutions, Fourier transforms, and products and sums number by "
+            "number, of all forward and backward passes; the optimiser's own are not in it."
+        )
     for record in records:
         for task in record["request"]["tasks"]:
             kept = "dropped" if task["drop_constant"] else "kept"

@@ -11,7 +11,8 @@ from llm_icl.reports.content import Content, Section
 # Okabe & Ito's colours (told apart by colour-blind readers, and in light and dark), then others of the same kind.
 COLOURS = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#999999",
-    "#A6761D", "#66A61E", "#E7298A", "#1B9E77",
+    "#A6761D", "#66A61E", "#E7298A", "#1B9E77", "#7570B3", "#B3DE69", "#FB8072", "#80B1D3", "#BC80BD", "#8DD3C7",
+    "#B15928", "#525252", "#F781BF", "#CAB2D6",
 )  # fmt: skip
 
 
@@ -19,10 +20,13 @@ def learning_curves(cell: Cell, names: list[str]) -> dict[str, Any]:
     """Accuracy by the number of examples; a band for the 95 % interval. A click in the legend picks learners out."""
     import altair as alt
 
+    few = len(cell.networks) <= 4
     rows = [
         {"learner": name, "examples": int(position), "accuracy": at.value, "low": at.low, "high": at.high, "band": band}
         for name, answered in cell.learners.items()
-        for band in (0.15 if answered.is_model else 0.05,)  # many bands at once hide each other
+        for band in (
+            0.15 if answered.is_model or (answered.is_network and few) else 0.05,
+        )  # many bands at once hide each other
         for position, at in zip(cell.positions, curve(answered.correct), strict=True)
         if at.known
     ]
@@ -48,6 +52,43 @@ def learning_curves(cell: Cell, names: list[str]) -> dict[str, Any]:
     points = base.mark_point(filled=True, size=50).encode(y=accuracy, tooltip=tooltip).add_params(hovered)
     points = points.encode(opacity=alt.condition(hovered & picked, alt.value(1.0), alt.value(0.0)))
     return _finished(alt.layer(band, line, points), 300)
+
+
+def training_curves(section: Section, names: list[str]) -> dict[str, Any] | None:
+    """Accuracy on the last half of the points of held-out problems, by training step; dashed, what exact Bayes and
+    nearest neighbour reach on the same problems. None where no network was tried on this task while it was trained.
+    """
+    import altair as alt
+
+    task = section.cell.task
+    rows = [
+        {"learner": name, "step": line["step"], "accuracy": line["tasks"][task]["last_half"]}
+        for name, about in section.networks.items()
+        for line in about["metrics"]
+        if task in line["tasks"]
+    ]
+    if not rows:
+        return None
+    last = max(row["step"] for row in rows)
+    ceilings = next(about["ceilings"][task] for about in section.networks.values() if task in about["ceilings"])
+    lines = [
+        {"learner": name, "step": step, "accuracy": reached["last_half"]}
+        for name, reached in ceilings.items()
+        if name in names
+        for step in (0, last)
+    ]
+    picked = alt.selection_point(fields=["learner"], bind="legend")
+    shown = list(dict.fromkeys(row["learner"] for row in (*rows, *lines)))
+    scale = alt.Scale(domain=[min(0.5, *(row["accuracy"] for row in rows)), 1])
+    base = alt.Chart(alt.InlineData(values=rows)).encode(
+        x=alt.X("step:Q", title="training steps"),
+        y=alt.Y("accuracy:Q", scale=scale, title="accuracy, last half", axis=alt.Axis(format="%")),
+        color=_colour(names, shown),
+        opacity=alt.condition(picked, alt.value(1.0), alt.value(0.08)),
+        tooltip=["learner:N", "step:Q", alt.Tooltip("accuracy:Q", format=".1%")],
+    )
+    reached = base.properties(data=alt.InlineData(values=lines)).mark_line(strokeDash=[4, 4])
+    return _finished(alt.layer(reached, base.mark_line(point=True).add_params(picked)), 300)
 
 
 def accuracy_by_n(sections: list[Section], names: list[str]) -> dict[str, Any]:
@@ -144,6 +185,8 @@ def all_figures(content: Content) -> dict[str, dict[str, Any]]:
     names = content.learners
     for index, section in enumerate(content.sections):
         figures[f"curves-{index}"] = learning_curves(section.cell, names)
+        if training := training_curves(section, names):
+            figures[f"training-{index}"] = training
         figures[f"agreement-{index}"] = agreement_map(section.cell)
         if any(answered.has_probabilities for answered in section.cell.learners.values()):
             figures[f"calibration-{index}"] = calibration_plot(section.cell, names)

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from llm_icl.reports.content import Content
 from llm_icl.reports.figures import all_figures
 from llm_icl.reports.markdown import HEADERS, made_of, missing_lines, problems_line, table_row
+from llm_icl.reports.networks import NETWORK_HEADERS, network_row
 
 
 def render_html(content: Content) -> str:
@@ -28,6 +29,8 @@ def render_html(content: Content) -> str:
         problems_line=problems_line,
         missing_lines=missing_lines,
         made_of=made_of,
+        network_headers=NETWORK_HEADERS,
+        network_row=network_row,
         figures_json=_for_script(figures),
         vega=Markup(vl_convert.javascript_bundle().replace("</script", "<\\/script")),  # type: ignore[call-arg]
     )

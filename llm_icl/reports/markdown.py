@@ -10,6 +10,7 @@ from tabulate import tabulate
 from llm_icl.analysis.intervals import Estimate
 from llm_icl.analysis.scores import TARGET, Score
 from llm_icl.reports.content import Content, Section
+from llm_icl.reports.networks import networks_table
 
 HEADERS = (
     "learner", "last position", "mean", "seen", "unseen", "behind bayes-labels", "behind bayes",
@@ -95,6 +96,8 @@ def render_markdown(content: Content) -> str:
         parts += [f"- {sentence}" for sentence in section.sentences]
         parts += ["", problems_line(section), "", results_table(section, "github"), ""]
         parts += [f"- {line}" for line in missing_lines(section)]
+        if section.networks:
+            parts += ["", "What training took:", "", networks_table(section.networks), ""]
     parts += ["", "## How to read this", ""]
     parts += [f"- {note}" for note in content.notes]
     parts += ["", "## How it was made", ""]

@@ -1,9 +1,11 @@
-"""What the intervals say of one language model, in words."""
+"""What the intervals say of language models and of networks, in words."""
 
 from llm_icl.analysis.cells import Cell
 from llm_icl.analysis.intervals import Estimate
 from llm_icl.analysis.scores import agreement, difference, score
 from llm_icl.problems import SHUFFLED
+
+_RELATIONS = ("above", "not distinguishable from", "below")
 
 
 def verdict(cell: Cell, model: str) -> list[str]:
@@ -29,6 +31,30 @@ def verdict(cell: Cell, model: str) -> list[str]:
     if closest := _closest(cell, model):
         sentences.append(closest)
     return sentences
+
+
+def verdict_on_networks(cell: Cell) -> list[str]:
+    """Which of the networks are above, at or below each reference. Networks were made for the task, so their ceiling
+    is the Bayes that knows how the inputs were drawn.
+    """
+    sentences = []
+    for reference, called in (
+        ("bayes", "exact Bayes"),
+        ("nearest-neighbour", "nearest neighbour"),
+        ("best-constant", "the best constant"),
+    ):
+        if reference in cell.learners and cell.networks:
+            groups: dict[str, list[str]] = {}
+            gains = {name: difference(cell, name, reference) for name in cell.networks}
+            for name, gain in sorted(gains.items(), key=lambda entry: -entry[1].value):
+                groups.setdefault(_compared(gain), []).append(f"{name} ({100 * gain.value:+.1f})")
+            parts = [f"{relation} it {_are(groups[relation])}" for relation in _RELATIONS if relation in groups]
+            sentences.append(f"Against {called}, in points over all queries: {'; '.join(parts)}.")
+    return sentences
+
+
+def _are(names: list[str]) -> str:
+    return f"{'is' if len(names) == 1 else 'are'} {', '.join(names)}"
 
 
 def percent(share: float) -> str:

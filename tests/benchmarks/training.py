@@ -8,13 +8,11 @@ import random
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from llm_icl.naming import parse_specs
-from llm_icl.task_cards import load_task
-from llm_icl.training import TrainingRequest, shape_for
+from llm_icl.training_options import TrainingOptions
 from local_models.backbone import Backbone, parameter_count
 from local_models.optimisers import optimisers_for
 from local_models.sequence import at_points, tokens_of
-from local_models.trainer import Batch, Plan, logits
+from local_models.trainer import Batch, logits
 from tests.benchmarks.timing import best, show
 
 N, POINTS, BATCH, LAYERS, WIDTH = 10, 40, 64, 6, 128
@@ -23,10 +21,9 @@ _STEPS = 3
 
 def run() -> None:
     torch.set_num_threads(1)
-    task = load_task(parse_specs(["conjunction"])[0])
-    request = TrainingRequest(
-        (task,), N, POINTS, BATCH, shape_for("transformer", N, POINTS, LAYERS, WIDTH, None), Plan()
-    )
+    request = TrainingOptions(
+        ("conjunction",), n=N, points=POINTS, batch_size=BATCH, layers=LAYERS, width=WIDTH
+    ).request()
     rows = []
     for name, model, optimiser, draw, forward in (
         ("llm-icl, AdamW", *_ours(request, "adamw")),
@@ -61,7 +58,7 @@ def _plain():
             self.read_out = torch.nn.Linear(WIDTH, 1)
 
         def forward(self, batch: Batch) -> torch.Tensor:
-            x = self.read_in(tokens_of(batch.xs, batch.shown))
+            x = self.read_in(tokens_of(batch.xs, batch.shown, N + 1))
             return at_points(self.read_out(self.blocks(inputs_embeds=x).last_hidden_state))
 
     def draw() -> Batch:

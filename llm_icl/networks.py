@@ -1,0 +1,89 @@
+"""From a name to a network: an architecture trained from scratch, or a pretrained language model with new ends."""
+
+import dataclasses
+from typing import Any
+
+import torch
+
+from llm_icl.backends.catalogue import ModelEntry, find_model, model_names
+from llm_icl.backends.transformers import source_of
+from llm_icl.errors import RequestError, unknown_name
+from llm_icl.naming import Spec, only_known
+from local_models.backbone import ARCHITECTURES, Backbone, Network, Shape, width_for
+from local_models.pretrained import TRAINABLE, Pretrained
+
+
+def shape_for(spec: Spec, n: int, points: int, layers: int, width: int, parameters: int | None, seed: int) -> Shape:
+    """The shape of a network for problems of this size; with a number of parameters, of the width that comes nearest.
+
+    A pretrained model has its own layers and width; with `weights=random` it is the control that has its architecture
+    and random weights. Raises RequestError for an unknown architecture, or a width or number that does not suit it.
+    """
+    if spec.name not in ARCHITECTURES:
+        if parameters is not None:
+            raise RequestError(f"'{spec}' has its own number of parameters: leave --parameters out")
+        return _pretrained_shape(spec, n, points, seed)
+    options = {key.replace("-", "_"): value for key, value in spec.options}
+    shape = Shape(spec.name, n + 1, layers=layers, width=width, tokens=2 * points, options=options)
+    try:
+        if parameters is not None:
+            shape = dataclasses.replace(shape, width=width_for(shape, parameters))
+        with torch.device("meta"):
+            Backbone(shape)
+    except (ValueError, RuntimeError, TypeError) as problem:
+        raise RequestError(str(problem)) from None
+    return shape
+
+
+def build(shape: Shape, seed: int) -> Network:
+    """A network of this shape, as it is before training. Raises RequestError where its weights cannot be had."""
+    if shape.architecture in ARCHITECTURES:
+        torch.manual_seed(seed)
+        return Backbone(shape)
+    body = _body(find_model(shape.architecture), shape.options.get("random"))
+    torch.manual_seed(seed)
+    return Pretrained(shape, body)
+
+
+def is_pretrained(shape: Shape) -> bool:
+    return shape.architecture not in ARCHITECTURES
+
+
+def _pretrained_shape(spec: Spec, n: int, points: int, seed: int) -> Shape:
+    from transformers import AutoConfig
+
+    only_known("pretrained model", spec.name, dict(spec.options), ("trainable", "weights"))
+    given = {"trainable": "nothing", "weights": "pretrained"} | dict(spec.options)
+    for key, known in (("trainable", TRAINABLE), ("weights", ("pretrained", "random"))):
+        if given[key] not in known:
+            raise RequestError(f"'{spec}': {key} is one of {', '.join(known)}, not '{given[key]}'")
+    source, how = source_of(_entry(spec.name))
+    config = AutoConfig.from_pretrained(source, **how).get_text_config()
+    if 2 * points > config.max_position_embeddings:
+        raise RequestError(
+            f"'{spec.name}' holds problems of at most {config.max_position_embeddings // 2} points, not {points}"
+        )
+    options: dict[str, Any] = {"trainable": given["trainable"]}
+    if given["weights"] == "random":
+        options["random"] = seed
+    return Shape(
+        spec.name, n + 1, width=config.hidden_size, layers=config.num_hidden_layers,
+        tokens=config.max_position_embeddings, options=options,
+    )  # fmt: skip
+
+
+def _entry(name: str) -> ModelEntry:
+    local = [key for key, entry in model_names().items() if entry.backend in ("hf", "vllm")]
+    if "/" not in name and name not in local:
+        raise unknown_name("architecture", name, [*ARCHITECTURES, *local], "; or hf/ORGANISATION/NAME")
+    return find_model(name)
+
+
+def _body(entry: ModelEntry, random: int | None) -> Any:
+    from transformers import AutoConfig, AutoModel
+
+    source, how = source_of(entry)
+    if random is None:
+        return AutoModel.from_pretrained(source, dtype=torch.float32, **how)
+    torch.manual_seed(random)
+    return AutoModel.from_config(AutoConfig.from_pretrained(source, **how), dtype=torch.float32)

@@ -1,0 +1,75 @@
+"""A suite of training runs: the networks, several at a time, and then what they are asked."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from llm_icl.backends.pool import ModelPool
+from llm_icl.errors import RequestError, WorkError
+from llm_icl.evaluation import Evaluation, Report, is_done
+from llm_icl.learners.trained import TrainedNetwork, find_trained
+from llm_icl.runs import RunDirectory
+from llm_icl.training_suites import TrainingCell, TrainingSuite, evaluations
+from llm_icl.workers import Crew
+from local_models.metrics import read_metrics
+
+# Seconds between two looks at the runs.
+_PAUSE = 1.0
+
+
+def carry_out(
+    suite: TrainingSuite, folder: Path, crew: Crew, report: Report
+) -> tuple[list[RunDirectory], dict[str, str]]:
+    """Train what is not trained yet, then ask. Returns the finished evaluations, and why some cells failed, by name."""
+    todo = [cell for cell in suite.cells if not _trained(folder / cell.name)]
+    failed = _train(suite, todo, folder, crew, report)
+    networks: dict[str, TrainedNetwork] = {}
+    for cell in suite.cells:
+        if cell.name not in failed and (network := find_trained(str(folder / cell.name))):
+            networks[cell.name] = network
+    finished = []
+    for asked in evaluations(suite, networks):
+        run = RunDirectory(folder / asked.name)
+        try:
+            if not is_done(asked.request, run):
+                run.open()
+                try:
+                    Evaluation(asked.request, ModelPool(folder), run, None, report).carry_out()
+                finally:
+                    run.close()
+            finished.append(run)
+        except (RequestError, WorkError) as problem:
+            failed[asked.name] = str(problem)
+    return finished, failed
+
+
+def _trained(folder: Path) -> bool:
+    return RunDirectory(folder).record.get("status") == "complete"
+
+
+def _train(suite: TrainingSuite, todo: list[TrainingCell], folder: Path, crew: Crew, report: Report) -> dict[str, str]:
+    whole = sum(cell.request.plan.steps for cell in suite.cells)
+    before = whole - sum(cell.request.plan.steps for cell in todo)
+
+    def look() -> None:
+        steps = [_steps(folder / cell.name) for cell in todo]
+        under_way = sum(0 < done < cell.request.plan.steps for done, cell in zip(steps, todo, strict=True))
+        report(f"training, {under_way} of {len(suite.cells)} networks under way, steps", before + sum(steps), whole)
+
+    with crew:
+        for cell in todo:
+            crew.give(cell.name, cell.request, folder / cell.name)
+        return _wait(crew, look)
+
+
+def _wait(crew: Crew, look: Callable[[], None]) -> dict[str, str]:
+    while not crew.finished():
+        look()
+        time.sleep(_PAUSE)
+    look()
+    return crew.failures()
+
+
+def _steps(folder: Path) -> int:
+    lines = read_metrics(folder)
+    return int(lines[-1]["step"]) if lines else 0

@@ -1,0 +1,72 @@
+"""A pretrained causal language model between a new input and a new output network (after Lu et al. 2022).
+
+The tokens are vectors of bits instead of words, so the model's table of words and its head for words are left out.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from local_models.backbone import Network, Shape
+from local_models.mixers.base import linear
+
+# What of the language model is trained beside the new networks.
+TRAINABLE = ("nothing", "norms", "all")
+# Width of the new networks' two hidden layers, as Bhattamishra et al. 2024 have them.
+_HIDDEN = 256
+
+
+class Pretrained(Network):
+    """`body` is a transformers model without its head: it takes `inputs_embeds` and gives `last_hidden_state`.
+
+    `shape.options` say under `trainable` what of it is trained.
+    """
+
+    def __init__(self, shape: Shape, body: nn.Module) -> None:
+        super().__init__(shape)
+        words = body.get_input_embeddings()  # type: ignore[operator]
+        scale = _size_of(words)
+        body.set_input_embeddings(nn.Identity())  # type: ignore[operator]
+        self.body = body
+        trainable = shape.options.get("trainable", "nothing")
+        for module in body.modules():
+            trained = trainable == "all" or (trainable == "norms" and type(module).__name__.endswith("Norm"))
+            for parameter in module.parameters(recurse=False):
+                parameter.requires_grad_(trained)
+        self.read_in, self.read_out = _network(shape.inputs, shape.width), _network(shape.width, shape.outputs)
+        with torch.no_grad():  # the stream begins with numbers as large as the words had
+            self.read_in[-1].weight.mul_(scale)  # type: ignore[operator]
+
+    @property
+    def longest(self) -> int | None:
+        return self.shape.tokens
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Raises ValueError for a sequence that is longer than the language model's context."""
+        if inputs.shape[1] > self.shape.tokens:
+            raise ValueError(
+                f"a sequence of {inputs.shape[1]} tokens is longer than the model's context of {self.shape.tokens}"
+            )
+        stream = self.body(inputs_embeds=self.read_in(inputs), use_cache=False).last_hidden_state
+        return self.read_out(stream)
+
+    def train(self, mode: bool = True) -> "Pretrained":
+        """The language model never drops anything out."""
+        super().train(mode)
+        self.body.eval()
+        return self
+
+
+def _network(inside: int, outside: int) -> nn.Sequential:
+    return nn.Sequential(
+        linear(inside, _HIDDEN), nn.ReLU(), linear(_HIDDEN, _HIDDEN), nn.ReLU(), linear(_HIDDEN, outside)
+    )
+
+
+def _size_of(words: Any) -> float:
+    """The root mean square of the numbers that words come in as."""
+    count = words.weight.shape[0]
+    with torch.no_grad():
+        sample = words(torch.arange(0, count, max(1, count // 1000), device=words.weight.device))
+    return float(sample.float().square().mean().sqrt())
