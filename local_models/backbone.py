@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from local_models.mixers import MIXERS, Mixer
+from local_models.mixers.attention import Attention
 from local_models.mixers.base import State, linear
 from local_models.mixers.hyena import Hyena
 
@@ -68,6 +69,10 @@ class Network(nn.Module):
         """The greatest number of tokens that it takes; None where there is no limit."""
         raise NotImplementedError
 
+    def attention(self, inputs: Tensor) -> dict[int, Tensor]:
+        """The attention weights [B, h, T, T] of each layer that has heads."""
+        raise NotImplementedError
+
 
 class Block(nn.Module):
     """x + mixer(norm(x)), then x + mlp(norm(x)), as GPT-2 has it."""
@@ -118,6 +123,19 @@ class Backbone(Network):
         for block in self.blocks:
             x = block(x)
         return self.read_out(self.norm(x))
+
+    def attention(self, inputs: Tensor) -> dict[int, Tensor]:
+        found = {}
+        x = self.read_in(inputs)
+        if self.positions is not None:
+            self._check_length(inputs.shape[1])
+            x = x + self.positions[: inputs.shape[1]]
+        blocks = [block for block in self.blocks if isinstance(block, Block)]
+        for layer, block in enumerate(blocks):
+            if isinstance(block.mixer, Attention):
+                found[layer] = block.mixer.with_weights(block.before_mixer(x))[1]
+            x = block(x)
+        return found
 
     def unroll(self, inputs: Tensor) -> Tensor:
         """The same, one token at a time. Raises NotImplementedError where a mixer has no recurrent form."""

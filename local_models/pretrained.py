@@ -3,6 +3,8 @@
 The tokens are vectors of bits instead of words, so the model's table of words and its head for words are left out.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -42,6 +44,12 @@ class Pretrained(Network):
     def longest(self) -> int | None:
         return self.shape.tokens
 
+    def attention(self, inputs: Tensor) -> dict[int, Tensor]:
+        body: Any = self.body
+        with plain_attention(body):
+            weights = body(inputs_embeds=self.read_in(inputs), use_cache=False, output_attentions=True).attentions
+        return dict(enumerate(weights))
+
     def forward(self, inputs: Tensor) -> Tensor:
         """Raises ValueError for a sequence that is longer than the language model's context."""
         if inputs.shape[1] > self.shape.tokens:
@@ -56,6 +64,17 @@ class Pretrained(Network):
         super().train(mode)
         self.body.eval()
         return self
+
+
+@contextmanager
+def plain_attention(model: Any) -> Iterator[None]:
+    """Let a transformers model tell its attention weights, which its fused kernels do not."""
+    usual = model.config._attn_implementation
+    model.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(usual)
 
 
 def _network(inside: int, outside: int) -> nn.Sequential:

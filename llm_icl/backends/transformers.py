@@ -117,6 +117,15 @@ class TransformersModel(LocalModel):
                     scores[i] = self._read(row, curve.zeros, curve.ones)
         return scores
 
+    def attention(self, tokens: Sequence[int]) -> dict[int, Any]:
+        """The attention weights [h, T, T] of every layer over one sequence, in float32 on the CPU."""
+        from local_models.pretrained import plain_attention
+
+        ids = self._torch.tensor([list(tokens)], device=self._device)
+        with self._torch.inference_mode(), plain_attention(self._model):
+            weights = self._model(input_ids=ids, use_cache=False, output_attentions=True, logits_to_keep=1).attentions
+        return {layer: found[0].float().cpu() for layer, found in enumerate(weights) if found is not None}
+
     def score_positions(self, places: Sequence[LabelPlace]) -> list[LabelScores]:
         """One context after the other; the keys and values of what it shares with the one before are kept."""
         scores = []

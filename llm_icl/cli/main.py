@@ -12,6 +12,7 @@ from llm_icl.errors import RequestError, WorkError
 
 VERBS = {
     "eval": "Ask models and learners the same problems.",
+    "probe": "Score what attention heads do.",
     "list": "List what can be named.",
     "report": "Compare finished runs in one report.",
     "run": "Carry out a suite: a matrix of evaluations.",

@@ -43,6 +43,17 @@ class TrainedNetwork(Learner):
     def refusal(self, task: Task, n: int) -> str:
         return self._refusal(n, 1)
 
+    @property
+    def n(self) -> int:
+        """The bits of the inputs that it was made for."""
+        return load(self.path).shape.inputs - 1
+
+    @property
+    def points(self) -> int | None:
+        """The most points of a problem that it holds; None where there is no limit."""
+        longest = load(self.path).longest
+        return None if longest is None else longest // 2
+
     def about(self) -> dict[str, Any]:
         """What a report says of the network: what it was trained on, what that cost, how it went."""
         from local_models.metrics import read_metrics
@@ -66,11 +77,10 @@ class TrainedNetwork(Learner):
 
     def _refusal(self, n: int, points: int) -> str:
         """Why the network cannot answer problems of this size; empty where it can."""
-        model = load(self.path)
-        if model.shape.inputs != n + 1:
-            return f"{self.name} was trained for n = {model.shape.inputs - 1}, not n = {n}"
-        if model.longest is not None and 2 * points > model.longest:
-            return f"{self.name} holds problems of at most {model.longest // 2} points, not {points}"
+        if self.n != n:
+            return f"{self.name} was trained for n = {self.n}, not n = {n}"
+        if self.points is not None and points > self.points:
+            return f"{self.name} holds problems of at most {self.points} points, not {points}"
         return ""
 
 

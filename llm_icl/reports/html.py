@@ -14,16 +14,11 @@ from llm_icl.reports.networks import NETWORK_HEADERS, network_row
 
 
 def render_html(content: Content) -> str:
-    """The page. Whatever comes from models or users is escaped by the template."""
-    import vl_convert
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    figures = all_figures(content)
-    return environment.get_template("report.html.jinja").render(
+    """The page of a comparison."""
+    return page(
+        "report.html.jinja",
+        all_figures(content),
         content=content,
-        figures=figures,
         headers=HEADERS,
         table_row=table_row,
         problems_line=problems_line,
@@ -31,8 +26,19 @@ def render_html(content: Content) -> str:
         made_of=made_of,
         network_headers=NETWORK_HEADERS,
         network_row=network_row,
-        figures_json=_for_script(figures),
-        vega=Markup(vl_convert.javascript_bundle().replace("</script", "<\\/script")),  # type: ignore[call-arg]
+    )
+
+
+def page(template: str, figures: dict[str, dict[str, Any]], **values: Any) -> str:
+    """A template with its figures. Whatever comes from models or users is escaped by the template."""
+    import vl_convert
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    vega = Markup(vl_convert.javascript_bundle().replace("</script", "<\\/script"))  # type: ignore[call-arg]
+    return environment.get_template(template).render(
+        figures=figures, figures_json=_for_script(figures), vega=vega, **values
     )
 
 
