@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench format clean test-vllm bench-vllm
+.PHONY: demo test check bench format clean test-ray test-vllm bench-vllm
 
 demo: $(READY)
 	$(BIN)/llm-icl eval --model smollm2-135m,gemma3-270m --task majority-llm --n 3 --points 40 --problems 24
@@ -17,6 +17,10 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+test-ray: $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,ray]'
+	$(BIN)/python -m pytest -q -m ray tests/test_ray.py
 
 # vLLM for a CPU, in an environment of its own: it comes with gigabytes, and with builds that do not fit the CPU's torch.
 VLLM_VENV := .venv-vllm

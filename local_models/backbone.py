@@ -58,11 +58,17 @@ class Shape:
 
 
 class Network(nn.Module):
-    """[B, T, inputs] → [B, T, outputs], what is given at a token depending on it and the earlier ones only."""
+    """[B, T, inputs] → [B, T, outputs], what is given at a token depending on it and the earlier ones only.
+
+    With `every` it gives the outputs at tokens 0, every, 2 every, … only, and does not compute what they do not need.
+    """
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
+
+    def forward(self, inputs: Tensor, every: int = 1) -> Tensor:
+        raise NotImplementedError
 
     @property
     def longest(self) -> int | None:
@@ -84,8 +90,8 @@ class Block(nn.Module):
         self.before_mixer, self.before_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
         self.mlp = nn.Sequential(linear(width, 4 * width), nn.GELU(), mixer.output_projection(4 * width))
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.mixer(self.before_mixer(x))
+    def forward(self, x: Tensor, every: int = 1) -> Tensor:
+        x = (x + self.mixer(self.before_mixer(x)))[:, ::every]
         return x + self.mlp(self.before_mlp(x))
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
@@ -114,15 +120,16 @@ class Backbone(Network):
         self.norm = nn.LayerNorm(shape.width)
         self.read_out = linear(shape.width, shape.outputs)
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, every: int = 1) -> Tensor:
         """Raises ValueError for a sequence that is longer than the table of positions."""
         x = self.read_in(inputs)
         if self.positions is not None:
             self._check_length(inputs.shape[1])
             x = x + self.positions[: inputs.shape[1]]
-        for block in self.blocks:
+        *blocks, last = self.blocks
+        for block in blocks:
             x = block(x)
-        return self.read_out(self.norm(x))
+        return self.read_out(self.norm(last(x, every)))
 
     def attention(self, inputs: Tensor) -> dict[int, Tensor]:
         found = {}

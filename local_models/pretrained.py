@@ -50,14 +50,14 @@ class Pretrained(Network):
             weights = body(inputs_embeds=self.read_in(inputs), use_cache=False, output_attentions=True).attentions
         return dict(enumerate(weights))
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, every: int = 1) -> Tensor:
         """Raises ValueError for a sequence that is longer than the language model's context."""
         if inputs.shape[1] > self.shape.tokens:
             raise ValueError(
                 f"a sequence of {inputs.shape[1]} tokens is longer than the model's context of {self.shape.tokens}"
             )
         stream = self.body(inputs_embeds=self.read_in(inputs), use_cache=False).last_hidden_state
-        return self.read_out(stream)
+        return self.read_out(stream[:, ::every])
 
     def train(self, mode: bool = True) -> "Pretrained":
         """The language model never drops anything out."""

@@ -3,6 +3,9 @@
 import torch
 from torch import Tensor
 
+# A model predicts a label where it has just seen the point, and not yet the label: at every second token.
+POINT = 2
+
 
 def tokens_of(xs: Tensor, ys: Tensor, inputs: int) -> Tensor:
     """x_1, y_1, x_2, y_2, … as tokens of so many numbers: a point in the first n, a label in the last, the rest 0.
@@ -12,8 +15,3 @@ def tokens_of(xs: Tensor, ys: Tensor, inputs: int) -> Tensor:
     points = torch.nn.functional.pad(2.0 * xs - 1, (0, inputs - xs.shape[-1]))
     labels = torch.nn.functional.pad((2.0 * ys - 1).unsqueeze(-1), (inputs - 1, 0))
     return torch.stack([points, labels], 2).flatten(1, 2)
-
-
-def at_points(outputs: Tensor) -> Tensor:
-    """What a model gave where it had just seen a point, and not yet its label: [B, 2m, 1] → [B, m]."""
-    return outputs[:, ::2, 0]

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -15,7 +15,7 @@ from local_models import checkpoints
 from local_models.backbone import Network
 from local_models.metrics import Metrics
 from local_models.optimisers import optimisers_for
-from local_models.sequence import at_points, tokens_of
+from local_models.sequence import POINT, tokens_of
 
 CHECKPOINT = "checkpoint.safetensors"
 # What is known of a model on one task.
@@ -99,13 +99,15 @@ def train(
         about = checkpoints.restore(path, model, optimisers)
         done, evaluation = about["step"], about["evaluation"]
     held_out = {name: batch.to(device) for name, batch in held_out.items()}
+    # Small models spend their time on launching kernels, which compilation spares them on a GPU.
+    learner = cast(Network, torch.compile(model)) if device.type == "cuda" else model
     began, first = time.monotonic(), done
     with Metrics(folder, done) as metrics:
         for step in range(done, plan.steps):
             if evaluation.get("last_half", 0.0) >= plan.stop_at:
                 break
-            _set_rates(optimisers, rates, plan.rate_at(step))
-            loss = _one_step(model, optimisers, batches(step).to(device), plan.clip)
+            set_rates(optimisers, rates, plan.rate_at(step))
+            loss = one_step(learner, optimisers, batches(step).to(device), plan.clip)
             if not math.isfinite(loss):
                 raise TrainingError(f"the loss is {loss} at step {step} with seed {plan.seed}: try a smaller rate")
             if (step + 1) % plan.evaluate_every == 0 or step + 1 == plan.steps:
@@ -120,7 +122,8 @@ def train(
 def logits(model: Network, batch: Batch) -> Tensor:
     """The logit of label 1 for each point, from the points and shown labels before it: [B, m]."""
     with torch.autocast(batch.xs.device.type, torch.bfloat16, enabled=batch.xs.is_cuda):
-        return at_points(model(tokens_of(batch.xs, batch.shown, model.shape.inputs))).float()
+        tokens = tokens_of(batch.xs, batch.shown, model.shape.inputs)
+        return model(tokens, every=POINT)[..., 0].float()
 
 
 @torch.no_grad()
@@ -144,7 +147,8 @@ def _scores(model: Network, batch: Batch, size: int = 256) -> dict[str, float]:
     return dict(zip(SCORES, (loss, float(right.mean()), float(right[:, right.shape[1] // 2 :].mean())), strict=True))
 
 
-def _one_step(model: Network, optimisers: list[torch.optim.Optimizer], batch: Batch, clip: float) -> float:
+def one_step(model: Network, optimisers: list[torch.optim.Optimizer], batch: Batch, clip: float) -> float:
+    """Learn from one batch. Returns its loss before, in nats."""
     loss = F.binary_cross_entropy_with_logits(logits(model, batch), batch.truth.float())
     model.zero_grad(set_to_none=True)
     loss.backward()
@@ -154,7 +158,8 @@ def _one_step(model: Network, optimisers: list[torch.optim.Optimizer], batch: Ba
     return float(loss.detach())
 
 
-def _set_rates(optimisers: list[torch.optim.Optimizer], rates: list[list[float]], share: float) -> None:
+def set_rates(optimisers: list[torch.optim.Optimizer], rates: list[list[float]], share: float) -> None:
+    """Give each group of parameters a share of its greatest rate."""
     for optimiser, own in zip(optimisers, rates, strict=True):
         for group, rate in zip(optimiser.param_groups, own, strict=True):
             group["lr"] = rate * share

@@ -13,8 +13,12 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
-# What needs vLLM is run where it is: make test-vllm.
+# Where Weights & Biases is installed, the tests leave it alone; one of them asks for it.
+os.environ.setdefault("WANDB_MODE", "disabled")
+
+# What needs vLLM or Ray is run where they are: make test-vllm, make test-ray.
 collect_ignore = [] if find_spec("vllm") else ["vllm"]
+collect_ignore += [] if find_spec("ray") else ["test_ray.py"]
 
 TRAINING_TEXT = ["Input: 0 1 1 0", "Label: 1", "Label: 0", "You are given some examples of inputs and their labels."]
 

@@ -19,7 +19,7 @@ from llm_icl.naming import parse_specs
 from llm_icl.task_cards import load_task
 from llm_icl.training_options import TrainingOptions
 from local_models.optimisers import orthogonalised
-from local_models.sequence import at_points, tokens_of
+from local_models.sequence import tokens_of
 from local_models.trainer import Plan
 from tests.conftest import run_cli
 
@@ -71,7 +71,6 @@ def test_a_label_is_seen_only_after_its_point():
     xs, ys = torch.tensor([[[0, 1], [1, 1]]]), torch.tensor([[1, 0]])
     expected = [[[-1, 1, 0], [0, 0, 1], [1, 1, 0], [0, 0, -1]]]
     assert tokens_of(xs, ys, 3).tolist() == expected
-    assert at_points(torch.arange(4.0).reshape(1, 4, 1)).tolist() == [[0, 2]]
 
 
 @pytest.mark.parametrize(("architecture", "optimiser"), [("transformer", "muon"), ("mamba2", "adamw")])

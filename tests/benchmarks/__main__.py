@@ -2,7 +2,7 @@
 
 import sys
 
-from tests.benchmarks import calls, curves, drawing, mixers, neighbours, startup, training
+from tests.benchmarks import calls, curves, drawing, mixers, neighbours, reaching, startup, training
 
 BENCHMARKS = {
     "startup": startup,
@@ -11,6 +11,7 @@ BENCHMARKS = {
     "curves": curves,
     "calls": calls,
     "training": training,
+    "reaching": reaching,
     "mixers": mixers,
 }
 

@@ -11,8 +11,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from llm_icl.training_options import TrainingOptions
 from local_models.backbone import Backbone, parameter_count
 from local_models.optimisers import optimisers_for
-from local_models.sequence import at_points, tokens_of
-from local_models.trainer import Batch, logits
+from local_models.sequence import tokens_of
+from local_models.trainer import Batch, one_step
 from tests.benchmarks.timing import best, show
 
 N, POINTS, BATCH, LAYERS, WIDTH = 10, 40, 64, 6, 128
@@ -25,12 +25,15 @@ def run() -> None:
         ("conjunction",), n=N, points=POINTS, batch_size=BATCH, layers=LAYERS, width=WIDTH
     ).request()
     rows = []
-    for name, model, optimiser, draw, forward in (
+    for name, model, learn, draw in (
         ("llm-icl, AdamW", *_ours(request, "adamw")),
         ("llm-icl, Muon", *_ours(request, "muon")),
-        ("GPT-2 blocks, Python sampling", *_plain()),
+        ("GPT-2 blocks, Python sampling", *plain(LAYERS, WIDTH)),
     ):
-        step = _step(model, optimiser, draw, forward)
+
+        def step(learn=learn, draw=draw) -> None:
+            learn(draw())
+
         step()  # warm
         time = best(step, _STEPS)
         rows.append([name, parameter_count(model), 1 / time, best(draw, _STEPS) / time])
@@ -39,11 +42,13 @@ def run() -> None:
 
 
 def _ours(request, optimiser):
+    """A model, how it learns from a batch, and how a batch is drawn."""
     model = Backbone(request.shape)
-    return model, optimisers_for(model, optimiser, 1e-3), lambda: request.batches(0), logits
+    optimisers = optimisers_for(model, optimiser, 1e-3)
+    return model, lambda batch: one_step(model, optimisers, batch, 1.0), lambda: request.batches(0)
 
 
-def _plain():
+def plain(layers, width):
     """As the code of Bhattamishra et al. 2024 does it: a loop over problems and points, and a GPT-2 with its table of
     words, of which nothing is used.
     """
@@ -52,14 +57,14 @@ def _plain():
     class Plain(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            config = GPT2Config(n_positions=2 * POINTS, n_embd=WIDTH, n_layer=LAYERS, n_head=4, vocab_size=1,
+            config = GPT2Config(n_positions=2 * POINTS, n_embd=width, n_layer=layers, n_head=4, vocab_size=1,
                                 resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, use_cache=False)  # fmt: skip
-            self.read_in, self.blocks = torch.nn.Linear(N + 1, WIDTH), GPT2Model(config)
-            self.read_out = torch.nn.Linear(WIDTH, 1)
+            self.read_in, self.blocks = torch.nn.Linear(N + 1, width), GPT2Model(config)
+            self.read_out = torch.nn.Linear(width, 1)
 
         def forward(self, batch: Batch) -> torch.Tensor:
             x = self.read_in(tokens_of(batch.xs, batch.shown, N + 1))
-            return at_points(self.read_out(self.blocks(inputs_embeds=x).last_hidden_state))
+            return self.read_out(self.blocks(inputs_embeds=x).last_hidden_state)[:, ::2, 0]
 
     def draw() -> Batch:
         xs, ys = [], []
@@ -75,16 +80,12 @@ def _plain():
         return Batch(torch.tensor(xs).reshape(BATCH, POINTS, N), truth, truth)
 
     model = Plain()
-    return model, [torch.optim.Adam(model.parameters(), lr=1e-4)], draw, lambda model, batch: model(batch)
+    adam = torch.optim.Adam(model.parameters(), lr=1e-4)
 
-
-def _step(model, optimisers, draw, forward):
-    def step() -> None:
-        batch = draw()
-        loss = binary_cross_entropy_with_logits(forward(model, batch), batch.truth.float())
-        model.zero_grad(set_to_none=True)
+    def learn(batch: Batch) -> None:
+        loss = binary_cross_entropy_with_logits(model(batch), batch.truth.float())
+        adam.zero_grad(set_to_none=True)
         loss.backward()
-        for optimiser in optimisers:
-            optimiser.step()
+        adam.step()
 
-    return step
+    return model, learn, draw

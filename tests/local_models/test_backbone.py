@@ -301,3 +301,10 @@ def test_a_block_takes_any_mixer():
         y, state = block.step(token, state)
         outputs.append(y)
     assert torch.allclose(torch.stack(outputs, 1), block(x), atol=1e-6)
+
+
+@every_architecture
+def test_outputs_at_every_second_token_are_those_of_all_tokens(architecture):
+    model = Backbone(shape(architecture)).double()
+    inputs = tokens(11)
+    torch.testing.assert_close(model(inputs, every=2), model(inputs)[:, ::2], atol=1e-12, rtol=0)
