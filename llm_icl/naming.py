@@ -40,7 +40,9 @@ def parse_specs(texts: Iterable[str]) -> list[Spec]:
 
 
 def canonical_name(name: str) -> str:
-    """One spelling for each name: British, with hyphens. American spellings and underscores are accepted."""
+    """One spelling for each name of ours: British, with hyphens. American spellings and underscores are accepted."""
+    if "/" in name:  # a path, or ORGANISATION/NAME
+        return name.strip()
     return name.strip().lower().replace("_", "-").replace("neighbor", "neighbour")
 
 

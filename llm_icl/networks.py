@@ -58,17 +58,22 @@ def _pretrained_shape(spec: Spec, n: int, points: int, seed: int) -> Shape:
         if given[key] not in known:
             raise RequestError(f"'{spec}': {key} is one of {', '.join(known)}, not '{given[key]}'")
     source, how = source_of(_entry(spec.name))
-    config = AutoConfig.from_pretrained(source, **how).get_text_config()
-    if 2 * points > config.max_position_embeddings:
-        raise RequestError(
-            f"'{spec.name}' holds problems of at most {config.max_position_embeddings // 2} points, not {points}"
-        )
+    try:
+        config = AutoConfig.from_pretrained(source, **how).get_text_config()
+    except Exception as problem:  # the hub's client and the readers of files raise anything
+        reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
+        raise RequestError(f"model '{spec.name}' cannot be had: {reason}") from None
+    longest = getattr(config, "max_position_embeddings", None)
+    if longest is None:
+        raise RequestError(f"model '{spec.name}' does not say how long its context is: it cannot be given new ends")
+    if 2 * points > longest:
+        raise RequestError(f"'{spec.name}' holds problems of at most {longest // 2} points, not {points}")
     options: dict[str, Any] = {"trainable": given["trainable"]}
     if given["weights"] == "random":
         options["random"] = seed
     return Shape(
         spec.name, n + 1, width=config.hidden_size, layers=config.num_hidden_layers,
-        tokens=config.max_position_embeddings, options=options,
+        tokens=longest, options=options,
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from llm_icl.analysis.intervals import mean
 from llm_icl.backends import ModelEntry
 from llm_icl.errors import RequestError
 from llm_icl.function_classes import draw_problems
-from llm_icl.learners.trained import TrainedNetwork, load
+from llm_icl.learners.trained import TrainedNetwork
 from llm_icl.problems import PROBLEMS_VERSION, Problems, Task
 from llm_icl.prompting.templates import Prompt
 from llm_icl.versions import versions
@@ -65,6 +65,16 @@ class Seen:
 
 
 Look = Callable[[Problems, int], Seen]
+
+
+def check(request: ProbeRequest) -> None:
+    """Raise RequestError where a network cannot be looked at: it has no heads, or no room for the problems."""
+    for network in request.trained:
+        if refusal := network.refusal(request.task, request.n, request.points):
+            raise RequestError(refusal)
+        problem = draw_problems(request.task, request.n, request.points, 1, request.seed)
+        if not _network(network)(problem, 0).weights:
+            raise RequestError(f"{network.name} has no attention heads")
 
 
 def probe(request: ProbeRequest, report: Callable[[str, int, int], None]) -> pl.DataFrame:
@@ -123,7 +133,7 @@ def _network(network: TrainedNetwork) -> Look:
 
     from local_models.sequence import tokens_of
 
-    model = load(network.path)
+    model = network.load()
 
     def look(problems: Problems, i: int) -> Seen:
         xs, shown = torch.from_numpy(problems.xs[i : i + 1]), torch.from_numpy(problems.shown[i : i + 1])

@@ -20,6 +20,8 @@ from local_models.trainer import Batch, Plan
 # Problems for training and for trying the model come from other seeds than any evaluation's: none is met twice.
 _TRAINING, _HELD_OUT = 2**31, 2**30
 _HELD_OUT_PROBLEMS = 256
+# Problems that are drawn to see whether teaching sequences fit.
+_TRIED = 2000
 # A curriculum has come to problems of full size after this share of the steps.
 _GROWING = 0.5
 
@@ -64,15 +66,30 @@ class TrainingRequest:
     def batches(self, step: int) -> Batch:
         """The batch of a step: the same whenever it is asked for. Problem i is one of task i modulo their number."""
         numbers = range(step * self.batch, (step + 1) * self.batch)
-        grown = min(1.0, step / (_GROWING * self.plan.steps))
-        n = round(self.start_n + grown * (self.n - self.start_n))
-        points = round(self.start_points + grown * (self.points - self.start_points))
+        n, points = self.size_at(step)
         parts = [
             draw_problems(task, n, points, some, _TRAINING + self.plan.seed)
             for k, task in enumerate(self.tasks)
             if (some := numbers[k :: len(self.tasks)])
         ]
         return _joined(parts)
+
+    def size_at(self, step: int) -> tuple[int, int]:
+        """n and points of the problems of a step."""
+        grown = min(1.0, step / (_GROWING * self.plan.steps))
+        n = round(self.start_n + grown * (self.n - self.start_n))
+        return n, round(self.start_points + grown * (self.points - self.start_points))
+
+    def check(self) -> None:
+        """Raise RequestError where a task cannot be drawn so, as far as many problems show; before anything is written.
+
+        (A formula's teaching sequence may be long, but rarely is: no number of points is enough for all.)
+        """
+        for step in (0, self.plan.steps - 1):
+            n, points = self.size_at(step)
+            for task in self.tasks:
+                draw_problems(task, n, points, _TRIED if task.teaching else 1, _TRAINING + self.plan.seed)
+        self.held_out()
 
     def held_out(self) -> dict[str, Batch]:
         """Problems that training never sees, by task."""

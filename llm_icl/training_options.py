@@ -1,5 +1,6 @@
 """The options of a training run, as a command line or a suite gives them."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -71,15 +72,15 @@ class TrainingOptions:
             start_n=self.start_n or self.n,
             start_points=self.start_points or self.points,
         )
-        request.batches(0)  # a task that cannot be drawn so is told before anything is written
-        request.held_out()
+        request.check()
         return request
 
     def _check(self) -> None:
         for field in fields(self):
-            value, kind = getattr(self, field.name), str(field.type)
+            value = getattr(self, field.name)
+            kind = field.type.__name__ if isinstance(field.type, type) else str(field.type)
             wanted, right = _KINDS.get(kind, ("", lambda _: True))
-            if not right(value):
+            if field.name != "seed" and not right(value):
                 raise RequestError(f"{field.name.replace('_', '-')} must be {wanted}, not {value!r}")
         for start, end in (("start_n", "n"), ("start_points", "points")):
             if (getattr(self, start) or 1) > getattr(self, end):
@@ -90,21 +91,23 @@ class TrainingOptions:
             raise RequestError("points must be at least 2")
         if self.optimiser is not None and self.optimiser not in OPTIMISERS:
             raise RequestError(f"optimiser is one of {', '.join(OPTIMISERS)}, not '{self.optimiser}'")
-        if not 0 <= self.seed < 2**30:
+        if self.stop_at > 1:
+            raise RequestError(f"stop-at {self.stop_at} is out of range: it is an accuracy, at most 1")
+        if type(self.seed) is not int or not 0 <= self.seed < 2**30:
             raise RequestError(f"seed {self.seed} is out of range: 0 to {2**30 - 1}")
 
 
 def _whole(value: Any) -> bool:
-    return type(value) is int and value >= 0
+    return type(value) is int and value > 0
 
 
 def _positive(value: Any) -> bool:
-    return type(value) in (int, float) and value > 0
+    return type(value) in (int, float) and 0 < value < math.inf
 
 
 _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "int": ("a whole number", _whole),
-    "int | None": ("a whole number", lambda value: value is None or (_whole(value) and value > 0)),
+    "int": ("a whole number of at least 1", _whole),
+    "int | None": ("a whole number of at least 1", lambda value: value is None or _whole(value)),
     "float": ("a number above 0", _positive),
     "float | None": ("a number above 0", lambda value: value is None or _positive(value)),
     "str": ("text", lambda value: isinstance(value, str)),

@@ -4,6 +4,7 @@ import json
 import shlex
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -41,7 +42,6 @@ def carry_out(request: TrainingRequest, run: RunDirectory, report: Report) -> di
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "parameters": parameter_count(model),
         "frozen": sum(parameter.numel() for parameter in model.parameters() if not parameter.requires_grad),
-        "flops_per_step": request.batch * flops_per_sequence(model, 2 * request.points),
         "ceilings": earlier.get("ceilings") or request.ceilings(),
         "versions": versions(),
     } | {key: value for key, value in earlier.items() if key in ("started", "wall_seconds")}
@@ -63,6 +63,10 @@ def carry_out(request: TrainingRequest, run: RunDirectory, report: Report) -> di
         raise WorkError(f"{run.path}: {problem}") from None
     last = read_metrics(run.path)[-1]
     record["steps"] = last["step"]
+    sizes = Counter(request.size_at(step)[1] for step in range(last["step"]))
+    problems = {points: request.batch * count for points, count in sizes.items()}
+    record["tokens"] = sum(count * 2 * points for points, count in problems.items())
+    record["flops"] = sum(count * flops_per_sequence(model, 2 * points) for points, count in problems.items())
     record["evaluation"] = {key: last[key] for key in (*SCORES, "tasks")}
     record["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
     write("complete")

@@ -1,8 +1,11 @@
 """A suite of training runs: the networks, several at a time, and then what they are asked."""
 
+import json
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from llm_icl.backends.pool import ModelPool
 from llm_icl.errors import RequestError, WorkError
@@ -21,16 +24,23 @@ def carry_out(
     suite: TrainingSuite, folder: Path, crew: Crew, report: Report
 ) -> tuple[list[RunDirectory], dict[str, str]]:
     """Train what is not trained yet, then ask. Returns the finished evaluations, and why some cells failed, by name."""
-    todo = [cell for cell in suite.cells if not _trained(folder / cell.name)]
+    todo = [cell for cell in suite.cells if not _trained(folder / cell.name, cell)]
     failed = _train(suite, todo, folder, crew, report)
     networks: dict[str, TrainedNetwork] = {}
     for cell in suite.cells:
-        if cell.name not in failed and (network := find_trained(str(folder / cell.name))):
-            networks[cell.name] = network
+        if cell.name in failed:
+            continue
+        try:
+            if network := find_trained(str(folder / cell.name)):
+                networks[cell.name] = network
+        except RequestError as problem:
+            failed[cell.name] = str(problem)
     finished = []
     for asked in evaluations(suite, networks):
         run = RunDirectory(folder / asked.name)
         try:
+            if run.record and not _is_of(run, asked.request.record()):
+                shutil.rmtree(run.path)  # asked when other networks were there
             if not is_done(asked.request, run):
                 run.open()
                 try:
@@ -40,11 +50,18 @@ def carry_out(
             finished.append(run)
         except (RequestError, WorkError) as problem:
             failed[asked.name] = str(problem)
+        except Exception as problem:  # whatever it is: the other tests go on
+            failed[asked.name] = f"{type(problem).__name__}: {problem}"
     return finished, failed
 
 
-def _trained(folder: Path) -> bool:
-    return RunDirectory(folder).record.get("status") == "complete"
+def _trained(folder: Path, cell: TrainingCell) -> bool:
+    run = RunDirectory(folder)
+    return run.record.get("status") == "complete" and _is_of(run, cell.request.record())
+
+
+def _is_of(run: RunDirectory, request: dict[str, Any]) -> bool:
+    return bool(run.record["request"] == json.loads(json.dumps(request)))
 
 
 def _train(suite: TrainingSuite, todo: list[TrainingCell], folder: Path, crew: Crew, report: Report) -> dict[str, str]:

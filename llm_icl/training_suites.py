@@ -9,6 +9,7 @@ from typing import Any
 from llm_icl.cards import Card
 from llm_icl.errors import RequestError
 from llm_icl.files import file_name
+from llm_icl.learners import learner_of
 from llm_icl.learners.trained import TrainedNetwork
 from llm_icl.matrices import Matrix, listed, read_matrix, refuse_repeats
 from llm_icl.naming import Spec, parse_specs
@@ -62,6 +63,14 @@ def load_training_suite(name: str, card: Card, tasks_dir: Path | None = None) ->
     if len(set(tested)) < len(tested):  # networks for different tasks meet in one test
         cells = [dataclasses.replace(cell, label=f"{cell.label} on {_tasks(cell.request)}") for cell in cells]
     learners = tuple(parse_specs(map(str, listed(matrix.settings["learner"])))) or None
+    for override in matrix.overrides:
+        for key in set(override) - {"when", *_OPTIONS}:
+            raise card.error(f"'{key}' holds for the whole suite: it cannot be overridden", "overrides")
+    tests = {(test.name, cell.request.n): test for cell in cells for test in _tests(cell)}
+    for (_, n), test in tests.items():
+        for spec in learners or ():
+            if refusal := learner_of(spec).refusal(test, n):
+                raise RequestError(f"suite '{name}', learner '{spec}': {refusal}")
     return TrainingSuite(name, cells, matrix.settings["problems"], learners)
 
 
@@ -101,7 +110,7 @@ def _cell(suite: str, matrix: Matrix, point: Mapping[str, Any], tasks_dir: Path 
     name = f"{label} {point['task']} n={point['n']}"
     settings = {key: value for key, value in matrix.settings_at(point).items() if key in _OPTIONS}
     options = {key.replace("-", "_"): value for key, value in settings.items()} | dict(point)
-    options["test"] = tuple(map(str, listed(list(options["test"]) if options["test"] else [])))
+    options["test"] = tuple(map(str, listed(options["test"] or [])))
     options["task"] = (str(point["task"]),)
     try:
         return TrainingCell(file_name(name.replace(" ", "+")), label, TrainingOptions(**options).request(tasks_dir))

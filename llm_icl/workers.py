@@ -72,8 +72,10 @@ class LocalCrew(Crew):
         """Without a number: as many at a time as there are GPUs, or cores."""
         import torch
 
-        gpus = torch.cuda.device_count()
-        self._devices: deque[str] = deque(str(i % gpus) if gpus else "" for i in range(at_once or gpus or _cores()))
+        count = torch.cuda.device_count()
+        shown = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(count)))
+        gpus = shown.split(",")[:count]
+        self._devices: deque[str] = deque(gpus[i % count] if gpus else "" for i in range(at_once or count or _cores()))
         self._threads = max(1, _cores() // len(self._devices))
         # A server that has the libraries loaded forks the processes: each starts at once.
         self._context = multiprocessing.get_context("forkserver")
@@ -90,7 +92,10 @@ class LocalCrew(Crew):
             if process.is_alive():
                 continue
             process.join()
-            answer = answers.recv() if answers.poll() else f"its process ended ({process.exitcode})"
+            try:
+                answer = answers.recv()
+            except EOFError:
+                answer = f"its process ended ({process.exitcode})"
             if answer:
                 self._failed[name] = answer
             self._devices.append(device)

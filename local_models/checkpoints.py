@@ -36,6 +36,7 @@ def save(path: Path, model: Network, optimisers: Sequence[torch.optim.Optimizer]
         "about": json.dumps(about),
     }
     save_file({name: value.detach().contiguous() for name, value in tensors.items()}, temporary, metadata)
+    temporary.chmod(path.parent.stat().st_mode & 0o666)  # safetensors would keep it to its owner
     with temporary.open("rb") as stream:
         os.fsync(stream.fileno())
     temporary.replace(path)

@@ -19,7 +19,9 @@ class Metrics:
 
         self._path = folder / METRICS
         kept = [line for line in read_metrics(folder) if line["step"] <= done]
-        self._path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        temporary = self._path.with_suffix(".partial")
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        temporary.replace(self._path)
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=done + 1)
         self._wandb = _wandb_run(folder) if importlib.util.find_spec("wandb") else None
 

@@ -30,7 +30,7 @@ class Pretrained(Network):
         words = body.get_input_embeddings()  # type: ignore[operator]
         scale = _size_of(words)
         body.set_input_embeddings(nn.Identity())  # type: ignore[operator]
-        self.body = body
+        self.body = body.eval()
         trainable = shape.options.get("trainable", "nothing")
         for module in body.modules():
             trained = trainable == "all" or (trainable == "norms" and type(module).__name__.endswith("Norm"))
@@ -38,13 +38,15 @@ class Pretrained(Network):
                 parameter.requires_grad_(trained)
         self.read_in, self.read_out = _network(shape.inputs, shape.width), _network(shape.width, shape.outputs)
         with torch.no_grad():  # the stream begins with numbers as large as the words had
-            self.read_in[-1].weight.mul_(scale)  # type: ignore[operator]
+            points = torch.nn.functional.pad(2.0 * torch.randint(0, 2, (64, shape.inputs - 1)) - 1, (0, 1))
+            self.read_in[-1].weight.mul_(scale / _size(self.read_in(points)))  # type: ignore[operator]
 
     @property
     def longest(self) -> int | None:
         return self.shape.tokens
 
     def attention(self, inputs: Tensor) -> dict[int, Tensor]:
+        self._check_length(inputs.shape[1])
         body: Any = self.body
         with plain_attention(body):
             weights = body(inputs_embeds=self.read_in(inputs), use_cache=False, output_attentions=True).attentions
@@ -52,12 +54,13 @@ class Pretrained(Network):
 
     def forward(self, inputs: Tensor, every: int = 1) -> Tensor:
         """Raises ValueError for a sequence that is longer than the language model's context."""
-        if inputs.shape[1] > self.shape.tokens:
-            raise ValueError(
-                f"a sequence of {inputs.shape[1]} tokens is longer than the model's context of {self.shape.tokens}"
-            )
+        self._check_length(inputs.shape[1])
         stream = self.body(inputs_embeds=self.read_in(inputs), use_cache=False).last_hidden_state
         return self.read_out(stream[:, ::every])
+
+    def _check_length(self, tokens: int) -> None:
+        if tokens > self.shape.tokens:
+            raise ValueError(f"a sequence of {tokens} tokens is longer than the model's context of {self.shape.tokens}")
 
     def train(self, mode: bool = True) -> "Pretrained":
         """The language model never drops anything out."""
@@ -87,5 +90,9 @@ def _size_of(words: Any) -> float:
     """The root mean square of the numbers that words come in as."""
     count = words.weight.shape[0]
     with torch.no_grad():
-        sample = words(torch.arange(0, count, max(1, count // 1000), device=words.weight.device))
-    return float(sample.float().square().mean().sqrt())
+        return _size(words(torch.arange(0, count, max(1, count // 1000), device=words.weight.device)))
+
+
+def _size(numbers: Tensor) -> float:
+    """The root of their mean square."""
+    return float(numbers.float().square().mean().sqrt())

@@ -22,6 +22,7 @@ from local_models.optimisers import orthogonalised
 from local_models.sequence import tokens_of
 from local_models.trainer import Plan
 from tests.conftest import run_cli
+from tests.inside import run_inside
 
 SHORT = "train --task conjunction --n 4 --points 8 --layers 2 --width 32 --batch-size 16".split()
 
@@ -30,7 +31,7 @@ SHORT = "train --task conjunction --n 4 --points 8 --layers 2 --width 32 --batch
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     command = "train --task conjunction --n 5 --points 20 --layers 2 --steps 400 --out run".split()
-    done = run_cli(*command, cwd=folder)
+    done = run_inside(*command, cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -48,7 +49,7 @@ def test_it_learns_conjunctions_nearly_as_well_as_exact_bayes(trained):
 
 def test_what_was_trained_answers_like_any_other_learner(trained):
     asked = "eval --model run --task conjunction --n 5 --points 20 --problems 100 --out asked".split()
-    done = run_cli(*asked, cwd=trained)
+    done = run_inside(*asked, cwd=trained)
     assert done.returncode == 0, done.stderr
     frame = pl.read_parquet(trained / "asked" / "predictions.parquet")
     assert set(frame["learner"]) >= {"run", "bayes", "nearest-neighbour"}
@@ -128,7 +129,7 @@ def test_muon_makes_all_singular_values_about_equal():
 
 
 def test_a_rate_that_is_far_too_great_stops_with_the_step_and_the_seed(tmp_path):
-    done = run_cli(*SHORT, *"--steps 200 --optimiser adam --rate 1e30 --seed 3".split(), cwd=tmp_path)
+    done = run_inside(*SHORT, *"--steps 200 --optimiser adam --rate 1e30 --seed 3".split(), cwd=tmp_path)
     assert done.returncode == 1
     assert "the loss is" in done.stderr
     assert "with seed 3" in done.stderr
@@ -146,7 +147,7 @@ def test_a_rate_that_is_far_too_great_stops_with_the_step_and_the_seed(tmp_path)
     ],
 )
 def test_a_wrong_request_is_one_clear_line(tmp_path, arguments, message):
-    done = run_cli(*arguments.split(), cwd=tmp_path)
+    done = run_inside(*arguments.split(), cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
@@ -158,7 +159,7 @@ def test_a_network_is_not_asked_what_it_was_not_made_for(trained, tmp_path):
         ("--n 6 --points 20", "run was trained for n = 5, not n = 6"),
         ("--n 5 --points 21", "run holds problems of at most 20 points, not 21"),
     ):
-        done = run_cli(*f"eval --model {trained / 'run'} --task conjunction {options}".split(), cwd=tmp_path)
+        done = run_inside(*f"eval --model {trained / 'run'} --task conjunction {options}".split(), cwd=tmp_path)
         assert done.returncode == 2, done.stderr
         assert message in done.stderr
 
@@ -170,7 +171,7 @@ def test_a_damaged_checkpoint_is_one_clear_line(trained, tmp_path, damage):
     shutil.copytree(trained / "run", tmp_path / "run")
     path = tmp_path / "run" / "checkpoint.safetensors"
     path.write_bytes(path.read_bytes()[:1000] if damage == "cut" else b"no tensors at all")
-    done = run_cli(*"eval --model run --task conjunction --n 5 --points 10".split(), cwd=tmp_path)
+    done = run_inside(*"eval --model run --task conjunction --n 5 --points 10".split(), cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert "cannot be read as a checkpoint" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
@@ -179,6 +180,6 @@ def test_a_damaged_checkpoint_is_one_clear_line(trained, tmp_path, damage):
 def test_an_unfinished_run_is_not_asked(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "run.json").write_text(json.dumps({"kind": "train", "status": "running"}))
-    done = run_cli(*"eval --model run --task conjunction --n 5".split(), cwd=tmp_path)
+    done = run_inside(*"eval --model run --task conjunction --n 5".split(), cwd=tmp_path)
     assert done.returncode == 2
     assert "holds a training run that is not finished" in done.stderr

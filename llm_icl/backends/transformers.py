@@ -123,8 +123,9 @@ class TransformersModel(LocalModel):
 
         ids = self._torch.tensor([list(tokens)], device=self._device)
         with self._torch.inference_mode(), plain_attention(self._model):
-            weights = self._model(input_ids=ids, use_cache=False, output_attentions=True, logits_to_keep=1).attentions
-        return {layer: found[0].float().cpu() for layer, found in enumerate(weights) if found is not None}
+            found = self._model(input_ids=ids, use_cache=False, output_attentions=True, logits_to_keep=1)
+        weights = getattr(found, "attentions", None) or ()
+        return {layer: one[0].float().cpu() for layer, one in enumerate(weights) if one is not None}
 
     def score_positions(self, places: Sequence[LabelPlace]) -> list[LabelScores]:
         """One context after the other; the keys and values of what it shares with the one before are kept."""

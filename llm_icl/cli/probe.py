@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from llm_icl.probing import ProbeRequest
 
 
+_POINTS = 40
+
+
 @click.command("probe", context_settings={"show_default": True})
 @click.option(
     "--model",
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 )
 @click.option("--task", default="nearest-neighbour", help="Task that the labels come from.")
 @click.option("--n", type=click.IntRange(min=1), help="Bits of an input [what a network was trained for, else 5].")
-@click.option("--points", type=click.IntRange(min=4), help="Points of a problem [what a network holds, else 40].")
+@click.option("--points", type=click.IntRange(min=4), help="Points of a problem [40, or what a network holds].")
 @click.option("--problems", default=50, type=click.IntRange(min=2), help="Problems.")
 @click.option(
     "--copies", default=4, type=click.IntRange(min=2), help="How often the points stand there, for induction."
@@ -42,24 +45,25 @@ def command(
     from llm_icl.cli.progress import speak
     from llm_icl.errors import RequestError
     from llm_icl.naming import parse_specs
-    from llm_icl.probing import ProbeRequest
+    from llm_icl.probing import ProbeRequest, check
     from llm_icl.prompting import load_prompt
     from llm_icl.request import digest
     from llm_icl.task_cards import load_task
 
     speak()
     asked, trained = options.models(models, "", None)
-    n, points = n or next((network.n for network in trained), options.DEFAULT_N), points or 40
-    for network in trained:
-        points = min(points, network.points or points)
-        if refusal := network.refusal(load_task(parse_specs([task])[0], tasks_dir), n):
-            raise RequestError(refusal)
+    names = [network.name for network in trained] + [model.name for model in asked]
+    if len(set(names)) < len(names):
+        raise RequestError("the same model is named twice")
+    n = n or next((network.n for network in trained), options.DEFAULT_N)
+    points = points or min((network.points or _POINTS for network in trained), default=_POINTS)
     if points < 2 * copies:
         raise RequestError(f"--copies {copies} of at least two points do not fit into {points} points")
     request = ProbeRequest(
         asked, trained, load_task(parse_specs([task])[0], tasks_dir), n, points, problems, copies, seed,
         load_prompt(parse_specs([prompt_name])[0], prompts_dir),
     )  # fmt: skip
+    check(request)
     _run(request, out or Path("outputs") / f"probe-{digest(request.record())}", as_json)
 
 

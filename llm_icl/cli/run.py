@@ -48,7 +48,7 @@ def command(
     speak()
     name, card = find_suite(suite_name, tasks_dir)
     if card.fields.get("kind") == "train":
-        if models or batch or max_cost is not None or max_calls is not None:
+        if models or batch or base_url or catalogue or concurrency != "auto" or (max_cost, max_calls) != (None, None):
             raise click.UsageError(f"suite '{name}' trains networks: it asks no models, and costs nothing")
         cluster = (cpus_per_run, gpus_per_run) if on == "ray" else None
         _train(name, card, tasks_dir, out, at_once, cluster, dry_run, as_json)

@@ -30,8 +30,8 @@ class TrainedNetwork(Learner):
 
         from local_models.trainer import Batch, logits
 
-        model = load(self.path)
-        if refusal := self._refusal(problems.n, problems.points):
+        model = self.load()
+        if refusal := self.refusal(problems.task, problems.n, problems.points):
             raise RequestError(refusal)
         rows = []
         with torch.no_grad():
@@ -40,18 +40,19 @@ class TrainedNetwork(Learner):
                 rows.append(logits(model, Batch(xs, shown, shown)).sigmoid()[0].double().numpy())
         return Answers.from_probability(np.stack(rows))
 
-    def refusal(self, task: Task, n: int) -> str:
-        return self._refusal(n, 1)
+    def load(self) -> "Network":
+        """The network itself. Raises RequestError where its checkpoint is damaged."""
+        return _load(self.path, self.fingerprint)
 
     @property
     def n(self) -> int:
         """The bits of the inputs that it was made for."""
-        return load(self.path).shape.inputs - 1
+        return self.load().shape.inputs - 1
 
     @property
     def points(self) -> int | None:
         """The most points of a problem that it holds; None where there is no limit."""
-        longest = load(self.path).longest
+        longest = self.load().longest
         return None if longest is None else longest // 2
 
     def about(self) -> dict[str, Any]:
@@ -68,14 +69,14 @@ class TrainedNetwork(Learner):
             "parameters": record["parameters"],
             "frozen": record["frozen"],
             "steps": record["steps"],
-            "tokens": 2 * request["points"] * request["batch"] * record["steps"],
-            "flops": record["flops_per_step"] * record["steps"],
+            "tokens": record["tokens"],
+            "flops": record["flops"],
             "wall_seconds": record["wall_seconds"],
             "ceilings": record["ceilings"],
             "metrics": read_metrics(folder),
         }
 
-    def _refusal(self, n: int, points: int) -> str:
+    def refusal(self, task: Task, n: int, points: int = 1) -> str:
         """Why the network cannot answer problems of this size; empty where it can."""
         if self.n != n:
             return f"{self.name} was trained for n = {self.n}, not n = {n}"
@@ -100,13 +101,13 @@ def find_trained(text: str) -> TrainedNetwork | None:
     path = folder / "checkpoint.safetensors"
     if not path.is_file():
         raise RequestError(f"{folder} holds no checkpoint")
-    load(str(path))
-    return TrainedNetwork(folder.name, str(path), hashlib.sha256(path.read_bytes()).hexdigest())
+    network = TrainedNetwork(folder.name, str(path), hashlib.sha256(path.read_bytes()).hexdigest())
+    network.load()
+    return network
 
 
 @lru_cache(maxsize=2)
-def load(path: str) -> "Network":
-    """The network of a checkpoint. Raises RequestError where it is damaged."""
+def _load(path: str, _fingerprint: str) -> "Network":
     from llm_icl.networks import build
     from local_models.checkpoints import CheckpointError, restore, shape_of
 
