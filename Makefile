@@ -11,7 +11,7 @@ demo: $(READY)
 	$(BIN)/llm-icl eval --model smollm2-135m,gemma3-270m --task majority-llm --n 3 --points 40 --problems 24
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: $(READY)
 	$(BIN)/ruff format --check .

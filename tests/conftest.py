@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 # Two test processes or a busy machine must not fight for cores; results do not depend on it.
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
-# Where Weights & Biases is installed, the tests leave it alone; one of them asks for it.
+# Where Weights & Biases is installed, the tests leave it alone.
 os.environ.setdefault("WANDB_MODE", "disabled")
 
 # What needs vLLM or Ray is run where they are: make test-vllm, make test-ray.

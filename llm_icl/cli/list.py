@@ -7,7 +7,7 @@ import click
 
 from llm_icl.cli import options
 
-KINDS = ("models", "tasks", "prompts", "learners", "suites", "architectures")
+KINDS = ("models", "tasks", "prompts", "learners", "suites", "architectures", "datasets")
 
 
 @click.command("list")
@@ -16,7 +16,7 @@ KINDS = ("models", "tasks", "prompts", "learners", "suites", "architectures")
 @click.option("--catalogue", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Your own models.")
 @options.folders
 def command(kind: str, as_json: bool, catalogue: Path | None, tasks_dir: Path | None, prompts_dir: Path | None) -> None:
-    """List models, tasks, prompts, learners, suites or architectures, with a line on each."""
+    """List models, tasks, prompts, learners, suites, architectures or datasets, with a line on each."""
     lines = _lines(kind, catalogue, tasks_dir, prompts_dir)
     if as_json:
         click.echo(json.dumps(lines, indent=2))
@@ -54,6 +54,12 @@ def _lines(kind: str, catalogue: Path | None, tasks_dir: Path | None, prompts_di
         from llm_icl.files import data_files
 
         paths = data_files("tasks/suites", ".yaml", tasks_dir / "suites" if tasks_dir else None)
+        return {name: read_card(path).text("description") for name, path in paths.items()}
+    if kind == "datasets":
+        from llm_icl.cards import read_card
+        from llm_icl.files import data_files
+
+        paths = data_files("tasks/text", ".yaml", tasks_dir / "text" if tasks_dir else None)
         return {name: read_card(path).text("description") for name, path in paths.items()}
     if kind == "prompts":
         from llm_icl.cards import read_document

@@ -13,6 +13,7 @@ from llm_icl.errors import RequestError, WorkError
 VERBS = {
     "eval": "Ask models and learners the same problems.",
     "probe": "Score what attention heads do.",
+    "finetune-vs-icl": "Compare in-context learning with finetuning on the same demonstrations.",
     "list": "List what can be named.",
     "report": "Compare finished runs in one report.",
     "run": "Carry out a suite: a matrix of evaluations.",
@@ -35,7 +36,7 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        module = importlib.import_module(f"llm_icl.cli.{cmd_name}")
+        module = importlib.import_module(f"llm_icl.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

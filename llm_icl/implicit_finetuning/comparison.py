@@ -1,0 +1,186 @@
+"""In-context learning against finetuning on one set of texts: seeds, rates, controls, and what is measured."""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from llm_icl.backends.catalogue import ModelEntry
+from llm_icl.errors import RequestError
+from llm_icl.implicit_finetuning.finetuning import Backward, finetuned, mean_loss
+from llm_icl.implicit_finetuning.layer_causal import LayerCausal
+from llm_icl.implicit_finetuning.projections import Layer, attention_layers
+from llm_icl.implicit_finetuning.reader import Reader, load_reader
+from llm_icl.implicit_finetuning.study import Findings, Finetuning, study
+from llm_icl.implicit_finetuning.text_tasks import Example, Splits, TextTask, shuffled
+from llm_icl.versions import versions
+
+# The ways of finetuning that are compared. The first is the published one, the second an alternative; the others are
+# controls: what they share with learning in context is not due to the same examples being learned.
+PUBLISHED_WAY, LAYER_CAUSAL = "gradient descent", "layer-causal gradient descent"
+OTHER, SHUFFLED, UNTRAINED = "other demonstrations", "shuffled labels", "untrained model"
+
+# Texts on which seeds and rates are tried; neither demonstrated nor evaluated on.
+_TRIED = 50
+_EVALUATION_ORDER = 1
+
+Report = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class ComparisonRequest:
+    """What is compared. With `choose_on` "evaluation" the rate is chosen on the very examples that are reported, as in
+    the paper; with "training" on others.
+    """
+
+    model: ModelEntry
+    task: TextTask
+    splits: Splits
+    seeds: tuple[int, ...]
+    demonstrations: int
+    examples: int
+    rates: tuple[float, ...]
+    choose_on: str
+    separator: str
+    controls: bool
+
+    def record(self) -> dict[str, Any]:
+        texts = repr((self.splits.training, self.splits.evaluation)).encode()
+        return {
+            "model": self.model.record(),
+            "dataset": dataclasses.asdict(self.task) | {"labels": list(self.task.labels)},
+            "texts": hashlib.sha256(texts).hexdigest(),
+            "seeds": list(self.seeds),
+            "demonstrations": self.demonstrations,
+            "examples": self.examples,
+            "rates": list(self.rates),
+            "choose_on": self.choose_on,
+            "separator": self.separator,
+            "controls": self.controls,
+            "versions": {"llm-icl": versions()["llm-icl"]},
+        }
+
+    @property
+    def evaluation(self) -> list[Example]:
+        return shuffled(self.splits.evaluation, _EVALUATION_ORDER)[: self.examples]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """answers: a row for each way, seed and example, with the label and those of the three settings. measures: a row
+    for each way, seed, example and measure, averaged over layers; layers: one for each way, layer and measure, averaged
+    over examples and seeds. rates: the rate chosen for each way and seed.
+    """
+
+    answers: pl.DataFrame
+    measures: pl.DataFrame
+    layers: pl.DataFrame
+    rates: dict[str, dict[int, float]]
+
+
+def check(request: ComparisonRequest) -> None:
+    """Raise RequestError where there are too few texts for what is asked."""
+    needed = 2 * request.demonstrations + (_TRIED if request.choose_on == "training" else 0)
+    if needed > len(request.splits.training):
+        raise RequestError(
+            f"dataset '{request.task.name}' has {len(request.splits.training)} texts to demonstrate with, and "
+            f"{request.demonstrations} demonstrations with their controls and trials take {needed}"
+        )
+
+
+def compare(request: ComparisonRequest, report: Report) -> Compared:
+    """Carry it out. Raises RequestError where the model or the texts do not fit."""
+    found: list[tuple[str, int, Findings]] = []
+    rates: dict[str, dict[int, float]] = {}
+    reader = load_reader(request.model, request.task, request.separator)
+    layers = attention_layers(reader.model)
+    causal = LayerCausal(reader.model, layers)
+    for seed in request.seeds:
+        demonstrations, others, tried = _drawn(request, seed)
+        chosen: dict[str, float] = {}
+        for way, backward in ((PUBLISHED_WAY, mean_loss), (LAYER_CAUSAL, causal)):
+            chosen[way] = _best_rate(reader, layers, demonstrations, tried, request.rates, backward, way, report)
+            rates.setdefault(way, {})[seed] = chosen[way]
+        ways = {
+            PUBLISHED_WAY: Finetuning(demonstrations, chosen[PUBLISHED_WAY]),
+            LAYER_CAUSAL: Finetuning(demonstrations, chosen[LAYER_CAUSAL], causal),
+        }
+        if request.controls:
+            ways[OTHER] = Finetuning(others, chosen[PUBLISHED_WAY])
+            ways[SHUFFLED] = Finetuning(_with_shuffled_labels(demonstrations, seed), chosen[PUBLISHED_WAY])
+        studied = study(reader, layers, demonstrations, request.evaluation, ways, report, seed)
+        found += [(way, seed, findings) for way, findings in studied.items()]
+    if request.controls:
+        del reader, layers, causal
+        for seed in request.seeds:
+            demonstrations, _, _ = _drawn(request, seed)
+            reader = load_reader(request.model, request.task, request.separator, random=seed)
+            ways = {UNTRAINED: Finetuning(demonstrations, rates[PUBLISHED_WAY][seed])}
+            studied = study(
+                reader, attention_layers(reader.model), demonstrations, request.evaluation, ways, report, seed
+            )
+            found += [(way, seed, findings) for way, findings in studied.items()]
+    return Compared(*_tables(found), rates)
+
+
+def _drawn(request: ComparisonRequest, seed: int) -> tuple[list[Example], list[Example], list[Example]]:
+    """Demonstrations, as many others, and the texts that rates are tried on."""
+    order, count = shuffled(request.splits.training, seed), request.demonstrations
+    if request.choose_on == "evaluation":
+        return order[:count], order[count : 2 * count], request.evaluation
+    return order[:count], order[count : 2 * count], order[2 * count : 2 * count + _TRIED]
+
+
+def _with_shuffled_labels(examples: Sequence[Example], seed: int) -> list[Example]:
+    order = np.random.default_rng([seed, 1]).permutation(len(examples))
+    return [dataclasses.replace(example, label=examples[i].label) for example, i in zip(examples, order, strict=True)]
+
+
+def _best_rate(
+    reader: Reader, layers: Sequence[Layer], demonstrations: Sequence[Example], tried: Sequence[Example],
+    rates: Sequence[float], backward: Backward, way: str, report: Report,
+) -> float:  # fmt: skip
+    """The rate whose finetuning answers most of the tried texts right; of several, the smallest."""
+    if len(rates) == 1:
+        return rates[0]
+    right = []
+    for number, rate in enumerate(rates):
+        report(f"{way}: rates", number, len(rates))
+        try:
+            with finetuned(reader, layers, demonstrations, rate, backward):
+                nothing = reader.read([])
+                right.append(sum(reader.answer(nothing, example).label == example.label for example in tried))
+        except FloatingPointError:  # the rate was too great
+            right.append(-1)
+    return min(rates, key=lambda rate: (-right[rates.index(rate)], rate))
+
+
+def _tables(found: Sequence[tuple[str, int, Findings]]) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    answers, measures = [], []
+    by_layer: dict[tuple[str, str], list[Any]] = {}
+    for way, seed, findings in found:
+        examples = np.arange(len(findings.labels))
+        columns = {"way": way, "seed": seed, "example": examples, "label": findings.labels, **findings.predictions}
+        answers.append(pl.DataFrame(columns))
+        for name, values in findings.layers.items():
+            by_layer.setdefault((way, name), []).append(values)
+            mean = _mean(values, axis=1)
+            columns = {"way": way, "seed": seed, "example": examples, "measure": name, "value": mean}
+            measures.append(pl.DataFrame(columns))
+    layers = [
+        pl.DataFrame({"way": way, "measure": name, "layer": np.arange(values[0].shape[1]),
+                      "value": _mean(np.concatenate(values), axis=0)})
+        for (way, name), values in by_layer.items()
+    ]  # fmt: skip
+    return pl.concat(answers), pl.concat(measures), pl.concat(layers)
+
+
+def _mean(values: Any, axis: int) -> Any:
+    """The mean of what is defined; NaN where nothing is."""
+    defined = ~np.isnan(values)
+    count = defined.sum(axis=axis)
+    return np.where(count > 0, np.where(defined, values, 0).sum(axis=axis) / np.maximum(count, 1), np.nan)

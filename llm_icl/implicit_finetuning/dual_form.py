@@ -1,0 +1,58 @@
+"""The dual form of attention (Dai et al. 2023, §3): where it is exact, and how far softmax is from it.
+
+Without softmax, a head's output for a query q over demonstrations' tokens X' and query tokens X is
+W_V X (W_K X)^T q + W_V X' (W_K X')^T q = (W_ZSL + sum over i of v_i k_i^T) q: what demonstrations do is a change of
+weights, a sum of outer products. With softmax there is no such change that is the same for all queries.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from llm_icl.implicit_finetuning.recording import Attended
+
+
+@dataclass(frozen=True)
+class DualForm:
+    """One layer, averaged over heads where it is a number.
+
+    `gap` is the greatest difference, relative to the output, between linear attention over all tokens and the
+    zero-shot weights with the sum of outer products applied to the query: rounding only. `softmax_cosine` is the cosine
+    between what the demonstrations change in the output of softmax attention and what they change in linear
+    attention's. `softmax_distance` is the length of the difference of both outputs, each brought to length 1.
+    """
+
+    gap: float
+    softmax_cosine: float
+    softmax_distance: float
+
+
+def dual_form(layer: Attended, demonstrations: int) -> DualForm:
+    """From one recorded layer, whose first so many tokens are the demonstrations'; in float64."""
+    q, keys, values = layer.query.double(), layer.keys.double(), layer.values.double()
+    seen = ~torch.isinf(layer.logits)
+    keys = keys * seen.unsqueeze(-1)  # a token out of a sliding window is not attended to
+    linear = torch.einsum("htd,ht->hd", values, torch.einsum("htd,hd->ht", keys, q))
+    # Sums of outer products, [h, d, d]: of the query's own tokens, and of the demonstrations'.
+    zero_shot = torch.einsum("htv,htk->hvk", values[:, demonstrations:], keys[:, demonstrations:])
+    change = torch.einsum("htv,htk->hvk", values[:, :demonstrations], keys[:, :demonstrations])
+    applied = torch.einsum("hvk,hk->hv", zero_shot + change, q)
+    gap = (applied - linear).abs().amax() / linear.abs().amax()
+    logits = layer.logits.double()
+    softmax = _mix(logits, values)
+    alone = _mix(logits[:, demonstrations:], values[:, demonstrations:])
+    linear_change = torch.einsum("hvk,hk->hv", change, q)
+    return DualForm(
+        float(gap),
+        float(torch.cosine_similarity(softmax - alone, linear_change, dim=-1).mean()),
+        float((_unit(softmax) - _unit(linear)).norm(dim=-1).mean()),
+    )
+
+
+def _mix(logits: Tensor, values: Tensor) -> Tensor:
+    return torch.einsum("ht,htd->hd", logits.softmax(-1), values)
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    return torch.nn.functional.normalize(vectors, dim=-1)

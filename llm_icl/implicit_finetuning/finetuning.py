@@ -1,0 +1,85 @@
+"""Finetuning on demonstrations, as Dai et al. 2023 do it: one epoch of plain gradient descent, one demonstration at a
+time in the order of the context, on the mean loss of all its tokens, and of keys' and values' projections only.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from llm_icl.implicit_finetuning.projections import Layer
+from llm_icl.implicit_finetuning.reader import Reader
+from llm_icl.implicit_finetuning.recording import recording
+from llm_icl.implicit_finetuning.text_tasks import Example
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What finetuning saw of each demonstration: its loss before its own update, in nats a token, and the queries
+    [t, h d] of its tokens in each layer, under the weights of that moment.
+    """
+
+    loss: float
+    queries: list[Tensor]
+
+
+# Makes the changes from the demonstrations' loss: gives it, and leaves gradients behind.
+Backward = Callable[[Reader, Tensor], float]
+
+
+def mean_loss(reader: Reader, ids: Tensor) -> float:
+    """The gradient of the mean over all tokens but the first of their negative log-probability."""
+    logits = reader.model(input_ids=ids, use_cache=False).logits[0, :-1].float()
+    loss = F.cross_entropy(logits, ids[0, 1:])
+    loss.backward()
+    return float(loss.detach())
+
+
+@contextmanager
+def finetuned(
+    reader: Reader, layers: Sequence[Layer], demonstrations: Sequence[Example], rate: float,
+    backward: Backward = mean_loss,
+) -> Iterator[list[Learned]]:  # fmt: skip
+    """Within it the model is finetuned; afterwards it is bit for bit what it was.
+
+    Only keys and values change: of a matrix that makes queries too, the others' entries stay as they are.
+    """
+    trained = [(parameter, mask) for layer in layers for parameter, mask in layer.trained]
+    kept = [parameter.detach().clone() for parameter, _ in trained]
+    wanted = {id(parameter) for parameter, _ in trained}
+    needed = [(parameter, parameter.requires_grad) for parameter in reader.model.parameters()]
+    for parameter, _ in needed:
+        parameter.requires_grad_(id(parameter) in wanted)
+    try:
+        learned = [_learn(reader, layers, trained, example, rate, backward) for example in demonstrations]
+        yield learned
+    finally:
+        with torch.no_grad():
+            for (parameter, _), before in zip(trained, kept, strict=True):
+                parameter.copy_(before)
+                parameter.grad = None
+        for parameter, before_needed in needed:
+            parameter.requires_grad_(before_needed)
+
+
+def _learn(
+    reader: Reader, layers: Sequence[Layer], trained: Sequence[tuple[torch.nn.Parameter, Tensor]], example: Example,
+    rate: float, backward: Backward,
+) -> Learned:  # fmt: skip
+    own = reader.demonstration(example)
+    ids = reader.ids([*reader.beginning, *own])
+    with recording(reader.model, layers) as recorded:
+        loss = backward(reader, ids)
+        queries = [layer.plain_queries[-len(own) :].detach().clone() for layer in recorded]
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss is {loss}: the rate {rate} is too great")
+    with torch.no_grad():
+        for parameter, mask in trained:
+            if parameter.grad is not None:
+                parameter.sub_(rate * parameter.grad * mask.to(parameter.device))
+                parameter.grad = None
+    return Learned(loss, queries)

@@ -1,0 +1,96 @@
+"""How alike in-context learning and finetuning are: the measures of Dai et al. 2023, and corrected ones.
+
+All take one example (or pair of settings) as plain arrays over L layers, so that intervals can be taken over examples.
+zs is the model without demonstrations, icl with them in context, ft finetuned on them and then asked without them.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Right = NDArray[np.bool_]
+
+
+def recovered(zs: Right, ft: Right, icl: Right) -> tuple[int, int]:
+    """Rec2FTP as two counts: of the queries that finetuning mends, how many in-context learning mends too."""
+    mended = ~zs & ft
+    return int((mended & icl).sum()), int(mended.sum())
+
+
+def cosine(a: Floats, b: Floats) -> Floats:
+    """Over the last axis; NaN where one of them is 0."""
+    norms = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found: Floats = np.where(norms > 0, (a * b).sum(axis=-1) / norms, np.nan)
+    return found
+
+
+def update_similarity(zs: Floats, icl: Floats, ft: Floats) -> Floats:
+    """SimAOU: the cosine of the changes that both make to an attention layer's output, [L, D] each → [L].
+
+    The outputs are brought to length 1 before their differences are taken, as published.
+    """
+    zs, icl, ft = (_unit(outputs) for outputs in (zs, icl, ft))
+    return cosine(icl - zs, ft - zs)
+
+
+def random_update_similarity(zs: Floats, icl: Floats, seed: int) -> Floats:
+    """Its null: the change by in-context learning against a direction that any other is as likely as, [L]."""
+    direction = np.random.default_rng(seed).normal(size=zs.shape)
+    return cosine(_unit(icl) - _unit(zs), direction)
+
+
+def map_similarity(a: Floats, b: Floats) -> float:
+    """SimAM of one layer as published: the cosine of attention to the query's tokens before softmax, [h, T] each,
+    averaged over heads. It is not invariant to a constant added to all logits of a head, to which attention is.
+    """
+    return float(np.nanmean(cosine(a, b)))
+
+
+def map_change_similarity(zs: Floats, icl: Floats, ft: Floats) -> float:
+    """The same of the changes that both make, each head's logits being brought to mean 0 first."""
+    zs, icl, ft = (logits - logits.mean(axis=-1, keepdims=True) for logits in (zs, icl, ft))
+    return _mean(cosine(icl - zs, ft - zs))
+
+
+def map_softmax_similarity(zs: Floats, icl: Floats, ft: Floats) -> float:
+    """The same of the changes of attention itself: after softmax, over the query's tokens only."""
+    zs, icl, ft = (_softmax(logits) for logits in (zs, icl, ft))
+    return _mean(cosine(icl - zs, ft - zs))
+
+
+def rank_correlation(icl: Floats, ft: Floats) -> float:
+    """Kendall's tau-b of the attention to training tokens, [T] each, in one layer; NaN where one is constant."""
+    from scipy.stats import kendalltau
+
+    return float(kendalltau(icl, ft).statistic)
+
+
+def overlap(icl: Floats, ft: Floats, count: int) -> float:
+    """The share of the `count` most attended training tokens that both have in common. Ties go to the earlier token."""
+    count = min(count, len(icl))
+    best = [set(np.argsort(-attention, kind="stable")[:count].tolist()) for attention in (icl, ft)]
+    return len(best[0] & best[1]) / count
+
+
+def demonstrations_attention(attention: Floats, spans: Sequence[tuple[int, int]]) -> Floats:
+    """The softmax of the attention to all training tokens, summed within each demonstration: [T] → [k]."""
+    weights = _softmax(attention)
+    return np.array([weights[start:end].sum() for start, end in spans])
+
+
+def _unit(vectors: Floats) -> Floats:
+    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.where(norms > 0, norms, 1)
+
+
+def _softmax(logits: Floats) -> Floats:
+    raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    found: Floats = raised / raised.sum(axis=-1, keepdims=True)
+    return found
+
+
+def _mean(values: Floats) -> float:
+    return float(np.nanmean(values)) if not np.isnan(values).all() else float("nan")

@@ -1,0 +1,69 @@
+"""Where each attention layer's queries, keys and values come from, in the layouts of transformers' models.
+
+Finetuning in the sense of Dai et al. 2023 changes keys and values only. Where one matrix makes all three, only some of
+its rows (or columns) are theirs.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from llm_icl.errors import RequestError
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One attention layer: its module, the parameters that make keys and values with a mask of the entries that do,
+    and how the queries [T, h d], before any rotation, are read off what `source` gives.
+    """
+
+    module: nn.Module
+    trained: tuple[tuple[nn.Parameter, Tensor], ...]
+    source: nn.Module
+    queries: Callable[[Tensor], Tensor]
+
+
+def attention_layers(model: nn.Module) -> list[Layer]:
+    """All attention layers, from the first to the last. Raises RequestError where there is none, or one of a layout
+    that is not known here.
+    """
+    modules = [m for m in model.modules() if type(m).__name__.endswith("Attention") and hasattr(m, "layer_idx")]
+    if not modules:
+        raise RequestError(f"{type(model).__name__} has no attention layers")
+    return [_layer(module) for module in sorted(modules, key=lambda module: int(module.layer_idx))]  # type: ignore[arg-type]
+
+
+def _layer(module: Any) -> Layer:
+    if hasattr(module, "k_proj") and hasattr(module, "v_proj"):
+        return Layer(module, tuple(_whole(module.k_proj, module.v_proj)), module.q_proj, lambda found: found[0])
+    if hasattr(module, "c_attn"):  # GPT-2: one matrix, [D, 3 D], queries first
+        width = module.c_attn.nf // 3
+        mine = torch.arange(3 * width) >= width
+        return Layer(module, tuple(_some(module.c_attn, mine)), module.c_attn, lambda found: found[0, :, :width])
+    if hasattr(module, "query_key_value") and type(module).__name__ == "GPTNeoXAttention":  # head by head
+        size, outside = module.head_size, module.query_key_value.out_features
+        part = torch.arange(outside) // size % 3
+        return Layer(
+            module,
+            tuple((p, (part > 0).unsqueeze(-1).expand(p.shape) if p.ndim > 1 else part > 0)
+                  for p in module.query_key_value.parameters()),
+            module.query_key_value,
+            lambda found: found[0][:, part == 0],
+        )  # fmt: skip
+    raise RequestError(
+        f"attention of the kind {type(module).__name__} is not known: where are its keys and values made?"
+    )
+
+
+def _whole(*maps: nn.Module) -> Iterator[tuple[nn.Parameter, Tensor]]:
+    for one in maps:
+        for parameter in one.parameters():
+            yield parameter, torch.ones_like(parameter, dtype=torch.bool)
+
+
+def _some(fused: nn.Module, columns: Tensor) -> Iterator[tuple[nn.Parameter, Tensor]]:
+    for parameter in fused.parameters():
+        yield parameter, columns.expand(parameter.shape)

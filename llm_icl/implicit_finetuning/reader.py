@@ -1,0 +1,159 @@
+"""A language model that reads demonstrations and answers queries: in context, with their keys and values reused."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from llm_icl.backends.catalogue import ModelEntry
+from llm_icl.backends.transformers import source_of
+from llm_icl.errors import RequestError
+from llm_icl.implicit_finetuning.recording import Attended
+from llm_icl.implicit_finetuning.text_tasks import Example, TextTask
+
+# What stands between two demonstrations: a line break, or the token that ends a text, as the paper has it.
+SEPARATORS = ("newline", "end")
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A text, and the tokens of each label's word after it."""
+
+    text: tuple[int, ...]
+    labels: tuple[tuple[int, ...], ...]
+
+
+@dataclass
+class Context:
+    """Demonstrations as the model has read them: all tokens, the place of each demonstration's own, keys and values."""
+
+    tokens: list[int]
+    spans: list[tuple[int, int]]
+    cache: Any
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The mean log-probability of each label's tokens, and what was recorded of each layer at the text's last token."""
+
+    scores: tuple[float, ...]
+    layers: list[Attended]
+
+    @property
+    def label(self) -> int:
+        return max(range(len(self.scores)), key=self.scores.__getitem__)
+
+
+class Reader:
+    """A model in float32, its tokenizer, and the words of one task's labels."""
+
+    def __init__(self, model: Any, tokenizer: Any, task: TextTask, separator: str = "newline") -> None:
+        self.model, self.tokenizer, self.task = model.eval(), tokenizer, task
+        beginning = tokenizer("").input_ids
+        # One token for the beginning, where the model's own tokenizer writes one.
+        self.beginning: list[int] = [tokenizer.bos_token_id] if tokenizer.bos_token_id in beginning else []
+        end = tokenizer.eos_token_id
+        self.separator: list[int] = [end] if separator == "end" and end is not None else self._encode("\n")
+        self.limit = int(model.config.get_text_config().max_position_embeddings)
+
+    def tokens(self, example: Example) -> Tokens:
+        """Raises RequestError where the tokenizer does not keep the text and the words apart."""
+        wholes = [self._encode(f"{example.text} {word}") for word in self.task.labels]
+        text = self._encode(example.text)
+        while any(whole[: len(text)] != text for whole in wholes):  # the blank may belong to the text's last token
+            text = text[:-1]
+        labels = tuple(tuple(whole[len(text) :]) for whole in wholes)
+        if not text or not all(labels) or len(set(labels)) < len(labels):
+            raise RequestError(f"the tokenizer does not tell the labels of '{self.task.name}' apart")
+        return Tokens(tuple(text), labels)
+
+    def demonstration(self, example: Example) -> list[int]:
+        """The tokens of a text with its label, without a beginning."""
+        tokens = self.tokens(example)
+        return [*tokens.text, *tokens.labels[example.label]]
+
+    def read(self, demonstrations: Sequence[Example]) -> Context:
+        """Read demonstrations once, for all queries. Raises RequestError where they do not fit."""
+        from transformers import DynamicCache
+
+        tokens, spans = list(self.beginning), []
+        for example in demonstrations:
+            own = self.demonstration(example)
+            spans.append((len(tokens), len(tokens) + len(own)))
+            tokens += own + self.separator
+        if len(tokens) >= self.limit:
+            raise RequestError(
+                f"{len(demonstrations)} demonstrations of '{self.task.name}' are {len(tokens)} tokens, and the model's "
+                f"context holds {self.limit}: give fewer --demonstrations"
+            )
+        cache = DynamicCache()
+        if tokens:
+            with torch.no_grad():
+                self.model(input_ids=self.ids(tokens), past_key_values=cache, use_cache=True, logits_to_keep=1)
+        return Context(tokens, spans, cache)
+
+    def answer(self, context: Context, example: Example, recorded: Sequence[Attended] = ()) -> Answer:
+        """The model's answer to a query after the context, which is afterwards as it was before.
+
+        `recorded` is the list of a recording; what it holds at the last token of the text is kept.
+        """
+        from transformers import DynamicCache
+
+        tokens, read = self.tokens(example), len(context.tokens)
+        if read + len(tokens.text) + max(map(len, tokens.labels)) > self.limit:
+            raise RequestError(f"a query of {len(tokens.text)} tokens does not fit behind the demonstrations")
+        with torch.no_grad():
+            first = self._next(context, tokens.text, 1)[0]
+            layers = list(recorded)
+            scores = []
+            for label in tokens.labels:
+                score = float(first[label[0]])
+                if len(label) > 1:
+                    rows = self._next(context, label[:-1], len(label) - 1)
+                    score += sum(float(row[token]) for row, token in zip(rows, label[1:], strict=True))
+                    context.cache.crop(1 - len(label))
+                scores.append(score / len(label))
+            if read:
+                context.cache.crop(-len(tokens.text))
+            else:
+                context.cache = DynamicCache()
+        return Answer(tuple(scores), layers)
+
+    def _next(self, context: Context, tokens: Sequence[int], last: int) -> torch.Tensor:
+        """Read on. Returns the log-probabilities after each of the last tokens, [last, vocabulary]."""
+        ids = self.ids(tokens)
+        found = self.model(input_ids=ids, past_key_values=context.cache, use_cache=True, logits_to_keep=last)
+        rows: torch.Tensor = found.logits[0].float().log_softmax(-1)
+        return rows
+
+    def ids(self, tokens: Sequence[int]) -> torch.Tensor:
+        """A batch of one sequence, where the model is."""
+        return torch.tensor([list(tokens)], device=self.model.device)
+
+    def _encode(self, text: str) -> list[int]:
+        tokens: list[int] = self.tokenizer(text, add_special_tokens=False).input_ids
+        return tokens
+
+
+def load_reader(entry: ModelEntry, task: TextTask, separator: str, random: int | None = None) -> Reader:
+    """The reader of a model; with a seed, of one that has its architecture and random weights.
+
+    Raises RequestError where the model cannot be had.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    if entry.backend != "hf":
+        raise RequestError(f"'{entry.name}' does not run in this process: its weights cannot be finetuned here")
+    source, how = source_of(entry)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, **how)
+        if random is None:
+            model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, **how)
+        else:
+            torch.manual_seed(random)
+            model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(source, **how), dtype=torch.float32)
+    except Exception as problem:  # the readers of files and formats raise anything
+        reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
+        raise RequestError(f"model '{entry.name}' cannot be loaded: {reason}") from None
+    return Reader(model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer, task, separator)

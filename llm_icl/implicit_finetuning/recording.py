@@ -1,0 +1,82 @@
+"""What attention layers compute at the last token of a sequence, recorded while a transformers model runs."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from llm_icl.implicit_finetuning.projections import Layer
+
+_NAME = "llm-icl-recording"
+
+
+@dataclass
+class Attended:
+    """One layer at the last token, over T tokens and h heads (keys and values of groups repeated for their heads).
+
+    query [h, d], keys [h, T, d] and values [h, T, d] are as attention has them, logits [h, T] scaled and before softmax
+    (minus infinity where the token is not seen), output [D] what the attention layer adds to the stream, and plain
+    queries [t, h d] those of the t tokens that were just read, before any rotation.
+    """
+
+    query: Tensor
+    keys: Tensor
+    values: Tensor
+    logits: Tensor
+    output: Tensor
+    plain_queries: Tensor
+
+
+@contextmanager
+def recording(model: Any, layers: Sequence[Layer]) -> Iterator[list[Attended]]:
+    """Within it, each run of the model over one sequence replaces what the list holds: one entry for each layer."""
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import eager_mask
+
+    found: list[Attended] = []
+    place = {id(layer.module): i for i, layer in enumerate(layers)}
+    parts: list[dict[str, Tensor]] = [{} for _ in layers]
+
+    def attend(
+        module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float | None = None,
+        softcap: float | None = None, **_: Any,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        groups = query.shape[1] // key.shape[1]
+        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+        logits = query @ key.transpose(-1, -2) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+        if softcap is not None:
+            logits = softcap * torch.tanh(logits / softcap)
+        if mask is not None:
+            logits = logits.masked_fill(mask[..., : key.shape[-2]] < 0, -torch.inf)
+        weights = logits.softmax(-1)
+        part = parts[place[id(module)]]
+        part |= {"query": query[0, :, -1], "keys": key[0], "values": value[0], "logits": logits[0, :, -1]}
+        return (weights @ value).transpose(1, 2).contiguous(), weights
+
+    def keep(layer: int) -> tuple[Any, Any]:
+        def queries(_: Any, __: Any, output: Tensor) -> None:
+            parts[layer]["plain_queries"] = layers[layer].queries(output)
+
+        def whole(_: Any, __: Any, output: Any) -> None:
+            if layer == 0:
+                found.clear()
+            found.append(Attended(**parts[layer], output=output[0][0, -1]))
+
+        return queries, whole
+
+    AttentionInterface.register(_NAME, attend)
+    AttentionMaskInterface.register(_NAME, eager_mask)
+    usual, hooks = model.config._attn_implementation, []
+    model.set_attn_implementation(_NAME)
+    for i, layer in enumerate(layers):
+        queries, whole = keep(i)
+        hooks += [layer.source.register_forward_hook(queries), layer.module.register_forward_hook(whole)]
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()
+        model.set_attn_implementation(usual)

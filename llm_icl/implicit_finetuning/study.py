@@ -1,0 +1,180 @@
+"""One model on one set of labelled texts: without demonstrations, with them in context, and finetuned on them."""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from llm_icl.implicit_finetuning import metrics
+from llm_icl.implicit_finetuning.dual_form import DualForm, dual_form
+from llm_icl.implicit_finetuning.finetuning import Backward, Learned, finetuned, mean_loss
+from llm_icl.implicit_finetuning.projections import Layer
+from llm_icl.implicit_finetuning.reader import Context, Reader
+from llm_icl.implicit_finetuning.recording import Attended, recording
+from llm_icl.implicit_finetuning.text_tasks import Example
+
+Floats = NDArray[np.float64]
+
+# Training tokens, and whole demonstrations, among the most attended ones that are compared.
+_TOP_TOKENS, _TOP_DEMONSTRATIONS = 100, 5
+
+# Told what is being done, how much of it, and of how much.
+Report = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What one set of demonstrations and one rate gave, for E evaluation examples and L layers.
+
+    predictions are the labels [E] of each setting, right whether they are the true ones; layers holds a measure [E, L]
+    by name, NaN where it is not defined.
+    """
+
+    labels: NDArray[np.int64]
+    predictions: dict[str, NDArray[np.int64]]
+    layers: dict[str, Floats]
+    losses: list[float]
+
+    def right(self, setting: str) -> NDArray[np.bool_]:
+        return self.predictions[setting] == self.labels
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """What is kept of one layer at a query's last token: the output [D], the query [h d] before any rotation, attention
+    before softmax to the query's own tokens [h, t] and to the context's [T], summed over heads, and, where there are
+    demonstrations, the dual form.
+    """
+
+    output: Floats
+    query: Floats
+    own: Floats
+    context: Floats
+    form: DualForm | None
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The answer to one query, and what is kept of each layer."""
+
+    label: int
+    layers: list[_Layer]
+
+
+@dataclass(frozen=True)
+class Finetuning:
+    """One way of finetuning that is compared with learning in context."""
+
+    demonstrations: Sequence[Example]
+    rate: float
+    backward: Backward = mean_loss
+
+
+def study(
+    reader: Reader, layers: Sequence[Layer], demonstrations: Sequence[Example], evaluation: Sequence[Example],
+    ways: Mapping[str, Finetuning], report: Report, seed: int = 0,
+) -> dict[str, Findings]:  # fmt: skip
+    """Ask all evaluation examples without demonstrations, with them in context, and finetuned in each way. The model is
+    afterwards as it was before.
+    """
+    nothing, context = reader.read([]), reader.read(demonstrations)
+    whole = (2 + len(ways)) * len(evaluation)
+
+    def ask(setting: int, what: str, given: Context) -> list[_Asked]:
+        asked = []
+        with recording(reader.model, layers) as recorded:
+            for i, example in enumerate(evaluation):
+                report(what, setting * len(evaluation) + i, whole)
+                answer = reader.answer(given, example, recorded)
+                kept = [_kept(layer, len(given.tokens), bool(given.spans)) for layer in answer.layers]
+                asked.append(_Asked(answer.label, kept))
+        return asked
+
+    zs, icl = ask(0, "without demonstrations", nothing), ask(1, "in context", context)
+    found = {}
+    for number, (name, way) in enumerate(ways.items()):
+        with finetuned(reader, layers, way.demonstrations, way.rate, way.backward) as learned:
+            ft = ask(2 + number, name, nothing)
+        # With other demonstrations there are no common training tokens to compare attention to.
+        same = [one.text for one in way.demonstrations] == [one.text for one in demonstrations]
+        measured = [
+            _measure(a, b, c, context, learned if same else [], seed + i)
+            for i, (a, b, c) in enumerate(zip(zs, icl, ft, strict=True))
+        ]
+        found[name] = Findings(
+            np.array([example.label for example in evaluation]),
+            {name: np.array([one.label for one in some]) for name, some in (("zs", zs), ("icl", icl), ("ft", ft))},
+            {name: np.stack([one[name] for one in measured]) for name in measured[0]},
+            [one.loss for one in learned],
+        )
+    return found
+
+
+def _kept(layer: Attended, read: int, demonstrated: bool) -> _Layer:
+    logits = _array(layer.logits)
+    form = dual_form(layer, read) if demonstrated else None
+    own, context = logits[:, read:], logits[:, :read].sum(axis=0)
+    return _Layer(_array(layer.output), _array(layer.plain_queries[-1]), own, context, form)
+
+
+def _measure(
+    zs: _Asked, icl: _Asked, ft: _Asked, context: Context, learned: Sequence[Learned], seed: int
+) -> dict[str, Floats]:
+    """All measures of one example, [L] each."""
+    outputs = [np.stack([layer.output for layer in asked.layers]) for asked in (zs, icl, ft)]
+    found: dict[str, list[float]] = {
+        "SimAOU": metrics.update_similarity(*outputs).tolist(),
+        "SimAOU, random direction": metrics.random_update_similarity(outputs[0], outputs[1], seed).tolist(),
+    }
+    for number, (a, b, c) in enumerate(zip(zs.layers, icl.layers, ft.layers, strict=True)):
+        assert b.form is not None
+        own = _seen([a.own, b.own, c.own])
+        one = {
+            "SimAM": metrics.map_similarity(own[1], own[2]),
+            "SimAM before finetuning": metrics.map_similarity(own[1], own[0]),
+            "SimAM of changes": metrics.map_change_similarity(*own),
+            "SimAM of changes, after softmax": metrics.map_softmax_similarity(*own),
+            "dual form, gap": b.form.gap,
+            "dual form, cosine of softmax's change": b.form.softmax_cosine,
+            "dual form, distance of softmax": b.form.softmax_distance,
+        }
+        if learned:
+            in_training = np.concatenate([_array(demonstration.queries[number]) @ c.query for demonstration in learned])
+            one |= _training_tokens(b.context, in_training, context, [seed, number])
+        for name, value in one.items():
+            found.setdefault(name, []).append(value)
+    return {name: np.array(values) for name, values in found.items()}
+
+
+def _training_tokens(attention: Floats, in_training: Floats, context: Context, seed: list[int]) -> dict[str, float]:
+    """How alike one layer's attention to the demonstrations' tokens is, in context [T] and by finetuning's queries."""
+    in_context = attention[[token for start, end in context.spans for token in range(start, end)]]
+    spans = list(itertools.pairwise(np.cumsum([0, *(end - start for start, end in context.spans)]).tolist()))
+    seen = np.isfinite(in_context)  # a sliding window hides the others
+    a, b = in_context[seen], in_training[seen]
+    whole_icl, whole_ft = (metrics.demonstrations_attention(one, spans) for one in (in_context, in_training))
+    return {
+        "Kendall": metrics.rank_correlation(a, b),
+        "Kendall, random": metrics.rank_correlation(a, np.random.default_rng(seed).normal(size=len(a))),
+        "top tokens": metrics.overlap(a, b, _TOP_TOKENS),
+        "top tokens, random": min(_TOP_TOKENS, len(a)) / len(a),
+        "top demonstrations": metrics.overlap(whole_icl, whole_ft, _TOP_DEMONSTRATIONS),
+        "top demonstrations, random": min(_TOP_DEMONSTRATIONS, len(spans)) / len(spans),
+    }
+
+
+def _seen(logits: list[Floats]) -> list[Floats]:
+    """Attention to the query's tokens that all settings have: not to a beginning, which only a text alone has, and not
+    to what a sliding window hides.
+    """
+    length = min(one.shape[-1] for one in logits)
+    cut = [one[:, -length:] for one in logits]
+    there = np.isfinite(np.stack(cut)).all(axis=(0, 1))
+    return [one[:, there] for one in cut]
+
+
+def _array(tensor: torch.Tensor) -> Floats:
+    return tensor.detach().double().cpu().numpy()

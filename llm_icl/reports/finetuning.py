@@ -1,0 +1,161 @@
+"""The report of a comparison of in-context learning with finetuning."""
+
+import math
+from typing import Any
+
+from tabulate import tabulate
+
+from llm_icl.analysis.intervals import Estimate
+from llm_icl.implicit_finetuning import scores
+from llm_icl.implicit_finetuning.comparison import Compared
+from llm_icl.implicit_finetuning.published import MODELS, PUBLISHED
+from llm_icl.reports.figures import COLOURS
+from llm_icl.reports.html import page
+
+# The rows of the table of measures, and whose values per layer are drawn.
+_MEASURES = (
+    "SimAOU", "SimAOU, random direction", "SimAM", "SimAM before finetuning", "SimAM of changes",
+    "SimAM of changes, after softmax", "Kendall", "Kendall, random", "top tokens", "top tokens, random",
+    "top demonstrations", "top demonstrations, random",
+)  # fmt: skip
+_DUAL = ("dual form, gap", "dual form, cosine of softmax's change", "dual form, distance of softmax")
+_DRAWN = ("SimAOU", "SimAM of changes, after softmax", "Kendall", _DUAL[1])
+_NOTES = (
+    "Finetuning: one epoch of plain gradient descent on the demonstrations, in the order in which they stand in the "
+    "context, one at a time, on the mean loss of all tokens; keys' and values' projections only; float32.",
+    "Rec2FTP: of the queries that the model alone has wrong and finetuning right, the share that in-context learning "
+    "has right. Its null: of all queries that the model alone has wrong.",
+    "SimAOU: the cosine between the changes that both make to an attention layer's output at the query's last token. "
+    "Null: a direction drawn uniformly.",
+    "SimAM: the cosine of attention to the query's tokens before softmax, in context and finetuned, as published. Of "
+    "changes: of what both change in it, centred; after softmax: of what both change in attention itself.",
+    "Kendall: rank correlation of the attention to the demonstrations' tokens in context with the products of the "
+    "query's vector with theirs in finetuning (before any rotation), by layer. Null: random numbers.",
+    "Top tokens, top demonstrations: of the 100 tokens and 5 demonstrations that get most attention, the share that "
+    "both have in common.",
+    "Layer-causal gradient descent (Deutch et al. 2024): each layer learns from its own read-out only.",
+    "Dual form: the gap is the greatest relative difference between linear attention over all tokens and the zero-shot "
+    "weights plus the sum of outer products, in float64; the cosine is that between what demonstrations change in the "
+    "output of softmax attention and of linear attention.",
+    "Intervals are 95 %, with the example as the unit, and all seeds of it together.",
+)
+
+
+def accuracy_table(found: Compared, record: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Accuracies and Rec2FTP by way of finetuning, with the published ones."""
+    headers = ["finetuned by", *scores.SETTINGS.values(), "Rec2FTP", "its null", "rates"]
+    rows = []
+    for way in scores.ways(found):
+        recovered, null = scores.recovery(found, way)
+        rates = ", ".join(f"{rate:g}" for rate in found.rates.get(way, {}).values())
+        shown = [_percent(scores.accuracy(found, way, setting)) for setting in scores.SETTINGS]
+        rows.append([way, *shown, _percent(recovered), _percent(null), rates])
+    for model, values in PUBLISHED.get(record["request"]["dataset"]["name"], {}).items():
+        shown = [f"{values[setting]:.1f}" for setting in scores.SETTINGS]
+        rows.append([f"published, {model}", *shown, f"{values['Rec2FTP']:.1f}", "", ""])
+    return headers, rows
+
+
+def measures_table(found: Compared, record: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Each measure, by way of finetuning, with the published values."""
+    published = PUBLISHED.get(record["request"]["dataset"]["name"], {})
+    headers = ["measure", *scores.ways(found), *(f"published, {model}" for model in MODELS if published)]
+    rows = []
+    for name in (*_MEASURES, *_DUAL):
+        row = [name, *(_number(scores.measure(found, way, name)) for way in scores.ways(found))]
+        row += [f"{values[name]:.3f}" if name in values else "" for values in published.values()]
+        rows.append(row)
+    return headers, rows
+
+
+def summary(found: Compared, record: dict[str, Any]) -> str:
+    """What a terminal shows."""
+    tables = [tabulate(rows, headers, disable_numparse=True) for headers, rows in
+              (accuracy_table(found, record), _few(measures_table(found, record)))]  # fmt: skip
+    return "\n\n".join([*tables, *scores.verdict(found)])
+
+
+def finetuning_markdown(found: Compared, record: dict[str, Any]) -> str:
+    parts = [f"# {_title(record)}", "", _setting(record), "", *(f"- {line}" for line in scores.verdict(found)), ""]
+    for headers, rows in (accuracy_table(found, record), measures_table(found, record)):
+        parts += [tabulate(rows, headers, tablefmt="github", disable_numparse=True), ""]
+    parts += ["## How to read this", "", *(f"- {note}" for note in _NOTES), "", f"    {record['command']}", ""]
+    return "\n".join(parts)
+
+
+def finetuning_html(found: Compared, record: dict[str, Any]) -> str:
+    figures = {f"layers-{i}": _by_layer(found, name) for i, name in enumerate(_DRAWN)}
+    return page(
+        "finetuning.html.jinja",
+        figures,
+        title=_title(record),
+        setting=_setting(record),
+        sentences=scores.verdict(found),
+        tables=[accuracy_table(found, record), measures_table(found, record)],
+        drawn=_DRAWN,
+        notes=_NOTES,
+        record=record,
+    )
+
+
+def _few(table: tuple[list[str], list[list[str]]]) -> tuple[list[str], list[list[str]]]:
+    """The published way only."""
+    headers, rows = table
+    return headers[:2], [row[:2] for row in rows]
+
+
+def _title(record: dict[str, Any]) -> str:
+    request = record["request"]
+    return f"In-context learning against finetuning: {request['model']['name']} on {request['dataset']['name']}"
+
+
+def _setting(record: dict[str, Any]) -> str:
+    request = record["request"]
+    where = (
+        "the very examples that are reported, as in the paper (which flatters all numbers)"
+        if request["choose_on"] == "evaluation"
+        else "texts that are neither demonstrated nor reported"
+    )
+    seeds = ", ".join(map(str, request["seeds"]))
+    return (
+        f"{request['demonstrations']} demonstrations, drawn with the seeds {seeds}; {request['examples']} queries; "
+        f"rates chosen on {where}. Wall time {record['wall_seconds']:.0f} s, {record['memory_gb']:.1f} GB of memory."
+    )
+
+
+def _by_layer(found: Compared, name: str) -> dict[str, Any]:
+    import altair as alt
+    import polars as pl
+
+    rows = found.layers.filter((pl.col("measure") == name) & pl.col("value").is_not_nan())
+    ways = [way for way in scores.ways(found) if way in set(rows["way"])]
+    colours = [COLOURS[scores.ways(found).index(way)] for way in ways]
+    chart = (
+        alt.Chart(alt.InlineData(values=rows.select("way", "layer", "value").to_dicts()))
+        .mark_line(point=True)
+        .encode(
+            x=alt.X("layer:Q", axis=alt.Axis(tickMinStep=1)),
+            y=alt.Y("value:Q", title=name),
+            color=alt.Color("way:N", scale=alt.Scale(domain=ways, range=colours),
+                            legend=alt.Legend(title=None, orient="bottom", labelLimit=260)),
+            tooltip=["way:N", "layer:Q", alt.Tooltip("value:Q", format=".3f")],
+        )
+    )  # fmt: skip
+    specification: dict[str, Any] = chart.properties(width="container", height=240, background="transparent").to_dict()
+    return specification
+
+
+def _percent(estimate: Estimate) -> str:
+    if not estimate.known:
+        return ""
+    return f"{100 * estimate.value:.1f} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
+
+
+def _number(estimate: Estimate) -> str:
+    if not estimate.known:
+        return ""
+    if 0 < abs(estimate.value) < 1e-6:
+        return f"{estimate.value:.1e}"
+    if not math.isfinite(estimate.low):  # the same for all examples
+        return f"{estimate.value:.3f}"
+    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"

@@ -1,0 +1,72 @@
+"""The measures against hand-made cases and SciPy."""
+
+import numpy as np
+import pytest
+from scipy.stats import kendalltau
+
+from llm_icl.implicit_finetuning import metrics
+
+RNG = np.random.default_rng(0)
+
+
+def test_recovered_counts_what_both_mend_of_what_finetuning_mends():
+    #                zs wrong, ft right, icl right: both; the next: finetuning only; then icl only; then right before
+    zs = np.array([False, False, False, True, False])
+    ft = np.array([True, True, False, True, False])
+    icl = np.array([True, False, True, True, False])
+    assert metrics.recovered(zs, ft, icl) == (1, 2)
+
+
+def test_the_same_update_has_similarity_1_an_orthogonal_one_0_and_the_opposite_minus_1():
+    # On the unit sphere at (1, 0, 0), small steps along y or z.
+    zs, step = np.array([[1.0, 0, 0]]), 1e-6
+    along_y, along_z = np.array([[1.0, step, 0]]), np.array([[1.0, 0, step]])
+    assert metrics.update_similarity(zs, along_y, along_y) == pytest.approx([1.0])
+    assert metrics.update_similarity(zs, along_y, 5 * along_y) == pytest.approx([1.0])  # lengths do not count
+    assert metrics.update_similarity(zs, along_y, along_z) == pytest.approx([0.0], abs=1e-6)
+    assert metrics.update_similarity(zs, along_y, np.array([[1.0, -step, 0]])) == pytest.approx([-1.0])
+    assert np.isnan(metrics.update_similarity(zs, along_y, zs))  # no update has no direction
+
+
+def test_random_directions_have_similarity_0_on_average():
+    zs, icl = RNG.normal(size=(2, 4000, 50))
+    found = metrics.random_update_similarity(zs, icl, seed=1)
+    assert abs(found.mean()) < 4 * found.std() / np.sqrt(len(found))
+    assert found.std() == pytest.approx(1 / np.sqrt(50), rel=0.05)
+
+
+def test_attention_similarity_by_hand():
+    a, b = np.array([[1.0, 0, 0], [0, 2, 0]]), np.array([[2.0, 0, 0], [1, 0, 0]])
+    assert metrics.map_similarity(a, b) == pytest.approx((1 + 0) / 2)
+
+
+def test_changes_do_not_depend_on_a_constant_of_a_head_but_the_published_measure_does():
+    zs, icl, ft = RNG.normal(size=(3, 4, 7))
+    shifted = icl + np.array([[3.0], [-1], [10], [0]])
+    assert metrics.map_change_similarity(zs, shifted, ft) == pytest.approx(metrics.map_change_similarity(zs, icl, ft))
+    assert metrics.map_softmax_similarity(zs, shifted, ft) == pytest.approx(metrics.map_softmax_similarity(zs, icl, ft))
+    assert metrics.map_similarity(shifted, ft) != pytest.approx(metrics.map_similarity(icl, ft), abs=0.01)
+    assert metrics.map_change_similarity(zs, icl, icl) == pytest.approx(1)
+    assert metrics.map_softmax_similarity(zs, icl, icl) == pytest.approx(1)
+
+
+def test_rank_correlation_of_a_permuted_attention():
+    attention = np.array([0.1, 0.5, 0.2, 0.9])
+    assert metrics.rank_correlation(attention, attention) == 1
+    assert metrics.rank_correlation(attention, -attention) == -1
+    # One of six pairs is the other way round: (5 - 1) / 6.
+    assert metrics.rank_correlation(attention, np.array([0.2, 0.5, 0.1, 0.9])) == pytest.approx(4 / 6)
+    a, b = RNG.normal(size=(2, 30))
+    assert metrics.rank_correlation(a, b) == pytest.approx(kendalltau(a, b)[0])
+
+
+def test_overlap_counts_the_most_attended():
+    a, b = np.array([5.0, 4, 3, 2, 1]), np.array([5.0, 1, 4, 3, 2])
+    assert metrics.overlap(a, b, 1) == 1
+    assert metrics.overlap(a, b, 2) == 0.5
+    assert metrics.overlap(a, b, 100) == 1
+
+
+def test_demonstrations_share_the_attention_of_their_tokens():
+    shares = metrics.demonstrations_attention(np.log(np.array([1.0, 2, 3, 4])), [(0, 1), (1, 4)])
+    assert shares == pytest.approx([0.1, 0.9])
