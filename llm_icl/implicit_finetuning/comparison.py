@@ -2,8 +2,10 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ import polars as pl
 
 from llm_icl.backends.catalogue import ModelEntry
 from llm_icl.errors import RequestError
+from llm_icl.files import atomic_path
 from llm_icl.implicit_finetuning.finetuning import Backward, finetuned, mean_loss
 from llm_icl.implicit_finetuning.layer_causal import LayerCausal
 from llm_icl.implicit_finetuning.projections import Layer, attention_layers
@@ -82,6 +85,12 @@ class Compared:
     rates: dict[str, dict[int, float]]
 
 
+# The findings of each way, with the rate that was chosen for it, where one was; and what makes them for a seed, knowing
+# the rates that were chosen so far.
+_Part = dict[str, tuple[Findings, float | None]]
+_Work = Callable[[ComparisonRequest, int, Mapping[str, Mapping[int, float]], Report], _Part]
+
+
 def check(request: ComparisonRequest) -> None:
     """Raise RequestError where there are too few texts for what is asked."""
     needed = 2 * request.demonstrations + (_TRIED if request.choose_on == "training" else 0)
@@ -92,39 +101,83 @@ def check(request: ComparisonRequest) -> None:
         )
 
 
-def compare(request: ComparisonRequest, report: Report) -> Compared:
-    """Carry it out. Raises RequestError where the model or the texts do not fit."""
+def compare(request: ComparisonRequest, parts: Path, report: Report) -> Compared:
+    """Carry it out, seed by seed; a seed whose part is in the folder is done.
+
+    Raises RequestError where the model or the texts do not fit.
+    """
+    kinds: dict[str, _Work] = {"trained": _trained} | ({"untrained": _untrained} if request.controls else {})
+    works = [(name, work, seed) for name, work in kinds.items() for seed in request.seeds]
     found: list[tuple[str, int, Findings]] = []
     rates: dict[str, dict[int, float]] = {}
+    for name, work, seed in works:
+        path = parts / f"{name}-{seed}.npz"
+        if not path.is_file():
+            _save(path, work(request, seed, rates, report))
+        for way, (findings, rate) in _load(path).items():
+            found.append((way, seed, findings))
+            if rate is not None:
+                rates.setdefault(way, {})[seed] = rate
+    return Compared(*_tables(found), rates)
+
+
+def _trained(request: ComparisonRequest, seed: int, _: Mapping[str, Mapping[int, float]], report: Report) -> _Part:
     reader = load_reader(request.model, request.task, request.separator)
     layers = attention_layers(reader.model)
     causal = LayerCausal(reader.model, layers)
-    for seed in request.seeds:
-        demonstrations, others, tried = _drawn(request, seed)
-        chosen: dict[str, float] = {}
-        for way, backward in ((PUBLISHED_WAY, mean_loss), (LAYER_CAUSAL, causal)):
-            chosen[way] = _best_rate(reader, layers, demonstrations, tried, request.rates, backward, way, report)
-            rates.setdefault(way, {})[seed] = chosen[way]
-        ways = {
-            PUBLISHED_WAY: Finetuning(demonstrations, chosen[PUBLISHED_WAY]),
-            LAYER_CAUSAL: Finetuning(demonstrations, chosen[LAYER_CAUSAL], causal),
-        }
-        if request.controls:
-            ways[OTHER] = Finetuning(others, chosen[PUBLISHED_WAY])
-            ways[SHUFFLED] = Finetuning(_with_shuffled_labels(demonstrations, seed), chosen[PUBLISHED_WAY])
-        studied = study(reader, layers, demonstrations, request.evaluation, ways, report, seed)
-        found += [(way, seed, findings) for way, findings in studied.items()]
+    demonstrations, others, tried = _drawn(request, seed)
+    chosen = {
+        way: _best_rate(reader, layers, demonstrations, tried, request.rates, backward, way, report)
+        for way, backward in ((PUBLISHED_WAY, mean_loss), (LAYER_CAUSAL, causal))
+    }
+    ways = {
+        PUBLISHED_WAY: Finetuning(demonstrations, chosen[PUBLISHED_WAY]),
+        LAYER_CAUSAL: Finetuning(demonstrations, chosen[LAYER_CAUSAL], causal),
+    }
     if request.controls:
-        del reader, layers, causal
-        for seed in request.seeds:
-            demonstrations, _, _ = _drawn(request, seed)
-            reader = load_reader(request.model, request.task, request.separator, random=seed)
-            ways = {UNTRAINED: Finetuning(demonstrations, rates[PUBLISHED_WAY][seed])}
-            studied = study(
-                reader, attention_layers(reader.model), demonstrations, request.evaluation, ways, report, seed
-            )
-            found += [(way, seed, findings) for way, findings in studied.items()]
-    return Compared(*_tables(found), rates)
+        ways[OTHER] = Finetuning(others, chosen[PUBLISHED_WAY])
+        ways[SHUFFLED] = Finetuning(_with_shuffled_labels(demonstrations, seed), chosen[PUBLISHED_WAY])
+    studied = study(reader, layers, demonstrations, request.evaluation, ways, report, seed)
+    return {way: (findings, chosen.get(way)) for way, findings in studied.items()}
+
+
+def _untrained(
+    request: ComparisonRequest, seed: int, rates: Mapping[str, Mapping[int, float]], report: Report
+) -> _Part:
+    """A model of the same architecture with random weights, finetuned at the rate that was chosen for the trained."""
+    reader = load_reader(request.model, request.task, request.separator, random=seed)
+    demonstrations, _, _ = _drawn(request, seed)
+    ways = {UNTRAINED: Finetuning(demonstrations, rates[PUBLISHED_WAY][seed])}
+    studied = study(reader, attention_layers(reader.model), demonstrations, request.evaluation, ways, report, seed)
+    return {way: (findings, None) for way, findings in studied.items()}
+
+
+def _save(path: Path, part: _Part) -> None:
+    about = {way: {"rate": rate, "losses": findings.losses} for way, (findings, rate) in part.items()}
+    arrays: dict[str, Any] = {"about": np.array(json.dumps(about))}
+    for way, (findings, _) in part.items():
+        arrays[f"{way}/labels"] = findings.labels
+        arrays |= {f"{way}/predictions/{name}": values for name, values in findings.predictions.items()}
+        arrays |= {f"{way}/layers/{name}": values for name, values in findings.layers.items()}
+    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        np.savez_compressed(stream, **arrays)
+
+
+def _load(path: Path) -> _Part:
+    part: _Part = {}
+    with np.load(path) as file:
+        for way, about in json.loads(str(file["about"])).items():
+            some = {
+                kind: {
+                    name.removeprefix(f"{way}/{kind}/"): file[name]
+                    for name in file.files
+                    if name.startswith(f"{way}/{kind}/")
+                }
+                for kind in ("predictions", "layers")
+            }
+            findings = Findings(file[f"{way}/labels"], some["predictions"], some["layers"], about["losses"])
+            part[way] = (findings, about["rate"])
+    return part
 
 
 def _drawn(request: ComparisonRequest, seed: int) -> tuple[list[Example], list[Example], list[Example]]:

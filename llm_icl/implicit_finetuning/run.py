@@ -33,23 +33,30 @@ def carry_out(request: ComparisonRequest, run: RunDirectory, report: Callable[[s
         rates = {way: {int(seed): rate for seed, rate in some.items()} for way, some in earlier["rates"].items()}
         found, record = Compared(answers, measures, layers, rates), earlier
     else:
-        began = time.monotonic()
+        if earlier and earlier["versions"] != versions():
+            run.forget_parts()
+        began = time.monotonic() - earlier.get("wall_seconds", 0.0)
         record = {
             "kind": "finetune-vs-icl",
-            "status": "complete",
+            "status": "running",
             "command": shlex.join(["llm-icl", *sys.argv[1:]]),
             "request": request.record(),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": versions(),
         }
-        found = compare(request, report)
-        record["rates"] = found.rates
-        record["wall_seconds"] = time.monotonic() - began
+        try:
+            run.write_record(record)
+            found = compare(request, run.parts, report)
+        finally:
+            record["wall_seconds"] = time.monotonic() - began
+            run.write_record(record)
+        record |= {"status": "complete", "rates": found.rates}
         record["memory_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
         for name in _TABLES:
             with atomic_path(run.path / f"{name}.parquet") as temporary:
                 getattr(found, name).write_parquet(temporary)
         run.write_record(record)
+        run.forget_parts()
     write_text(run.path / "report.html", finetuning_html(found, record))
     write_text(run.path / "report.md", finetuning_markdown(found, record))
     return found

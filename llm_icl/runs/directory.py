@@ -67,13 +67,18 @@ class RunDirectory:
     def write_record(self, record: dict[str, Any]) -> None:
         write_text(self.path / "run.json", json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
+    @property
+    def parts(self) -> Path:
+        """The folder of what is finished of a run that is not."""
+        return self.path / _PARTS
+
     def part(self, name: str) -> "pl.DataFrame | None":
         """The predictions of one learner on one cell, where they were finished."""
-        path = self.path / _PARTS / f"{name}.parquet"
+        path = self.parts / f"{name}.parquet"
         return _read(path) if path.is_file() else None
 
     def write_part(self, name: str, frame: "pl.DataFrame") -> None:
-        with atomic_path(self.path / _PARTS / f"{name}.parquet") as temporary:
+        with atomic_path(self.parts / f"{name}.parquet") as temporary:
             frame.write_parquet(temporary)
 
     def finish(self, frames: Iterable["pl.DataFrame"], exchanges: Iterable[dict[str, Any]]) -> None:
@@ -88,7 +93,7 @@ class RunDirectory:
 
     def forget_parts(self) -> None:
         """Remove the parts of a run that is complete."""
-        folder = self.path / _PARTS
+        folder = self.parts
         if folder.is_dir():
             for file in folder.iterdir():
                 file.unlink()

@@ -2,7 +2,7 @@
 
 import sys
 
-from tests.benchmarks import calls, curves, drawing, mixers, neighbours, reaching, startup, training
+from tests.benchmarks import calls, curves, demonstrations, drawing, mixers, neighbours, reaching, startup, training
 
 BENCHMARKS = {
     "startup": startup,
@@ -10,6 +10,7 @@ BENCHMARKS = {
     "neighbours": neighbours,
     "curves": curves,
     "calls": calls,
+    "demonstrations": demonstrations,
     "training": training,
     "reaching": reaching,
     "mixers": mixers,

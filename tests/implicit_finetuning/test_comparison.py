@@ -1,0 +1,115 @@
+"""A whole comparison on a tiny model: its numbers, its controls, its report, and how it goes on after a stop."""
+
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import polars as pl
+import pytest
+
+from llm_icl.implicit_finetuning import comparison
+from tests.conftest import TinyModels
+from tests.inside import run_inside
+
+CARD = """
+hub: nobody/nothing
+training: train
+evaluation: test
+template: 'Input: {{ text }} Label:'
+labels: ['0', '1']
+demonstrations: 3
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("comparison")
+    (folder / "own.yaml").write_text(CARD)
+    (folder / "own").mkdir()
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 80), ("test", 12)):
+        bits = rng.integers(0, 2, (count, 4))
+        rows = [{"text": " ".join(map(str, row)), "label": int(row[0])} for row in bits]
+        (folder / "own" / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    model = TinyModels(folder).gpt2()
+    command = f"finetune-vs-icl --model hf/{model} --dataset own.yaml --data-dir . --examples 8 --seed 1,2"
+    command += " --rates 0.01,0.1 --out run"
+    done = run_inside(*command.split(), cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder, command, done
+
+
+def test_every_way_answers_every_query_of_every_seed(made):
+    folder, *_ = made
+    answers = pl.read_parquet(folder / "run" / "answers.parquet")
+    counts = answers.group_by("way").len().sort("way")
+    assert dict(counts.iter_rows()) == {
+        "gradient descent": 16, "layer-causal gradient descent": 16, "other demonstrations": 16,
+        "shuffled labels": 16, "untrained model": 16,
+    }  # fmt: skip
+    trained = answers.filter(pl.col("way") != "untrained model")
+    # Without demonstrations, and with the same in context, the ways of finetuning make no difference.
+    assert trained.group_by("seed", "example").agg(pl.col("zs").n_unique(), pl.col("icl").n_unique())[
+        ["zs", "icl"]
+    ].max().row(0) == (1, 1)
+    assert (
+        answers.filter(pl.col("seed") == 1)["label"].to_list() == answers.filter(pl.col("seed") == 2)["label"].to_list()
+    )
+
+
+def test_measures_are_what_they_must_be(made):
+    folder, *_ = made
+    rows = pl.read_parquet(folder / "run" / "measures.parquet")
+    bounds = rows.filter(~pl.col("measure").str.contains("distance")).select(
+        pl.col("value").fill_nan(None).min().alias("low"), pl.col("value").fill_nan(None).max().alias("high")
+    )
+    assert bounds["low"][0] >= -1 - 1e-9
+    assert bounds["high"][0] <= 1 + 1e-9
+    assert rows.filter(pl.col("measure") == "dual form, gap")["value"].max() < 1e-10
+    # Attention to training tokens can be compared only where the demonstrations are the same.
+    assert "other demonstrations" not in set(rows.filter(pl.col("measure") == "Kendall")["way"])
+
+
+def test_the_report_says_it_in_words_and_tables(made):
+    folder, _, done = made
+    text = (folder / "run" / "report.md").read_text()
+    assert "In-context learning against finetuning" in text
+    assert "SimAOU is" in text
+    assert "SimAOU is" in done.stdout
+    assert "published" not in text.split("## How to read this")[0]  # the paper has no such texts
+    assert (folder / "run" / "report.html").stat().st_size > 100_000
+
+
+def test_the_same_command_shows_the_same_and_another_is_refused(made):
+    folder, command, done = made
+    assert run_inside(*command.split(), cwd=folder).stdout == done.stdout
+    other = run_inside(*command.replace("--examples 8", "--examples 9").split(), cwd=folder)
+    assert other.returncode == 2
+    assert "holds the run of another request" in other.stderr
+
+
+def test_killed_after_a_seed_it_goes_on_from_there_to_the_same_numbers(made):
+    folder, command, done = made
+    command = command.replace("--out run", "--out killed")
+    script = [sys.executable, "-c", "from llm_icl.cli.main import main; main()", *command.split()]
+    first = folder / "killed" / "parts" / "trained-1.npz"
+    with subprocess.Popen(script, cwd=folder, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None and not first.is_file():
+            time.sleep(0.01)
+        process.kill()
+    made_at = first.stat().st_mtime_ns
+    seen = []
+
+    def watch(path, *rest):
+        seen.append((path.name, path.stat().st_mtime_ns))
+        return load(path, *rest)
+
+    load = comparison._load
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comparison, "_load", watch)
+        again = run_inside(*command.split(), cwd=folder)
+    assert again.stdout == done.stdout.replace("report: run", "report: killed")
+    assert seen[0] == ("trained-1.npz", made_at)
+    assert not first.parent.exists()
