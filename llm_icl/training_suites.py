@@ -59,18 +59,16 @@ def load_training_suite(name: str, card: Card, tasks_dir: Path | None = None) ->
     matrix = read_matrix(card, AXES, _DEFAULT_AXES, _SETTINGS, _wrong)
     cells = [_cell(name, matrix, point, tasks_dir) for point in matrix.points(AXES)]
     refuse_repeats(name, [cell.name for cell in cells])
-    tested = [(cell.label, test.name, cell.request.n, cell.request.points) for cell in cells for test in _tests(cell)]
+    tested = [
+        (cell.label, test.name, cell.request.n, cell.request.points) for cell in cells for test in cell.request.tests
+    ]
     if len(set(tested)) < len(tested):  # networks for different tasks meet in one test
         cells = [dataclasses.replace(cell, label=f"{cell.label} on {_tasks(cell.request)}") for cell in cells]
     learners = tuple(parse_specs(map(str, listed(matrix.settings["learner"])))) or None
     for override in matrix.overrides:
         for key in set(override) - {"when", *_OPTIONS}:
             raise card.error(f"'{key}' holds for the whole suite: it cannot be overridden", "overrides")
-    tests = {(test.name, cell.request.n): test for cell in cells for test in _tests(cell)}
-    for (_, n), test in tests.items():
-        for spec in learners or ():
-            if refusal := learner_of(spec).refusal(test, n):
-                raise RequestError(f"suite '{name}', learner '{spec}': {refusal}")
+    _check_learners(name, cells, learners or ())
     return TrainingSuite(name, cells, matrix.settings["problems"], learners)
 
 
@@ -79,7 +77,7 @@ def evaluations(suite: TrainingSuite, networks: Mapping[str, TrainedNetwork]) ->
     groups: dict[tuple[str, int, int], tuple[Task, list[TrainedNetwork]]] = {}
     for cell in suite.cells:
         if cell.name in networks:
-            for task in _tests(cell):
+            for task in cell.request.tests:
                 key = (task.name, cell.request.n, cell.request.points)
                 network = dataclasses.replace(networks[cell.name], name=cell.label)
                 groups.setdefault(key, (task, []))[1].append(network)
@@ -96,8 +94,13 @@ def evaluations(suite: TrainingSuite, networks: Mapping[str, TrainedNetwork]) ->
     ]  # fmt: skip
 
 
-def _tests(cell: TrainingCell) -> tuple[Task, ...]:
-    return cell.request.tests
+def _check_learners(suite: str, cells: Sequence[TrainingCell], learners: Sequence[Spec]) -> None:
+    """Raise RequestError for a classical learner that cannot be asked: before the networks are trained."""
+    tests = {(test.name, cell.request.n): test for cell in cells for test in cell.request.tests}
+    for (_, n), test in tests.items():
+        for spec in learners:
+            if refusal := learner_of(spec).refusal(test, n):
+                raise RequestError(f"suite '{suite}', learner '{spec}': {refusal}")
 
 
 def _tasks(request: TrainingRequest) -> str:
