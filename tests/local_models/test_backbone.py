@@ -287,10 +287,10 @@ def test_no_other_width_is_nearer(architecture, multiple, parameters):
 
 
 def test_a_number_of_parameters_that_is_too_small_is_an_error_that_names_the_least():
-    least = parameter_count(Backbone(Shape("transformer", 21, width=16)))
+    least = parameter_count(Backbone(Shape("transformer", 21, width=8)))
     with pytest.raises(ValueError, match=f"1000 parameters are too few for transformer with 3 layers.*has {least}"):
         width_for(Shape("transformer", 21), 1000)
-    assert width_for(Shape("transformer", 21), least // 2 + 1) == 16
+    assert width_for(Shape("transformer", 21), least // 2 + 1) == 8
 
 
 def test_a_block_takes_any_mixer():
