@@ -42,17 +42,18 @@ class Crew(ABC):
         """End what is still under way."""
 
 
-def train_one(request: TrainingRequest, folder: Path, parent: int | None = None) -> str:
-    """Carry out one run. Returns why it failed, in one line, or nothing. With the process that waits for it gone, it
-    stops.
+def train_one(request: TrainingRequest, folder: Path) -> str:
+    """Carry out one run. Returns why it failed, in one line, or nothing. Where the process that started this one, and
+    waits for it, is gone, it stops.
     """
     from llm_icl.runs import RunDirectory
     from llm_icl.training_run import carry_out
 
     def told(_: Progress, __: int) -> None:
-        if parent is not None and os.getppid() != parent:
+        if parent is not None and not parent.is_alive():
             raise SystemExit
 
+    parent = multiprocessing.parent_process()
     run = RunDirectory(folder)
     try:
         run.open()
@@ -128,7 +129,7 @@ def _in_process(request: TrainingRequest, folder: Path, device: str, threads: in
     if device:
         os.environ["CUDA_VISIBLE_DEVICES"] = device
     torch.set_num_threads(threads)
-    answer.send(train_one(request, folder, os.getppid()))
+    answer.send(train_one(request, folder))
 
 
 def _cores() -> int:

@@ -1,6 +1,7 @@
 """Trains a backbone on batches of problems; killed anywhere, it goes on to the same numbers."""
 
 import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from local_models import checkpoints
-from local_models.backbone import Network
+from local_models.backbone import Network, parameter_count
 from local_models.metrics import Metrics
 from local_models.optimisers import optimisers_for
 from local_models.sequence import POINT, tokens_of
@@ -20,7 +21,7 @@ from local_models.sequence import POINT, tokens_of
 CHECKPOINT = "checkpoint.safetensors"
 # What is known of a model on one task.
 SCORES = ("loss", "accuracy", "last_half")
-# Models of fewer parameters are quickest with one thread.
+# Networks that train fewer parameters are quickest with one thread.
 _SMALL = 5_000_000
 
 
@@ -88,7 +89,7 @@ def train(
     not one of this model.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device.type == "cpu" and sum(parameter.numel() for parameter in model.parameters()) < _SMALL:
+    if device.type == "cpu" and ((os.cpu_count() or 1) <= 2 or parameter_count(model) < _SMALL):
         torch.set_num_threads(1)  # small matrices: a second thread waits more than it works
     path, done = folder / CHECKPOINT, 0
     evaluation: dict[str, Any] = {}

@@ -90,6 +90,24 @@ def suite(tmp_path_factory):
 # --- a suite and a killed worker ---
 
 
+def test_workers_stop_when_the_one_who_waits_for_them_is_killed(tmp_path):
+    size = SETTINGS.replace("steps: 4", "steps: 100000") + "evaluate-every: 20"
+    write_suite(tmp_path / "own.yaml", architecture="[gru]", task="[conjunction]", more=size)
+    command = ["run", str(tmp_path / "own.yaml"), "--out", str(tmp_path / "all")]
+    script = [sys.executable, "-c", "from llm_icl.cli.main import main; main()", *command]
+    run = tmp_path / "all" / "gru+conjunction+n=3"
+    with subprocess.Popen(script, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None and not (run / "checkpoint.safetensors").is_file():
+            time.sleep(0.02)
+        worker = worker_of(run)
+        process.kill()
+    assert worker is not None
+    end = time.monotonic() + 30
+    while worker_of(run) is not None and time.monotonic() < end:
+        time.sleep(0.05)
+    assert worker_of(run) is None
+
+
 def test_a_killed_worker_is_a_failed_cell_and_the_others_are_done(suite):
     _, killed, state, _ = suite
     assert killed.returncode == 1
