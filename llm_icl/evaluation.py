@@ -1,6 +1,5 @@
 """Learners × tasks → predictions."""
 
-import json
 import logging
 import shlex
 import sys
@@ -43,9 +42,8 @@ def is_done(request: Request, run: RunDirectory) -> bool:
 
     What failed in it is asked again. Raises RequestError where it holds another request's.
     """
+    run.check_request(request.record())
     earlier = run.record
-    if earlier and earlier["request"] != json.loads(json.dumps(request.record())):
-        raise RequestError(f"{run.path} holds the run of another request: give another --out")
     return run.complete and earlier["versions"] == versions() and not earlier.get("failed")
 
 

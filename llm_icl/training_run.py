@@ -1,6 +1,5 @@
 """A training run in its directory: the record, and the way back to where it stopped."""
 
-import json
 import shlex
 import sys
 import time
@@ -9,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from llm_icl.errors import RequestError, WorkError
+from llm_icl.errors import WorkError
 from llm_icl.networks import build
 from llm_icl.runs import RunDirectory
 from llm_icl.training import TrainingRequest
@@ -29,8 +28,7 @@ def carry_out(request: TrainingRequest, run: RunDirectory, report: Report) -> di
     Raises RequestError where the directory holds another run, WorkError where training cannot go on.
     """
     earlier = run.record
-    if earlier and earlier["request"] != json.loads(json.dumps(request.record())):
-        raise RequestError(f"{run.path} holds the run of another request: give another --out")
+    run.check_request(request.record())
     if earlier.get("status") == "complete":
         return earlier
     model = build(request.shape, request.plan.seed)

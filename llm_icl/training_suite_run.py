@@ -1,11 +1,9 @@
 """A suite of training runs: the networks, several at a time, and then what they are asked."""
 
-import json
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from llm_icl.backends.pool import ModelPool
 from llm_icl.errors import RequestError, WorkError
@@ -39,7 +37,7 @@ def carry_out(
     for asked in evaluations(suite, networks):
         run = RunDirectory(folder / asked.name)
         try:
-            if run.record and not _is_of(run, asked.request.record()):
+            if not run.is_of(asked.request.record()):
                 shutil.rmtree(run.path)  # asked when other networks were there
             if not is_done(asked.request, run):
                 run.open()
@@ -57,11 +55,7 @@ def carry_out(
 
 def _trained(folder: Path, cell: TrainingCell) -> bool:
     run = RunDirectory(folder)
-    return run.record.get("status") == "complete" and _is_of(run, cell.request.record())
-
-
-def _is_of(run: RunDirectory, request: dict[str, Any]) -> bool:
-    return bool(run.record["request"] == json.loads(json.dumps(request)))
+    return run.record.get("status") == "complete" and run.is_of(cell.request.record())
 
 
 def _train(suite: TrainingSuite, todo: list[TrainingCell], folder: Path, crew: Crew, report: Report) -> dict[str, str]:

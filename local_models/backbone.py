@@ -1,6 +1,7 @@
 """The model that every mixer is part of: blocks that add to a stream, between a linear input and a linear output."""
 
 import inspect
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -67,17 +68,17 @@ class Network(nn.Module):
         super().__init__()
         self.shape = shape
 
-    def forward(self, inputs: Tensor, every: int = 1) -> Tensor:
-        raise NotImplementedError
+    @abstractmethod
+    def forward(self, inputs: Tensor, every: int = 1) -> Tensor: ...
 
     @property
+    @abstractmethod
     def longest(self) -> int | None:
         """The greatest number of tokens that it takes; None where there is no limit."""
-        raise NotImplementedError
 
+    @abstractmethod
     def attention(self, inputs: Tensor) -> dict[int, Tensor]:
         """The attention weights [B, h, T, T] of each layer that has heads."""
-        raise NotImplementedError
 
 
 class Block(nn.Module):

@@ -77,8 +77,9 @@ def command(
 
 def _run(request: "ComparisonRequest", folder: Path, as_json: bool) -> None:
     from llm_icl.cli.progress import Progress
+    from llm_icl.files import write_text
     from llm_icl.implicit_finetuning.run import carry_out
-    from llm_icl.reports.finetuning import accuracy_table, measures_table, summary
+    from llm_icl.reports.finetuning import accuracy_table, finetuning_html, finetuning_markdown, measures_table, summary
     from llm_icl.runs import RunDirectory
 
     run = RunDirectory(folder)
@@ -86,6 +87,8 @@ def _run(request: "ComparisonRequest", folder: Path, as_json: bool) -> None:
     try:
         with Progress() as progress:
             found = carry_out(request, run, progress)
+        write_text(folder / "report.html", finetuning_html(found, run.record))
+        write_text(folder / "report.md", finetuning_markdown(found, run.record))
     finally:
         run.close()
     if as_json:

@@ -69,8 +69,9 @@ def command(
 
 def _run(request: "ProbeRequest", folder: Path, as_json: bool) -> None:
     from llm_icl.cli.progress import Progress
+    from llm_icl.files import write_text
     from llm_icl.probe_run import carry_out
-    from llm_icl.reports.probe import best_heads_table, strong_heads
+    from llm_icl.reports.probe import best_heads_table, probe_html, probe_markdown, strong_heads
     from llm_icl.runs import RunDirectory
 
     run = RunDirectory(folder)
@@ -78,6 +79,8 @@ def _run(request: "ProbeRequest", folder: Path, as_json: bool) -> None:
     try:
         with Progress() as progress:
             heads = carry_out(request, run, progress)
+        write_text(folder / "report.html", probe_html(heads, run.record))
+        write_text(folder / "report.md", probe_markdown(heads, run.record))
     finally:
         run.close()
     if as_json:

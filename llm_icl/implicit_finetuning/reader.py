@@ -12,9 +12,6 @@ from llm_icl.errors import RequestError
 from llm_icl.implicit_finetuning.recording import Attended
 from llm_icl.implicit_finetuning.text_tasks import Example, TextTask
 
-# What stands between two demonstrations: a line break, or the token that ends a text, as the paper has it.
-SEPARATORS = ("newline", "end")
-
 
 @dataclass(frozen=True)
 class Tokens:
@@ -46,7 +43,10 @@ class Answer:
 
 
 class Reader:
-    """A model in float32, its tokenizer, and the words of one task's labels."""
+    """A model in float32, its tokenizer, and the words of one task's labels.
+
+    Between two demonstrations stands a line break ("newline"), or as in the paper the token that ends a text ("end").
+    """
 
     def __init__(self, model: Any, tokenizer: Any, task: TextTask, separator: str = "newline") -> None:
         self.model, self.tokenizer, self.task = model.eval(), tokenizer, task

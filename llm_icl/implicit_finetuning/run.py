@@ -1,19 +1,17 @@
-"""A comparison in its directory: run.json, the numbers, and the report."""
+"""A comparison in its directory: run.json and the numbers."""
 
-import json
 import resource
 import shlex
 import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import polars as pl
 
-from llm_icl.errors import RequestError
-from llm_icl.files import atomic_path, write_text
+from llm_icl.files import atomic_path
 from llm_icl.implicit_finetuning.comparison import Compared, ComparisonRequest, compare
-from llm_icl.reports.finetuning import finetuning_html, finetuning_markdown
 from llm_icl.runs import RunDirectory
 from llm_icl.versions import versions
 
@@ -21,42 +19,38 @@ _TABLES = ("answers", "measures", "layers")
 
 
 def carry_out(request: ComparisonRequest, run: RunDirectory, report: Callable[[str, int, int], None]) -> Compared:
-    """Compare, or take what an earlier start has found, and write the report.
+    """Compare, or take what an earlier start has found.
 
     Raises RequestError where the directory holds another run.
     """
     earlier = run.record
-    if earlier and earlier["request"] != json.loads(json.dumps(request.record())):
-        raise RequestError(f"{run.path} holds the run of another request: give another --out")
+    run.check_request(request.record())
     if earlier.get("status") == "complete" and earlier["versions"] == versions():
         answers, measures, layers = (pl.read_parquet(run.path / f"{name}.parquet") for name in _TABLES)
         rates = {way: {int(seed): rate for seed, rate in some.items()} for way, some in earlier["rates"].items()}
-        found, record = Compared(answers, measures, layers, rates), earlier
-    else:
-        if earlier and earlier["versions"] != versions():
-            run.forget_parts()
-        began = time.monotonic() - earlier.get("wall_seconds", 0.0)
-        record = {
-            "kind": "finetune-vs-icl",
-            "status": "running",
-            "command": shlex.join(["llm-icl", *sys.argv[1:]]),
-            "request": request.record(),
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "versions": versions(),
-        }
-        try:
-            run.write_record(record)
-            found = compare(request, run.parts, report)
-        finally:
-            record["wall_seconds"] = time.monotonic() - began
-            run.write_record(record)
-        record |= {"status": "complete", "rates": found.rates}
-        record["memory_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-        for name in _TABLES:
-            with atomic_path(run.path / f"{name}.parquet") as temporary:
-                getattr(found, name).write_parquet(temporary)
-        run.write_record(record)
+        return Compared(answers, measures, layers, rates)
+    if earlier and earlier["versions"] != versions():
         run.forget_parts()
-    write_text(run.path / "report.html", finetuning_html(found, record))
-    write_text(run.path / "report.md", finetuning_markdown(found, record))
+    began = time.monotonic() - earlier.get("wall_seconds", 0.0)
+    record: dict[str, Any] = {
+        "kind": "finetune-vs-icl",
+        "status": "running",
+        "command": shlex.join(["llm-icl", *sys.argv[1:]]),
+        "request": request.record(),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions(),
+    }
+    try:
+        run.write_record(record)
+        found = compare(request, run.parts, report)
+    finally:
+        record["wall_seconds"] = time.monotonic() - began
+        run.write_record(record)
+    record |= {"status": "complete", "rates": found.rates}
+    record["memory_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    for name in _TABLES:
+        with atomic_path(run.path / f"{name}.parquet") as temporary:
+            getattr(found, name).write_parquet(temporary)
+    run.write_record(record)
+    run.forget_parts()
     return found

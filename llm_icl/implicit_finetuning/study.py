@@ -29,7 +29,7 @@ Report = Callable[[str, int, int], None]
 class Findings:
     """What one set of demonstrations and one rate gave, for E evaluation examples and L layers.
 
-    predictions are the labels [E] of each setting, right whether they are the true ones; layers holds a measure [E, L]
+    predictions are the labels [E] of each setting; layers holds a measure [E, L]
     by name, NaN where it is not defined.
     """
 
@@ -37,9 +37,6 @@ class Findings:
     predictions: dict[str, NDArray[np.int64]]
     layers: dict[str, Floats]
     losses: list[float]
-
-    def right(self, setting: str) -> NDArray[np.bool_]:
-        return self.predictions[setting] == self.labels
 
 
 @dataclass(frozen=True)

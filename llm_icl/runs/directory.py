@@ -64,6 +64,16 @@ class RunDirectory:
     def complete(self) -> bool:
         return self.record.get("status") == "complete" and (self.path / "predictions.parquet").is_file()
 
+    def is_of(self, request: dict[str, Any]) -> bool:
+        """Whether the directory is this request's. An empty one is everyone's."""
+        record = self.record
+        return not record or bool(record["request"] == json.loads(json.dumps(request)))
+
+    def check_request(self, request: dict[str, Any]) -> None:
+        """Raise RequestError where the directory holds another request's run."""
+        if not self.is_of(request):
+            raise RequestError(f"{self.path} holds the run of another request: give another --out")
+
     def write_record(self, record: dict[str, Any]) -> None:
         write_text(self.path / "run.json", json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
