@@ -30,7 +30,14 @@ _RATES = "0.0001,0.0003,0.001,0.003,0.01,0.03,0.1"
     "--choose-on",
     type=click.Choice(["training", "evaluation"]),
     default="training",
-    help="Where rates are chosen: on other texts, or, as in the paper, on the queries themselves.",
+    help="Where rates (and the best seed) are chosen: on other texts, or, as in the paper, on the queries themselves.",
+)
+@click.option("--best-seed", is_flag=True, help="As in the paper, only the seed that is best in context.")
+@click.option(
+    "--too-many",
+    type=click.Choice(["refuse", "cut"]),
+    default="refuse",
+    help="Demonstrations that do not fit the context: refuse, or cut for both, context and finetuning.",
 )
 @click.option(
     "--separator",
@@ -46,8 +53,8 @@ _RATES = "0.0001,0.0003,0.001,0.003,0.01,0.03,0.1"
 @options.folders
 def command(
     model_name: str | None, dataset: str, data_dir: Path | None, demonstrations: int | None, examples: int,
-    seeds: tuple[str, ...], rates: str, choose_on: str, separator: str, controls: bool, out: Path | None, as_json: bool,
-    tasks_dir: Path | None, prompts_dir: Path | None,
+    seeds: tuple[str, ...], rates: str, choose_on: str, best_seed: bool, too_many: str, separator: str, controls: bool,
+    out: Path | None, as_json: bool, tasks_dir: Path | None, prompts_dir: Path | None,
 ) -> None:  # fmt: skip
     """Compare what demonstrations do in a model's context with what finetuning on them does (Dai et al. 2023), with the
     controls that show how much of the likeness is due to learning the same.
@@ -68,7 +75,8 @@ def command(
     splits = load_splits(task, data_dir)
     request = ComparisonRequest(
         model, task, splits, whole_numbers("--seed", seeds, 0), demonstrations or task.demonstrations,
-        min(examples, len(splits.evaluation)), _rates(rates), choose_on, separator, controls,
+        min(examples, len(splits.evaluation)), _rates(rates), choose_on, separator, controls, best_seed,
+        cut=too_many == "cut",
     )  # fmt: skip
     check(request)
     folder = out or Path("outputs") / f"finetune-vs-icl-{task.name}-{digest(request.record())}"

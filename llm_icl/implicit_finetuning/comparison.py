@@ -13,7 +13,7 @@ import polars as pl
 
 from llm_icl.backends.catalogue import ModelEntry
 from llm_icl.errors import RequestError
-from llm_icl.files import atomic_path
+from llm_icl.files import atomic_path, write_text
 from llm_icl.implicit_finetuning.finetuning import Backward, finetuned, mean_loss
 from llm_icl.implicit_finetuning.layer_causal import LayerCausal
 from llm_icl.implicit_finetuning.projections import Layer, attention_layers
@@ -29,7 +29,7 @@ OTHER, SHUFFLED, UNTRAINED = "other demonstrations", "shuffled labels", "untrain
 
 # Texts on which seeds and rates are tried; neither demonstrated nor evaluated on.
 _TRIED = 50
-_EVALUATION_ORDER = 1
+_TRIED_ORDER, _EVALUATION_ORDER = 0, 1
 
 Report = Callable[[str, int, int], None]
 
@@ -37,7 +37,8 @@ Report = Callable[[str, int, int], None]
 @dataclass(frozen=True)
 class ComparisonRequest:
     """What is compared. With `choose_on` "evaluation" the rate is chosen on the very examples that are reported, as in
-    the paper; with "training" on others.
+    the paper; with "training" on others. With `best_seed` the seed is chosen there too, and only that one is reported.
+    With `cut`, where not all demonstrations fit the context, both settings have as many as fit.
     """
 
     model: ModelEntry
@@ -50,6 +51,8 @@ class ComparisonRequest:
     choose_on: str
     separator: str
     controls: bool
+    best_seed: bool = False
+    cut: bool = False
 
     def record(self) -> dict[str, Any]:
         texts = repr((self.splits.training, self.splits.evaluation)).encode()
@@ -64,6 +67,8 @@ class ComparisonRequest:
             "choose_on": self.choose_on,
             "separator": self.separator,
             "controls": self.controls,
+            "best_seed": self.best_seed,
+            "cut": self.cut,
             "versions": {"llm-icl": versions()["llm-icl"]},
         }
 
@@ -71,18 +76,33 @@ class ComparisonRequest:
     def evaluation(self) -> list[Example]:
         return shuffled(self.splits.evaluation, _EVALUATION_ORDER)[: self.examples]
 
+    def drawn(self, seed: int) -> tuple[list[Example], list[Example]]:
+        """The demonstrations of a seed, and as many others."""
+        order, count = shuffled(self.splits.training, seed), self.demonstrations
+        return order[:count], order[count : 2 * count]
+
+    @property
+    def tried(self) -> list[Example]:
+        """The texts on which seeds and rates are tried: no seed demonstrates them, and none is reported."""
+        if self.choose_on == "evaluation":
+            return self.evaluation
+        number = range(len(self.splits.training))
+        used = {i for seed in self.seeds for i in shuffled(number, seed)[: 2 * self.demonstrations]}
+        return [self.splits.training[i] for i in shuffled(number, _TRIED_ORDER) if i not in used][:_TRIED]
+
 
 @dataclass(frozen=True)
 class Compared:
     """answers: a row for each way, seed and example, with the label and those of the three settings. measures: a row
     for each way, seed, example and measure, averaged over layers; layers: one for each way, layer and measure, averaged
-    over examples and seeds. rates: the rate chosen for each way and seed.
+    over examples and seeds. rates: the rate chosen for each way and seed. demonstrations: how many each seed had.
     """
 
     answers: pl.DataFrame
     measures: pl.DataFrame
     layers: pl.DataFrame
     rates: dict[str, dict[int, float]]
+    demonstrations: dict[int, int]
 
 
 # The findings of each way, with the rate that was chosen for it, where one was; and what makes them for a seed, knowing
@@ -93,11 +113,12 @@ _Work = Callable[[ComparisonRequest, int, Mapping[str, Mapping[int, float]], Rep
 
 def check(request: ComparisonRequest) -> None:
     """Raise RequestError where there are too few texts for what is asked."""
-    needed = 2 * request.demonstrations + (_TRIED if request.choose_on == "training" else 0)
-    if needed > len(request.splits.training):
+    there = len(request.splits.training)
+    few = request.choose_on == "training" and len(request.tried) < _TRIED
+    if few or 2 * request.demonstrations > there:
         raise RequestError(
-            f"dataset '{request.task.name}' has {len(request.splits.training)} texts to demonstrate with, and "
-            f"{request.demonstrations} demonstrations with their controls and trials take {needed}"
+            f"dataset '{request.task.name}' has {there} texts to demonstrate with, too few for {len(request.seeds)} "
+            f"seeds with {request.demonstrations} demonstrations, as many for a control, and {_TRIED} to try rates on"
         )
 
 
@@ -107,7 +128,8 @@ def compare(request: ComparisonRequest, parts: Path, report: Report) -> Compared
     Raises RequestError where the model or the texts do not fit.
     """
     kinds: dict[str, _Work] = {"trained": _trained} | ({"untrained": _untrained} if request.controls else {})
-    works = [(name, work, seed) for name, work in kinds.items() for seed in request.seeds]
+    seeds = (_best_seed(request, parts / "seed.json", report),) if request.best_seed else request.seeds
+    works = [(name, work, seed) for name, work in kinds.items() for seed in seeds]
     found: list[tuple[str, int, Findings]] = []
     rates: dict[str, dict[int, float]] = {}
     for name, work, seed in works:
@@ -118,16 +140,17 @@ def compare(request: ComparisonRequest, parts: Path, report: Report) -> Compared
             found.append((way, seed, findings))
             if rate is not None:
                 rates.setdefault(way, {})[seed] = rate
-    return Compared(*_tables(found), rates)
+    demonstrations = {seed: len(findings.losses) for _, seed, findings in found}
+    return Compared(*_tables(found), rates, demonstrations)
 
 
 def _trained(request: ComparisonRequest, seed: int, _: Mapping[str, Mapping[int, float]], report: Report) -> _Part:
     reader = load_reader(request.model, request.task, request.separator)
     layers = attention_layers(reader.model)
     causal = LayerCausal(reader.model, layers)
-    demonstrations, others, tried = _drawn(request, seed)
+    demonstrations, others = _fitting(request, reader, seed)
     chosen = {
-        way: _best_rate(reader, layers, demonstrations, tried, request.rates, backward, way, report)
+        way: _best_rate(reader, layers, demonstrations, request.tried, request.rates, backward, way, report)
         for way, backward in ((PUBLISHED_WAY, mean_loss), (LAYER_CAUSAL, causal))
     }
     ways = {
@@ -146,7 +169,7 @@ def _untrained(
 ) -> _Part:
     """A model of the same architecture with random weights, finetuned at the rate that was chosen for the trained."""
     reader = load_reader(request.model, request.task, request.separator, random=seed)
-    demonstrations, _, _ = _drawn(request, seed)
+    demonstrations, _ = _fitting(request, reader, seed)
     ways = {UNTRAINED: Finetuning(demonstrations, rates[PUBLISHED_WAY][seed])}
     studied = study(reader, attention_layers(reader.model), demonstrations, request.evaluation, ways, report, seed)
     return {way: (findings, None) for way, findings in studied.items()}
@@ -180,12 +203,29 @@ def _load(path: Path) -> _Part:
     return part
 
 
-def _drawn(request: ComparisonRequest, seed: int) -> tuple[list[Example], list[Example], list[Example]]:
-    """Demonstrations, as many others, and the texts that rates are tried on."""
-    order, count = shuffled(request.splits.training, seed), request.demonstrations
-    if request.choose_on == "evaluation":
-        return order[:count], order[count : 2 * count], request.evaluation
-    return order[:count], order[count : 2 * count], order[2 * count : 2 * count + _TRIED]
+def _fitting(request: ComparisonRequest, reader: Reader, seed: int) -> tuple[list[Example], list[Example]]:
+    """The demonstrations of a seed and as many others: all, or with `cut` as many as fit the context."""
+    demonstrations, others = request.drawn(seed)
+    if not request.cut:
+        return demonstrations, others
+    count = reader.fitting(demonstrations, [*request.evaluation, *request.tried])
+    if not count:
+        raise RequestError(f"not one demonstration of '{request.task.name}' fits the context with every query")
+    return demonstrations[:count], others[:count]
+
+
+def _best_seed(request: ComparisonRequest, path: Path, report: Report) -> int:
+    """The seed whose demonstrations answer most of the tried texts right in context; of several, the first."""
+    if not path.is_file():
+        reader = load_reader(request.model, request.task, request.separator)
+        right = []
+        for number, seed in enumerate(request.seeds):
+            report("in context: seeds", number, len(request.seeds))
+            context = reader.read(_fitting(request, reader, seed)[0])
+            right.append(sum(reader.answer(context, example).label == example.label for example in request.tried))
+        write_text(path, json.dumps(request.seeds[int(np.argmax(right))]))
+    seed: int = json.loads(path.read_text(encoding="utf-8"))
+    return seed
 
 
 def _with_shuffled_labels(examples: Sequence[Example], seed: int) -> list[Example]:

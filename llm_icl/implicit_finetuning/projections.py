@@ -42,17 +42,20 @@ def _layer(module: Any) -> Layer:
     if hasattr(module, "c_attn"):  # GPT-2: one matrix, [D, 3 D], queries first
         width = module.c_attn.nf // 3
         mine = torch.arange(3 * width) >= width
-        return Layer(module, tuple(_some(module.c_attn, mine)), module.c_attn, lambda found: found[0, :, :width])
+        return Layer(module, tuple(_columns(module.c_attn, mine)), module.c_attn, lambda found: found[0, :, :width])
+    if hasattr(module, "qkv_proj"):  # Phi: one matrix, its rows queries first, the keys and values of groups after them
+        width = module.config.num_attention_heads * module.head_dim
+        rows = torch.arange(module.qkv_proj.out_features) >= width
+        return Layer(module, tuple(_rows(module.qkv_proj, rows)), module.qkv_proj, lambda found: found[0, :, :width])
     if hasattr(module, "query_key_value") and type(module).__name__ == "GPTNeoXAttention":  # head by head
         size, outside = module.head_size, module.query_key_value.out_features
         part = torch.arange(outside) // size % 3
         return Layer(
             module,
-            tuple((p, (part > 0).unsqueeze(-1).expand(p.shape) if p.ndim > 1 else part > 0)
-                  for p in module.query_key_value.parameters()),
+            tuple(_rows(module.query_key_value, part > 0)),
             module.query_key_value,
             lambda found: found[0][:, part == 0],
-        )  # fmt: skip
+        )
     raise RequestError(
         f"attention of the kind {type(module).__name__} is not known: where are its keys and values made?"
     )
@@ -64,6 +67,11 @@ def _whole(*maps: nn.Module) -> Iterator[tuple[nn.Parameter, Tensor]]:
             yield parameter, torch.ones_like(parameter, dtype=torch.bool)
 
 
-def _some(fused: nn.Module, columns: Tensor) -> Iterator[tuple[nn.Parameter, Tensor]]:
+def _columns(fused: nn.Module, columns: Tensor) -> Iterator[tuple[nn.Parameter, Tensor]]:
     for parameter in fused.parameters():
         yield parameter, columns.expand(parameter.shape)
+
+
+def _rows(fused: nn.Module, rows: Tensor) -> Iterator[tuple[nn.Parameter, Tensor]]:
+    for parameter in fused.parameters():
+        yield parameter, rows.unsqueeze(-1).expand(parameter.shape) if parameter.ndim > 1 else rows

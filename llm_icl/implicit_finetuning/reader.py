@@ -1,5 +1,6 @@
 """A language model that reads demonstrations and answers queries: in context, with their keys and values reused."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,10 +33,13 @@ class Context:
 
 @dataclass(frozen=True)
 class Answer:
-    """The mean log-probability of each label's tokens, and what was recorded of each layer at the text's last token."""
+    """The mean log-probability of each label's tokens; what was recorded of each layer at the text's last token, and
+    at the token after it where that is the first of label 0's word.
+    """
 
     scores: tuple[float, ...]
     layers: list[Attended]
+    at_label: list[Attended]
 
     @property
     def label(self) -> int:
@@ -73,6 +77,13 @@ class Reader:
         tokens = self.tokens(example)
         return [*tokens.text, *tokens.labels[example.label]]
 
+    def fitting(self, demonstrations: Sequence[Example], queries: Sequence[Example]) -> int:
+        """How many of the demonstrations, from the first on, fit before every query."""
+        asked = [self.tokens(query) for query in queries]
+        room = self.limit - len(self.beginning) - max(len(one.text) + max(map(len, one.labels)) for one in asked)
+        lengths = [len(self.demonstration(example)) + len(self.separator) for example in demonstrations]
+        return sum(whole <= room for whole in itertools.accumulate(lengths))
+
     def read(self, demonstrations: Sequence[Example]) -> Context:
         """Read demonstrations once, for all queries. Raises RequestError where they do not fit."""
         from transformers import DynamicCache
@@ -85,7 +96,7 @@ class Reader:
         if len(tokens) >= self.limit:
             raise RequestError(
                 f"{len(demonstrations)} demonstrations of '{self.task.name}' are {len(tokens)} tokens, and the model's "
-                f"context holds {self.limit}: give fewer --demonstrations"
+                f"context holds {self.limit}: give fewer --demonstrations, or --too-many cut"
             )
         cache = DynamicCache()
         if tokens:
@@ -96,7 +107,7 @@ class Reader:
     def answer(self, context: Context, example: Example, recorded: Sequence[Attended] = ()) -> Answer:
         """The model's answer to a query after the context, which is afterwards as it was before.
 
-        `recorded` is the list of a recording; what it holds at the last token of the text is kept.
+        `recorded` is the list of a recording, where there is one.
         """
         from transformers import DynamicCache
 
@@ -105,7 +116,11 @@ class Reader:
             raise RequestError(f"a query of {len(tokens.text)} tokens does not fit behind the demonstrations")
         with torch.no_grad():
             first = self._next(context, tokens.text, 1)[0]
-            layers = list(recorded)
+            layers, at_label = list(recorded), list(recorded)
+            if layers:
+                self._next(context, tokens.labels[0][:1], 1)
+                at_label = list(recorded)
+                context.cache.crop(-1)
             scores = []
             for label in tokens.labels:
                 score = float(first[label[0]])
@@ -118,7 +133,7 @@ class Reader:
                 context.cache.crop(-len(tokens.text))
             else:
                 context.cache = DynamicCache()
-        return Answer(tuple(scores), layers)
+        return Answer(tuple(scores), layers, at_label)
 
     def _next(self, context: Context, tokens: Sequence[int], last: int) -> torch.Tensor:
         """Read on. Returns the log-probabilities after each of the last tokens, [last, vocabulary]."""

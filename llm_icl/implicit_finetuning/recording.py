@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from llm_icl.errors import RequestError
 from llm_icl.implicit_finetuning.projections import Layer
 
 _NAME = "llm-icl-recording"
@@ -32,7 +33,10 @@ class Attended:
 
 @contextmanager
 def recording(model: Any, layers: Sequence[Layer]) -> Iterator[list[Attended]]:
-    """Within it, each run of the model over one sequence replaces what the list holds: one entry for each layer."""
+    """Within it, each run of the model over one sequence replaces what the list holds: one entry for each layer.
+
+    Raises RequestError in a run of a model whose attention is not transformers' exchangeable one.
+    """
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import eager_mask
 
@@ -61,6 +65,8 @@ def recording(model: Any, layers: Sequence[Layer]) -> Iterator[list[Attended]]:
             parts[layer]["plain_queries"] = layers[layer].queries(output)
 
         def whole(_: Any, __: Any, output: Any) -> None:
+            if "logits" not in parts[layer]:
+                raise RequestError(f"what {type(layers[layer].module).__name__} attends to cannot be recorded")
             if layer == 0:
                 found.clear()
             found.append(Attended(**parts[layer], output=output[0][0, -1]))

@@ -28,7 +28,8 @@ def carry_out(request: ComparisonRequest, run: RunDirectory, report: Callable[[s
     if earlier.get("status") == "complete" and earlier["versions"] == versions():
         answers, measures, layers = (pl.read_parquet(run.path / f"{name}.parquet") for name in _TABLES)
         rates = {way: {int(seed): rate for seed, rate in some.items()} for way, some in earlier["rates"].items()}
-        return Compared(answers, measures, layers, rates)
+        demonstrations = {int(seed): count for seed, count in earlier["demonstrations"].items()}
+        return Compared(answers, measures, layers, rates, demonstrations)
     if earlier and earlier["versions"] != versions():
         run.forget_parts()
     began = time.monotonic() - earlier.get("wall_seconds", 0.0)
@@ -46,7 +47,7 @@ def carry_out(request: ComparisonRequest, run: RunDirectory, report: Callable[[s
     finally:
         record["wall_seconds"] = time.monotonic() - began
         run.write_record(record)
-    record |= {"status": "complete", "rates": found.rates}
+    record |= {"status": "complete", "rates": found.rates, "demonstrations": found.demonstrations}
     record["memory_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
     for name in _TABLES:
         with atomic_path(run.path / f"{name}.parquet") as temporary:

@@ -41,12 +41,13 @@ class Findings:
 
 @dataclass(frozen=True)
 class _Layer:
-    """What is kept of one layer at a query's last token: the output [D], the query [h d] before any rotation, attention
-    before softmax to the query's own tokens [h, t] and to the context's [T], summed over heads, and, where there are
-    demonstrations, the dual form.
+    """What is kept of one layer at a query's last token: the output [D] (and that at a label's token), the query [h d]
+    before any rotation, attention before softmax to the query's own tokens [h, t] and to the context's [T], summed over
+    heads, and, where there are demonstrations, the dual form.
     """
 
     output: Floats
+    output_at_label: Floats
     query: Floats
     own: Floats
     context: Floats
@@ -86,7 +87,10 @@ def study(
             for i, example in enumerate(evaluation):
                 report(what, setting * len(evaluation) + i, whole)
                 answer = reader.answer(given, example, recorded)
-                kept = [_kept(layer, len(given.tokens), bool(given.spans)) for layer in answer.layers]
+                kept = [
+                    _kept(layer, labelled, len(given.tokens), bool(given.spans))
+                    for layer, labelled in zip(answer.layers, answer.at_label, strict=True)
+                ]
                 asked.append(_Asked(answer.label, kept))
         return asked
 
@@ -110,20 +114,24 @@ def study(
     return found
 
 
-def _kept(layer: Attended, read: int, demonstrated: bool) -> _Layer:
+def _kept(layer: Attended, labelled: Attended, read: int, demonstrated: bool) -> _Layer:
     logits = _array(layer.logits)
     form = dual_form(layer, read) if demonstrated else None
     own, context = logits[:, read:], logits[:, :read].sum(axis=0)
-    return _Layer(_array(layer.output), _array(layer.plain_queries[-1]), own, context, form)
+    outputs = _array(layer.output), _array(labelled.output)
+    return _Layer(*outputs, _array(layer.plain_queries[-1]), own, context, form)
 
 
 def _measure(
     zs: _Asked, icl: _Asked, ft: _Asked, context: Context, learned: Sequence[Learned], seed: int
 ) -> dict[str, Floats]:
     """All measures of one example, [L] each."""
-    outputs = [np.stack([layer.output for layer in asked.layers]) for asked in (zs, icl, ft)]
+    asked = (zs, icl, ft)
+    outputs = [np.stack([layer.output for layer in one.layers]) for one in asked]
+    at_label = [np.stack([layer.output_at_label for layer in one.layers]) for one in asked]
     found: dict[str, list[float]] = {
         "SimAOU": metrics.update_similarity(*outputs).tolist(),
+        "SimAOU at a label": metrics.update_similarity(*at_label).tolist(),
         "SimAOU, random direction": metrics.random_update_similarity(outputs[0], outputs[1], seed).tolist(),
     }
     for number, (a, b, c) in enumerate(zip(zs.layers, icl.layers, ft.layers, strict=True)):

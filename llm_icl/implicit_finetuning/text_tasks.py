@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jinja2 import Environment, StrictUndefined, TemplateError
@@ -13,6 +13,8 @@ from llm_icl.backends.embedded import reach_hub
 from llm_icl.cards import Card, read_card
 from llm_icl.errors import RequestError, unknown_name
 from llm_icl.files import data_files
+
+T = TypeVar("T")
 
 _NEEDED = ("hub", "training", "evaluation", "template", "labels", "demonstrations")
 _TEXTS = ("description", "source", "hub", "configuration", "training", "evaluation", "template")
@@ -75,7 +77,7 @@ def load_splits(task: TextTask, folder: Path | None = None) -> Splits:
     return Splits(*(_examples(task, read(task, split, folder), split) for split in (task.training, task.evaluation)))
 
 
-def shuffled(examples: Sequence[Example], seed: int) -> list[Example]:
+def shuffled(examples: Sequence[T], seed: int) -> list[T]:
     """In the order in which `datasets` would shuffle them with this seed."""
     return [examples[i] for i in np.random.default_rng(seed).permutation(len(examples))]
 

@@ -14,7 +14,7 @@ from llm_icl.reports.html import page
 
 # The rows of the table of measures, and whose values per layer are drawn.
 _MEASURES = (
-    "SimAOU", "SimAOU, random direction", "SimAM", "SimAM before finetuning", "SimAM of changes",
+    "SimAOU", "SimAOU at a label", "SimAOU, random direction", "SimAM", "SimAM before finetuning", "SimAM of changes",
     "SimAM of changes, after softmax", "Kendall", "Kendall, random", "top tokens", "top tokens, random",
     "top demonstrations", "top demonstrations, random",
 )  # fmt: skip
@@ -26,7 +26,9 @@ _NOTES = (
     "Rec2FTP: of the queries that the model alone has wrong and finetuning right, the share that in-context learning "
     "has right. Its null: of all queries that the model alone has wrong.",
     "SimAOU: the cosine between the changes that both make to an attention layer's output at the query's last token. "
-    "Null: a direction drawn uniformly.",
+    "Null: a direction drawn uniformly. At a label: read where the published code reads it, at the token after the "
+    "query where that is the (first) token of label 0's word (their other numbers "
+    "were read there too).",
     "SimAM: the cosine of attention to the query's tokens before softmax, in context and finetuned, as published. Of "
     "changes: of what both change in it, centred; after softmax: of what both change in attention itself.",
     "Kendall: rank correlation of the attention to the demonstrations' tokens in context with the products of the "
@@ -76,7 +78,14 @@ def summary(found: Compared, record: dict[str, Any]) -> str:
 
 
 def finetuning_markdown(found: Compared, record: dict[str, Any]) -> str:
-    parts = [f"# {_title(record)}", "", _setting(record), "", *(f"- {line}" for line in scores.verdict(found)), ""]
+    parts = [
+        f"# {_title(record)}",
+        "",
+        _setting(found, record),
+        "",
+        *(f"- {line}" for line in scores.verdict(found)),
+        "",
+    ]
     for headers, rows in (accuracy_table(found, record), measures_table(found, record)):
         parts += [tabulate(rows, headers, tablefmt="github", disable_numparse=True), ""]
     parts += ["## How to read this", "", *(f"- {note}" for note in _NOTES), "", f"    {record['command']}", ""]
@@ -89,7 +98,7 @@ def finetuning_html(found: Compared, record: dict[str, Any]) -> str:
         "finetuning.html.jinja",
         figures,
         title=_title(record),
-        setting=_setting(record),
+        setting=_setting(found, record),
         sentences=scores.verdict(found),
         tables=[accuracy_table(found, record), measures_table(found, record)],
         drawn=_DRAWN,
@@ -109,17 +118,24 @@ def _title(record: dict[str, Any]) -> str:
     return f"In-context learning against finetuning: {request['model']['name']} on {request['dataset']['name']}"
 
 
-def _setting(record: dict[str, Any]) -> str:
+def _setting(found: Compared, record: dict[str, Any]) -> str:
     request = record["request"]
     where = (
         "the very examples that are reported, as in the paper (which flatters all numbers)"
         if request["choose_on"] == "evaluation"
         else "texts that are neither demonstrated nor reported"
     )
-    seeds = ", ".join(map(str, request["seeds"]))
+    counts = sorted(set(found.demonstrations.values()))
+    shown = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    cut = f" (of {request['demonstrations']}: as many as fit)" if counts[0] < request["demonstrations"] else ""
+    given = ", ".join(map(str, request["seeds"]))
+    if request["best_seed"]:
+        seeds, chosen = f"seed {next(iter(found.demonstrations))}, the best in context of {given}", "seed and rates"
+    else:
+        seeds, chosen = f"seeds {given}" if len(request["seeds"]) > 1 else f"seed {given}", "rates"
     return (
-        f"{request['demonstrations']} demonstrations, drawn with the seeds {seeds}; {request['examples']} queries; "
-        f"rates chosen on {where}. Wall time {record['wall_seconds']:.0f} s, {record['memory_gb']:.1f} GB of memory."
+        f"{shown} demonstrations{cut}, {seeds}; {request['examples']} queries; {chosen} chosen on {where}. "
+        f"Wall time {record['wall_seconds']:.0f} s, {record['memory_gb']:.1f} GB of memory."
     )
 
 

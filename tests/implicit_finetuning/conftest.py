@@ -1,4 +1,4 @@
-"""Tiny random models of four families, each with its own layout of projections, and a reader of words."""
+"""Tiny random models of five families, each with its own layout of projections, and a reader of words."""
 
 import pytest
 import torch
@@ -9,6 +9,7 @@ from transformers import (
     GPT2Config,
     GPTNeoXConfig,
     LlamaConfig,
+    Phi3Config,
     PreTrainedTokenizerFast,
 )
 
@@ -29,6 +30,7 @@ CONFIGS = {
         layer_types=["sliding_attention", "full_attention", "sliding_attention"],
     ),
     "neox": GPTNeoXConfig(**SIZES, **NARROW, bos_token_id=0, eos_token_id=0),
+    "phi": Phi3Config(**SIZES, **NARROW, num_key_value_heads=2, bos_token_id=0, eos_token_id=0, pad_token_id=0),
 }  # fmt: skip
 FAMILIES = list(CONFIGS)
 DEMONSTRATIONS = [

@@ -1,5 +1,6 @@
 """A whole comparison on a tiny model: its numbers, its controls, its report, and how it goes on after a stop."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -9,7 +10,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from llm_icl.implicit_finetuning import comparison
+from llm_icl.backends.catalogue import find_model
+from llm_icl.implicit_finetuning import comparison, text_tasks
 from tests.conftest import TinyModels
 from tests.inside import run_inside
 
@@ -113,3 +115,54 @@ def test_killed_after_a_seed_it_goes_on_from_there_to_the_same_numbers(made):
     assert again.stdout == done.stdout.replace("report: run", "report: killed")
     assert seen[0] == ("trained-1.npz", made_at)
     assert not first.parent.exists()
+
+
+def test_the_papers_choice_reports_the_best_seed_only(made):
+    folder, command, _ = made
+    command = command.replace("--seed 1,2", "--seed 1,2,3,4 --choose-on evaluation --best-seed --no-controls")
+    done = run_inside(*command.replace("--out run", "--out best").split(), cwd=folder)
+    assert done.returncode == 0, done.stderr
+    answers = pl.read_parquet(folder / "best" / "answers.parquet")
+    (chosen,) = answers["seed"].unique()
+    right = {}
+    for seed in (1, 2, 3, 4):
+        one = command.replace("--seed 1,2,3,4", f"--seed {seed}").replace("--out run", f"--out seed-{seed}")
+        assert run_inside(*one.split(), cwd=folder).returncode == 0
+        alone = pl.read_parquet(folder / f"seed-{seed}" / "answers.parquet").filter(pl.col("way") == "gradient descent")
+        right[seed] = (alone["icl"] == alone["label"]).sum()
+    assert chosen == max(right, key=lambda seed: (right[seed], -seed))
+    text = (folder / "best" / "report.md").read_text()
+    assert f"seed {chosen}, the best in context of 1, 2, 3, 4" in text
+    assert "chosen on the very examples that are reported, as in the paper" in text
+
+
+def test_demonstrations_that_do_not_fit_are_refused_or_cut_for_both(made, tmp_path):
+    folder, command, _ = made
+    small = TinyModels(tmp_path).gpt2(context=96)
+    command = command.split("--out")[0].replace("--seed 1,2", "--seed 1 --demonstrations 12 --no-controls")
+    command = " ".join(f"hf/{small}" if word.startswith("hf/") else word for word in command.split())
+    refused = run_inside(*command.split(), "--out", "refused", cwd=folder)
+    assert refused.returncode == 2
+    assert "--too-many cut" in refused.stderr
+    done = run_inside(*command.split(), "--too-many", "cut", "--out", "cut", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((folder / "cut" / "run.json").read_text())
+    count = record["demonstrations"]["1"]
+    assert 1 <= count < 12
+    assert f"{count} demonstrations (of 12: as many as fit)" in (folder / "cut" / "report.md").read_text()
+
+
+def test_texts_to_try_on_are_neither_demonstrated_nor_reported(made):
+    task = text_tasks.TextTask("toy", "", "", "train", "test", "{{ text }}", ("a", "b"), 3)
+    training = [text_tasks.Example(f"t{i}", 0) for i in range(90)]
+    evaluation = [text_tasks.Example(f"e{i}", 0) for i in range(20)]
+    request = comparison.ComparisonRequest(
+        find_model("hf/none"), task, text_tasks.Splits(training, evaluation), (1, 2, 3), 4, 10, (0.1,), "training",
+        "newline", True,
+    )  # fmt: skip
+    used = {example.text for seed in (1, 2, 3) for part in request.drawn(seed) for example in part}
+    tried = {example.text for example in request.tried}
+    assert len(tried) == 50
+    assert not tried & (used | {example.text for example in evaluation})
+    same = dataclasses.replace(request, choose_on="evaluation")
+    assert same.tried == same.evaluation

@@ -70,6 +70,48 @@ def test_what_an_attention_layer_adds_is_what_was_recorded():
         torch.testing.assert_close(module.attn.c_proj(mixed), kept.output, atol=1e-5, rtol=0), layer
 
 
+def test_what_the_published_code_reads_is_the_output_at_the_first_labels_first_token(reader):
+    layers = attention_layers(reader.model)
+    context = reader.read(DEMONSTRATIONS)
+    for query in QUERIES:
+        with recording(reader.model, layers) as recorded:
+            found = reader.answer(context, query, recorded)
+        tokens = reader.tokens(query)
+        outputs = []
+        hooks = [one.module.register_forward_hook(lambda *run, kept=outputs: kept.append(run[2][0])) for one in layers]
+        with torch.no_grad():
+            ids = [*context.tokens, *tokens.text, tokens.labels[0][0]]
+            reader.model(input_ids=reader.ids(ids), use_cache=False)
+        for hook in hooks:
+            hook.remove()
+        for at_label, at_text, whole in zip(found.at_label, found.layers, outputs, strict=True):
+            torch.testing.assert_close(at_label.output, whole[0, -1], atol=2e-5, rtol=0)
+            torch.testing.assert_close(at_text.output, whole[0, -2], atol=2e-5, rtol=0)
+
+
+def test_as_many_demonstrations_as_fit():
+    reader = make_reader("llama")
+    many = DEMONSTRATIONS * 10
+    count = reader.fitting(many, QUERIES)
+    context = reader.read(many[:count])
+    for query in QUERIES:
+        reader.answer(context, query)
+    # One more does not fit with the longer query, which has 7 tokens and a label of up to 3 behind it.
+    assert len(context.tokens) + 10 <= reader.limit < len(reader.read(many[: count + 1]).tokens) + 10
+    with pytest.raises(RequestError, match="does not fit behind the demonstrations"):
+        reader.answer(reader.read(many[: count + 1]), QUERIES[0])
+
+
+def test_attention_that_cannot_be_recorded_is_refused():
+    reader = make_reader("gpt2")
+    module = reader.model.transformer.h[0].attn
+    layers = attention_layers(reader.model)
+    module.forward = lambda hidden, *_, **__: (hidden, None)
+    refused = pytest.raises(RequestError, match="GPT2Attention attends to cannot be recorded")
+    with refused, recording(reader.model, layers) as recorded:
+        reader.answer(reader.read([]), QUERIES[0], recorded)
+
+
 def test_more_demonstrations_than_fit_are_refused():
     reader = make_reader("llama")
     with pytest.raises(
