@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from local_models.backbone import Network, Shape
+from local_models.backbone import Shape
 
 _MODEL, _OPTIMISER = "model.", "optimiser."
 
@@ -21,20 +21,21 @@ class CheckpointError(Exception):
     """A file that is no checkpoint, or not one of this model: one line."""
 
 
-def save(path: Path, model: Network, optimisers: Sequence[torch.optim.Optimizer], about: dict[str, Any]) -> None:
-    """Write everything that training needs to go on, and `about` as JSON. Frozen weights are not written, but known by
-    their checksum.
+def save(
+    path: Path, model: nn.Module, optimisers: Sequence[torch.optim.Optimizer], about: dict[str, Any],
+    shape: Shape | None = None,
+) -> None:  # fmt: skip
+    """Write everything that training needs to go on, `about` as JSON, and of a network its shape. Frozen weights are
+    not written, but known by their checksum.
     """
     tensors = {_MODEL + name: value for name, value in _own(model).items()}
     for i, optimiser in enumerate(optimisers):
         for j, state in optimiser.state_dict()["state"].items():
             tensors |= {f"{_OPTIMISER}{i}.{j}.{key}": torch.as_tensor(value) for key, value in state.items()}
     temporary = path.with_suffix(".partial")
-    metadata = {
-        "shape": json.dumps(model.shape.record()),
-        "frozen": frozen_checksum(model),
-        "about": json.dumps(about),
-    }
+    metadata = {"frozen": frozen_checksum(model), "about": json.dumps(about)}
+    if shape is not None:
+        metadata["shape"] = json.dumps(shape.record())
     save_file({name: value.detach().contiguous() for name, value in tensors.items()}, temporary, metadata)
     temporary.chmod(path.parent.stat().st_mode & 0o666)  # safetensors would keep it to its owner
     with temporary.open("rb") as stream:
@@ -51,7 +52,7 @@ def shape_of(path: Path) -> Shape:
         raise CheckpointError(f"{path} is no checkpoint of a network: {problem}") from None
 
 
-def restore(path: Path, model: Network, optimisers: Sequence[torch.optim.Optimizer] = ()) -> dict[str, Any]:
+def restore(path: Path, model: nn.Module, optimisers: Sequence[torch.optim.Optimizer] = ()) -> dict[str, Any]:
     """Put a network, and perhaps its optimisers, where a checkpoint left them. Returns what was said about it.
 
     Raises CheckpointError where the checkpoint is not one of this network.
@@ -78,7 +79,7 @@ def restore(path: Path, model: Network, optimisers: Sequence[torch.optim.Optimiz
     return about
 
 
-def frozen_checksum(model: Network) -> str:
+def frozen_checksum(model: nn.Module) -> str:
     """The SHA-256 of all weights that are not trained; empty where there is none."""
     frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
     if not frozen:
@@ -89,10 +90,13 @@ def frozen_checksum(model: Network) -> str:
     return digest.hexdigest()
 
 
-def _own(model: Network) -> dict[str, Tensor]:
-    """All tensors of a network but the frozen ones."""
-    frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
-    return {name: value for name, value in model.state_dict().items() if name not in frozen}
+def _own(model: nn.Module) -> dict[str, Tensor]:
+    """All tensors of a model but the frozen ones; what two of its parts share stands there once."""
+    left_out = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    left_out |= {name for name, _ in model.named_parameters(remove_duplicate=False)} - dict(
+        model.named_parameters()
+    ).keys()
+    return {name: value for name, value in model.state_dict().items() if name not in left_out}
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -115,7 +115,7 @@ def train(
                 evaluation = evaluate(model, held_out)
                 seconds = time.monotonic() - began
                 metrics.write(step + 1, {"batch_loss": loss, "seconds": seconds, **evaluation})
-                checkpoints.save(path, model, optimisers, {"step": step + 1, "evaluation": evaluation})
+                checkpoints.save(path, model, optimisers, {"step": step + 1, "evaluation": evaluation}, model.shape)
             speed = (step + 1 - first) / max(time.monotonic() - began, 1e-9)
             report(Progress(step + 1, loss, evaluation, speed))
 

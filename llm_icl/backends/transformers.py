@@ -246,6 +246,8 @@ class _Continuation:
 
 def source_of(entry: ModelEntry) -> tuple[str, dict[str, Any]]:
     """What `from_pretrained` is called with. Raises RequestError for a GGUF file that is none."""
+    import local_models.momentum_gpt  # noqa: F401  (a kind of model that transformers then knows)
+
     if entry.weights:
         return str(embedded_weights(entry)), {}
     path = Path(entry.identifier).expanduser()

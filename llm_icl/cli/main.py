@@ -21,6 +21,7 @@ VERBS = {
     "serve": "Serve a model on vLLM, for this machine only.",
     "show": "Show one thing in full: a task, a model, a prompt, a problem.",
     "train": "Train a small network to learn in context.",
+    "train-lm": "Train small language models whose attention has momentum, or has not.",
 }
 
 

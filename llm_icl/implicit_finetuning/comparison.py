@@ -128,7 +128,7 @@ def compare(request: ComparisonRequest, parts: Path, report: Report) -> Compared
     Raises RequestError where the model or the texts do not fit.
     """
     kinds: dict[str, _Work] = {"trained": _trained} | ({"untrained": _untrained} if request.controls else {})
-    seeds = (_best_seed(request, parts / "seed.json", report),) if request.best_seed else request.seeds
+    seeds = (_best_seed(request, parts / "seed", report),) if request.best_seed else request.seeds
     works = [(name, work, seed) for name, work in kinds.items() for seed in seeds]
     found: list[tuple[str, int, Findings]] = []
     rates: dict[str, dict[int, float]] = {}
@@ -223,9 +223,8 @@ def _best_seed(request: ComparisonRequest, path: Path, report: Report) -> int:
             report("in context: seeds", number, len(request.seeds))
             context = reader.read(_fitting(request, reader, seed)[0])
             right.append(sum(reader.answer(context, example).label == example.label for example in request.tried))
-        write_text(path, json.dumps(request.seeds[int(np.argmax(right))]))
-    seed: int = json.loads(path.read_text(encoding="utf-8"))
-    return seed
+        write_text(path, str(request.seeds[int(np.argmax(right))]))
+    return int(path.read_text(encoding="utf-8"))
 
 
 def _with_shuffled_labels(examples: Sequence[Example], seed: int) -> list[Example]:

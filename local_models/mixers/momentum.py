@@ -8,6 +8,30 @@ from torch import Tensor, nn
 from local_models.mixers.attention import Attention
 from local_models.mixers.base import causal_convolution, full_precision, special
 
+# What stands behind the curve of a filter: that many decays for each channel.
+FILTER_TERMS = 8
+
+
+def decayed_past(values: Tensor, eta: Tensor) -> Tensor:
+    """The sum over i < t of eta^(t-i) v_i, of values [B, h, T, d]; eta [1 or h, 1, 1]."""
+    ages = torch.arange(values.shape[2], device=values.device)
+    age = ages.unsqueeze(1) - ages  # t - i
+    return torch.where(age > 0, eta ** age.clamp(min=1), 0.0) @ values
+
+
+def filtered_past(values: Tensor, delta: Tensor, gamma: Tensor) -> Tensor:
+    """The sum over i <= t of k(t-i) v_i, of values [B, h, T, d], where the channels of all heads together, D = h d of
+    them, have k_c[age] = D^(-1/2) sum over n of gamma_cn sigmoid(delta_cn)^age; delta and gamma [D, 8].
+    """
+    heads, length = values.shape[1:3]
+    with full_precision(values) as inputs:
+        ages = torch.arange(length, device=values.device, dtype=inputs.dtype)
+        decays = torch.nn.functional.logsigmoid(delta.to(inputs.dtype))
+        terms = torch.exp(ages.reshape(-1, 1, 1) * decays)
+        kernel = (terms * gamma.to(inputs.dtype)).sum(-1) / math.sqrt(len(delta))  # [T, D]
+        added = causal_convolution(inputs.transpose(1, 2).flatten(2), kernel)
+    return added.to(values.dtype).unflatten(-1, (heads, -1)).transpose(1, 2)
+
 
 class MomentumAttention(Attention):
     """The formula of Dai et al. 2023, §5: Attn(V, K, q_t) + sum over i < t of eta^(t-i) v_i.
@@ -43,36 +67,20 @@ class MomentumAttention(Attention):
         eta = self.eta
         if isinstance(eta, float) and eta == 0:
             return super().momentum(values)
-        length = values.shape[2]
-        ages = torch.arange(length, device=values.device)
-        age = ages.unsqueeze(1) - ages  # t - i
         base = torch.as_tensor(eta, dtype=values.dtype, device=values.device).reshape(-1, 1, 1)
-        weights = torch.where(age > 0, base ** age.clamp(min=1), 0.0)  # [h or 1, T, T]
-        if self.normalised:
-            weights = weights * (1 - base) / base
-        return weights @ values
+        past = decayed_past(values, base)
+        return past * ((1 - base) / base) if self.normalised else past
 
 
 class MomentumFilter(Attention):
-    """What the authors posted as their momentum attention: a learned filter over the values, each channel its own.
-
-    k_d[age] = D^(-1/2) sum over n = 1..8 of gamma_dn sigmoid(delta_dn)^age, the current token (age 0) included, is
-    added by convolution. There is no coefficient eta. With gamma = 0 this is plain attention.
+    """What the authors posted as their momentum attention: a learned filter over the values, each channel its own, the
+    current token included. There is no coefficient eta. With gamma = 0 this is plain attention.
     """
-
-    TERMS = 8
 
     def __init__(self, width: int, layers: int, heads: int = 4) -> None:
         super().__init__(width, layers, heads)
-        self.delta = special(nn.Parameter(0.2 * torch.randn(width, self.TERMS)))
-        self.gamma = special(nn.Parameter(torch.randn(width, self.TERMS)))
+        self.delta = special(nn.Parameter(0.2 * torch.randn(width, FILTER_TERMS)))
+        self.gamma = special(nn.Parameter(torch.randn(width, FILTER_TERMS)))
 
     def momentum(self, values: Tensor) -> Tensor:
-        with full_precision(values) as inputs:
-            ages = torch.arange(values.shape[2], device=values.device, dtype=inputs.dtype)
-            decays = torch.nn.functional.logsigmoid(self.delta.to(inputs.dtype))  # [D, 8]
-            terms = torch.exp(ages.reshape(-1, 1, 1) * decays)
-            kernel = (terms * self.gamma.to(inputs.dtype)).sum(-1) / math.sqrt(self.width)  # [T, D]
-            whole = inputs.transpose(1, 2).flatten(2)  # [B, T, D]
-            added = causal_convolution(whole, kernel)
-        return added.to(values.dtype).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return filtered_past(values, self.delta, self.gamma)

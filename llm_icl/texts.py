@@ -1,0 +1,51 @@
+"""Plain texts to train language models on, and the part of them that is held out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from llm_icl.errors import RequestError
+
+_BETWEEN = ".."
+
+
+def read_texts(paths: Sequence[Path], held_out: str) -> tuple[list[str], str]:
+    """The training texts and the held-out one. A folder stands for its .txt files.
+
+    `held_out` is a file (which is then no training text), or LINE..LINE: the part of one of the texts from the first of
+    these lines up to the second, or to the end where there is none. Raises RequestError where that cannot be had.
+    """
+    files = [file for path in paths for file in (sorted(path.glob("*.txt")) if path.is_dir() else [path])]
+    if _BETWEEN in held_out and not Path(held_out).is_file():
+        return _without_part({file: _read(file) for file in files}, held_out)
+    apart = Path(held_out)
+    training = [_read(file) for file in files if file.resolve() != apart.resolve()]
+    if not training:
+        raise RequestError("there is no text to train on beside the one that is held out")
+    return training, _read(apart)
+
+
+def _without_part(texts: dict[Path, str], held_out: str) -> tuple[list[str], str]:
+    first, last = (line.strip() for line in held_out.split(_BETWEEN, 1))
+    lines = {path: text.splitlines(keepends=True) for path, text in texts.items()}
+    starts = [(path, i) for path, some in lines.items() for i, line in enumerate(some) if line.strip() == first]
+    if len(starts) != 1:
+        raise RequestError(f"--held-out: the line '{first}' stands {len(starts)} times in the texts, and not once")
+    path, start = starts[0]
+    ends = [i for i, line in enumerate(lines[path]) if i > start and line.strip() == last] if last else [None]
+    if not ends:
+        raise RequestError(f"--held-out: there is no line '{last}' after '{first}' in {path}")
+    part = slice(start, ends[0])
+    rest = [*lines[path][:start], *(lines[path][ends[0] :] if ends[0] is not None else [])]
+    training = [text for file, text in texts.items() if file != path]
+    training += ["".join(rest)] if rest else []
+    if not training:
+        raise RequestError("there is no text to train on beside the part that is held out")
+    return training, "".join(lines[path][part])
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8"
+        raise RequestError(f"the text {path} cannot be read: {reason}") from None

@@ -1,0 +1,69 @@
+"""GPT-2 with momentum in its attention, as a model of transformers: saved, loaded, cached and recorded like any."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
+from transformers.models.gpt2.modeling_gpt2 import GPT2Attention
+
+from local_models.mixers.momentum import FILTER_TERMS, decayed_past, filtered_past
+
+
+class MomentumGPTConfig(GPT2Config):
+    """`learned` is the filter that the authors posted; else it is the paper's formula, with the coefficient `eta`."""
+
+    model_type = "momentum-gpt"
+
+    learned: bool = False
+    eta: float = 0.5
+
+
+class MomentumGPTAttention(GPT2Attention):
+    """Attention with a sum over past values added to each head before the output projection (Dai et al. 2023, §5).
+
+    That projection is linear, so the sum goes through it on its own: whatever kernel computes the attention, and
+    whatever keeps the keys and values, stays as it is. Sequences are taken to have no padding.
+    """
+
+    def __init__(self, config: MomentumGPTConfig, layer_idx: int) -> None:
+        super().__init__(config, layer_idx=layer_idx)
+        if config.learned:
+            self.delta = nn.Parameter(0.2 * torch.randn(self.embed_dim, FILTER_TERMS))
+            self.gamma = nn.Parameter(torch.randn(self.embed_dim, FILTER_TERMS))
+
+    def forward(self, hidden_states: Any, past_key_values: Any = None, *args: Any, **options: Any) -> Any:
+        mixed, weights = super().forward(hidden_states, past_key_values, *args, **options)
+        if past_key_values is None:
+            values = self._values(hidden_states)
+        else:
+            values = past_key_values.layers[self.layer_idx].values
+        added = self._momentum(values)[:, :, -hidden_states.shape[1] :].transpose(1, 2).flatten(2)
+        return mixed + added @ self.c_proj.weight, weights
+
+    def _values(self, hidden_states: Tensor) -> Tensor:
+        """[B, h, T, d], as attention has them."""
+        start = 2 * self.embed_dim
+        made = hidden_states @ self.c_attn.weight[:, start:] + self.c_attn.bias[start:]
+        return made.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)
+
+    def _momentum(self, values: Tensor) -> Tensor:
+        if self.config.learned:
+            return filtered_past(values, self.delta, self.gamma)
+        return decayed_past(values, torch.tensor(self.config.eta, dtype=values.dtype, device=values.device))
+
+
+class MomentumGPT(GPT2LMHeadModel):
+    """The language model. With eta = 0, or gamma = 0, it is GPT-2."""
+
+    config_class = MomentumGPTConfig
+
+    def __init__(self, config: MomentumGPTConfig) -> None:
+        super().__init__(config)
+        for layer, block in enumerate(self.transformer.h):
+            block.attn = MomentumGPTAttention(config, layer)
+        self.post_init()
+
+
+AutoConfig.register(MomentumGPTConfig.model_type, MomentumGPTConfig)
+AutoModelForCausalLM.register(MomentumGPTConfig, MomentumGPT)
