@@ -19,11 +19,11 @@ _NOTES = (
     "Perplexity is exp of the mean loss over held-out tokens, each predicted from at most so many tokens before it; "
     "the tokens that are predicted are the same at every length. Its interval is over trainings (seeds).",
     "A change is paired by seed: models of one seed begin with the same weights, as far as they share them, and see "
-    "the same batches. Its interval over trainings tells whether another training would say the same (Student's t: wide "
-    "with few seeds); that over the text, whether these very models would on another text of the kind.",
+    "the same batches. Its interval over trainings tells whether another training would say the same (Student's t: "
+    "wide with few seeds); that over the text, whether these very models would on another text of the kind.",
     "momentum: the formula of Dai et al. 2023, the sum over earlier tokens of eta^(t-i) times their values is added to "
-    "each head, not normalised; the paper does not give eta. momentum-learned: what its authors posted instead, a learned "
-    "filter over the values, the current token included.",
+    "each head, not normalised; the paper does not give eta. momentum-learned: what its authors posted instead, a "
+    "learned filter over the values, the current token included.",
     "All intervals are 95 %, and not corrected for the number of attentions that are compared.",
 )
 
