@@ -10,6 +10,7 @@ from llm_icl.cli import options
 
 if TYPE_CHECKING:
     from llm_icl.implicit_finetuning.comparison import ComparisonRequest
+    from llm_icl.runs import RunDirectory
 
 _RATES = "0.0001,0.0003,0.001,0.003,0.01,0.03,0.1"
 
@@ -85,20 +86,28 @@ def command(
 
 def _run(request: "ComparisonRequest", folder: Path, as_json: bool) -> None:
     from llm_icl.cli.progress import Progress
-    from llm_icl.files import write_text
     from llm_icl.implicit_finetuning.run import carry_out
-    from llm_icl.reports.finetuning import accuracy_table, finetuning_html, finetuning_markdown, measures_table, summary
     from llm_icl.runs import RunDirectory
 
     run = RunDirectory(folder)
     run.open()
     try:
         with Progress() as progress:
-            found = carry_out(request, run, progress)
-        write_text(folder / "report.html", finetuning_html(found, run.record))
-        write_text(folder / "report.md", finetuning_markdown(found, run.record))
+            carry_out(request, run, progress)
+        write_comparison(run, folder, as_json)
     finally:
         run.close()
+
+
+def write_comparison(run: "RunDirectory", folder: Path, as_json: bool) -> None:
+    """Put a finished comparison's report.html and report.md into a folder, and print what it found."""
+    from llm_icl.files import write_text
+    from llm_icl.implicit_finetuning.run import read
+    from llm_icl.reports.finetuning import accuracy_table, finetuning_html, finetuning_markdown, measures_table, summary
+
+    found = read(run)
+    write_text(folder / "report.html", finetuning_html(found, run.record))
+    write_text(folder / "report.md", finetuning_markdown(found, run.record))
     if as_json:
         tables = {"accuracies": accuracy_table(found, run.record), "measures": measures_table(found, run.record)}
         data = {

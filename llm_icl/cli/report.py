@@ -1,8 +1,15 @@
 """`llm-icl report`: finished runs, side by side."""
 
+import json
+import shlex
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from llm_icl.runs import RunDirectory
 
 
 @click.command("report", context_settings={"show_default": True})
@@ -12,15 +19,48 @@ import click
 def command(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
     """Compare finished RUNs in one report."""
     from llm_icl.cli.eval import print_results, write_report
+    from llm_icl.cli.finetune_vs_icl import write_comparison
     from llm_icl.errors import RequestError
     from llm_icl.runs import RunDirectory
 
     for run in runs:
         if not (run / "run.json").is_file():
             raise RequestError(f"{run} is not a run: it has no run.json")
+    directories = [RunDirectory(run) for run in runs]
+    kinds = {directory.record.get("kind", "eval") for directory in directories}
+    if len(kinds) > 1:
+        raise RequestError(f"these runs are of different kinds: {', '.join(sorted(kinds))}")
     folder = out or runs[0]
     try:
-        content = write_report([RunDirectory(run) for run in runs], folder)
+        if kinds == {"finetune-vs-icl"}:
+            if len(runs) == 1:
+                write_comparison(directories[0], folder, as_json)
+            else:
+                _joint(directories, folder, as_json)
+            return
+        content = write_report(directories, folder)
     except OSError as problem:
         raise RequestError(f"the output folder {folder} cannot be written: {problem.strerror}") from None
     print_results(content, folder / "report.html", as_json)
+
+
+def _joint(runs: "list[RunDirectory]", folder: Path, as_json: bool) -> None:
+    """Comparisons of in-context learning with finetuning, in joint tables."""
+    from llm_icl.files import write_text
+    from llm_icl.implicit_finetuning.run import read
+    from llm_icl.reports.finetuning_tables import JointReport
+
+    report = JointReport([(read(run), run.record) for run in runs])
+    command = shlex.join(["llm-icl", *sys.argv[1:]])
+    write_text(folder / "report.html", report.html(command))
+    write_text(folder / "report.md", report.markdown(command))
+    if as_json:
+        data = {
+            name: [dict(zip(headers, row, strict=True)) for row in rows]
+            for name, (headers, rows) in report.tables().items()
+        }
+        click.echo(json.dumps(data | {"report": str(folder / "report.html")}, indent=2))
+        return
+    for sentence in report.sentences():
+        click.echo(sentence)
+    click.echo(f"\nreport: {folder / 'report.html'}")

@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from llm_icl.errors import RequestError
 from llm_icl.files import atomic_path
 from llm_icl.implicit_finetuning.comparison import Compared, ComparisonRequest, compare
 from llm_icl.runs import RunDirectory
@@ -18,18 +19,26 @@ from llm_icl.versions import versions
 _TABLES = ("answers", "measures", "layers")
 
 
-def carry_out(request: ComparisonRequest, run: RunDirectory, report: Callable[[str, int, int], None]) -> Compared:
-    """Compare, or take what an earlier start has found.
+def read(run: RunDirectory) -> Compared:
+    """What a finished run has found. Raises RequestError where it is not finished."""
+    record = run.record
+    if record.get("status") != "complete":
+        raise RequestError(f"{run.path} holds no finished comparison")
+    answers, measures, layers = (pl.read_parquet(run.path / f"{name}.parquet") for name in _TABLES)
+    rates = {way: {int(seed): rate for seed, rate in some.items()} for way, some in record["rates"].items()}
+    demonstrations = {int(seed): count for seed, count in record["demonstrations"].items()}
+    return Compared(answers, measures, layers, rates, demonstrations)
+
+
+def carry_out(request: ComparisonRequest, run: RunDirectory, report: Callable[[str, int, int], None]) -> None:
+    """Compare; what an earlier start has found is taken from it.
 
     Raises RequestError where the directory holds another run.
     """
     earlier = run.record
     run.check_request(request.record())
     if earlier.get("status") == "complete" and earlier["versions"] == versions():
-        answers, measures, layers = (pl.read_parquet(run.path / f"{name}.parquet") for name in _TABLES)
-        rates = {way: {int(seed): rate for seed, rate in some.items()} for way, some in earlier["rates"].items()}
-        demonstrations = {int(seed): count for seed, count in earlier["demonstrations"].items()}
-        return Compared(answers, measures, layers, rates, demonstrations)
+        return
     if earlier and earlier["versions"] != versions():
         run.forget_parts()
     began = time.monotonic() - earlier.get("wall_seconds", 0.0)
@@ -54,4 +63,3 @@ def carry_out(request: ComparisonRequest, run: RunDirectory, report: Callable[[s
             getattr(found, name).write_parquet(temporary)
     run.write_record(record)
     run.forget_parts()
-    return found

@@ -85,11 +85,11 @@ def verdict(compared: Compared) -> list[str]:
         for control in controls:
             gain = difference(compared, name, PUBLISHED_WAY, control)
             if gain.known:
-                parts.append(f"{_sign(gain)} that of {_CALLED.get(control, control)} ({gain.value:+.3f})")
+                parts.append(f"{_sign(gain)} that of {CALLED.get(control, control)} ({_signed(gain.value)})")
                 explained += [control] if gain.low <= 0 else []
         if low.low > 0:
             if explained:
-                names = " and ".join(_CALLED.get(one, one) for one in explained)
+                names = " and ".join(CALLED.get(one, one) for one in explained)
                 meaning = f"so as far as these queries show, {names} {'has' if len(explained) == 1 else 'have'} as much"
             else:
                 meaning = "so it supports that both learn the same from these examples" if controls else ""
@@ -100,17 +100,23 @@ def verdict(compared: Compared) -> list[str]:
     better = difference(compared, "SimAOU", LAYER_CAUSAL, PUBLISHED_WAY)
     if better.known:
         sentences.append(
-            f"Layer-causal gradient descent is {_sign(better)} gradient descent in SimAOU ({better.value:+.3f} "
-            f"[{better.low:+.3f}, {better.high:+.3f}])."
+            f"Layer-causal gradient descent is {_sign(better)} gradient descent in SimAOU ({_signed(better.value)} "
+            f"[{_signed(better.low)}, {_signed(better.high)}])."
         )
     return sentences
 
 
-_CALLED = {
+# How the controls are spoken of.
+CALLED = {
     "other demonstrations": "finetuning on other demonstrations",
     "shuffled labels": "finetuning on shuffled labels",
     "untrained model": "an untrained model",
 }
+
+
+def _signed(value: float) -> str:
+    """With three decimals, or one digit where these would all be 0."""
+    return f"{value:+.3f}" if abs(value) >= 5e-4 or value == 0 else f"{value:+.0e}"
 
 
 def _sign(gain: Estimate) -> str:

@@ -7,7 +7,7 @@ from tabulate import tabulate
 
 from llm_icl.analysis.intervals import Estimate
 from llm_icl.implicit_finetuning import scores
-from llm_icl.implicit_finetuning.comparison import Compared
+from llm_icl.implicit_finetuning.comparison import PUBLISHED_WAY, UNTRAINED, Compared
 from llm_icl.implicit_finetuning.published import MODELS, PUBLISHED
 from llm_icl.reports.figures import COLOURS
 from llm_icl.reports.html import page
@@ -20,7 +20,7 @@ _MEASURES = (
 )  # fmt: skip
 _DUAL = ("dual form, gap", "dual form, cosine of softmax's change", "dual form, distance of softmax")
 _DRAWN = ("SimAOU", "SimAM of changes, after softmax", "Kendall", _DUAL[1])
-_NOTES = (
+NOTES = (
     "Finetuning: one epoch of plain gradient descent on the demonstrations, in the order in which they stand in the "
     "context, one at a time, on the mean loss of all tokens; keys' and values' projections only; float32.",
     "Rec2FTP: of the queries that the model alone has wrong and finetuning right, the share that in-context learning "
@@ -49,9 +49,9 @@ def accuracy_table(found: Compared, record: dict[str, Any]) -> tuple[list[str], 
     rows = []
     for way in scores.ways(found):
         recovered, null = scores.recovery(found, way)
-        rates = ", ".join(f"{rate:g}" for rate in found.rates.get(way, {}).values())
-        shown = [_percent(scores.accuracy(found, way, setting)) for setting in scores.SETTINGS]
-        rows.append([way, *shown, _percent(recovered), _percent(null), rates])
+        rates = ", ".join(_rate(rate, record["request"]["rates"]) for rate in found.rates.get(way, {}).values())
+        shown = [percent(scores.accuracy(found, way, setting)) for setting in scores.SETTINGS]
+        rows.append([way, *shown, percent(recovered), percent(null), rates])
     for model, values in PUBLISHED.get(record["request"]["dataset"]["name"], {}).items():
         shown = [f"{values[setting]:.1f}" for setting in scores.SETTINGS]
         rows.append([f"published, {model}", *shown, f"{values['Rec2FTP']:.1f}", "", ""])
@@ -64,7 +64,7 @@ def measures_table(found: Compared, record: dict[str, Any]) -> tuple[list[str], 
     headers = ["measure", *scores.ways(found), *(f"published, {model}" for model in MODELS if published)]
     rows = []
     for name in (*_MEASURES, *_DUAL):
-        row = [name, *(_number(scores.measure(found, way, name)) for way in scores.ways(found))]
+        row = [name, *(number(scores.measure(found, way, name)) for way in scores.ways(found))]
         row += [f"{values[name]:.3f}" if name in values else "" for values in published.values()]
         rows.append(row)
     return headers, rows
@@ -81,29 +81,30 @@ def finetuning_markdown(found: Compared, record: dict[str, Any]) -> str:
     parts = [
         f"# {_title(record)}",
         "",
-        _setting(found, record),
+        setting(found, record),
         "",
         *(f"- {line}" for line in scores.verdict(found)),
         "",
     ]
     for headers, rows in (accuracy_table(found, record), measures_table(found, record)):
         parts += [tabulate(rows, headers, tablefmt="github", disable_numparse=True), ""]
-    parts += ["## How to read this", "", *(f"- {note}" for note in _NOTES), "", f"    {record['command']}", ""]
+    parts += ["## How to read this", "", *(f"- {note}" for note in NOTES), "", f"    {record['command']}", ""]
     return "\n".join(parts)
 
 
 def finetuning_html(found: Compared, record: dict[str, Any]) -> str:
-    figures = {f"layers-{i}": _by_layer(found, name) for i, name in enumerate(_DRAWN)}
+    figures = {f"figure-{i}": _by_layer(found, name) for i, name in enumerate(_DRAWN)}
     return page(
         "finetuning.html.jinja",
         figures,
         title=_title(record),
-        setting=_setting(found, record),
+        setting=setting(found, record),
         sentences=scores.verdict(found),
-        tables=[accuracy_table(found, record), measures_table(found, record)],
+        tables={"Accuracy, in percent": accuracy_table(found, record), "Likeness": measures_table(found, record)},
+        heading="Layer by layer",
         drawn=_DRAWN,
-        notes=_NOTES,
-        record=record,
+        notes=NOTES,
+        commands=[record["command"]],
     )
 
 
@@ -118,7 +119,8 @@ def _title(record: dict[str, Any]) -> str:
     return f"In-context learning against finetuning: {request['model']['name']} on {request['dataset']['name']}"
 
 
-def _setting(found: Compared, record: dict[str, Any]) -> str:
+def setting(found: Compared, record: dict[str, Any]) -> str:
+    """What was compared, how it was chosen, and what it took."""
     request = record["request"]
     where = (
         "the very examples that are reported, as in the paper (which flatters all numbers)"
@@ -139,13 +141,24 @@ def _setting(found: Compared, record: dict[str, Any]) -> str:
     )
 
 
+def _rate(rate: float, tried: list[float]) -> str:
+    """A rate that was chosen, and whether it might rather have been beyond those that were tried."""
+    if len(tried) > 1 and rate in (min(tried), max(tried)):
+        return f"{rate:g} ({'least' if rate == min(tried) else 'greatest'} tried)"
+    return f"{rate:g}"
+
+
 def _by_layer(found: Compared, name: str) -> dict[str, Any]:
     import altair as alt
     import polars as pl
 
     rows = found.layers.filter((pl.col("measure") == name) & pl.col("value").is_not_nan())
-    ways = [way for way in scores.ways(found) if way in set(rows["way"])]
-    colours = [COLOURS[scores.ways(found).index(way)] for way in ways]
+    if name in _DUAL:  # finetuning plays no part in it
+        rows = rows.filter(pl.col("way").is_in([PUBLISHED_WAY, UNTRAINED])).with_columns(
+            pl.when(pl.col("way") == UNTRAINED).then(pl.col("way")).otherwise(pl.lit("the model")).alias("way")
+        )
+    ways = rows["way"].unique(maintain_order=True).to_list()
+    colours = [COLOURS[scores.ways(found).index(way) if way in scores.ways(found) else 0] for way in ways]
     chart = (
         alt.Chart(alt.InlineData(values=rows.select("way", "layer", "value").to_dicts()))
         .mark_line(point=True)
@@ -161,13 +174,15 @@ def _by_layer(found: Compared, name: str) -> dict[str, Any]:
     return specification
 
 
-def _percent(estimate: Estimate) -> str:
+def percent(estimate: Estimate) -> str:
+    """A share in percent with its interval; nothing where it is not known."""
     if not estimate.known:
         return ""
     return f"{100 * estimate.value:.1f} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
 
 
-def _number(estimate: Estimate) -> str:
+def number(estimate: Estimate) -> str:
+    """A number with its interval; nothing where it is not known."""
     if not estimate.known:
         return ""
     if 0 < abs(estimate.value) < 1e-6:
