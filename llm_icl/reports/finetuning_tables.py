@@ -82,7 +82,7 @@ class JointReport:
                         called = scores.CALLED.get(way, way)
                         parts.append((called, [scores.difference(found, name, PUBLISHED_WAY, way) for found in own]))
                 told = [f"{_above(gains)} above {words}" for words, gains in parts if any(g.known for g in gains)]
-                sentences.append(f"{model}: of gradient descent {name} is {', '.join(told)}.")
+                sentences += [f"{model}: of gradient descent {name} is {', '.join(told)}."] if told else []
             better = [scores.difference(found, "SimAOU", LAYER_CAUSAL, PUBLISHED_WAY) for found in own]
             sentences.append(f"{model}: SimAOU of layer-causal gradient descent is {_above(better)} above that.")
         return sentences
