@@ -1,6 +1,7 @@
 """A language model that reads demonstrations and answers queries: in context, with their keys and values reused."""
 
 import itertools
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -59,7 +60,7 @@ class Reader:
         self.beginning: list[int] = [tokenizer.bos_token_id] if tokenizer.bos_token_id in beginning else []
         end = tokenizer.eos_token_id
         self.separator: list[int] = [end] if separator == "end" and end is not None else self._encode("\n")
-        self.limit = int(model.config.get_text_config().max_position_embeddings)
+        self.limit = int(getattr(model.config.get_text_config(), "max_position_embeddings", None) or sys.maxsize)
 
     def tokens(self, example: Example) -> Tokens:
         """Raises RequestError where the tokenizer does not keep the text and the words apart."""

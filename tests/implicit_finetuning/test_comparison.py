@@ -9,6 +9,7 @@ import time
 import numpy as np
 import polars as pl
 import pytest
+from transformers import AutoTokenizer, MambaConfig, MambaForCausalLM
 
 from llm_icl.backends.catalogue import find_model
 from llm_icl.implicit_finetuning import comparison, text_tasks
@@ -166,3 +167,18 @@ def test_texts_to_try_on_are_neither_demonstrated_nor_reported(made):
     assert not tried & (used | {example.text for example in evaluation})
     same = dataclasses.replace(request, choose_on="evaluation")
     assert same.tried == same.evaluation
+
+
+def test_a_model_without_attention_is_refused(made, tmp_path):
+    folder, command, _ = made
+    source = next(word for word in command.split() if word.startswith("hf/")).removeprefix("hf/")
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    config = MambaConfig(vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, state_size=4)
+    MambaForCausalLM(config).save_pretrained(tmp_path / "mamba")
+    tokenizer.save_pretrained(tmp_path / "mamba")
+    done = run_inside(
+        *command.replace(source, str(tmp_path / "mamba")).replace("--out run", "--out no").split(), cwd=folder
+    )
+    assert done.returncode == 2
+    assert "MambaForCausalLM has no attention layers" in done.stderr
+    assert "Traceback" not in done.stderr
