@@ -1,0 +1,173 @@
+"""What is read from the answers."""
+
+from itertools import chain
+
+import numpy as np
+import pytest
+
+from llm_icl.function_classes import draw_problems
+from llm_icl.naming import parse_specs
+from llm_icl.prompting import load_prompt, render
+from llm_icl.task_cards import load_task
+from tests.backends.hosted.making import COMPLETED, answering, model_of
+from tests.servers.provider import probability
+
+MANY = draw_problems(load_task(parse_specs(["majority"])[0]), 5, 12, 4)
+
+
+def truth(prompt, problems, completion):
+    """P(1) of the pretended model after every prompt, [N, P]."""
+
+    def one(problem, position):
+        rendered = render(prompt, problems, problem, position)
+        turns = "\n".join(message.content for message in rendered.messages())
+        return probability(rendered.completion() if completion else turns)
+
+    return np.array([[one(i, j) for j in range(problems.points)] for i in range(len(problems))])
+
+
+@pytest.mark.parametrize("prompt", ["basic", "basic:labels=no/yes", "chat-turns"])
+@pytest.mark.parametrize("name", ["gpt-4.1", "gpt-5.5", "gpt-4.1:top=2"])
+def test_the_probability_is_that_of_the_model_behind_the_interface(ask, monkeypatch, name, prompt):
+    prompt = load_prompt(parse_specs([prompt])[0])
+    if prompt.labels != ("0", "1"):
+        answering(monkeypatch, saying(prompt.labels))
+    asked = ask(name, prompt, MANY)
+    expected = truth(prompt, MANY, completion=False)
+    assert expected.std() > 0.1
+    np.testing.assert_allclose(asked.answers.probability, expected, rtol=1e-9)
+    np.testing.assert_array_equal(asked.answers.prediction, expected > 0.5)
+    assert set(chain(*asked.statuses)) == {"ok"}
+
+
+def saying(labels):
+    """The pretended model with other words for its labels, with a blank or without."""
+
+    def change(body, usual):
+        first = usual["choices"][0]["logprobs"]["content"][0]
+        for top in (first, *first["top_logprobs"]):
+            if top["token"].strip() in ("0", "1"):
+                top["token"] = f" {labels[int(top['token'])]}"
+        return usual
+
+    return change
+
+
+def test_the_label_is_the_first_token_that_is_not_blank(ask, monkeypatch):
+    def change(body, usual):
+        listed = usual["choices"][0]["logprobs"]["content"]
+        tops = [{"token": " ", "logprob": -0.1}, {"token": "1", "logprob": -3.0}, {"token": "0", "logprob": -4.0}]
+        listed.insert(0, {"token": " ", "logprob": -0.1, "top_logprobs": tops})
+        return usual
+
+    answering(monkeypatch, change)
+    prompt = load_prompt(parse_specs(["basic"])[0])
+    expected = truth(prompt, MANY, completion=False)
+    np.testing.assert_allclose(ask("gpt-4.1", prompt, MANY).answers.probability, expected, rtol=1e-9)
+
+
+def test_a_curve_from_one_echo_is_the_answers_position_by_position(ask):
+    prompt = load_prompt(parse_specs(["basic"])[0])
+    model = model_of(COMPLETED)
+    curve, single = (ask(model, prompt, MANY, mode) for mode in ("echo", "top"))
+    assert (len(curve.bodies), len(single.bodies)) == (4, 48)
+    expected = truth(prompt, MANY, completion=True)
+    for asked in (curve, single):
+        np.testing.assert_allclose(asked.answers.probability, expected, rtol=1e-9)
+        np.testing.assert_array_equal(asked.answers.prediction, expected > 0.5)
+    some = ask(model, prompt, MANY, "echo", positions=[2, 3, 9])
+    np.testing.assert_allclose(some.answers.probability, expected[:, [2, 3, 9]], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "gpt-4.1", "gpt-5.5", "gpt-5.5:effort=high", "gpt-6-astra", "claude-opus-4.5", "claude-opus-5",
+        "claude-sonnet-5.5", "claude-opus-5.5", "claude-opus-5:constrained=false",
+    ],
+)  # fmt: skip
+def test_a_label_that_is_written_is_read_without_a_probability(ask, name):
+    prompt = load_prompt(parse_specs(["basic"])[0])
+    asked = ask(name, prompt, MANY, mode="generate")
+    np.testing.assert_array_equal(asked.answers.prediction, truth(prompt, MANY, completion=False) > 0.5)
+    assert np.isnan(asked.answers.probability).all()
+    assert set(chain(*asked.statuses)) == {"ok"}
+
+
+def ends(**choice):
+    """A chat that ends in another way."""
+
+    def change(body, usual):
+        usual["choices"][0] |= choice
+        return usual
+
+    return change
+
+
+def incomplete(reason):
+    return lambda body, usual: usual | {"status": "incomplete", "incomplete_details": {"reason": reason}, "output": []}
+
+
+def stops(reason):
+    return lambda body, usual: usual | {"stop_reason": reason, "content": []}
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "change", "status"),
+    [
+        ("gpt-4.1", "top", ends(message={"content": None, "refusal": "No."}), "refused"),
+        ("gpt-4.1", "generate", ends(message={"content": None, "refusal": "No."}), "refused"),
+        ("gpt-4.1", "generate", ends(message={"content": ""}, finish_reason="content_filter"), "refused"),
+        ("gpt-4.1", "generate", ends(message={"content": "The"}, finish_reason="length"), "truncated"),
+        ("gpt-4.1", "generate", ends(message={"content": "The"}), "unparseable"),
+        ("gpt-5.5:effort=high", "generate", incomplete("content_filter"), "refused"),
+        ("gpt-5.5:effort=high", "generate", incomplete("max_output_tokens"), "truncated"),
+        ("claude-opus-5", "generate", stops("refusal"), "refused"),
+        ("claude-opus-5", "generate", stops("max_tokens"), "truncated"),
+        ("claude-opus-5", "generate", stops("model_context_window_exceeded"), "too_long"),
+        ("claude-opus-5", "generate", stops("end_turn"), "unparseable"),
+    ],
+)
+def test_an_answer_without_a_label_is_what_the_provider_says_it_is(ask, monkeypatch, name, mode, change, status):
+    answering(monkeypatch, change)
+    asked = ask(name, mode=mode)
+    assert asked.statuses == [[status, status]]
+    assert asked.answers.prediction.tolist() == [[-1, -1]]
+    assert np.isnan(asked.answers.probability).all()
+    assert len(asked.bodies) == 2
+
+
+def refuses_in_part(body, usual):
+    """A label, and a refusal beside it."""
+    if "choices" in usual:
+        usual["choices"][0]["message"] |= {"content": "1", "refusal": "No."}
+        return usual
+    if "output" in usual:
+        parts = [{"type": "output_text", "text": "1"}, {"type": "refusal", "refusal": "No."}]
+        return usual | {"output": [{"type": "message", "content": parts}]}
+    return usual | {"stop_reason": "refusal"}
+
+
+@pytest.mark.parametrize("name", ["gpt-4.1", "gpt-4.1:top=0", "gpt-5.5:effort=high", "claude-opus-5"])
+def test_a_label_beside_a_refusal_is_none(ask, monkeypatch, name):
+    answering(monkeypatch, refuses_in_part)
+    asked = ask(name)
+    assert asked.statuses == [["refused", "refused"]]
+    assert asked.answers.prediction.tolist() == [[-1, -1]]
+    assert np.isnan(asked.answers.probability).all()
+
+
+def test_the_parts_of_a_written_answer_belong_together(ask, monkeypatch):
+    def responses(body, usual):
+        text = [{"type": "output_text", "text": part} for part in ("", "1", " ")]
+        return usual | {"output": [{"type": "reasoning", "summary": []}, {"type": "message", "content": text}]}
+
+    def messages(body, usual):
+        parts = [{"type": "text", "text": part} for part in ('{"label":', ' "1"}')]
+        return usual | {"content": [{"type": "thinking", "thinking": '{"label": "0"}'}, *parts]}
+
+    for name, change in (("gpt-6-astra", responses), ("claude-opus-5.5", messages)):
+        with monkeypatch.context() as patched:
+            answering(patched, change)
+            asked = ask(name)
+        assert (asked.statuses, asked.answers.prediction.tolist()) == ([["ok", "ok"]], [[1, 1]])
