@@ -43,13 +43,11 @@ def _each(
         try:
             if is_done(cell.request, run):
                 continue
-            run.open()
-            try:
-                part = dataclasses.replace(calling, account=f"{calling.account}/{cell.name}")
-                if errors := work(Evaluation(cell.request, pool, run, part, told)):
-                    failed[cell.name] = f"{sum(errors.values())} calls failed ({next(iter(errors))})"
-            finally:
-                run.close()
+            part = dataclasses.replace(calling, account=f"{calling.account}/{cell.name}")
+            with run:
+                errors = work(Evaluation(cell.request, pool, run, part, told))
+            if errors:
+                failed[cell.name] = f"{sum(errors.values())} calls failed ({next(iter(errors))})"
         except BudgetSpentError:
             raise
         except (RequestError, WorkError) as problem:

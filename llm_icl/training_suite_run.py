@@ -40,11 +40,8 @@ def carry_out(
             if not run.is_of(asked.request.record()):
                 shutil.rmtree(run.path)  # asked when other networks were there
             if not is_done(asked.request, run):
-                run.open()
-                try:
+                with run:
                     Evaluation(asked.request, ModelPool(folder), run, None, report).carry_out()
-                finally:
-                    run.close()
             finished.append(run)
         except (RequestError, WorkError) as problem:
             failed[asked.name] = str(problem)

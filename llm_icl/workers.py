@@ -54,13 +54,9 @@ def train_one(request: TrainingRequest, folder: Path) -> str:
             raise SystemExit
 
     parent = multiprocessing.parent_process()
-    run = RunDirectory(folder)
     try:
-        run.open()
-        try:
+        with RunDirectory(folder) as run:
             carry_out(request, run, told)
-        finally:
-            run.close()
     except Exception as problem:  # whatever it is: the other runs go on
         return f"{type(problem).__name__}: {problem}".removeprefix("WorkError: ").removeprefix("RequestError: ")
     return ""

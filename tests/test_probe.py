@@ -53,10 +53,8 @@ def of_network(folder):
 
 def train(path, architecture, points=POINTS):
     options = TrainingOptions((TASK,), architecture, n=N, points=points, layers=2, width=16, steps=4, batch_size=4)
-    run = RunDirectory(path)
-    run.open()
-    carry_out(options.request(), run, lambda *_: None)
-    run.close()
+    with RunDirectory(path) as run:
+        carry_out(options.request(), run, lambda *_: None)
 
 
 def drawn():

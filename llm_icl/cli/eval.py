@@ -1,6 +1,7 @@
 """`llm-icl eval`: learners × tasks → predictions, a table and a report."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -113,20 +114,17 @@ def _run(request: "Request", folder: Path, limits: options.Limits, as_json: bool
     from llm_icl.evaluation import Evaluation, check_first_model, is_done
     from llm_icl.runs import CallCache, RunDirectory
 
-    run, pool, failed = RunDirectory(folder), ModelPool(folder), {}
-    if not is_done(request, run):
-        check_first_model(request, pool)  # a wrong model leaves nothing behind
-    run.open()
-    try:
+    run, failed = RunDirectory(folder), {}
+    with closing(ModelPool(folder)) as pool:
         if not is_done(request, run):
-            cache = CallCache(folder.parent / "calls.sqlite") if request.models else None
-            calling = limits.calling(cache, folder.name) if cache else None
-            with Progress() as progress:
-                failed = Evaluation(request, pool, run, calling, progress).carry_out()
-        content = write_report([run], folder)
-    finally:
-        pool.close()
-        run.close()
+            check_first_model(request, pool)  # a wrong model leaves nothing behind
+        with run:
+            if not is_done(request, run):
+                cache = CallCache(folder.parent / "calls.sqlite") if request.models else None
+                calling = limits.calling(cache, folder.name) if cache else None
+                with Progress() as progress:
+                    failed = Evaluation(request, pool, run, calling, progress).carry_out()
+            content = write_report([run], folder)
     print_results(content, folder / "report.html", as_json)
     fail_with(failed)
 

@@ -89,14 +89,10 @@ def _run(request: "ComparisonRequest", folder: Path, as_json: bool) -> None:
     from llm_icl.implicit_finetuning.run import carry_out
     from llm_icl.runs import RunDirectory
 
-    run = RunDirectory(folder)
-    run.open()
-    try:
+    with RunDirectory(folder) as run:
         with Progress() as progress:
             carry_out(request, run, progress)
         write_comparison(run, folder, as_json)
-    finally:
-        run.close()
 
 
 def write_comparison(run: "RunDirectory", folder: Path, as_json: bool) -> None:

@@ -74,15 +74,11 @@ def _run(request: "ProbeRequest", folder: Path, as_json: bool) -> None:
     from llm_icl.reports.probe import best_heads_table, probe_html, probe_markdown, strong_heads
     from llm_icl.runs import RunDirectory
 
-    run = RunDirectory(folder)
-    run.open()
-    try:
+    with RunDirectory(folder) as run:
         with Progress() as progress:
             heads = carry_out(request, run, progress)
         write_text(folder / "report.html", probe_html(heads, run.record))
         write_text(folder / "report.md", probe_markdown(heads, run.record))
-    finally:
-        run.close()
     if as_json:
         click.echo(json.dumps({"heads": heads.to_dicts(), "report": str(folder / "report.html")}, indent=2))
         return

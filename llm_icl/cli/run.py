@@ -1,5 +1,6 @@
 """`llm-icl run`: a suite, cell by cell."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,15 +90,11 @@ def _train(
             click.echo(f"{cell.name}: {cell.request.plan.steps} steps of {cell.request.batch} problems")
         click.echo(f"{len(suite.cells)} networks into {folder}")
         return
-    whole = RunDirectory(folder)
-    whole.open()
-    try:
+    with RunDirectory(folder):
         crew: Crew = RayCluster(folder, *cluster) if cluster else LocalCrew(at_once)
         with Progress() as progress:
             finished, failed = carry_out(suite, folder, crew, progress)
         _finish(finished, folder, failed, len(suite.cells), as_json)
-    finally:
-        whole.close()
 
 
 def _run(suite: "Suite", cells: "Sequence[SuiteCell]", folder: Path, limits: options.Limits, as_json: bool) -> None:
@@ -106,17 +103,12 @@ def _run(suite: "Suite", cells: "Sequence[SuiteCell]", folder: Path, limits: opt
     from llm_icl.runs import CallCache, RunDirectory
     from llm_icl.suite_run import carry_out
 
-    whole, pool = RunDirectory(folder), ModelPool(folder)
-    whole.open()
-    try:
+    with RunDirectory(folder), closing(ModelPool(folder)) as pool:
         calling = limits.calling(CallCache(folder.parent / "calls.sqlite"), folder.name)
         with Progress() as progress:
             failed = carry_out(cells, folder, pool, calling, progress)
         finished = [run for cell in cells if (run := RunDirectory(folder / cell.name)).complete]
         _finish(finished, folder, failed, len(cells), as_json)
-    finally:
-        pool.close()
-        whole.close()
 
 
 def _finish(runs: "Sequence[RunDirectory]", folder: Path, failed: "dict[str, str]", cells: int, as_json: bool) -> None:

@@ -69,13 +69,8 @@ def _run(request: "TrainingRequest", folder: Path, as_json: bool) -> None:
     from llm_icl.runs import RunDirectory
     from llm_icl.training_run import carry_out
 
-    run = RunDirectory(folder)
-    run.open()
-    try:
-        with Progress() as progress:
-            record = carry_out(request, run, lambda told, steps: progress(_words(told, steps), told.step, steps))
-    finally:
-        run.close()
+    with RunDirectory(folder) as run, Progress() as progress:
+        record = carry_out(request, run, lambda told, steps: progress(_words(told, steps), told.step, steps))
     if as_json:
         click.echo(json.dumps(record | {"run": str(folder)}, indent=2))
         return

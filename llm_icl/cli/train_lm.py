@@ -74,16 +74,12 @@ def _run(request: "LanguageRequest", folder: Path, as_json: bool) -> None:
     from llm_icl.reports.language import LanguageReport
     from llm_icl.runs import RunDirectory
 
-    run = RunDirectory(folder)
-    run.open()
-    try:
+    with RunDirectory(folder) as run:
         with Progress() as progress:
             carry_out(request, run, progress)
         report = LanguageReport(run)
         write_text(folder / "report.html", report.html())
         write_text(folder / "report.md", report.markdown())
-    finally:
-        run.close()
     if as_json:
         tables = {"perplexities": report.perplexities(), "changes": report.changes()}
         data = {

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from llm_icl.errors import RequestError
@@ -21,13 +22,16 @@ _LEAST_SPACE = 16 * 2**20
 
 
 class RunDirectory:
-    """A run's files. Each is written whole or not at all, so a run that dies goes on where it stopped."""
+    """A run's files. Each is written whole or not at all, so a run that dies goes on where it stopped.
+
+    As a context it makes the directory and holds it: one process at a time.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def open(self) -> None:
-        """Make the directory and hold it: one process at a time. Raises RequestError where that cannot be."""
+    def __enter__(self) -> "RunDirectory":
+        """Raises RequestError where the directory cannot be written, or another process holds it."""
         try:
             existing = next(parent for parent in (self.path, *self.path.absolute().parents) if parent.is_dir())
             if shutil.disk_usage(existing).free < _LEAST_SPACE:
@@ -43,8 +47,11 @@ class RunDirectory:
         except OSError:
             os.close(self._lock)
             raise RequestError(f"another process is writing the run {self.path}") from None
+        return self
 
-    def close(self) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
         os.close(self._lock)
 
     @property
