@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 import torch
 
-from llm_icl.errors import WorkError
+from llm_icl.errors import RequestError, WorkError
 from llm_icl.files import atomic_path, file_name
 from llm_icl.language_training import LanguageRequest, build, tokens_of, train_tokenizer
 from llm_icl.naming import Spec
@@ -43,6 +43,8 @@ def carry_out(request: LanguageRequest, run: RunDirectory, report: Report) -> di
     run.check_request(request.record())
     if earlier.get("status") == "complete":
         return earlier
+    if earlier and earlier["versions"] != versions():  # models that are compared come from the same code
+        raise RequestError(f"{run.path} was begun by other versions of the packages: give another --out")
     record: dict[str, Any] = {
         "kind": "train-lm",
         "status": "running",

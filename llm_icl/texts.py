@@ -15,13 +15,18 @@ def read_texts(paths: Sequence[Path], held_out: str) -> tuple[list[str], str]:
     these lines up to the second, or to the end where there is none. Raises RequestError where that cannot be had.
     """
     files = [file for path in paths for file in (sorted(path.glob("*.txt")) if path.is_dir() else [path])]
-    if _BETWEEN in held_out and not Path(held_out).is_file():
+    if _is_part(held_out):
         return _without_part({file: _read(file) for file in files}, held_out)
     apart = Path(held_out)
     training = [_read(file) for file in files if file.resolve() != apart.resolve()]
     if not training:
         raise RequestError("there is no text to train on beside the one that is held out")
     return training, _read(apart)
+
+
+def _is_part(held_out: str) -> bool:
+    first, between, _ = held_out.partition(_BETWEEN)
+    return bool(between and first.strip() and not first.endswith("/")) and not Path(held_out).is_file()
 
 
 def _without_part(texts: dict[Path, str], held_out: str) -> tuple[list[str], str]:

@@ -45,10 +45,7 @@ def proportion(hits: Floats, trials: Floats) -> Estimate:
         variance = count / (count - 1) * (residuals**2).sum() / total**2
         if variance > _ROUNDING**2:
             effective = min(share * (1 - share) / variance, float(total))
-    z2 = _quantile(count) ** 2
-    centre = (share + z2 / (2 * effective)) / (1 + z2 / effective)
-    half = np.sqrt(z2 * share * (1 - share) / effective + z2**2 / (4 * effective**2)) / (1 + z2 / effective)
-    return Estimate(float(share), float(max(centre - half, 0.0)), float(min(centre + half, 1.0)))
+    return _wilson(share, effective, _quantile(count - 1))
 
 
 def mean(sums: Floats, counts: Floats, bound: float = np.inf) -> Estimate:
@@ -65,13 +62,66 @@ def mean(sums: Floats, counts: Floats, bound: float = np.inf) -> Estimate:
     value = sums.sum() / counts.sum()
     residuals = sums - value * counts
     error = np.sqrt(len(sums) / max(len(sums) - 1, 1) * (residuals**2).sum()) / counts.sum()
-    half = _quantile(len(sums)) * error
+    half = _quantile(len(sums) - 1) * error
     if len(sums) == 1 or error < _ROUNDING:
         half = (1 - (1 - LEVEL) ** (1 / len(sums))) * (bound + abs(value))
     return Estimate(float(value), float(max(value - half, -bound)), float(min(value + half, bound)))
 
 
-def _quantile(problems: int) -> float:
+def crossed_proportion(hits: Floats, trials: Floats) -> Estimate:
+    """A share over examples and seeds, both of which others might have been drawn: hits and trials [N, S].
+
+    As `proportion`, with the variance of `crossed_mean`.
+    """
+    if hits.shape[1] == 1:
+        return proportion(hits[:, 0], trials[:, 0])
+    total = trials.sum()
+    if total == 0:
+        return NOTHING
+    share = hits.sum() / total
+    error, freedom = _crossed_error(hits - share * trials)
+    effective, variance = float((trials > 0).any(axis=1).sum()), (error / trials.mean()) ** 2
+    if variance > _ROUNDING**2:
+        effective = min(share * (1 - share) / variance, float(total))
+    return _wilson(share, effective, _quantile(freedom))
+
+
+def crossed_mean(values: Floats) -> Estimate:
+    """A mean over examples and seeds, both of which others might have been drawn: values [N, S].
+
+    The variance is that of both together, (MS_examples + MS_seeds - MS_rest) / (N S), by analysis of variance, with
+    Satterthwaite's degrees of freedom. With one seed it is over examples only.
+    """
+    value = values.mean()
+    error, freedom = _crossed_error(values) if min(values.shape) > 1 else (0.0, 0.0)
+    if error < _ROUNDING:
+        return mean(values.mean(axis=1), np.ones(len(values)))
+    half = _quantile(freedom) * error
+    return Estimate(float(value), float(value - half), float(value + half))
+
+
+def _crossed_error(values: Floats) -> tuple[float, float]:
+    """The standard error of the mean of values [N, S], and its degrees of freedom."""
+    count, seeds = values.shape
+    centred = values - values.mean()
+    by_example, by_seed = centred.mean(axis=1), centred.mean(axis=0)
+    rest = centred - by_example[:, None] - by_seed
+    freedoms = np.array([count - 1, seeds - 1, (count - 1) * (seeds - 1)])
+    squares = np.array([seeds * (by_example**2).sum(), count * (by_seed**2).sum(), (rest**2).sum()]) / freedoms
+    together = squares[0] + squares[1] - squares[2]
+    if squares[1] <= squares[2] or together <= squares[0]:  # no more between seeds than there is anyway
+        return float(np.sqrt(squares[0] / values.size)), float(freedoms[0])
+    return float(np.sqrt(together / values.size)), float(together**2 / (squares**2 / freedoms).sum())
+
+
+def _wilson(share: float, effective: float, quantile: float) -> Estimate:
+    z2 = quantile**2
+    centre = (share + z2 / (2 * effective)) / (1 + z2 / effective)
+    half = np.sqrt(z2 * share * (1 - share) / effective + z2**2 / (4 * effective**2)) / (1 + z2 / effective)
+    return Estimate(float(share), float(max(centre - half, 0.0)), float(min(centre + half, 1.0)))
+
+
+def _quantile(freedom: float) -> float:
     from scipy.stats import t
 
-    return float(t.ppf((1 + LEVEL) / 2, max(problems - 1, 1)))
+    return float(t.ppf((1 + LEVEL) / 2, max(freedom, 1)))

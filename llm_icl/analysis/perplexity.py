@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from llm_icl.analysis.intervals import NOTHING, Estimate, mean
+from llm_icl.analysis.intervals import Estimate, mean
 
 
 def perplexity(losses: pl.DataFrame, attention: str, length: int, window: int) -> Estimate:
@@ -38,4 +38,6 @@ def _losses(losses: pl.DataFrame, attention: str, length: int) -> NDArray[np.flo
 
 
 def _share(difference: Estimate) -> Estimate:
-    return Estimate(*np.expm1(difference).tolist()) if difference.known else NOTHING
+    if not np.isfinite(difference.high):  # one training tells nothing of others
+        return Estimate(float(np.expm1(difference.value)), -np.inf, np.inf)
+    return Estimate(*np.expm1(difference).tolist())

@@ -30,6 +30,8 @@ def command(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
     kinds = {directory.record.get("kind", "eval") for directory in directories}
     if len(kinds) > 1:
         raise RequestError(f"these runs are of different kinds: {', '.join(sorted(kinds))}")
+    if not kinds <= {"eval", "finetune-vs-icl"}:
+        raise RequestError(f"runs of the kind {', '.join(kinds)} are not compared here: each has its own report")
     folder = out or runs[0]
     try:
         if kinds == {"finetune-vs-icl"}:

@@ -57,7 +57,11 @@ def command(
 
     speak()
     training, held = read_texts(text, held_out)
-    tried = whole_numbers("--lengths", lengths, 1) if lengths else (context // 4, context // 2, context)
+    tried = (
+        whole_numbers("--lengths", lengths, 1)
+        if lengths
+        else [context // part for part in (4, 2, 1) if context % part == 0]
+    )
     plan = LanguagePlan(steps, batch_size, context, rate, min(100, steps // 10), 0, evaluate_every)
     request = LanguageRequest(
         tuple(parse_specs(attention)), tuple(training), held, vocabulary, layers, width, heads, tuple(sorted(tried)),

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,7 @@ class Compared:
     """answers: a row for each way, seed and example, with the label and those of the three settings. measures: a row
     for each way, seed, example and measure, averaged over layers; layers: one for each way, layer and measure, averaged
     over examples and seeds. rates: the rate chosen for each way and seed. demonstrations: how many each seed had.
+    losses: the mean loss of the demonstrations that were learned, in nats a token, before finetuning and during it.
     """
 
     answers: pl.DataFrame
@@ -103,6 +105,7 @@ class Compared:
     layers: pl.DataFrame
     rates: dict[str, dict[int, float]]
     demonstrations: dict[int, int]
+    losses: dict[str, dict[int, tuple[float, float]]]
 
 
 # The findings of each way, with the rate that was chosen for it, where one was; and what makes them for a seed, knowing
@@ -122,8 +125,8 @@ def check(request: ComparisonRequest) -> None:
         )
 
 
-def compare(request: ComparisonRequest, parts: Path, report: Report) -> Compared:
-    """Carry it out, seed by seed; a seed whose part is in the folder is done.
+def compare(request: ComparisonRequest, parts: Path, report: Report, kept: Callable[[], None]) -> Compared:
+    """Carry it out, seed by seed; a seed whose part is in the folder is done. `kept` is told of each part.
 
     Raises RequestError where the model or the texts do not fit.
     """
@@ -136,27 +139,31 @@ def compare(request: ComparisonRequest, parts: Path, report: Report) -> Compared
         path = parts / f"{name}-{seed}.npz"
         if not path.is_file():
             _save(path, work(request, seed, rates, report))
+            kept()
         for way, (findings, rate) in _load(path).items():
             found.append((way, seed, findings))
             if rate is not None:
                 rates.setdefault(way, {})[seed] = rate
     demonstrations = {seed: len(findings.losses) for _, seed, findings in found}
-    return Compared(*_tables(found), rates, demonstrations)
+    losses: dict[str, dict[int, tuple[float, float]]] = {}
+    for way, seed, findings in found:
+        before, during = (float(np.mean(some)) for some in (findings.losses_before, findings.losses))
+        losses.setdefault(way, {})[seed] = (before, during)
+    return Compared(*_tables(found), rates, demonstrations, losses)
 
 
 def _trained(request: ComparisonRequest, seed: int, _: Mapping[str, Mapping[int, float]], report: Report) -> _Part:
     reader = load_reader(request.model, request.task, request.separator)
     layers = attention_layers(reader.model)
-    causal = LayerCausal(reader.model, layers)
     demonstrations, others = _fitting(request, reader, seed)
+    backwards: dict[str, Backward] = {PUBLISHED_WAY: mean_loss}
+    with suppress(RequestError):  # without it where the model's read-out is not known: the report says so
+        backwards[LAYER_CAUSAL] = LayerCausal(reader.model, layers)
     chosen = {
         way: _best_rate(reader, layers, demonstrations, request.tried, request.rates, backward, way, report)
-        for way, backward in ((PUBLISHED_WAY, mean_loss), (LAYER_CAUSAL, causal))
+        for way, backward in backwards.items()
     }
-    ways = {
-        PUBLISHED_WAY: Finetuning(demonstrations, chosen[PUBLISHED_WAY]),
-        LAYER_CAUSAL: Finetuning(demonstrations, chosen[LAYER_CAUSAL], causal),
-    }
+    ways = {way: Finetuning(demonstrations, chosen[way], backward) for way, backward in backwards.items()}
     if request.controls:
         ways[OTHER] = Finetuning(others, chosen[PUBLISHED_WAY])
         ways[SHUFFLED] = Finetuning(_with_shuffled_labels(demonstrations, seed), chosen[PUBLISHED_WAY])
@@ -176,7 +183,10 @@ def _untrained(
 
 
 def _save(path: Path, part: _Part) -> None:
-    about = {way: {"rate": rate, "losses": findings.losses} for way, (findings, rate) in part.items()}
+    about = {
+        way: {"rate": rate, "losses": findings.losses, "losses_before": findings.losses_before}
+        for way, (findings, rate) in part.items()
+    }
     arrays: dict[str, Any] = {"about": np.array(json.dumps(about))}
     for way, (findings, _) in part.items():
         arrays[f"{way}/labels"] = findings.labels
@@ -198,7 +208,8 @@ def _load(path: Path) -> _Part:
                 }
                 for kind in ("predictions", "layers")
             }
-            findings = Findings(file[f"{way}/labels"], some["predictions"], some["layers"], about["losses"])
+            labels, losses = file[f"{way}/labels"], (about["losses"], about["losses_before"])
+            findings = Findings(labels, some["predictions"], some["layers"], *losses)
             part[way] = (findings, about["rate"])
     return part
 
@@ -206,11 +217,14 @@ def _load(path: Path) -> _Part:
 def _fitting(request: ComparisonRequest, reader: Reader, seed: int) -> tuple[list[Example], list[Example]]:
     """The demonstrations of a seed and as many others: all, or with `cut` as many as fit the context."""
     demonstrations, others = request.drawn(seed)
-    if not request.cut:
-        return demonstrations, others
     count = reader.fitting(demonstrations, [*request.evaluation, *request.tried])
     if not count:
         raise RequestError(f"not one demonstration of '{request.task.name}' fits the context with every query")
+    if count < len(demonstrations) and not request.cut:
+        raise RequestError(
+            f"only {count} of the {len(demonstrations)} demonstrations of '{request.task.name}' fit the context of "
+            f"{reader.limit} tokens with every query: give fewer --demonstrations, or --too-many cut"
+        )
     return demonstrations[:count], others[:count]
 
 

@@ -28,20 +28,24 @@ class DualForm:
     softmax_distance: float
 
 
-def dual_form(layer: Attended, demonstrations: int) -> DualForm:
-    """From one recorded layer, whose first so many tokens are the demonstrations'; in float64."""
+def dual_form(layer: Attended, start: int, end: int) -> DualForm:
+    """From one recorded layer, whose tokens from `start` up to `end` are the demonstrations'; in float64. What comes
+    before them, a token for the beginning, is there without them too.
+    """
     q, keys, values = layer.query.double(), layer.keys.double(), layer.values.double()
     seen = ~torch.isinf(layer.logits)
     keys = keys * seen.unsqueeze(-1)  # a token out of a sliding window is not attended to
     linear = torch.einsum("htd,ht->hd", values, torch.einsum("htd,hd->ht", keys, q))
-    # Sums of outer products, [h, d, d]: of the query's own tokens, and of the demonstrations'.
-    zero_shot = torch.einsum("htv,htk->hvk", values[:, demonstrations:], keys[:, demonstrations:])
-    change = torch.einsum("htv,htk->hvk", values[:, :demonstrations], keys[:, :demonstrations])
+    # Sums of outer products, [h, d, d]: of the tokens that are there without demonstrations, and of theirs.
+    tokens = torch.arange(keys.shape[1], device=keys.device)
+    own = (tokens < start) | (tokens >= end)
+    zero_shot = torch.einsum("htv,htk->hvk", values[:, own], keys[:, own])
+    change = torch.einsum("htv,htk->hvk", values[:, ~own], keys[:, ~own])
     applied = torch.einsum("hvk,hk->hv", zero_shot + change, q)
     gap = (applied - linear).abs().amax() / linear.abs().amax()
     logits = layer.logits.double()
     softmax = _mix(logits, values)
-    alone = _mix(logits[:, demonstrations:], values[:, demonstrations:])
+    alone = _mix(logits[:, own], values[:, own])
     linear_change = torch.einsum("hvk,hk->hv", change, q)
     return DualForm(
         float(gap),

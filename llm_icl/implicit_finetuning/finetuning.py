@@ -19,8 +19,8 @@ from llm_icl.implicit_finetuning.text_tasks import Example
 
 @dataclass(frozen=True)
 class Learned:
-    """What finetuning saw of each demonstration: its loss before its own update, in nats a token, and the queries
-    [t, h d] of its tokens in each layer, under the weights of that moment.
+    """What a model saw of a demonstration under the weights of that moment, in finetuning those before the update by
+    it: its loss, in nats a token, and the queries [t, h d] of its tokens in each layer.
     """
 
     loss: float
@@ -37,6 +37,17 @@ def mean_loss(reader: Reader, ids: Tensor) -> float:
     loss = F.cross_entropy(logits, ids[0, 1:])
     loss.backward()
     return float(loss.detach())
+
+
+@torch.no_grad()
+def looked_at(reader: Reader, layers: Sequence[Layer], example: Example) -> Learned:
+    """What the model as it is sees of a demonstration, learning nothing."""
+    own = reader.demonstration(example)
+    ids = reader.ids([*reader.beginning, *own])
+    with recording(reader.model, layers) as recorded:
+        logits = reader.model(input_ids=ids, use_cache=False).logits[0, :-1].float()
+        queries = [layer.plain_queries[-len(own) :].clone() for layer in recorded]
+    return Learned(float(F.cross_entropy(logits, ids[0, 1:])), queries)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ layer alone: no gradient passes from a layer to the one below.
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
@@ -23,13 +24,24 @@ class LayerCausal:
     """The gradients of all layers' own losses. Calling it gives the loss of the last layer, in nats a token."""
 
     def __init__(self, model: Any, layers: Sequence[Layer]) -> None:
-        """Raises RequestError for a model whose parts are not known here."""
+        """Raises RequestError for a model whose read-out is not known here: a norm, and then the words."""
         norms = [getattr(model.base_model, name) for name in _LAST_NORMS if hasattr(model.base_model, name)]
-        if not norms:
-            raise RequestError(f"where {type(model).__name__} reads out its words is not known")
-        self._norm, self._words = norms[0], model.get_output_embeddings()
         attention = {id(layer.module) for layer in layers}
         self._blocks = [m for m in model.modules() if any(id(child) in attention for child in m.children())]
+        self._norm, self._words = norms[0] if norms else nn.Identity(), model.get_output_embeddings()
+        if not self._reads_out(model):
+            raise RequestError(f"how {type(model).__name__} reads out its words is not known")
+
+    @torch.no_grad()
+    def _reads_out(self, model: Any) -> bool:
+        """Whether the last block's output, so read out, gives the model's own logits."""
+        outputs: list[Tensor] = []
+        hook = self._blocks[-1].register_forward_hook(lambda *run: outputs.append(_stream(run[2])))
+        try:
+            logits = model(input_ids=torch.arange(8, device=model.device).unsqueeze(0), use_cache=False).logits
+        finally:
+            hook.remove()
+        return torch.allclose(self._words(self._norm(outputs[0])), logits, rtol=1e-3, atol=1e-3)
 
     def __call__(self, reader: Reader, ids: Tensor) -> float:
         outputs: list[Tensor] = []
@@ -40,7 +52,7 @@ class LayerCausal:
             return (given[0].detach(), *given[1:]), options
 
         def keep(_: nn.Module, __: Any, output: Any) -> None:
-            outputs.append(output[0] if isinstance(output, tuple) else output)
+            outputs.append(_stream(output))
 
         hooks = [block.register_forward_pre_hook(stop, with_kwargs=True) for block in self._blocks]
         hooks += [block.register_forward_hook(keep) for block in self._blocks]
@@ -55,3 +67,9 @@ class LayerCausal:
             own.backward()
             loss = float(own.detach())
         return loss
+
+
+def _stream(output: Any) -> Tensor:
+    """What a block passes on."""
+    stream: Tensor = output[0] if isinstance(output, tuple) else output
+    return stream

@@ -4,13 +4,14 @@ All take one example (or pair of settings) as plain arrays over L layers, so tha
 zs is the model without demonstrations, icl with them in context, ft finetuned on them and then asked without them.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Right = NDArray[np.bool_]
+
+# Of a vector's length, what float32 may change by rounding alone.
+_ROUNDING = 1e-5
 
 
 def recovered(zs: Right, ft: Right, icl: Right) -> tuple[int, int]:
@@ -33,13 +34,13 @@ def update_similarity(zs: Floats, icl: Floats, ft: Floats) -> Floats:
     The outputs are brought to length 1 before their differences are taken, as published.
     """
     zs, icl, ft = (_unit(outputs) for outputs in (zs, icl, ft))
-    return cosine(icl - zs, ft - zs)
+    return cosine(_change(zs, icl), _change(zs, ft))
 
 
 def random_update_similarity(zs: Floats, icl: Floats, seed: int) -> Floats:
     """Its null: the change by in-context learning against a direction that any other is as likely as, [L]."""
     direction = np.random.default_rng(seed).normal(size=zs.shape)
-    return cosine(_unit(icl) - _unit(zs), direction)
+    return cosine(_change(_unit(zs), _unit(icl)), direction)
 
 
 def map_similarity(a: Floats, b: Floats) -> float:
@@ -52,33 +53,54 @@ def map_similarity(a: Floats, b: Floats) -> float:
 def map_change_similarity(zs: Floats, icl: Floats, ft: Floats) -> float:
     """The same of the changes that both make, each head's logits being brought to mean 0 first."""
     zs, icl, ft = (logits - logits.mean(axis=-1, keepdims=True) for logits in (zs, icl, ft))
-    return _mean(cosine(icl - zs, ft - zs))
+    return _mean(cosine(_change(zs, icl), _change(zs, ft)))
 
 
 def map_softmax_similarity(zs: Floats, icl: Floats, ft: Floats) -> float:
-    """The same of the changes of attention itself: after softmax, over the query's tokens only."""
+    """The same of the changes of attention after softmax, over the query's tokens only."""
     zs, icl, ft = (_softmax(logits) for logits in (zs, icl, ft))
-    return _mean(cosine(icl - zs, ft - zs))
+    return _mean(cosine(_change(zs, icl), _change(zs, ft)))
 
 
 def rank_correlation(icl: Floats, ft: Floats) -> float:
-    """Kendall's tau-b of the attention to training tokens, [T] each, in one layer; NaN where one is constant."""
+    """Kendall's tau-b of the attention to training tokens, [T] each, in one layer; NaN where one is constant, or where
+    there are fewer than two.
+    """
     from scipy.stats import kendalltau
 
+    if len(icl) < 2:
+        return float("nan")
     return float(kendalltau(icl, ft).statistic)
 
 
 def overlap(icl: Floats, ft: Floats, count: int) -> float:
-    """The share of the `count` most attended training tokens that both have in common. Ties go to the earlier token."""
-    count = min(count, len(icl))
+    """The share of the `count` most attended training tokens that both have in common. Ties go to the earlier token.
+    NaN where there are no more than `count`: then all are in common.
+    """
+    if len(icl) <= count:
+        return float("nan")
     best = [set(np.argsort(-attention, kind="stable")[:count].tolist()) for attention in (icl, ft)]
     return len(best[0] & best[1]) / count
 
 
-def demonstrations_attention(attention: Floats, spans: Sequence[tuple[int, int]]) -> Floats:
-    """The softmax of the attention to all training tokens, summed within each demonstration: [T] → [k]."""
-    weights = _softmax(attention)
-    return np.array([weights[start:end].sum() for start, end in spans])
+def demonstrations_attention(attention: Floats, demonstrations: NDArray[np.int64]) -> Floats:
+    """The softmax of the attention to training tokens [T], summed within each demonstration: [k], for those that the
+    tokens belong to.
+    """
+    if not len(attention):
+        return attention
+    sums: Floats = np.bincount(demonstrations, weights=_softmax(attention)).astype(np.float64)
+    return sums[np.unique(demonstrations)]
+
+
+def _change(before: Floats, after: Floats) -> Floats:
+    """What changed; exactly 0 where it is no more than what rounding makes of nothing. In a first layer with rotary
+    positions, attention among the query's tokens does not depend on what is before them.
+    """
+    change = after - before
+    rounding = _ROUNDING * np.linalg.norm(before, axis=-1, keepdims=True)
+    found: Floats = np.where(np.linalg.norm(change, axis=-1, keepdims=True) > rounding, change, 0.0)
+    return found
 
 
 def _unit(vectors: Floats) -> Floats:

@@ -17,7 +17,8 @@ from llm_icl.errors import RequestError
 @dataclass(frozen=True)
 class Layer:
     """One attention layer: its module, the parameters that make keys and values with a mask of the entries that do,
-    and how the queries [T, h d], before any rotation, are read off what `source` gives.
+    and how the queries [T, h d], normalised where attention normalises them and before any rotation, are read off what
+    `source` gives.
     """
 
     module: nn.Module
@@ -30,16 +31,19 @@ def attention_layers(model: nn.Module) -> list[Layer]:
     """All attention layers, from the first to the last. Raises RequestError where there is none, or one of a layout
     that is not known here.
     """
-    modules = [m for m in model.modules() if type(m).__name__.endswith("Attention") and hasattr(m, "layer_idx")]
-    if not modules:
+    attention = [m for m in model.modules() if type(m).__name__.endswith("Attention")]
+    if not attention:
         raise RequestError(f"{type(model).__name__} has no attention layers")
+    modules = [module for module in attention if hasattr(module, "layer_idx")]
+    if not modules:
+        raise _unknown(attention[0])
     return [_layer(module) for module in sorted(modules, key=lambda module: int(module.layer_idx))]  # type: ignore[arg-type]
 
 
 def _layer(module: Any) -> Layer:
     if hasattr(module, "k_proj") and hasattr(module, "v_proj"):
-        return Layer(module, tuple(_whole(module.k_proj, module.v_proj)), module.q_proj, lambda found: found[0])
-    if hasattr(module, "c_attn"):  # GPT-2: one matrix, [D, 3 D], queries first
+        return Layer(module, tuple(_whole(module.k_proj, module.v_proj)), module.q_proj, _normalised(module))
+    if hasattr(module, "c_attn") and hasattr(module.c_attn, "nf"):  # GPT-2: one matrix, [D, 3 D], queries first
         width = module.c_attn.nf // 3
         mine = torch.arange(3 * width) >= width
         return Layer(module, tuple(_columns(module.c_attn, mine)), module.c_attn, lambda found: found[0, :, :width])
@@ -56,9 +60,22 @@ def _layer(module: Any) -> Layer:
             module.query_key_value,
             lambda found: found[0][:, part == 0],
         )
-    raise RequestError(
+    raise _unknown(module)
+
+
+def _unknown(module: nn.Module) -> RequestError:
+    return RequestError(
         f"attention of the kind {type(module).__name__} is not known: where are its keys and values made?"
     )
+
+
+def _normalised(module: Any) -> Callable[[Tensor], Tensor]:
+    """Queries are normalised head by head (Gemma 3, Qwen 3) or as a whole (OLMo 2), or not at all."""
+    norm = getattr(module, "q_norm", None)
+    if norm is None:
+        return lambda found: found[0]
+    size: int = norm.weight.shape[-1]
+    return lambda found: norm(found[0].unflatten(-1, (-1, size))).flatten(1)
 
 
 def _whole(*maps: nn.Module) -> Iterator[tuple[nn.Parameter, Tensor]]:

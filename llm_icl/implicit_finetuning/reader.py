@@ -58,8 +58,9 @@ class Reader:
         beginning = tokenizer("").input_ids
         # One token for the beginning, where the model's own tokenizer writes one.
         self.beginning: list[int] = [tokenizer.bos_token_id] if tokenizer.bos_token_id in beginning else []
-        end = tokenizer.eos_token_id
-        self.separator: list[int] = [end] if separator == "end" and end is not None else self._encode("\n")
+        if separator == "end" and tokenizer.eos_token_id is None:
+            raise RequestError("the tokenizer has no token that ends a text: --separator newline")
+        self.separator: list[int] = [tokenizer.eos_token_id] if separator == "end" else self._encode("\n")
         self.limit = int(getattr(model.config.get_text_config(), "max_position_embeddings", None) or sys.maxsize)
 
     def tokens(self, example: Example) -> Tokens:

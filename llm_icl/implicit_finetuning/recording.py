@@ -46,8 +46,10 @@ def recording(model: Any, layers: Sequence[Layer]) -> Iterator[list[Attended]]:
 
     def attend(
         module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float | None = None,
-        softcap: float | None = None, **_: Any,
+        softcap: float | None = None, s_aux: Tensor | None = None, **_: Any,
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        if s_aux is not None:
+            raise RequestError(f"what {type(module).__name__} attends to cannot be recorded: it has attention sinks")
         groups = query.shape[1] // key.shape[1]
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
         logits = query @ key.transpose(-1, -2) * (query.shape[-1] ** -0.5 if scaling is None else scaling)

@@ -17,6 +17,7 @@ from llm_icl.runs import RunDirectory
 from llm_icl.versions import versions
 
 _TABLES = ("answers", "measures", "layers")
+_NUMBERS = ("rates", "demonstrations", "losses")
 
 
 def read(run: RunDirectory) -> Compared:
@@ -24,10 +25,16 @@ def read(run: RunDirectory) -> Compared:
     record = run.record
     if record.get("status") != "complete":
         raise RequestError(f"{run.path} holds no finished comparison")
-    answers, measures, layers = (pl.read_parquet(run.path / f"{name}.parquet") for name in _TABLES)
-    rates = {way: {int(seed): rate for seed, rate in some.items()} for way, some in record["rates"].items()}
+    try:
+        answers, measures, layers = (pl.read_parquet(run.path / f"{name}.parquet") for name in _TABLES)
+    except (pl.exceptions.PolarsError, OSError) as problem:
+        raise RequestError(f"{run.path} holds no finished comparison: {str(problem).splitlines()[0]}") from None
+    rates, losses = (
+        {way: {int(seed): value for seed, value in some.items()} for way, some in record[name].items()}
+        for name in ("rates", "losses")
+    )
     demonstrations = {int(seed): count for seed, count in record["demonstrations"].items()}
-    return Compared(answers, measures, layers, rates, demonstrations)
+    return Compared(answers, measures, layers, rates, demonstrations, losses)
 
 
 def carry_out(request: ComparisonRequest, run: RunDirectory, report: Callable[[str, int, int], None]) -> None:
@@ -41,6 +48,7 @@ def carry_out(request: ComparisonRequest, run: RunDirectory, report: Callable[[s
         return
     if earlier and earlier["versions"] != versions():
         run.forget_parts()
+        earlier = {}
     began = time.monotonic() - earlier.get("wall_seconds", 0.0)
     record: dict[str, Any] = {
         "kind": "finetune-vs-icl",
@@ -50,16 +58,22 @@ def carry_out(request: ComparisonRequest, run: RunDirectory, report: Callable[[s
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
     }
-    try:
-        run.write_record(record)
-        found = compare(request, run.parts, report)
-    finally:
+
+    def write() -> None:
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+        record["memory_gb"] = max(memory, earlier.get("memory_gb", 0.0))
         record["wall_seconds"] = time.monotonic() - began
         run.write_record(record)
-    record |= {"status": "complete", "rates": found.rates, "demonstrations": found.demonstrations}
-    record["memory_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+    try:
+        write()
+        found = compare(request, run.parts, report, write)
+    finally:
+        write()
+    record["status"] = "complete"
+    record |= {name: getattr(found, name) for name in _NUMBERS}
     for name in _TABLES:
         with atomic_path(run.path / f"{name}.parquet") as temporary:
             getattr(found, name).write_parquet(temporary)
-    run.write_record(record)
+    write()
     run.forget_parts()

@@ -1,40 +1,61 @@
-"""Numbers with intervals from a comparison, and what they say. The unit is the example, with all seeds of it."""
+"""Numbers with intervals from a comparison, and what they say. The interval is over examples and over seeds."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from llm_icl.analysis.intervals import NOTHING, Estimate, mean, proportion
-from llm_icl.implicit_finetuning.comparison import LAYER_CAUSAL, PUBLISHED_WAY, Compared
-from llm_icl.implicit_finetuning.metrics import recovered
+from llm_icl.analysis.intervals import NOTHING, Estimate, crossed_mean, crossed_proportion
+from llm_icl.implicit_finetuning.comparison import LAYER_CAUSAL, OTHER, PUBLISHED_WAY, SHUFFLED, UNTRAINED, Compared
+
+Floats = NDArray[np.float64]
 
 SETTINGS = {"zs": "without demonstrations", "icl": "in context", "ft": "finetuned"}
-# What is compared with its null and with the controls; the published form of attention's similarity beside them.
+# What a measure is compared with, and how that is spoken of.
 NULLS = {
-    "SimAOU": "SimAOU, random direction",
-    "Kendall": "Kendall, random",
-    "top tokens": "top tokens, random",
-    "top demonstrations": "top demonstrations, random",
+    "SimAOU": ("SimAOU, random direction", "chance"),
+    "Kendall": ("Kendall, not finetuned", "that before finetuning"),
+    "top tokens": ("top tokens, not finetuned", "that before finetuning"),
+    "top demonstrations": ("top demonstrations, not finetuned", "that before finetuning"),
 }
+# Of what the verdict speaks.
 CONTROLLED = ("SimAOU", "SimAM of changes", "SimAM of changes, after softmax", "Kendall")
+# How the controls are spoken of.
+CALLED = {
+    OTHER: "finetuning on other demonstrations",
+    SHUFFLED: "finetuning on shuffled labels",
+    UNTRAINED: "an untrained model",
+}
 
 
 def accuracy(compared: Compared, way: str, setting: str) -> Estimate:
-    rows = compared.answers.filter(pl.col("way") == way)
-    right = _by_example(rows.with_columns((pl.col(setting) == pl.col("label")).cast(pl.Float64).alias("value")))
-    return proportion(right.sum(axis=1), np.full(len(right), right.shape[1], dtype=float))
+    right = _right(compared, way, setting).astype(float)
+    return crossed_proportion(right, np.ones_like(right))
 
 
 def recovery(compared: Compared, way: str) -> tuple[Estimate, Estimate]:
-    """Rec2FTP; and, its null, the share that in-context learning has right of all that the model alone had wrong."""
-    rows = compared.answers.filter(pl.col("way") == way)
-    counts = []
-    for _, group in rows.group_by("example", maintain_order=True):
-        zs, icl, ft = (group[name].to_numpy() == group["label"].to_numpy() for name in ("zs", "icl", "ft"))
-        both, mended = recovered(zs, ft, icl)
-        counts.append((both, mended, int((~zs & icl).sum()), int((~zs).sum())))
-    both, mended, right, wrong = np.array(counts, dtype=float).T
-    return proportion(both, mended), proportion(right, wrong)
+    """Rec2FTP; and, its null, the share that in-context learning has right of what the model alone has wrong and
+    finetuning does not mend.
+    """
+    zs, icl, ft = (_right(compared, way, setting) for setting in SETTINGS)
+    parts = [~zs & ft, ~zs & ~ft]
+    mended, rest = (crossed_proportion((part & icl).astype(float), part.astype(float)) for part in parts)
+    return mended, rest
+
+
+def recovery_gain(compared: Compared, way: str) -> Estimate:
+    """How much greater Rec2FTP is than its null, paired by example."""
+    zs, icl, ft = (_right(compared, way, setting) for setting in SETTINGS)
+    gain, deviations = 0.0, np.zeros(zs.shape)
+    for part, sign in ((~zs & ft, 1), (~zs & ~ft, -1)):
+        if not part.any():
+            return NOTHING
+        share = icl[part].mean()
+        gain += sign * share
+        deviations += sign * (icl - share) * part / part.mean()
+    around = crossed_mean(deviations)  # their mean is 0
+    return Estimate(gain, max(gain + around.low, -1.0), min(gain + around.high, 1.0))
 
 
 def measure(compared: Compared, way: str, name: str) -> Estimate:
@@ -43,13 +64,16 @@ def measure(compared: Compared, way: str, name: str) -> Estimate:
 
 
 def difference(compared: Compared, name: str, way: str, other: str) -> Estimate:
-    """How much greater a measure is in one way than in another, paired by example."""
+    """How much greater a measure is in one way than in another, paired by example and seed."""
     a, b = _values(compared, way, name), _values(compared, other, name)
     return NOTHING if a is None or b is None else _estimate(a - b)
 
 
 def against_null(compared: Compared, way: str, name: str) -> Estimate:
-    a, b = _values(compared, way, name), _values(compared, way, NULLS[name])
+    """How much greater a measure is than its null; than 0 where it has none."""
+    if name not in NULLS:
+        return measure(compared, way, name)
+    a, b = _values(compared, way, name), _values(compared, way, NULLS[name][0])
     return NOTHING if a is None or b is None else _estimate(a - b)
 
 
@@ -57,61 +81,86 @@ def ways(compared: Compared) -> list[str]:
     return compared.answers["way"].unique(maintain_order=True).to_list()
 
 
+def controls(compared: Compared) -> list[str]:
+    return [way for way in ways(compared) if way not in (PUBLISHED_WAY, LAYER_CAUSAL)]
+
+
 def verdict(compared: Compared) -> list[str]:
     """What supports that in-context learning is implicit finetuning, and what the controls explain away."""
-    sentences = []
+    sentences = [_recovery_sentence(compared)]
+    sentences += [_measure_sentence(compared, name) for name in CONTROLLED]
+    if LAYER_CAUSAL in ways(compared):
+        better = difference(compared, "SimAOU", LAYER_CAUSAL, PUBLISHED_WAY)
+        if better.known:
+            sentences.append(
+                f"Layer-causal gradient descent is {_sign(better)} gradient descent in SimAOU ({_interval(better)})."
+            )
+    else:
+        sentences.append("Layer-causal gradient descent is not here: how this model reads out its words is not known.")
+    if compared.answers["seed"].n_unique() == 1:
+        sentences.append(
+            "One set of demonstrations was drawn: the intervals are over queries only, and another set might say "
+            "otherwise."
+        )
+    return [sentence for sentence in sentences if sentence]
+
+
+def _recovery_sentence(compared: Compared) -> str:
     found, null = recovery(compared, PUBLISHED_WAY)
-    if found.known and null.known:
-        beyond = (
-            "more than"
-            if found.low > null.value
-            else "not distinguishable from"
-            if found.high > null.value
-            else "less than"
-        )
-        sentences.append(
-            f"Of the queries that finetuning mends, in-context learning mends {100 * found.value:.1f} % "
-            f"[{100 * found.low:.1f}, {100 * found.high:.1f}]: {beyond} the {100 * null.value:.1f} % of all that the "
-            "model alone has wrong."
-        )
-    controls = [way for way in ways(compared) if way not in (PUBLISHED_WAY, LAYER_CAUSAL)]
-    for name in CONTROLLED:
-        own = measure(compared, PUBLISHED_WAY, name)
-        if not own.known:
-            continue
-        low = against_null(compared, PUBLISHED_WAY, name) if name in NULLS else own
-        parts = [f"{name} is {own.value:.3f} [{own.low:.3f}, {own.high:.3f}], {_sign(low)} chance"]
-        explained = []
-        for control in controls:
-            gain = difference(compared, name, PUBLISHED_WAY, control)
-            if gain.known:
-                parts.append(f"{_sign(gain)} that of {CALLED.get(control, control)} ({_signed(gain.value)})")
-                explained += [control] if gain.low <= 0 else []
-        if low.low > 0:
-            if explained:
-                names = " and ".join(CALLED.get(one, one) for one in explained)
-                meaning = f"so as far as these queries show, {names} {'has' if len(explained) == 1 else 'have'} as much"
-            else:
-                meaning = "so it supports that both learn the same from these examples" if controls else ""
-            parts += [meaning] if meaning else []
-        else:
-            parts.append("so it shows no likeness")
-        sentences.append(", ".join(parts) + ".")
-    better = difference(compared, "SimAOU", LAYER_CAUSAL, PUBLISHED_WAY)
-    if better.known:
-        sentences.append(
-            f"Layer-causal gradient descent is {_sign(better)} gradient descent in SimAOU ({_signed(better.value)} "
-            f"[{_signed(better.low)}, {_signed(better.high)}])."
-        )
-    return sentences
+    gain = recovery_gain(compared, PUBLISHED_WAY)
+    if not gain.known:
+        return ""
+    return (
+        f"Of the queries that finetuning mends, in-context learning mends {_percent(found)}; of those that it does not "
+        f"mend, {_percent(null)}: the first is {_sign(gain)} the second."
+    )
 
 
-# How the controls are spoken of.
-CALLED = {
-    "other demonstrations": "finetuning on other demonstrations",
-    "shuffled labels": "finetuning on shuffled labels",
-    "untrained model": "an untrained model",
-}
+def _measure_sentence(compared: Compared, name: str) -> str:
+    own = measure(compared, PUBLISHED_WAY, name)
+    above = against_null(compared, PUBLISHED_WAY, name)
+    if not own.known or not above.known:
+        return ""
+    words = NULLS[name][1] if name in NULLS else "0"
+    parts = [f"{name} is {own.value:.3f} [{own.low:.3f}, {own.high:.3f}], {_sign(above)} {words}"]
+    gains = {way: difference(compared, name, PUBLISHED_WAY, way) for way in controls(compared)}
+    gains = {way: gain for way, gain in gains.items() if gain.known}
+    parts += [_against_control(CALLED.get(way, way), own, gain) for way, gain in gains.items()]
+    return f"{'; '.join(parts)}: {_conclusion(above, list(gains.values()))}."
+
+
+def _against_control(control: str, own: Estimate, gain: Estimate) -> str:
+    if gain.high <= 0:
+        return f"{control} has as much ({_interval(gain)})"
+    if gain.low <= 0:
+        return f"whether {control} has as much is not known ({_interval(gain)})"
+    if own.value <= 0:
+        return f"{control} has less ({_interval(gain)})"
+    return f"{control} has {100 * max(0.0, (own.value - gain.value) / own.value):.0f} % of it ({_interval(gain)})"
+
+
+def _conclusion(above: Estimate, gains: Sequence[Estimate]) -> str:
+    if above.low <= 0:
+        return "no likeness is shown"
+    if not gains:
+        return "whether it comes from learning these examples was not controlled"
+    if any(gain.high <= 0 for gain in gains):
+        return "the likeness does not come from having learned these examples"
+    if any(gain.low <= 0 for gain in gains):
+        return "these queries do not tell whether it comes from having learned these examples"
+    return "what the controls leave of it supports that both learn the same from these examples"
+
+
+def _sign(gain: Estimate) -> str:
+    return "above" if gain.low > 0 else "below" if gain.high < 0 else "not distinguishable from"
+
+
+def _interval(gain: Estimate) -> str:
+    return f"{_signed(gain.value)} [{_signed(gain.low)}, {_signed(gain.high)}]"
+
+
+def _percent(share: Estimate) -> str:
+    return f"{100 * share.value:.1f} % [{100 * share.low:.1f}, {100 * share.high:.1f}]"
 
 
 def _signed(value: float) -> str:
@@ -119,21 +168,19 @@ def _signed(value: float) -> str:
     return f"{value:+.3f}" if abs(value) >= 5e-4 or value == 0 else f"{value:+.0e}"
 
 
-def _sign(gain: Estimate) -> str:
-    return "above" if gain.low > 0 else "below" if gain.high < 0 else "not distinguishable from"
+def _right(compared: Compared, way: str, setting: str) -> NDArray[np.bool_]:
+    """Whether the answers are right, [examples, seeds]."""
+    rows = compared.answers.filter(pl.col("way") == way).sort("example", "seed")
+    return (rows[setting] == rows["label"]).to_numpy().reshape(-1, rows["seed"].n_unique())
 
 
-def _values(compared: Compared, way: str, name: str) -> NDArray[np.float64] | None:
+def _values(compared: Compared, way: str, name: str) -> Floats | None:
     """[examples, seeds], or None where there is no such measure."""
-    rows = compared.measures.filter((pl.col("way") == way) & (pl.col("measure") == name))
-    return None if rows.is_empty() else _by_example(rows)
+    rows = compared.measures.filter((pl.col("way") == way) & (pl.col("measure") == name)).sort("example", "seed")
+    return None if rows.is_empty() else rows["value"].to_numpy().reshape(-1, rows["seed"].n_unique())
 
 
-def _by_example(rows: pl.DataFrame) -> NDArray[np.float64]:
-    seeds = rows["seed"].n_unique()
-    return rows.sort("example", "seed")["value"].to_numpy().reshape(-1, seeds)
-
-
-def _estimate(values: NDArray[np.float64]) -> Estimate:
-    there = ~np.isnan(values)
-    return mean(np.where(there, values, 0).sum(axis=1), there.sum(axis=1).astype(float))
+def _estimate(values: Floats) -> Estimate:
+    """Over the examples for which it is defined with every seed."""
+    there = np.isfinite(values).all(axis=1)
+    return crossed_mean(values[there]) if there.any() else NOTHING

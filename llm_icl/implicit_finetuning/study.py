@@ -1,6 +1,5 @@
 """One model on one set of labelled texts: without demonstrations, with them in context, and finetuned on them."""
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from llm_icl.implicit_finetuning import metrics
 from llm_icl.implicit_finetuning.dual_form import DualForm, dual_form
-from llm_icl.implicit_finetuning.finetuning import Backward, Learned, finetuned, mean_loss
+from llm_icl.implicit_finetuning.finetuning import Backward, Learned, finetuned, looked_at, mean_loss
 from llm_icl.implicit_finetuning.projections import Layer
 from llm_icl.implicit_finetuning.reader import Context, Reader
 from llm_icl.implicit_finetuning.recording import Attended, recording
@@ -29,14 +28,16 @@ Report = Callable[[str, int, int], None]
 class Findings:
     """What one set of demonstrations and one rate gave, for E evaluation examples and L layers.
 
-    predictions are the labels [E] of each setting; layers holds a measure [E, L]
-    by name, NaN where it is not defined.
+    predictions are the labels [E] of each setting; layers holds a measure [E, L] by name, NaN where it is not defined;
+    losses are those of the demonstrations that were learned, in nats a token, each before the update by it, and
+    losses_before those of the model as it was.
     """
 
     labels: NDArray[np.int64]
     predictions: dict[str, NDArray[np.int64]]
     layers: dict[str, Floats]
     losses: list[float]
+    losses_before: list[float]
 
 
 @dataclass(frozen=True)
@@ -88,21 +89,24 @@ def study(
                 report(what, setting * len(evaluation) + i, whole)
                 answer = reader.answer(given, example, recorded)
                 kept = [
-                    _kept(layer, labelled, len(given.tokens), bool(given.spans))
+                    _kept(layer, labelled, given, len(reader.beginning))
                     for layer, labelled in zip(answer.layers, answer.at_label, strict=True)
                 ]
                 asked.append(_Asked(answer.label, kept))
         return asked
 
     zs, icl = ask(0, "without demonstrations", nothing), ask(1, "in context", context)
+    plain = [looked_at(reader, layers, example) for example in demonstrations]
     found = {}
     for number, (name, way) in enumerate(ways.items()):
+        before = [looked_at(reader, layers, example).loss for example in way.demonstrations]
         with finetuned(reader, layers, way.demonstrations, way.rate, way.backward) as learned:
             ft = ask(2 + number, name, nothing)
-        # With other demonstrations there are no common training tokens to compare attention to.
-        same = [one.text for one in way.demonstrations] == [one.text for one in demonstrations]
+            # What learned something else has not seen these demonstrations: it is shown them.
+            same = list(way.demonstrations) == list(demonstrations)
+            seen = learned if same else [looked_at(reader, layers, example) for example in demonstrations]
         measured = [
-            _measure(a, b, c, context, learned if same else [], seed + i)
+            _measure(a, b, c, context, plain, seen, seed + i)
             for i, (a, b, c) in enumerate(zip(zs, icl, ft, strict=True))
         ]
         found[name] = Findings(
@@ -110,22 +114,25 @@ def study(
             {name: np.array([one.label for one in some]) for name, some in (("zs", zs), ("icl", icl), ("ft", ft))},
             {name: np.stack([one[name] for one in measured]) for name in measured[0]},
             [one.loss for one in learned],
+            before,
         )
     return found
 
 
-def _kept(layer: Attended, labelled: Attended, read: int, demonstrated: bool) -> _Layer:
-    logits = _array(layer.logits)
-    form = dual_form(layer, read) if demonstrated else None
+def _kept(layer: Attended, labelled: Attended, given: Context, beginning: int) -> _Layer:
+    logits, read = _array(layer.logits), len(given.tokens)
+    form = dual_form(layer, beginning, read) if given.spans else None
     own, context = logits[:, read:], logits[:, :read].sum(axis=0)
     outputs = _array(layer.output), _array(labelled.output)
     return _Layer(*outputs, _array(layer.plain_queries[-1]), own, context, form)
 
 
 def _measure(
-    zs: _Asked, icl: _Asked, ft: _Asked, context: Context, learned: Sequence[Learned], seed: int
+    zs: _Asked, icl: _Asked, ft: _Asked, context: Context, plain: Sequence[Learned], seen: Sequence[Learned], seed: int
 ) -> dict[str, Floats]:
-    """All measures of one example, [L] each."""
+    """All measures of one example, [L] each. `plain` and `seen` are the demonstrations as the model alone saw them, and
+    as the finetuned one.
+    """
     asked = (zs, icl, ft)
     outputs = [np.stack([layer.output for layer in one.layers]) for one in asked]
     at_label = [np.stack([layer.output_at_label for layer in one.layers]) for one in asked]
@@ -146,29 +153,35 @@ def _measure(
             "dual form, cosine of softmax's change": b.form.softmax_cosine,
             "dual form, distance of softmax": b.form.softmax_distance,
         }
-        if learned:
-            in_training = np.concatenate([_array(demonstration.queries[number]) @ c.query for demonstration in learned])
-            one |= _training_tokens(b.context, in_training, context, [seed, number])
+        in_training, not_finetuned = (
+            np.concatenate([_array(demonstration.queries[number]) @ query for demonstration in some])
+            for some, query in ((seen, c.query), (plain, a.query))
+        )
+        one |= _training_tokens(b.context, in_training, not_finetuned, context, [seed, number])
         for name, value in one.items():
             found.setdefault(name, []).append(value)
     return {name: np.array(values) for name, values in found.items()}
 
 
-def _training_tokens(attention: Floats, in_training: Floats, context: Context, seed: list[int]) -> dict[str, float]:
-    """How alike one layer's attention to the demonstrations' tokens is, in context [T] and by finetuning's queries."""
+def _training_tokens(
+    attention: Floats, in_training: Floats, not_finetuned: Floats, context: Context, seed: list[int]
+) -> dict[str, float]:
+    """How alike one layer's attention to the demonstrations' tokens is, in context [T] and by finetuning's queries; and
+    by the queries of the model that was not finetuned, which are alike already.
+    """
     in_context = attention[[token for start, end in context.spans for token in range(start, end)]]
-    spans = list(itertools.pairwise(np.cumsum([0, *(end - start for start, end in context.spans)]).tolist()))
-    seen = np.isfinite(in_context)  # a sliding window hides the others
-    a, b = in_context[seen], in_training[seen]
-    whole_icl, whole_ft = (metrics.demonstrations_attention(one, spans) for one in (in_context, in_training))
-    return {
-        "Kendall": metrics.rank_correlation(a, b),
-        "Kendall, random": metrics.rank_correlation(a, np.random.default_rng(seed).normal(size=len(a))),
-        "top tokens": metrics.overlap(a, b, _TOP_TOKENS),
-        "top tokens, random": min(_TOP_TOKENS, len(a)) / len(a),
-        "top demonstrations": metrics.overlap(whole_icl, whole_ft, _TOP_DEMONSTRATIONS),
-        "top demonstrations, random": min(_TOP_DEMONSTRATIONS, len(spans)) / len(spans),
-    }
+    visible = np.isfinite(in_context)  # a sliding window hides the others
+    numbers = np.repeat(np.arange(len(context.spans)), [end - start for start, end in context.spans])[visible]
+    a = in_context[visible]
+    random = np.random.default_rng(seed).normal(size=len(a))
+    found = {}
+    for suffix, other in (("", in_training), (", not finetuned", not_finetuned)):
+        b = other[visible]
+        found[f"Kendall{suffix}"] = metrics.rank_correlation(a, b)
+        found[f"top tokens{suffix}"] = metrics.overlap(a, b, _TOP_TOKENS)
+        whole = [metrics.demonstrations_attention(one, numbers) for one in (a, b)]
+        found[f"top demonstrations{suffix}"] = metrics.overlap(whole[0], whole[1], _TOP_DEMONSTRATIONS)
+    return found | {"Kendall, random": metrics.rank_correlation(a, random)}
 
 
 def _seen(logits: list[Floats]) -> list[Floats]:

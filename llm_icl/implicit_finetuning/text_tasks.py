@@ -139,7 +139,10 @@ def _from_hub(task: TextTask, split: str, _: Path | None) -> list[dict[str, Any]
 
 
 def _examples(task: TextTask, rows: Sequence[dict[str, Any]], split: str) -> list[Example]:
-    template = Environment(undefined=StrictUndefined, autoescape=False).from_string(task.template)
+    try:
+        template = Environment(undefined=StrictUndefined, autoescape=False).from_string(task.template)
+    except TemplateError as problem:
+        raise RequestError(f"dataset '{task.name}': the template cannot be read: {problem}") from None
     examples = []
     for number, row in enumerate(rows, 1):
         where = f"dataset '{task.name}', {split}, row {number}"
@@ -151,7 +154,8 @@ def _examples(task: TextTask, rows: Sequence[dict[str, Any]], split: str) -> lis
         if "label" not in row:
             raise RequestError(f"{where}: there is no column 'label'; its columns are {', '.join(row)}")
         if type(label) is not int or not 0 <= label < len(task.labels):
-            raise RequestError(f"{where}: the label {label!r} is not in the card, which has {len(task.labels)} words")
+            last = len(task.labels) - 1
+            raise RequestError(f"{where}: the label {label!r} is not in the card: labels are numbers from 0 to {last}")
         examples.append(Example(text, label))
     if not examples:
         raise RequestError(f"dataset '{task.name}': the split {split} is empty")

@@ -15,46 +15,52 @@ from llm_icl.reports.html import page
 # The rows of the table of measures, and whose values per layer are drawn.
 _MEASURES = (
     "SimAOU", "SimAOU at a label", "SimAOU, random direction", "SimAM", "SimAM before finetuning", "SimAM of changes",
-    "SimAM of changes, after softmax", "Kendall", "Kendall, random", "top tokens", "top tokens, random",
-    "top demonstrations", "top demonstrations, random",
+    "SimAM of changes, after softmax", "Kendall", "Kendall, not finetuned", "Kendall, random", "top tokens",
+    "top tokens, not finetuned", "top demonstrations", "top demonstrations, not finetuned",
 )  # fmt: skip
 _DUAL = ("dual form, gap", "dual form, cosine of softmax's change", "dual form, distance of softmax")
 _DRAWN = ("SimAOU", "SimAM of changes, after softmax", "Kendall", _DUAL[1])
 NOTES = (
     "Finetuning: one epoch of plain gradient descent on the demonstrations, in the order in which they stand in the "
-    "context, one at a time, on the mean loss of all tokens; keys' and values' projections only; float32.",
+    "context, one at a time, on the mean loss of all tokens; keys' and values' projections only; float32. The loss is "
+    "that of the demonstrations, in nats a token: of the model as it was, and while it learned them, each before its "
+    "own update.",
     "Rec2FTP: of the queries that the model alone has wrong and finetuning right, the share that in-context learning "
-    "has right. Its null: of all queries that the model alone has wrong.",
+    "has right. Its null: of those that the model alone has wrong and finetuning does not mend.",
     "SimAOU: the cosine between the changes that both make to an attention layer's output at the query's last token. "
     "Null: a direction drawn uniformly. At a label: read where the published code reads it, at the token after the "
-    "query where that is the (first) token of label 0's word (their other numbers "
-    "were read there too).",
+    "query where that is the (first) token of label 0's word (their other numbers were read there too).",
     "SimAM: the cosine of attention to the query's tokens before softmax, in context and finetuned, as published. Of "
-    "changes: of what both change in it, centred; after softmax: of what both change in attention itself.",
+    "changes: of what both change in it, centred; after softmax: of what both change in attention, as it is shared out "
+    "over the query's tokens. Layers in which nothing changes (a first one with rotary positions) do not count.",
     "Kendall: rank correlation of the attention to the demonstrations' tokens in context with the products of the "
-    "query's vector with theirs in finetuning (before any rotation), by layer. Null: random numbers.",
+    "query's vector with theirs in finetuning (normalised where attention normalises them, before any rotation), by "
+    "layer. Null: the same products in the model that was not finetuned, which are alike already; random numbers are "
+    "the published null. A model that learned something else is shown the same demonstrations afterwards.",
     "Top tokens, top demonstrations: of the 100 tokens and 5 demonstrations that get most attention, the share that "
-    "both have in common.",
+    "both have in common; null: as Kendall's.",
     "Layer-causal gradient descent (Deutch et al. 2024): each layer learns from its own read-out only.",
     "Dual form: the gap is the greatest relative difference between linear attention over all tokens and the zero-shot "
     "weights plus the sum of outer products, in float64; the cosine is that between what demonstrations change in the "
     "output of softmax attention and of linear attention.",
-    "Intervals are 95 %, with the example as the unit, and all seeds of it together.",
+    "Intervals are 95 %, over queries and, where there are several, seeds, by analysis of variance: another draw of "
+    "queries or demonstrations might have come. With one seed they are over queries only.",
 )
 
 
 def accuracy_table(found: Compared, record: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Accuracies and Rec2FTP by way of finetuning, with the published ones."""
-    headers = ["finetuned by", *scores.SETTINGS.values(), "Rec2FTP", "its null", "rates"]
+    headers = ["finetuned by", *scores.SETTINGS.values(), "Rec2FTP", "its null", "loss", "rates"]
     rows = []
     for way in scores.ways(found):
         recovered, null = scores.recovery(found, way)
         rates = ", ".join(_rate(rate, record["request"]["rates"]) for rate in found.rates.get(way, {}).values())
         shown = [percent(scores.accuracy(found, way, setting)) for setting in scores.SETTINGS]
-        rows.append([way, *shown, percent(recovered), percent(null), rates])
+        losses = ", ".join(f"{before:.2f} → {during:.2f}" for before, during in found.losses[way].values())
+        rows.append([way, *shown, percent(recovered), percent(null), losses, rates])
     for model, values in PUBLISHED.get(record["request"]["dataset"]["name"], {}).items():
         shown = [f"{values[setting]:.1f}" for setting in scores.SETTINGS]
-        rows.append([f"published, {model}", *shown, f"{values['Rec2FTP']:.1f}", "", ""])
+        rows.append([f"published, {model}", *shown, f"{values['Rec2FTP']:.1f}", "", "", ""])
     return headers, rows
 
 
@@ -127,6 +133,7 @@ def setting(found: Compared, record: dict[str, Any]) -> str:
         if request["choose_on"] == "evaluation"
         else "texts that are neither demonstrated nor reported"
     )
+    between = "a line break" if request["separator"] == "newline" else "the token that ends a text"
     counts = sorted(set(found.demonstrations.values()))
     shown = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     cut = f" (of {request['demonstrations']}: as many as fit)" if counts[0] < request["demonstrations"] else ""
@@ -136,7 +143,8 @@ def setting(found: Compared, record: dict[str, Any]) -> str:
     else:
         seeds, chosen = f"seeds {given}" if len(request["seeds"]) > 1 else f"seed {given}", "rates"
     return (
-        f"{shown} demonstrations{cut}, {seeds}; {request['examples']} queries; {chosen} chosen on {where}. "
+        f"{shown} demonstrations{cut}, {seeds}, with {between} between them; {request['examples']} queries; {chosen} "
+        f"chosen on {where}. "
         f"Wall time {record['wall_seconds']:.0f} s, {record['memory_gb']:.1f} GB of memory."
     )
 

@@ -62,7 +62,7 @@ class JointReport:
         for name in _MEASURES:
             rows = [_Row(way, _measure(way, name), name if way == PUBLISHED_WAY else "") for way in self._ways]
             if name in scores.NULLS:
-                rows.append(_Row("null", _measure(PUBLISHED_WAY, scores.NULLS[name])))
+                rows.append(_Row("null", _measure(PUBLISHED_WAY, scores.NULLS[name][0])))
             tables[name] = self._table(rows)
         return tables
 
@@ -72,15 +72,12 @@ class JointReport:
         for model in self._models:
             own = [found for (name, _), found in self._runs.items() if name == model]
             for name in scores.CONTROLLED:
-                parts = []
-                if name in scores.NULLS:
-                    parts.append(("chance", [scores.against_null(found, PUBLISHED_WAY, name) for found in own]))
-                else:
-                    parts.append(("0", [scores.measure(found, PUBLISHED_WAY, name) for found in own]))
+                words = scores.NULLS[name][1] if name in scores.NULLS else "0"
+                parts = [(words, [scores.against_null(found, PUBLISHED_WAY, name) for found in own])]
                 for way in self._ways:
-                    if way not in (PUBLISHED_WAY, LAYER_CAUSAL):
-                        called = scores.CALLED.get(way, way)
-                        parts.append((called, [scores.difference(found, name, PUBLISHED_WAY, way) for found in own]))
+                    if way in scores.CALLED:
+                        gains = [scores.difference(found, name, PUBLISHED_WAY, way) for found in own]
+                        parts.append((scores.CALLED[way], gains))
                 told = [f"{_above(gains)} above {words}" for words, gains in parts if any(g.known for g in gains)]
                 sentences += [f"{model}: of gradient descent {name} is {', '.join(told)}."] if told else []
             better = [scores.difference(found, "SimAOU", LAYER_CAUSAL, PUBLISHED_WAY) for found in own]

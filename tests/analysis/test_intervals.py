@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from llm_icl.analysis.intervals import NOTHING, mean, proportion
+from llm_icl.analysis.intervals import NOTHING, crossed_mean, crossed_proportion, mean, proportion
 
 REPEATS = 4000
 # Four standard errors of a coverage of 95 % simulated so often, 1.4 points: chance alone fails once in 16,000 runs.
@@ -85,3 +85,53 @@ def test_equal_differences_are_not_certainty():
 def test_nothing_gives_nothing():
     assert proportion(np.zeros(3), np.zeros(3)) is NOTHING
     assert mean(np.zeros(0), np.zeros(0)) is NOTHING
+
+
+@pytest.mark.parametrize("seeds", [3, 8])
+@pytest.mark.parametrize("between", [0.0, 0.01, 0.03])
+def test_an_interval_over_examples_and_seeds_covers(seeds, between):
+    """Where seeds differ a lot, three of them sometimes look alike by chance: then it covers a little less."""
+
+    def simulate(random):
+        examples, draws = 0.06 * random.normal(size=(100, 1)), between * random.normal(size=(1, seeds))
+        return (examples + draws + 0.03 * random.normal(size=(100, seeds)),)
+
+    covered = coverage(simulate, crossed_mean, 0.0)
+    assert (0.91 if seeds == 3 else 0.93) < covered < 0.97 + SLACK
+    # Over examples alone the interval would not know of the seeds.
+    alone = coverage(lambda random: (simulate(random)[0].sum(axis=1), np.full(100, float(seeds))), mean, 0.0)
+    assert alone < 0.9 or between < 0.03
+
+
+def test_a_share_over_examples_and_seeds_covers():
+    def simulate(random):
+        chances = random.beta(6, 4, size=(100, 1)) * random.beta(40, 10, size=(1, 5))
+        return (random.random((100, 5)) < chances).astype(float), np.ones((100, 5))
+
+    assert 0.92 < coverage(simulate, crossed_proportion, 0.6 * 0.8) < 0.97
+
+
+def test_analysis_of_variance_by_hand():
+    # Examples 1, 2, 3 and seeds -1, 1, no rest: mean squares 2 · 2 / 2 = 2 of examples, 3 · 2 / 1 = 6 of seeds, and 0.
+    values = np.array([[1.0], [2.0], [3.0]]) + np.array([[-1.0, 1.0]])
+    error, freedom = np.sqrt((2 + 6) / 6), 8**2 / (2**2 / 2 + 6**2 / 1)
+    from scipy import stats
+
+    half = stats.t.ppf(0.975, freedom) * error
+    np.testing.assert_allclose(crossed_mean(values), (2.0, 2 - half, 2 + half))
+
+
+def test_with_one_seed_the_interval_is_over_examples():
+    values = np.random.default_rng(0).normal(size=(30, 1))
+    assert crossed_mean(values) == mean(values[:, 0], np.ones(30))
+    hits, trials = (values > 0).astype(float), np.ones((30, 1))
+    assert crossed_proportion(hits, trials) == proportion(hits[:, 0], trials[:, 0])
+    assert crossed_proportion(np.zeros((4, 3)), np.zeros((4, 3))) is NOTHING
+
+
+def test_seeds_that_say_the_same_are_no_more_than_one():
+    values = np.random.default_rng(0).normal(size=(30, 1))
+    np.testing.assert_allclose(crossed_mean(np.repeat(values, 4, axis=1)), crossed_mean(values))
+    hits = (values > 0).astype(float)
+    several = crossed_proportion(np.repeat(hits, 4, axis=1), np.ones((30, 4)))
+    np.testing.assert_allclose(several, proportion(hits[:, 0], np.ones(30)), atol=1e-3)

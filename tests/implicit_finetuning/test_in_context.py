@@ -89,6 +89,20 @@ def test_what_the_published_code_reads_is_the_output_at_the_first_labels_first_t
             torch.testing.assert_close(at_text.output, whole[0, -2], atol=2e-5, rtol=0)
 
 
+def test_queries_are_those_that_attention_normalises():
+    reader = make_reader("gemma")
+    layers = attention_layers(reader.model)
+    normalised = []
+    hook = layers[1].module.q_norm.register_forward_hook(lambda *run: normalised.append(run[2]))
+    with torch.no_grad():
+        reader.model.model.layers[1].self_attn.q_norm.weight.copy_(torch.linspace(-0.5, 2, 8))
+    with recording(reader.model, layers) as recorded:
+        found = reader.answer(reader.read([]), QUERIES[0], recorded).layers[1]
+    hook.remove()
+    own = next(one for one in normalised if one.shape[2] == len(found.plain_queries))  # [1, h, t, d]
+    torch.testing.assert_close(found.plain_queries, own[0].transpose(0, 1).flatten(1), atol=1e-5, rtol=0)
+
+
 def test_as_many_demonstrations_as_fit():
     reader = make_reader("llama")
     many = DEMONSTRATIONS * 10

@@ -53,7 +53,7 @@ def test_the_order_is_that_of_datasets():
     [
         (CARD, [{"words": "a", "label": 1}], "train, row 1: 'text' is undefined; its columns are words, label"),
         (CARD, [{"text": "a"}], "train, row 1: there is no column 'label'; its columns are text"),
-        (CARD, [{"text": "a", "label": 2}], "the label 2 is not in the card, which has 2 words"),
+        (CARD, [{"text": "a", "label": 2}], "the label 2 is not in the card: labels are numbers from 0 to 1"),
         (CARD, [{"text": "a", "label": "good"}], "the label 'good' is not in the card"),
         (CARD, [], "the split train is empty"),
         (CARD.replace("[bad, good]", "[bad, bad]"), None, "the same word stands for two labels"),

@@ -1,0 +1,104 @@
+"""Intervals and sentences of a comparison, from numbers made by hand."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from llm_icl.implicit_finetuning import scores
+from llm_icl.implicit_finetuning.comparison import OTHER, PUBLISHED_WAY, SHUFFLED, Compared
+
+EXAMPLES = 60
+
+
+def compared(values, answers=None, seeds=(1,)):
+    """SimAOU by way: an array [examples, seeds]; its null is 0."""
+    examples = np.arange(EXAMPLES)
+    measures, rows = [], []
+    for way, numbers in values.items():
+        for column, seed in enumerate(seeds):
+            fixed = {"way": way, "seed": seed, "example": examples}
+            for name, value in (("SimAOU", numbers[:, column]), ("SimAOU, random direction", np.zeros(EXAMPLES))):
+                measures.append(pl.DataFrame(fixed | {"measure": name, "value": value}))
+            given = answers or {"zs": examples % 2, "icl": examples % 3 > 0, "ft": examples % 5 > 0}
+            own = {name: np.asarray(some).astype(int) for name, some in given.items()}
+            rows.append(pl.DataFrame(fixed | {"label": np.ones(EXAMPLES, int)} | own))
+    layers = pl.DataFrame({"way": [PUBLISHED_WAY], "measure": ["SimAOU"], "layer": [0], "value": [0.1]})
+    return Compared(pl.concat(rows), pl.concat(measures), layers, {}, dict.fromkeys(seeds, 4), {})
+
+
+def around(level, spread, seed=0):
+    values = np.random.default_rng(seed).normal(size=(EXAMPLES, 1))
+    return level + spread * (values - values.mean())
+
+
+def sentence(found, start="SimAOU is"):
+    return next(line for line in scores.verdict(found) if line.startswith(start))
+
+
+def test_a_control_that_is_as_like_has_as_much():
+    found = compared({PUBLISHED_WAY: around(0.2, 0.05), OTHER: around(0.25, 0.05, seed=1)})
+    assert "finetuning on other demonstrations has as much (-0.050 [" in sentence(found)
+    assert sentence(found).endswith("the likeness does not come from having learned these examples.")
+
+
+def test_where_the_interval_holds_0_it_is_not_known():
+    found = compared({PUBLISHED_WAY: around(0.2, 0.3), OTHER: around(0.18, 0.3, seed=1)})
+    assert "whether finetuning on other demonstrations has as much is not known (+0.020 [" in sentence(found)
+    assert "these queries do not tell" in sentence(found)
+
+
+def test_what_a_control_leaves_is_said_in_percent():
+    found = compared({PUBLISHED_WAY: around(0.2, 0.01), OTHER: around(0.15, 0.01, 1), SHUFFLED: around(0.05, 0.01, 2)})
+    assert "finetuning on other demonstrations has 75 % of it" in sentence(found)
+    assert "finetuning on shuffled labels has 25 % of it" in sentence(found)
+    assert "what the controls leave of it supports that both learn the same" in sentence(found)
+
+
+def test_what_is_not_above_its_null_shows_nothing():
+    found = compared({PUBLISHED_WAY: around(0.0, 0.1), OTHER: around(-0.3, 0.01, 1)})
+    assert "not distinguishable from chance" in sentence(found)
+    assert sentence(found).endswith("no likeness is shown.")
+
+
+def test_one_set_of_demonstrations_is_said_to_be_one():
+    values = {PUBLISHED_WAY: around(0.2, 0.01)}
+    assert scores.verdict(compared(values))[-1].startswith("One set of demonstrations was drawn")
+    several = {PUBLISHED_WAY: np.repeat(around(0.2, 0.01), 2, axis=1)}
+    assert not any("One set" in line for line in scores.verdict(compared(several, seeds=(1, 2))))
+
+
+def test_the_interval_widens_with_what_differs_between_seeds():
+    same = np.repeat(around(0.2, 0.05), 3, axis=1)
+    apart = same + np.array([-0.05, 0.0, 0.05])
+    narrow, wide = (
+        scores.measure(compared({PUBLISHED_WAY: values}, seeds=(1, 2, 3)), PUBLISHED_WAY, "SimAOU")
+        for values in (same, apart)
+    )
+    assert narrow.value == pytest.approx(wide.value)
+    assert narrow.high - narrow.low < 0.03
+    # Three seeds 0.05 apart: a standard error of 0.05 / sqrt(3), and Student's t of about 2 degrees of freedom.
+    assert wide.high - wide.low == pytest.approx(2 * 4.3 * 0.05 / np.sqrt(3), rel=0.15)
+
+
+def test_recovery_is_compared_with_the_queries_that_finetuning_does_not_mend():
+    # Of 60 queries that are wrong alone, finetuning mends 20; in context 15 of these and 10 of the other 40 are right.
+    examples = np.arange(EXAMPLES)
+    answers = {"zs": np.zeros(EXAMPLES), "ft": examples < 20, "icl": (examples < 15) | (examples >= 50)}
+    found = compared({PUBLISHED_WAY: around(0.2, 0.01)}, answers)
+    mended, rest = scores.recovery(found, PUBLISHED_WAY)
+    gain = scores.recovery_gain(found, PUBLISHED_WAY)
+    assert (mended.value, rest.value, gain.value) == (0.75, 0.25, pytest.approx(0.5))
+    # Two shares of 20 and 40: 0.75 · 0.25 / 20 + 0.25 · 0.75 / 40.
+    half = 2.0 * np.sqrt(0.75 * 0.25 * (1 / 20 + 1 / 40))
+    assert gain.high - gain.value == pytest.approx(half, rel=0.05)
+    text = sentence(found, "Of the queries that finetuning mends")
+    assert "75.0 %" in text
+    assert "of those that it does not mend, 25.0 %" in text
+    assert "the first is above the second" in text
+
+
+def test_nothing_is_said_of_recovery_where_nothing_is_mended():
+    found = compared({PUBLISHED_WAY: around(0.2, 0.01)}, {"zs": np.zeros(EXAMPLES), "ft": np.zeros(EXAMPLES),
+                                                         "icl": np.ones(EXAMPLES)})  # fmt: skip
+    assert not scores.recovery(found, PUBLISHED_WAY)[0].known
+    assert not any(line.startswith("Of the queries") for line in scores.verdict(found))
