@@ -64,6 +64,9 @@ class LanguageRequest:
             raise RequestError(f"a width of {self.width} cannot be shared among {self.heads} heads")
         if bad := [length for length in self.lengths if length < 1 or self.context % length]:
             raise RequestError(f"--lengths {bad[0]} does not divide the context of {self.context} tokens")
+        for what, texts in (("the training text", self.training), ("the held-out text", (self.held_out,))):
+            if (most := sum(len(text.encode()) + 1 for text in texts)) <= self.context:
+                raise RequestError(f"{what} has at most {most} tokens: a context of {self.context} takes more")
         if self.vocabulary < 257:
             raise RequestError(f"--vocabulary {self.vocabulary} is too small: 256 bytes and the end of a text take 257")
         for spec in self.attentions:
@@ -99,11 +102,11 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int, folder: Path) -> None
         (Path(temporary) / "whole").rename(folder)
 
 
-def tokens_of(tokenizer: Any, texts: Sequence[str], context: int) -> torch.Tensor:
+def tokens_of(tokenizer: Any, texts: Sequence[str], context: int, what: str) -> torch.Tensor:
     """All texts in one row of token numbers, each with its end. Raises RequestError where they are too short."""
     ids = [token for text in texts for token in [*tokenizer(text).input_ids, tokenizer.eos_token_id]]
     if len(ids) <= context:
-        raise RequestError(f"a text of {len(ids)} tokens is shorter than the context of {context}")
+        raise RequestError(f"{what} has {len(ids)} tokens: a context of {context} takes at least {context + 1}")
     return torch.tensor(ids)
 
 

@@ -13,7 +13,7 @@ import polars as pl
 import torch
 
 from llm_icl.errors import RequestError, WorkError
-from llm_icl.files import atomic_path, file_name
+from llm_icl.files import atomic_path
 from llm_icl.language_training import LanguageRequest, build, tokens_of, train_tokenizer
 from llm_icl.naming import Spec
 from llm_icl.runs import RunDirectory
@@ -64,8 +64,8 @@ def carry_out(request: LanguageRequest, run: RunDirectory, report: Report) -> di
         if not (run.path / "tokenizer").is_dir():
             train_tokenizer(request.training, request.vocabulary, run.path / "tokenizer")
         tokenizer = AutoTokenizer.from_pretrained(run.path / "tokenizer")
-        training = tokens_of(tokenizer, request.training, request.context)
-        held_out = tokens_of(tokenizer, [request.held_out], request.context)
+        training = tokens_of(tokenizer, request.training, request.context, "the training text")
+        held_out = tokens_of(tokenizer, [request.held_out], request.context, "the held-out text")
         for spec in request.attentions:
             for seed in request.seeds:
                 if run.part(name_of(str(spec), seed)) is None:
@@ -79,7 +79,7 @@ def carry_out(request: LanguageRequest, run: RunDirectory, report: Report) -> di
     parts = [run.part(name_of(str(spec), seed)) for spec in request.attentions for seed in request.seeds]
     with atomic_path(run.path / LOSSES) as temporary:
         pl.concat([part for part in parts if part is not None]).write_parquet(temporary)
-    record["tokens"] = {"training": len(training), "held out": len(held_out)}
+    record["tokens"] = {"training": len(training), "held out": len(held_out), "vocabulary": len(tokenizer)}
     record["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
     write("complete")
     run.forget_parts()
@@ -87,8 +87,8 @@ def carry_out(request: LanguageRequest, run: RunDirectory, report: Report) -> di
 
 
 def name_of(attention: str, seed: int) -> str:
-    """The folder of a model."""
-    return f"{file_name(attention)}-{seed}"
+    """The folder of a model: no characters that have a meaning in --model."""
+    return f"{attention.replace(':', '-').replace('=', '-')}-{seed}"
 
 
 def _one(
@@ -129,5 +129,6 @@ def _save(model: Any, tokenizer: Any, folder: Path) -> None:
         tokenizer.save_pretrained(temporary)
         model.save_pretrained(temporary)
         for file in sorted(Path(temporary).iterdir(), key=lambda file: file.name == _LAST):
+            file.chmod(folder.stat().st_mode & 0o666)  # safetensors would keep it to its owner
             file.replace(folder / file.name)
     (folder / CHECKPOINT).unlink()

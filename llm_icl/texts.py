@@ -14,7 +14,8 @@ def read_texts(paths: Sequence[Path], held_out: str) -> tuple[list[str], str]:
     `held_out` is a file (which is then no training text), or LINE..LINE: the part of one of the texts from the first of
     these lines up to the second, or to the end where there is none. Raises RequestError where that cannot be had.
     """
-    files = [file for path in paths for file in (sorted(path.glob("*.txt")) if path.is_dir() else [path])]
+    named = [file for path in paths for file in (sorted(path.glob("*.txt")) if path.is_dir() else [path])]
+    files = list({file.resolve(): file for file in named}.values())  # each of them once
     if _is_part(held_out):
         return _without_part({file: _read(file) for file in files}, held_out)
     apart = Path(held_out)

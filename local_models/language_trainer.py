@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
@@ -76,7 +77,7 @@ def train(model: Any, plan: LanguagePlan, text: Tensor, held_out: Tensor, folder
             if not math.isfinite(found):
                 raise TrainingError(f"the loss is {found} at step {step} with seed {plan.seed}: try a smaller rate")
             if (step + 1) % plan.evaluate_every == 0 or step + 1 == plan.steps:
-                windows = losses(model, held_out[: _TRIED + 1], plan.length, plan.length)
+                windows = losses(model, held_out[: max(_TRIED, plan.length) + 1], plan.length, plan.length)
                 tried = float(windows.sum()) / (len(windows) * plan.length)
                 speed = (step + 1 - first) / (time.monotonic() - began)
                 metrics.write(step + 1, {"batch_loss": found, "held_out_loss": tried, "steps_per_second": speed})
@@ -87,9 +88,8 @@ def train(model: Any, plan: LanguagePlan, text: Tensor, held_out: Tensor, folder
 
 def batch_of(text: Tensor, plan: LanguagePlan, step: int) -> Tensor:
     """Pieces of the text, [batch, length + 1], packed: they begin anywhere. A step has the same ones whenever asked."""
-    places = torch.Generator().manual_seed(plan.seed * 2**32 + step)
-    starts = torch.randint(len(text) - plan.length, (plan.batch, 1), generator=places)
-    return text[starts + torch.arange(plan.length + 1)]
+    starts = np.random.default_rng([plan.seed, step]).integers(len(text) - plan.length, size=(plan.batch, 1))
+    return text[torch.from_numpy(starts) + torch.arange(plan.length + 1)]
 
 
 @torch.no_grad()

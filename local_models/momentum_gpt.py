@@ -4,7 +4,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
+from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, GPT2Model
+from transformers import initialization as init
 from transformers.models.gpt2.modeling_gpt2 import GPT2Attention
 
 from local_models.mixers.momentum import FILTER_TERMS, decayed_past, filtered_past
@@ -29,8 +30,8 @@ class MomentumGPTAttention(GPT2Attention):
     def __init__(self, config: MomentumGPTConfig, layer_idx: int) -> None:
         super().__init__(config, layer_idx=layer_idx)
         if config.learned:
-            self.delta = nn.Parameter(0.2 * torch.randn(self.embed_dim, FILTER_TERMS))
-            self.gamma = nn.Parameter(torch.randn(self.embed_dim, FILTER_TERMS))
+            self.delta = nn.Parameter(torch.empty(self.embed_dim, FILTER_TERMS))
+            self.gamma = nn.Parameter(torch.empty(self.embed_dim, FILTER_TERMS))
 
     def forward(self, hidden_states: Any, past_key_values: Any = None, *args: Any, **options: Any) -> Any:
         mixed, weights = super().forward(hidden_states, past_key_values, *args, **options)
@@ -50,7 +51,31 @@ class MomentumGPTAttention(GPT2Attention):
     def _momentum(self, values: Tensor) -> Tensor:
         if self.config.learned:
             return filtered_past(values, self.delta, self.gamma)
-        return decayed_past(values, torch.tensor(self.config.eta, dtype=values.dtype, device=values.device))
+        return decayed_past(values, torch.tensor(self.config.eta, dtype=torch.float64, device=values.device))
+
+
+class MomentumGPTBody(GPT2Model):
+    """The model without its head."""
+
+    config_class = MomentumGPTConfig
+
+    def __init__(self, config: MomentumGPTConfig) -> None:
+        super().__init__(config)
+        for layer, block in enumerate(self.h):
+            block.attn = MomentumGPTAttention(config, layer)
+        self.post_init()
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, MomentumGPTAttention) and self.config.learned:
+            init.normal_(module.delta, std=0.2)
+            init.normal_(module.gamma)
+
+    @classmethod
+    def is_custom_code(cls) -> bool:
+        """Not as transformers means it: what starts weights here leaves alone those that were loaded."""
+        return False
 
 
 class MomentumGPT(GPT2LMHeadModel):
@@ -60,9 +85,12 @@ class MomentumGPT(GPT2LMHeadModel):
 
     def __init__(self, config: MomentumGPTConfig) -> None:
         super().__init__(config)
-        for layer, block in enumerate(self.transformer.h):
-            block.attn = MomentumGPTAttention(config, layer)
+        self.transformer = MomentumGPTBody(config)
         self.post_init()
+
+    @classmethod
+    def is_custom_code(cls) -> bool:
+        return MomentumGPTBody.is_custom_code()
 
 
 AutoConfig.register(MomentumGPTConfig.model_type, MomentumGPTConfig)

@@ -61,7 +61,7 @@ class LanguageReport:
         """Against the first attention, in percent of its perplexity."""
         headers = ["attention"]
         for length in self.lengths:
-            headers += [f"{length} tokens, over trainings", "over the text"]
+            headers += [f"{length} tokens, over trainings", f"{length} tokens, over the text"]
         rows = []
         for name in self.attentions[1:]:
             row = [name]
@@ -88,7 +88,7 @@ class LanguageReport:
         seen = plan["steps"] * plan["batch"] * plan["length"]
         return (
             f"GPT-2 with {request['layers']} layers of width {request['width']} and {request['heads']} heads, trained "
-            f"on {tokens['training']:,} tokens (a vocabulary of {request['vocabulary']:,} from the same text) for "
+            f"on {tokens['training']:,} tokens (a vocabulary of {tokens['vocabulary']:,} from the same text) for "
             f"{plan['steps']:,} steps of {plan['batch']} x {plan['length']} tokens, {seen:,} in all, and tried on "
             f"{tokens['held out']:,} held-out ones; {self._seeds}. Wall time {self.record['wall_seconds']:.0f} s."
         )

@@ -16,7 +16,9 @@ def decayed_past(values: Tensor, eta: Tensor) -> Tensor:
     """The sum over i < t of eta^(t-i) v_i, of values [B, h, T, d]; eta [1 or h, 1, 1]."""
     ages = torch.arange(values.shape[2], device=values.device)
     age = ages.unsqueeze(1) - ages  # t - i
-    return torch.where(age > 0, eta ** age.clamp(min=1), 0.0) @ values
+    # In half precision a coefficient near 1 would be another one.
+    exact = eta.to(torch.promote_types(eta.dtype, torch.float32))
+    return torch.where(age > 0, exact ** age.clamp(min=1), 0.0).to(values.dtype) @ values
 
 
 def filtered_past(values: Tensor, delta: Tensor, gamma: Tensor) -> Tensor:
