@@ -1,6 +1,7 @@
 """A comparison of attentions in its directory: a folder for each model, which is a `--model` when it is trained."""
 
 import shlex
+import shutil
 import sys
 import tempfile
 import time
@@ -59,13 +60,14 @@ def carry_out(request: LanguageRequest, run: RunDirectory, report: Report) -> di
         record.update({"status": status, "wall_seconds": time.monotonic() - began})
         run.write_record(record)
 
+    if not earlier:  # what lies there is no one's
+        shutil.rmtree(run.path / "tokenizer", ignore_errors=True)
+        train_tokenizer(request.training, request.vocabulary, run.path / "tokenizer")
+    tokenizer = AutoTokenizer.from_pretrained(run.path / "tokenizer")
+    training = tokens_of(tokenizer, request.training, request.context, "the training text")
+    held_out = tokens_of(tokenizer, [request.held_out], request.context, "the held-out text")
     write("running")
     try:
-        if not (run.path / "tokenizer").is_dir():
-            train_tokenizer(request.training, request.vocabulary, run.path / "tokenizer")
-        tokenizer = AutoTokenizer.from_pretrained(run.path / "tokenizer")
-        training = tokens_of(tokenizer, request.training, request.context, "the training text")
-        held_out = tokens_of(tokenizer, [request.held_out], request.context, "the held-out text")
         for spec in request.attentions:
             for seed in request.seeds:
                 if run.part(name_of(str(spec), seed)) is None:

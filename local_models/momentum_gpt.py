@@ -88,10 +88,6 @@ class MomentumGPT(GPT2LMHeadModel):
         self.transformer = MomentumGPTBody(config)
         self.post_init()
 
-    @classmethod
-    def is_custom_code(cls) -> bool:
-        return MomentumGPTBody.is_custom_code()
-
 
 AutoConfig.register(MomentumGPTConfig.model_type, MomentumGPTConfig)
 AutoModelForCausalLM.register(MomentumGPTConfig, MomentumGPT)

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -490,6 +491,18 @@ def test_a_text_that_is_too_short_is_told_apart_and_takes_no_folder(tmp_path):
     assert done.returncode == 2
     assert "held-out" in done.stderr  # and not the other one
     assert run_inside(*command.split(), cwd=tmp_path).returncode == 0
+
+
+def test_a_text_whose_tokens_are_too_few_though_its_bytes_are_not_takes_no_folder_either(tmp_path):
+    write_texts(tmp_path)
+    (tmp_path / "short.txt").write_text("bright bright bright bright bright bright")
+    command = f"{TRAIN} --attention softmax --steps 2 --seed 1 --out run"
+    done = run_inside(*command.replace("held.txt", "short.txt").split(), cwd=tmp_path)
+    assert done.returncode == 2
+    assert re.search(r"the held-out text has \d+ tokens", done.stderr)
+    assert len(done.stderr.strip().splitlines()) == 1
+    done = run_inside(*command.split(), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_text_that_is_as_long_as_the_context_is_not_called_shorter(tmp_path):

@@ -86,11 +86,12 @@ class LanguageReport:
         request, tokens = self.record["request"], self.record["tokens"]
         plan = request["plan"]
         seen = plan["steps"] * plan["batch"] * plan["length"]
+        predicted = (tokens["held out"] - 1) // plan["length"] * plan["length"]
         return (
             f"GPT-2 with {request['layers']} layers of width {request['width']} and {request['heads']} heads, trained "
             f"on {tokens['training']:,} tokens (a vocabulary of {tokens['vocabulary']:,} from the same text) for "
             f"{plan['steps']:,} steps of {plan['batch']} x {plan['length']} tokens, {seen:,} in all, and tried on "
-            f"{tokens['held out']:,} held-out ones; {self._seeds}. Wall time {self.record['wall_seconds']:.0f} s."
+            f"{predicted:,} held-out ones; {self._seeds}. Wall time {self.record['wall_seconds']:.0f} s."
         )
 
     def summary(self) -> str:

@@ -13,12 +13,12 @@ FILTER_TERMS = 8
 
 
 def decayed_past(values: Tensor, eta: Tensor) -> Tensor:
-    """The sum over i < t of eta^(t-i) v_i, of values [B, h, T, d]; eta [1 or h, 1, 1]."""
+    """The sum over i < t of eta^(t-i) v_i, of values [B, h, T, d]; eta [1 or h, 1, 1], which must be more exact than
+    half precision: a coefficient near 1 would be another one there.
+    """
     ages = torch.arange(values.shape[2], device=values.device)
     age = ages.unsqueeze(1) - ages  # t - i
-    # In half precision a coefficient near 1 would be another one.
-    exact = eta.to(torch.promote_types(eta.dtype, torch.float32))
-    return torch.where(age > 0, exact ** age.clamp(min=1), 0.0).to(values.dtype) @ values
+    return torch.where(age > 0, eta ** age.clamp(min=1), 0.0).to(values.dtype) @ values
 
 
 def filtered_past(values: Tensor, delta: Tensor, gamma: Tensor) -> Tensor:
@@ -69,9 +69,10 @@ class MomentumAttention(Attention):
         eta = self.eta
         if isinstance(eta, float) and eta == 0:
             return super().momentum(values)
-        base = torch.as_tensor(eta, dtype=values.dtype, device=values.device).reshape(-1, 1, 1)
+        exact = torch.promote_types(values.dtype, torch.float32)
+        base = torch.as_tensor(eta, dtype=exact, device=values.device).reshape(-1, 1, 1)
         past = decayed_past(values, base)
-        return past * ((1 - base) / base) if self.normalised else past
+        return past * ((1 - base) / base).to(past.dtype) if self.normalised else past
 
 
 class MomentumFilter(Attention):

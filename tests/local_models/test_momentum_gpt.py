@@ -19,6 +19,7 @@ from llm_icl.implicit_finetuning.projections import attention_layers
 from llm_icl.implicit_finetuning.reader import Reader
 from llm_icl.implicit_finetuning.recording import recording
 from llm_icl.implicit_finetuning.text_tasks import Example, TextTask
+from local_models.mixers.momentum import MomentumAttention
 from local_models.momentum_gpt import MomentumGPT, MomentumGPTConfig
 
 WIDTH, HEADS, LAYERS, TOKENS, VOCABULARY = 16, 4, 2, 11, 50
@@ -332,3 +333,13 @@ def test_the_coefficient_is_the_same_in_half_precision(eta, kept):
             found = attention(torch.ones(1, 256, WIDTH, dtype=getattr(torch, kept)))[0]
     expected = torch.tensor([1 + sum(eta**age for age in range(1, t + 1)) for t in range(256)])
     torch.testing.assert_close(found[0, :, 0].float(), expected, rtol=0.02, atol=0)
+
+
+@pytest.mark.parametrize("options", [{}, {"learned": True, "per_head": True}, {"normalised": True}])
+def test_the_coefficient_of_small_networks_is_the_same_in_half_precision_too(options):
+    mixer = MomentumAttention(WIDTH, LAYERS, heads=2, eta=0.99, **options)
+    with torch.no_grad():
+        found = mixer.momentum(torch.ones(1, 2, 256, 3, dtype=torch.bfloat16)).float()
+    gain = 0.01 / 0.99 if "normalised" in options else 1
+    expected = torch.tensor([gain * sum(0.99**age for age in range(1, t + 1)) for t in range(256)])
+    torch.testing.assert_close(found, expected.reshape(256, 1).expand_as(found), rtol=0.02, atol=0)
