@@ -17,7 +17,7 @@ from llm_icl.implicit_finetuning.projections import Layer
 from llm_icl.implicit_finetuning.reader import Reader
 
 # What the families call the norm before the words are read out.
-_LAST_NORMS = ("norm", "ln_f", "final_layer_norm")
+_LAST_NORMS = ("norm", "ln_f", "final_layer_norm", "layer_norm")
 
 
 class LayerCausal:

@@ -12,6 +12,9 @@ from llm_icl.errors import RequestError
 from llm_icl.implicit_finetuning.projections import Layer
 
 _NAME = "llm-icl-recording"
+# Attention that transformers cannot exchange, but that is plain: all earlier tokens, scaled products, no positions in
+# them. That of the models of Dai et al. 2023.
+_PLAIN = ("XGLMAttention",)
 
 
 @dataclass
@@ -35,7 +38,7 @@ class Attended:
 def recording(model: Any, layers: Sequence[Layer]) -> Iterator[list[Attended]]:
     """Within it, each run of the model over one sequence replaces what the list holds: one entry for each layer.
 
-    Raises RequestError in a run of a model whose attention is not transformers' exchangeable one.
+    Raises RequestError in a run of a model whose attention transformers cannot exchange, and which is not known here.
     """
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import eager_mask
@@ -66,9 +69,12 @@ def recording(model: Any, layers: Sequence[Layer]) -> Iterator[list[Attended]]:
         def queries(_: Any, __: Any, output: Tensor) -> None:
             parts[layer]["plain_queries"] = layers[layer].queries(output)
 
-        def whole(_: Any, __: Any, output: Any) -> None:
+        def whole(module: Any, given: tuple[Any, ...], named: dict[str, Any], output: Any) -> None:
+            if type(module).__name__ in _PLAIN:
+                stream = given[0] if given else named["hidden_states"]
+                parts[layer] |= _plain(module, parts[layer]["plain_queries"], stream, named["past_key_values"])
             if "logits" not in parts[layer]:
-                raise RequestError(f"what {type(layers[layer].module).__name__} attends to cannot be recorded")
+                raise RequestError(f"what {type(module).__name__} attends to cannot be recorded")
             if layer == 0:
                 found.clear()
             found.append(Attended(**parts[layer], output=output[0][0, -1]))
@@ -81,10 +87,24 @@ def recording(model: Any, layers: Sequence[Layer]) -> Iterator[list[Attended]]:
     model.set_attn_implementation(_NAME)
     for i, layer in enumerate(layers):
         queries, whole = keep(i)
-        hooks += [layer.source.register_forward_hook(queries), layer.module.register_forward_hook(whole)]
+        hooks.append(layer.source.register_forward_hook(queries))
+        hooks.append(layer.module.register_forward_hook(whole, with_kwargs=True))
     try:
         yield found
     finally:
         for hook in hooks:
             hook.remove()
         model.set_attn_implementation(usual)
+
+
+def _plain(module: Any, queries: Tensor, stream: Tensor, cache: Any) -> dict[str, Tensor]:
+    """What plain attention computes at the last token: from its projections, or where there is one from its cache."""
+    heads = module.num_heads
+    if cache is None:
+        made = (project(stream)[0] for project in (module.k_proj, module.v_proj))
+        keys, values = (one.unflatten(-1, (heads, -1)).transpose(0, 1) for one in made)
+    else:
+        keys, values = cache.layers[module.layer_idx].keys[0], cache.layers[module.layer_idx].values[0]
+    query = queries[-1].unflatten(0, (heads, -1))
+    logits = torch.einsum("hd,htd->ht", query, keys) * module.scaling
+    return {"query": query, "keys": keys, "values": values, "logits": logits}

@@ -1,4 +1,4 @@
-"""Tiny random models of five families, each with its own layout of projections, and a reader of words."""
+"""Tiny random models of six families, each with its own layout of projections, and a reader of words."""
 
 import pytest
 import torch
@@ -11,6 +11,7 @@ from transformers import (
     LlamaConfig,
     Phi3Config,
     PreTrainedTokenizerFast,
+    XGLMConfig,
 )
 
 from llm_icl.implicit_finetuning.reader import Reader
@@ -30,6 +31,8 @@ CONFIGS = {
         layer_types=["sliding_attention", "full_attention", "sliding_attention"],
     ),
     "neox": GPTNeoXConfig(**SIZES, **NARROW, bos_token_id=0, eos_token_id=0),
+    "xglm": XGLMConfig(vocab_size=len(WORDS), max_position_embeddings=96, d_model=16, ffn_dim=32, num_layers=3,
+                       attention_heads=4, dropout=0.0, attention_dropout=0.0, bos_token_id=0, eos_token_id=0),
     "phi": Phi3Config(**SIZES, **NARROW, num_key_value_heads=2, bos_token_id=0, eos_token_id=0, pad_token_id=0),
 }  # fmt: skip
 FAMILIES = list(CONFIGS)

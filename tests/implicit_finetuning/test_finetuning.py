@@ -101,7 +101,7 @@ def test_layer_causal_gradients_are_each_layers_own(family):
     loss = LayerCausal(model, layers)(reader, ids)
     found = [[parameter.grad.clone() for parameter, _ in layer.trained] for layer in layers]
     blocks = model.transformer.h if family == "gpt2" else model.base_model.layers
-    norm = {"gpt2": "ln_f", "neox": "final_layer_norm"}.get(family, "norm")
+    norm = {"gpt2": "ln_f", "neox": "final_layer_norm", "xglm": "layer_norm"}.get(family, "norm")
     streams = []
     hooks = [block.register_forward_hook(lambda *run: streams.append(run[2])) for block in blocks]
     for number, layer in enumerate(layers):
