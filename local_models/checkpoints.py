@@ -92,11 +92,10 @@ def frozen_checksum(model: nn.Module) -> str:
 
 def _own(model: nn.Module) -> dict[str, Tensor]:
     """All tensors of a model but the frozen ones; what two of its parts share stands there once."""
-    left_out = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
-    left_out |= {name for name, _ in model.named_parameters(remove_duplicate=False)} - dict(
-        model.named_parameters()
-    ).keys()
-    return {name: value for name, value in model.state_dict().items() if name not in left_out}
+    parameters = dict(model.named_parameters())
+    frozen = {name for name, parameter in parameters.items() if not parameter.requires_grad}
+    again = dict(model.named_parameters(remove_duplicate=False)).keys() - parameters.keys()
+    return {name: value for name, value in model.state_dict().items() if name not in frozen | again}
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

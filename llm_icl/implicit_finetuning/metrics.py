@@ -14,10 +14,12 @@ Right = NDArray[np.bool_]
 _ROUNDING = 1e-5
 
 
-def recovered(zs: Right, ft: Right, icl: Right) -> tuple[int, int]:
-    """Rec2FTP as two counts: of the queries that finetuning mends, how many in-context learning mends too."""
+def recovered(zs: Right, ft: Right, icl: Right) -> tuple[Floats, Floats]:
+    """Rec2FTP as hits and trials, each 0 or 1, of any shape: the queries that finetuning mends, and those of them that
+    in-context learning mends too.
+    """
     mended = ~zs & ft
-    return int((mended & icl).sum()), int(mended.sum())
+    return (mended & icl).astype(np.float64), mended.astype(np.float64)
 
 
 def cosine(a: Floats, b: Floats) -> Floats:

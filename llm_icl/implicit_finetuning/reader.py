@@ -98,7 +98,7 @@ class Reader:
         if len(tokens) >= self.limit:
             raise RequestError(
                 f"{len(demonstrations)} demonstrations of '{self.task.name}' are {len(tokens)} tokens, and the model's "
-                f"context holds {self.limit}: give fewer --demonstrations, or --too-many cut"
+                f"context holds {self.limit}"
             )
         cache = DynamicCache()
         if tokens:

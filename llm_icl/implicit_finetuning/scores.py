@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from llm_icl.analysis.intervals import NOTHING, Estimate, crossed_mean, crossed_proportion
 from llm_icl.implicit_finetuning.comparison import LAYER_CAUSAL, OTHER, PUBLISHED_WAY, SHUFFLED, UNTRAINED, Compared
+from llm_icl.implicit_finetuning.metrics import recovered
 
 Floats = NDArray[np.float64]
 
@@ -40,9 +41,7 @@ def recovery(compared: Compared, way: str) -> tuple[Estimate, Estimate]:
     finetuning does not mend.
     """
     zs, icl, ft = (_right(compared, way, setting) for setting in SETTINGS)
-    parts = [~zs & ft, ~zs & ~ft]
-    mended, rest = (crossed_proportion((part & icl).astype(float), part.astype(float)) for part in parts)
-    return mended, rest
+    return crossed_proportion(*recovered(zs, ft, icl)), crossed_proportion(*recovered(zs, ~ft, icl))
 
 
 def recovery_gain(compared: Compared, way: str) -> Estimate:
@@ -79,10 +78,6 @@ def against_null(compared: Compared, way: str, name: str) -> Estimate:
 
 def ways(compared: Compared) -> list[str]:
     return compared.answers["way"].unique(maintain_order=True).to_list()
-
-
-def controls(compared: Compared) -> list[str]:
-    return [way for way in ways(compared) if way not in (PUBLISHED_WAY, LAYER_CAUSAL)]
 
 
 def verdict(compared: Compared) -> list[str]:
@@ -123,9 +118,9 @@ def _measure_sentence(compared: Compared, name: str) -> str:
         return ""
     words = NULLS[name][1] if name in NULLS else "0"
     parts = [f"{name} is {own.value:.3f} [{own.low:.3f}, {own.high:.3f}], {_sign(above)} {words}"]
-    gains = {way: difference(compared, name, PUBLISHED_WAY, way) for way in controls(compared)}
-    gains = {way: gain for way, gain in gains.items() if gain.known}
-    parts += [_against_control(CALLED.get(way, way), own, gain) for way, gain in gains.items()]
+    gains = {called: difference(compared, name, PUBLISHED_WAY, way) for way, called in CALLED.items()}
+    gains = {called: gain for called, gain in gains.items() if gain.known}
+    parts += [_against_control(called, own, gain) for called, gain in gains.items()]
     return f"{'; '.join(parts)}: {_conclusion(above, list(gains.values()))}."
 
 
@@ -145,9 +140,9 @@ def _conclusion(above: Estimate, gains: Sequence[Estimate]) -> str:
     if not gains:
         return "whether it comes from learning these examples was not controlled"
     if any(gain.high <= 0 for gain in gains):
-        return "the likeness does not come from having learned these examples"
+        return "the likeness does not need these examples with their labels"
     if any(gain.low <= 0 for gain in gains):
-        return "these queries do not tell whether it comes from having learned these examples"
+        return "these queries do not tell whether it needs these examples with their labels"
     return "what the controls leave of it supports that both learn the same from these examples"
 
 

@@ -97,24 +97,24 @@ def study(
 
     zs, icl = ask(0, "without demonstrations", nothing), ask(1, "in context", context)
     plain = [looked_at(reader, layers, example) for example in demonstrations]
+    common = [_in_context(a, b, context, plain, seed + i) for i, (a, b) in enumerate(zip(zs, icl, strict=True))]
     found = {}
     for number, (name, way) in enumerate(ways.items()):
-        before = [looked_at(reader, layers, example).loss for example in way.demonstrations]
+        # What learns something else has not seen these demonstrations: it is shown them afterwards.
+        same = list(way.demonstrations) == list(demonstrations)
+        before = plain if same else [looked_at(reader, layers, example) for example in way.demonstrations]
         with finetuned(reader, layers, way.demonstrations, way.rate, way.backward) as learned:
             ft = ask(2 + number, name, nothing)
-            # What learned something else has not seen these demonstrations: it is shown them.
-            same = list(way.demonstrations) == list(demonstrations)
             seen = learned if same else [looked_at(reader, layers, example) for example in demonstrations]
         measured = [
-            _measure(a, b, c, context, plain, seen, seed + i)
-            for i, (a, b, c) in enumerate(zip(zs, icl, ft, strict=True))
+            both | _finetuned(a, b, c, context, seen) for both, a, b, c in zip(common, zs, icl, ft, strict=True)
         ]
         found[name] = Findings(
             np.array([example.label for example in evaluation]),
             {name: np.array([one.label for one in some]) for name, some in (("zs", zs), ("icl", icl), ("ft", ft))},
             {name: np.stack([one[name] for one in measured]) for name in measured[0]},
             [one.loss for one in learned],
-            before,
+            [one.loss for one in before],
         )
     return found
 
@@ -127,61 +127,80 @@ def _kept(layer: Attended, labelled: Attended, given: Context, beginning: int) -
     return _Layer(*outputs, _array(layer.plain_queries[-1]), own, context, form)
 
 
-def _measure(
-    zs: _Asked, icl: _Asked, ft: _Asked, context: Context, plain: Sequence[Learned], seen: Sequence[Learned], seed: int
-) -> dict[str, Floats]:
-    """All measures of one example, [L] each. `plain` and `seen` are the demonstrations as the model alone saw them, and
-    as the finetuned one.
+def _in_context(zs: _Asked, icl: _Asked, context: Context, plain: Sequence[Learned], seed: int) -> dict[str, Floats]:
+    """The measures of one example that finetuning plays no part in, [L] each: nulls, and the dual form. `plain` are the
+    demonstrations as the model alone saw them.
     """
+    alone, read = (np.stack([layer.output for layer in asked.layers]) for asked in (zs, icl))
+    by_layer = []
+    for number, (a, b) in enumerate(zip(zs.layers, icl.layers, strict=True)):
+        assert b.form is not None
+        own = _seen([a.own, b.own])
+        attention, _ = _visible(b.context, context)
+        random = np.random.default_rng([seed, number]).normal(size=len(attention))
+        by_layer.append(
+            {
+                "SimAM before finetuning": metrics.map_similarity(own[1], own[0]),
+                "dual form, gap": b.form.gap,
+                "dual form, cosine of softmax's change": b.form.softmax_cosine,
+                "dual form, distance of softmax": b.form.softmax_distance,
+                "Kendall, random": metrics.rank_correlation(attention, random),
+            }
+            | _training_tokens(b.context, _products(plain, number, a.query), context, ", not finetuned")
+        )
+    return {"SimAOU, random direction": metrics.random_update_similarity(alone, read, seed)} | _joined(by_layer)
+
+
+def _finetuned(zs: _Asked, icl: _Asked, ft: _Asked, context: Context, seen: Sequence[Learned]) -> dict[str, Floats]:
+    """The other measures of one example. `seen` are the demonstrations as the finetuned model saw them."""
     asked = (zs, icl, ft)
     outputs = [np.stack([layer.output for layer in one.layers]) for one in asked]
     at_label = [np.stack([layer.output_at_label for layer in one.layers]) for one in asked]
-    found: dict[str, list[float]] = {
-        "SimAOU": metrics.update_similarity(*outputs).tolist(),
-        "SimAOU at a label": metrics.update_similarity(*at_label).tolist(),
-        "SimAOU, random direction": metrics.random_update_similarity(outputs[0], outputs[1], seed).tolist(),
-    }
+    by_layer = []
     for number, (a, b, c) in enumerate(zip(zs.layers, icl.layers, ft.layers, strict=True)):
-        assert b.form is not None
         own = _seen([a.own, b.own, c.own])
-        one = {
-            "SimAM": metrics.map_similarity(own[1], own[2]),
-            "SimAM before finetuning": metrics.map_similarity(own[1], own[0]),
-            "SimAM of changes": metrics.map_change_similarity(*own),
-            "SimAM of changes, after softmax": metrics.map_softmax_similarity(*own),
-            "dual form, gap": b.form.gap,
-            "dual form, cosine of softmax's change": b.form.softmax_cosine,
-            "dual form, distance of softmax": b.form.softmax_distance,
-        }
-        in_training, not_finetuned = (
-            np.concatenate([_array(demonstration.queries[number]) @ query for demonstration in some])
-            for some, query in ((seen, c.query), (plain, a.query))
+        by_layer.append(
+            {
+                "SimAM": metrics.map_similarity(own[1], own[2]),
+                "SimAM of changes": metrics.map_change_similarity(*own),
+                "SimAM of changes, after softmax": metrics.map_softmax_similarity(*own),
+            }
+            | _training_tokens(b.context, _products(seen, number, c.query), context)
         )
-        one |= _training_tokens(b.context, in_training, not_finetuned, context, [seed, number])
-        for name, value in one.items():
-            found.setdefault(name, []).append(value)
-    return {name: np.array(values) for name, values in found.items()}
+    updates = {
+        "SimAOU": metrics.update_similarity(*outputs),
+        "SimAOU at a label": metrics.update_similarity(*at_label),
+    }
+    return updates | _joined(by_layer)
 
 
-def _training_tokens(
-    attention: Floats, in_training: Floats, not_finetuned: Floats, context: Context, seed: list[int]
-) -> dict[str, float]:
-    """How alike one layer's attention to the demonstrations' tokens is, in context [T] and by finetuning's queries; and
-    by the queries of the model that was not finetuned, which are alike already.
-    """
-    in_context = attention[[token for start, end in context.spans for token in range(start, end)]]
-    visible = np.isfinite(in_context)  # a sliding window hides the others
+def _joined(by_layer: Sequence[Mapping[str, float]]) -> dict[str, Floats]:
+    return {name: np.array([one[name] for one in by_layer]) for name in by_layer[0]}
+
+
+def _products(demonstrations: Sequence[Learned], layer: int, query: Floats) -> Floats:
+    """The products of a query's vector [h d] with those of all demonstrations' tokens, [T]."""
+    return np.concatenate([_array(one.queries[layer]) @ query for one in demonstrations])
+
+
+def _visible(attention: Floats, context: Context) -> tuple[Floats, NDArray[np.bool_]]:
+    """Attention to the demonstrations' tokens that a sliding window does not hide, and which of them these are."""
+    to_tokens = attention[[token for start, end in context.spans for token in range(start, end)]]
+    visible = np.isfinite(to_tokens)
+    return to_tokens[visible], visible
+
+
+def _training_tokens(attention: Floats, products: Floats, context: Context, suffix: str = "") -> dict[str, float]:
+    """How alike one layer's attention to the demonstrations' tokens in context is to the products of queries [T]."""
+    a, visible = _visible(attention, context)
+    b = products[visible]
     numbers = np.repeat(np.arange(len(context.spans)), [end - start for start, end in context.spans])[visible]
-    a = in_context[visible]
-    random = np.random.default_rng(seed).normal(size=len(a))
-    found = {}
-    for suffix, other in (("", in_training), (", not finetuned", not_finetuned)):
-        b = other[visible]
-        found[f"Kendall{suffix}"] = metrics.rank_correlation(a, b)
-        found[f"top tokens{suffix}"] = metrics.overlap(a, b, _TOP_TOKENS)
-        whole = [metrics.demonstrations_attention(one, numbers) for one in (a, b)]
-        found[f"top demonstrations{suffix}"] = metrics.overlap(whole[0], whole[1], _TOP_DEMONSTRATIONS)
-    return found | {"Kendall, random": metrics.rank_correlation(a, random)}
+    whole = [metrics.demonstrations_attention(one, numbers) for one in (a, b)]
+    return {
+        f"Kendall{suffix}": metrics.rank_correlation(a, b),
+        f"top tokens{suffix}": metrics.overlap(a, b, _TOP_TOKENS),
+        f"top demonstrations{suffix}": metrics.overlap(whole[0], whole[1], _TOP_DEMONSTRATIONS),
+    }
 
 
 def _seen(logits: list[Floats]) -> list[Floats]:

@@ -24,7 +24,6 @@ _MEASURES = ("SimAOU", "SimAOU at a label", "SimAM", "SimAM before finetuning", 
              "SimAM of changes, after softmax", "Kendall", "top tokens")  # fmt: skip
 _DRAWN = ("SimAOU", "SimAM of changes, after softmax", "Kendall")
 
-
 _Shown = Callable[[Compared], str]
 
 
@@ -50,7 +49,7 @@ class JointReport:
         self._models = list(dict.fromkeys(model for model, _ in self._runs))
         names = {name for _, name in self._runs}
         self._sets = [name for name in PUBLISHED if name in names] + sorted(names - set(PUBLISHED))
-        self._records = [(found, record) for found, record in runs]
+        self._records = list(runs)
 
     def tables(self) -> dict[str, Table]:
         accuracy = [_Row(words, _accuracy(key), key, ".1f") for key, words in scores.SETTINGS.items()]
@@ -74,14 +73,13 @@ class JointReport:
             for name in scores.CONTROLLED:
                 words = scores.NULLS[name][1] if name in scores.NULLS else "0"
                 parts = [(words, [scores.against_null(found, PUBLISHED_WAY, name) for found in own])]
-                for way in self._ways:
-                    if way in scores.CALLED:
-                        gains = [scores.difference(found, name, PUBLISHED_WAY, way) for found in own]
-                        parts.append((scores.CALLED[way], gains))
+                for way, called in scores.CALLED.items():
+                    parts.append((called, [scores.difference(found, name, PUBLISHED_WAY, way) for found in own]))
                 told = [f"{_above(gains)} above {words}" for words, gains in parts if any(g.known for g in gains)]
                 sentences += [f"{model}: of gradient descent {name} is {', '.join(told)}."] if told else []
             better = [scores.difference(found, "SimAOU", LAYER_CAUSAL, PUBLISHED_WAY) for found in own]
-            sentences.append(f"{model}: SimAOU of layer-causal gradient descent is {_above(better)} above that.")
+            if any(gain.known for gain in better):
+                sentences.append(f"{model}: SimAOU of layer-causal gradient descent is {_above(better)} above that.")
         return sentences
 
     def markdown(self, command: str) -> str:

@@ -18,7 +18,8 @@ def decayed_past(values: Tensor, eta: Tensor) -> Tensor:
     """
     ages = torch.arange(values.shape[2], device=values.device)
     age = ages.unsqueeze(1) - ages  # t - i
-    return torch.where(age > 0, eta ** age.clamp(min=1), 0.0).to(values.dtype) @ values
+    powers = (eta.reshape(-1, 1) ** ages.clamp(min=1)).to(values.dtype)  # [1 or h, T]
+    return torch.where(age > 0, powers[:, age.clamp(min=0)], 0.0) @ values
 
 
 def filtered_past(values: Tensor, delta: Tensor, gamma: Tensor) -> Tensor:

@@ -14,7 +14,9 @@ def test_recovered_counts_what_both_mend_of_what_finetuning_mends():
     zs = np.array([False, False, False, True, False])
     ft = np.array([True, True, False, True, False])
     icl = np.array([True, False, True, True, False])
-    assert metrics.recovered(zs, ft, icl) == (1, 2)
+    hits, trials = metrics.recovered(zs, ft, icl)
+    assert hits.tolist() == [1, 0, 0, 0, 0]
+    assert trials.tolist() == [1, 1, 0, 0, 0]
 
 
 def test_the_same_update_has_similarity_1_an_orthogonal_one_0_and_the_opposite_minus_1():

@@ -38,7 +38,7 @@ def sentence(found, start="SimAOU is"):
 def test_a_control_that_is_as_like_has_as_much():
     found = compared({PUBLISHED_WAY: around(0.2, 0.05), OTHER: around(0.25, 0.05, seed=1)})
     assert "finetuning on other demonstrations has as much (-0.050 [" in sentence(found)
-    assert sentence(found).endswith("the likeness does not come from having learned these examples.")
+    assert sentence(found).endswith("the likeness does not need these examples with their labels.")
 
 
 def test_where_the_interval_holds_0_it_is_not_known():
