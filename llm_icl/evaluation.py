@@ -1,8 +1,6 @@
 """Learners × tasks → predictions."""
 
 import logging
-import shlex
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +15,7 @@ from numpy.typing import NDArray
 from llm_icl.backends import LanguageModel, ModelEntry
 from llm_icl.backends.base import LocalModel
 from llm_icl.backends.pool import ModelPool
-from llm_icl.backends.remote import RemoteModel, redact
+from llm_icl.backends.remote import RemoteModel
 from llm_icl.errors import RequestError
 from llm_icl.files import file_name
 from llm_icl.function_classes import draw_problems
@@ -25,7 +23,7 @@ from llm_icl.learners.llm import Carried, Line, LocalLine, carry_out, missing_ca
 from llm_icl.learners.planning import Plan, plan_for
 from llm_icl.problems import STATUSES, Answers, Problems
 from llm_icl.request import Cell, Job, Request, cells, classical_jobs, model_jobs
-from llm_icl.runs import CallCache, RunDirectory, call_key
+from llm_icl.runs import CallCache, RunDirectory, call_key, opening_record
 from llm_icl.runs.batching import Batches
 from llm_icl.runs.budget import Budget
 from llm_icl.runs.sending import Sender
@@ -108,12 +106,7 @@ class Evaluation:
         self._calling = calling
         self._report = report
         self._began = time.monotonic() - earlier.get("wall_seconds", 0.0)
-        self._record: dict[str, Any] = {
-            "kind": "eval",
-            "status": "running",
-            "command": redact(shlex.join(["llm-icl", *sys.argv[1:]])),
-            "request": request.record(),
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        self._record = opening_record("eval", request.record()) | {
             "models": {},
             "networks": {network.name: network.about() for network in request.trained},
             "modes": [],
@@ -124,7 +117,6 @@ class Evaluation:
             "failed": {},
             "seconds": {},
             "cost": 0.0,
-            "versions": versions(),
         }
         # A run that was interrupted keeps what is known of it.
         self._record |= {key: value for key, value in earlier.items() if key != "command"}

@@ -1,8 +1,6 @@
 """A comparison of attentions in its directory: a folder for each model, which is a `--model` when it is trained."""
 
-import shlex
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,7 +15,7 @@ from llm_icl.errors import RequestError, WorkError
 from llm_icl.files import atomic_path
 from llm_icl.language_training import LanguageRequest, build, tokens_of, train_tokenizer
 from llm_icl.naming import Spec
-from llm_icl.runs import RunDirectory
+from llm_icl.runs import RunDirectory, opening_record
 from llm_icl.versions import versions
 from local_models.checkpoints import CheckpointError
 from local_models.language_trainer import losses, train
@@ -46,14 +44,9 @@ def carry_out(request: LanguageRequest, run: RunDirectory, report: Report) -> di
         return earlier
     if earlier and earlier["versions"] != versions():  # models that are compared come from the same code
         raise RequestError(f"{run.path} was begun by other versions of the packages: give another --out")
-    record: dict[str, Any] = {
-        "kind": "train-lm",
-        "status": "running",
-        "command": shlex.join(["llm-icl", *sys.argv[1:]]),
-        "request": request.record(),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": versions(),
-    } | {key: value for key, value in earlier.items() if key in ("started", "wall_seconds")}
+    record = opening_record("train-lm", request.record()) | {
+        key: value for key, value in earlier.items() if key in ("started", "wall_seconds")
+    }
     began = time.monotonic() - earlier.get("wall_seconds", 0.0)
 
     def write(status: str) -> None:

@@ -1,17 +1,13 @@
 """A probe in its directory: run.json and heads.parquet."""
 
-import shlex
-import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Any
 
 import polars as pl
 
 from llm_icl.files import atomic_path
 from llm_icl.probing import ProbeRequest, probe
-from llm_icl.runs import RunDirectory
+from llm_icl.runs import RunDirectory, opening_record
 from llm_icl.versions import versions
 
 
@@ -25,16 +21,9 @@ def carry_out(request: ProbeRequest, run: RunDirectory, report: Callable[[str, i
     if earlier.get("status") == "complete" and earlier["versions"] == versions() and path.is_file():
         return pl.read_parquet(path)
     began = time.monotonic()
-    record: dict[str, Any] = {
-        "kind": "probe",
-        "status": "complete",
-        "command": shlex.join(["llm-icl", *sys.argv[1:]]),
-        "request": request.record(),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": versions(),
-    }
+    record = opening_record("probe", request.record())
     heads = probe(request, report)
-    record["wall_seconds"] = time.monotonic() - began
+    record |= {"status": "complete", "wall_seconds": time.monotonic() - began}
     with atomic_path(path) as temporary:
         heads.write_parquet(temporary)
     run.write_record(record)

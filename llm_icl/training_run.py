@@ -1,7 +1,5 @@
 """A training run in its directory: the record, and the way back to where it stopped."""
 
-import shlex
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -10,9 +8,8 @@ from typing import Any
 
 from llm_icl.errors import WorkError
 from llm_icl.networks import build
-from llm_icl.runs import RunDirectory
+from llm_icl.runs import RunDirectory, opening_record
 from llm_icl.training import TrainingRequest
-from llm_icl.versions import versions
 from local_models.backbone import parameter_count
 from local_models.checkpoints import CheckpointError
 from local_models.counting import flops_per_sequence
@@ -32,17 +29,15 @@ def carry_out(request: TrainingRequest, run: RunDirectory, report: Report) -> di
     if earlier.get("status") == "complete":
         return earlier
     model = build(request.shape, request.plan.seed)
-    record = {
-        "kind": "train",
-        "status": "running",
-        "command": shlex.join(["llm-icl", *sys.argv[1:]]),
-        "request": request.record(),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "parameters": parameter_count(model),
-        "frozen": sum(parameter.numel() for parameter in model.parameters() if not parameter.requires_grad),
-        "ceilings": earlier.get("ceilings") or request.ceilings(),
-        "versions": versions(),
-    } | {key: value for key, value in earlier.items() if key in ("started", "wall_seconds")}
+    record = (
+        opening_record("train", request.record())
+        | {
+            "parameters": parameter_count(model),
+            "frozen": sum(parameter.numel() for parameter in model.parameters() if not parameter.requires_grad),
+            "ceilings": earlier.get("ceilings") or request.ceilings(),
+        }
+        | {key: value for key, value in earlier.items() if key in ("started", "wall_seconds")}
+    )
     began = time.monotonic() - earlier.get("wall_seconds", 0.0)
 
     def write(status: str) -> None:

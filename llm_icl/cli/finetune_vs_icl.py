@@ -1,6 +1,5 @@
 """`llm-icl finetune-vs-icl`: the same demonstrations in the context, and in the weights."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,6 +96,7 @@ def _run(request: "ComparisonRequest", folder: Path, as_json: bool) -> None:
 
 def write_comparison(run: "RunDirectory", folder: Path, as_json: bool) -> None:
     """Put a finished comparison's report.html and report.md into a folder, and print what it found."""
+    from llm_icl.cli.tables import print_json
     from llm_icl.files import write_text
     from llm_icl.implicit_finetuning.run import read
     from llm_icl.reports.finetuning import accuracy_table, finetuning_html, finetuning_markdown, measures_table, summary
@@ -106,10 +106,7 @@ def write_comparison(run: "RunDirectory", folder: Path, as_json: bool) -> None:
     write_text(folder / "report.md", finetuning_markdown(found, run.record))
     if as_json:
         tables = {"accuracies": accuracy_table(found, run.record), "measures": measures_table(found, run.record)}
-        data = {
-            name: [dict(zip(headers, row, strict=True)) for row in rows] for name, (headers, rows) in tables.items()
-        }
-        click.echo(json.dumps(data | {"report": str(folder / "report.html")}, indent=2))
+        print_json(tables, folder / "report.html")
         return
     click.echo(f"{summary(found, run.record)}\n\nreport: {folder / 'report.html'}")
 

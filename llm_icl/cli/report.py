@@ -1,8 +1,5 @@
 """`llm-icl report`: finished runs, side by side."""
 
-import json
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,20 +45,18 @@ def command(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
 
 def _joint(runs: "list[RunDirectory]", folder: Path, as_json: bool) -> None:
     """Comparisons of in-context learning with finetuning, in joint tables."""
+    from llm_icl.cli.tables import print_json
     from llm_icl.files import write_text
     from llm_icl.implicit_finetuning.run import read
     from llm_icl.reports.finetuning_tables import JointReport
+    from llm_icl.runs import command_line
 
     report = JointReport([(read(run), run.record) for run in runs])
-    command = shlex.join(["llm-icl", *sys.argv[1:]])
+    command = command_line()
     write_text(folder / "report.html", report.html(command))
     write_text(folder / "report.md", report.markdown(command))
     if as_json:
-        data = {
-            name: [dict(zip(headers, row, strict=True)) for row in rows]
-            for name, (headers, rows) in report.tables().items()
-        }
-        click.echo(json.dumps(data | {"report": str(folder / "report.html")}, indent=2))
+        print_json(report.tables(), folder / "report.html")
         return
     for sentence in report.sentences():
         click.echo(sentence)

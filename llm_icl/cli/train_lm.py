@@ -1,6 +1,5 @@
 """`llm-icl train-lm`: small language models whose attention has momentum, or has not."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,6 +72,7 @@ def command(
 
 def _run(request: "LanguageRequest", folder: Path, as_json: bool) -> None:
     from llm_icl.cli.progress import Progress
+    from llm_icl.cli.tables import print_json
     from llm_icl.files import write_text
     from llm_icl.language_training_run import carry_out
     from llm_icl.reports.language import LanguageReport
@@ -85,10 +85,6 @@ def _run(request: "LanguageRequest", folder: Path, as_json: bool) -> None:
         write_text(folder / "report.html", report.html())
         write_text(folder / "report.md", report.markdown())
     if as_json:
-        tables = {"perplexities": report.perplexities(), "changes": report.changes()}
-        data = {
-            name: [dict(zip(headers, row, strict=True)) for row in rows] for name, (headers, rows) in tables.items()
-        }
-        click.echo(json.dumps(data | {"report": str(folder / "report.html")}, indent=2))
+        print_json({"perplexities": report.perplexities(), "changes": report.changes()}, folder / "report.html")
         return
     click.echo(f"{report.summary()}\n\nreport: {folder / 'report.html'}")

@@ -1,19 +1,15 @@
 """A comparison in its directory: run.json and the numbers."""
 
 import resource
-import shlex
-import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Any
 
 import polars as pl
 
 from llm_icl.errors import RequestError
 from llm_icl.files import atomic_path
 from llm_icl.implicit_finetuning.comparison import Compared, ComparisonRequest, compare
-from llm_icl.runs import RunDirectory
+from llm_icl.runs import RunDirectory, opening_record
 from llm_icl.versions import versions
 
 _TABLES = ("answers", "measures", "layers")
@@ -50,14 +46,7 @@ def carry_out(request: ComparisonRequest, run: RunDirectory, report: Callable[[s
         run.forget_parts()
         earlier = {}
     began = time.monotonic() - earlier.get("wall_seconds", 0.0)
-    record: dict[str, Any] = {
-        "kind": "finetune-vs-icl",
-        "status": "running",
-        "command": shlex.join(["llm-icl", *sys.argv[1:]]),
-        "request": request.record(),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": versions(),
-    }
+    record = opening_record("finetune-vs-icl", request.record())
 
     def write() -> None:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9

@@ -1,0 +1,26 @@
+"""What every run.json begins with."""
+
+import shlex
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from llm_icl.backends.remote import redact
+from llm_icl.versions import versions
+
+
+def opening_record(kind: str, request: dict[str, Any]) -> dict[str, Any]:
+    """The record of a run that begins now: what was asked, how, when, and of which versions."""
+    return {
+        "kind": kind,
+        "status": "running",
+        "command": command_line(),
+        "request": request,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions(),
+    }
+
+
+def command_line() -> str:
+    """The command that was given, without keys."""
+    return redact(shlex.join(["llm-icl", *sys.argv[1:]]))
