@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 
-import numpy as np
 import polars as pl
 import pytest
 from transformers import AutoTokenizer, MambaConfig, MambaForCausalLM
@@ -14,28 +13,14 @@ from transformers import AutoTokenizer, MambaConfig, MambaForCausalLM
 from llm_icl.backends.catalogue import find_model
 from llm_icl.implicit_finetuning import comparison, text_tasks
 from tests.conftest import TinyModels
+from tests.implicit_finetuning.own_texts import write_own_texts
 from tests.inside import run_inside
-
-CARD = """
-hub: nobody/nothing
-training: train
-evaluation: test
-template: 'Input: {{ text }} Label:'
-labels: ['0', '1']
-demonstrations: 3
-"""
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("comparison")
-    (folder / "own.yaml").write_text(CARD)
-    (folder / "own").mkdir()
-    rng = np.random.default_rng(0)
-    for split, count in (("train", 80), ("test", 12)):
-        bits = rng.integers(0, 2, (count, 4))
-        rows = [{"text": " ".join(map(str, row)), "label": int(row[0])} for row in bits]
-        (folder / "own" / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_own_texts(folder, 80, 12)
     model = TinyModels(folder).gpt2()
     command = f"finetune-vs-icl --model hf/{model} --dataset own.yaml --data-dir . --examples 8 --seed 1,2"
     command += " --rates 0.01,0.1 --out run"

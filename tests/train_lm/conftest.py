@@ -1,0 +1,30 @@
+"""One comparison that several files look at."""
+
+import polars as pl
+import pytest
+import torch
+
+from tests.inside import run_inside
+from tests.train_lm.making import COMMAND, write_texts
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("language")
+    write_texts(folder)
+    done = run_inside(*COMMAND.split(), "--out", "run", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+@pytest.fixture(scope="session")
+def losses(made):
+    return pl.read_parquet(made[0] / "run" / "losses.parquet")
