@@ -15,7 +15,7 @@ import polars as pl
 from llm_icl.backends.catalogue import ModelEntry
 from llm_icl.errors import RequestError
 from llm_icl.files import atomic_path, write_text
-from llm_icl.implicit_finetuning.finetuning import Backward, finetuned, mean_loss
+from llm_icl.implicit_finetuning.finetuning import Backward, applied, finetune, mean_loss
 from llm_icl.implicit_finetuning.layer_causal import LayerCausal
 from llm_icl.implicit_finetuning.projections import Layer, attention_layers
 from llm_icl.implicit_finetuning.reader import Reader, load_reader
@@ -159,16 +159,17 @@ def _trained(request: ComparisonRequest, seed: int, _: Mapping[str, Mapping[int,
     backwards: dict[str, Backward] = {PUBLISHED_WAY: mean_loss}
     with suppress(RequestError):  # without it where the model's read-out is not known: the report says so
         backwards[LAYER_CAUSAL] = LayerCausal(reader.model, layers)
-    chosen = {
+    best = {
         way: _best_rate(reader, layers, demonstrations, request.tried, request.rates, backward, way, report)
         for way, backward in backwards.items()
     }
-    ways = {way: Finetuning(demonstrations, chosen[way], backward) for way, backward in backwards.items()}
+    ways = dict(best)
     if request.controls:
-        ways[OTHER] = Finetuning(others, chosen[PUBLISHED_WAY])
-        ways[SHUFFLED] = Finetuning(_with_shuffled_labels(demonstrations, seed), chosen[PUBLISHED_WAY])
+        rate = best[PUBLISHED_WAY].rate
+        ways[OTHER] = Finetuning(others, rate)
+        ways[SHUFFLED] = Finetuning(_with_shuffled_labels(demonstrations, seed), rate)
     studied = study(reader, layers, demonstrations, request.evaluation, ways, report, seed)
-    return {way: (findings, chosen.get(way)) for way, findings in studied.items()}
+    return {way: (findings, best[way].rate if way in best else None) for way, findings in studied.items()}
 
 
 def _untrained(
@@ -249,20 +250,23 @@ def _with_shuffled_labels(examples: Sequence[Example], seed: int) -> list[Exampl
 def _best_rate(
     reader: Reader, layers: Sequence[Layer], demonstrations: Sequence[Example], tried: Sequence[Example],
     rates: Sequence[float], backward: Backward, way: str, report: Report,
-) -> float:  # fmt: skip
-    """The rate whose finetuning answers most of the tried texts right; of several, the smallest."""
+) -> Finetuning:  # fmt: skip
+    """Finetuning at the rate that answers most of the tried texts right; of several, at the smallest."""
+    best, most = Finetuning(demonstrations, min(rates), backward), -1
     if len(rates) == 1:
-        return rates[0]
-    right = []
-    for number, rate in enumerate(rates):
+        return best
+    for number, rate in enumerate(sorted(rates)):
         report(f"{way}: rates", number, len(rates))
         try:
-            with finetuned(reader, layers, demonstrations, rate, backward):
-                nothing = reader.read([])
-                right.append(sum(reader.answer(nothing, example).label == example.label for example in tried))
+            made = finetune(reader, layers, demonstrations, rate, backward)
         except FloatingPointError:  # the rate was too great
-            right.append(-1)
-    return min(rates, key=lambda rate: (-right[rates.index(rate)], rate))
+            continue
+        with applied(layers, made):
+            nothing = reader.read([])
+            right = sum(reader.answer(nothing, example).label == example.label for example in tried)
+        if right > most:
+            best, most = Finetuning(demonstrations, rate, backward, made), right
+    return best
 
 
 def _tables(found: Sequence[tuple[str, int, Findings]]) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:

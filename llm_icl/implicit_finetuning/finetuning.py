@@ -50,31 +50,60 @@ def looked_at(reader: Reader, layers: Sequence[Layer], example: Example) -> Lear
     return Learned(float(F.cross_entropy(logits, ids[0, 1:])), queries)
 
 
-@contextmanager
-def finetuned(
+@dataclass(frozen=True)
+class Finetuned:
+    """What finetuning made of the trained parameters, and what the model saw of each demonstration on the way."""
+
+    parameters: list[Tensor]
+    learned: list[Learned]
+
+
+def finetune(
     reader: Reader, layers: Sequence[Layer], demonstrations: Sequence[Example], rate: float,
     backward: Backward = mean_loss,
-) -> Iterator[list[Learned]]:  # fmt: skip
-    """Within it the model is finetuned; afterwards it is bit for bit what it was.
+) -> Finetuned:  # fmt: skip
+    """Only keys and values change: of a matrix that makes queries too, the others' entries stay as they are. The model
+    itself is afterwards bit for bit what it was.
 
-    Only keys and values change: of a matrix that makes queries too, the others' entries stay as they are.
+    Raises FloatingPointError where the rate is too great.
     """
     trained = [(parameter, mask) for layer in layers for parameter, mask in layer.trained]
-    kept = [parameter.detach().clone() for parameter, _ in trained]
-    wanted = {id(parameter) for parameter, _ in trained}
+    parameters = [parameter for parameter, _ in trained]
+    kept, wanted = _copies(parameters), {id(parameter) for parameter in parameters}
     needed = [(parameter, parameter.requires_grad) for parameter in reader.model.parameters()]
     for parameter, _ in needed:
         parameter.requires_grad_(id(parameter) in wanted)
     try:
         learned = [_learn(reader, layers, trained, example, rate, backward) for example in demonstrations]
-        yield learned
+        return Finetuned(_copies(parameters), learned)
     finally:
-        with torch.no_grad():
-            for (parameter, _), before in zip(trained, kept, strict=True):
-                parameter.copy_(before)
-                parameter.grad = None
+        _put(kept, parameters)
+        for parameter in parameters:
+            parameter.grad = None
         for parameter, before_needed in needed:
             parameter.requires_grad_(before_needed)
+
+
+@contextmanager
+def applied(layers: Sequence[Layer], finetuned: Finetuned) -> Iterator[None]:
+    """Within it the model is the finetuned one; afterwards it is bit for bit what it was."""
+    parameters = [parameter for layer in layers for parameter, _ in layer.trained]
+    kept = _copies(parameters)
+    _put(finetuned.parameters, parameters)
+    try:
+        yield
+    finally:
+        _put(kept, parameters)
+
+
+def _copies(parameters: Sequence[Tensor]) -> list[Tensor]:
+    return [parameter.detach().clone() for parameter in parameters]
+
+
+@torch.no_grad()
+def _put(values: Sequence[Tensor], parameters: Sequence[Tensor]) -> None:
+    for value, parameter in zip(values, parameters, strict=True):
+        parameter.copy_(value)
 
 
 def _learn(

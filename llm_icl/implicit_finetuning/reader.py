@@ -11,7 +11,8 @@ import torch
 from llm_icl.backends.catalogue import ModelEntry
 from llm_icl.backends.transformers import source_of
 from llm_icl.errors import RequestError
-from llm_icl.implicit_finetuning.recording import Attended
+from llm_icl.implicit_finetuning.projections import Layer
+from llm_icl.implicit_finetuning.recording import Attended, recording
 from llm_icl.implicit_finetuning.text_tasks import Example, TextTask
 
 
@@ -34,13 +35,12 @@ class Context:
 
 @dataclass(frozen=True)
 class Answer:
-    """The mean log-probability of each label's tokens; what was recorded of each layer at the text's last token, and
-    at the token after it where that is the first of label 0's word.
+    """The mean log-probability of each label's tokens; what was recorded of each layer at the text's last token, where
+    the last output is that at the token after it: the first of label 0's word.
     """
 
     scores: tuple[float, ...]
     layers: list[Attended]
-    at_label: list[Attended]
 
     @property
     def label(self) -> int:
@@ -106,23 +106,23 @@ class Reader:
                 self.model(input_ids=self.ids(tokens), past_key_values=cache, use_cache=True, logits_to_keep=1)
         return Context(tokens, spans, cache)
 
-    def answer(self, context: Context, example: Example, recorded: Sequence[Attended] = ()) -> Answer:
-        """The model's answer to a query after the context, which is afterwards as it was before.
-
-        `recorded` is the list of a recording, where there is one.
+    def answer(self, context: Context, example: Example, layers: Sequence[Layer] = ()) -> Answer:
+        """The model's answer to a query after the context, which is afterwards as it was before. The layers that are
+        given are recorded.
         """
         from transformers import DynamicCache
 
         tokens, read = self.tokens(example), len(context.tokens)
         if read + len(tokens.text) + max(map(len, tokens.labels)) > self.limit:
             raise RequestError(f"a query of {len(tokens.text)} tokens does not fit behind the demonstrations")
+        recorded: list[Attended] = []
         with torch.no_grad():
-            first = self._next(context, tokens.text, 1)[0]
-            layers, at_label = list(recorded), list(recorded)
             if layers:
-                self._next(context, tokens.labels[0][:1], 1)
-                at_label = list(recorded)
+                with recording(self.model, layers, back=1) as recorded:
+                    first = self._next(context, [*tokens.text, tokens.labels[0][0]], 2)[0]
                 context.cache.crop(-1)
+            else:
+                first = self._next(context, tokens.text, 1)[0]
             scores = []
             for label in tokens.labels:
                 score = float(first[label[0]])
@@ -135,7 +135,7 @@ class Reader:
                 context.cache.crop(-len(tokens.text))
             else:
                 context.cache = DynamicCache()
-        return Answer(tuple(scores), layers, at_label)
+        return Answer(tuple(scores), recorded)
 
     def _next(self, context: Context, tokens: Sequence[int], last: int) -> torch.Tensor:
         """Read on. Returns the log-probabilities after each of the last tokens, [last, vocabulary]."""

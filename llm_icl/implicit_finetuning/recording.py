@@ -1,4 +1,4 @@
-"""What attention layers compute at the last token of a sequence, recorded while a transformers model runs."""
+"""What attention layers compute at one token of a sequence, recorded while a transformers model runs."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,11 +19,12 @@ _PLAIN = ("XGLMAttention",)
 
 @dataclass
 class Attended:
-    """One layer at the last token, over T tokens and h heads (keys and values of groups repeated for their heads).
+    """One layer at one token, over the T tokens up to it and h heads (keys and values of groups repeated for theirs).
 
     query [h, d], keys [h, T, d] and values [h, T, d] are as attention has them, logits [h, T] scaled and before softmax
-    (minus infinity where the token is not seen), output [D] what the attention layer adds to the stream, and plain
-    queries [t, h d] those of the t tokens that were just read, before any rotation.
+    (minus infinity where the token is not seen), output [D] what the attention layer adds to the stream there, and last
+    output [D] at the last token of the sequence. Plain queries [t, h d] are those of the t tokens up to it that were
+    just read, before any rotation.
     """
 
     query: Tensor
@@ -31,12 +32,14 @@ class Attended:
     values: Tensor
     logits: Tensor
     output: Tensor
+    last_output: Tensor
     plain_queries: Tensor
 
 
 @contextmanager
-def recording(model: Any, layers: Sequence[Layer]) -> Iterator[list[Attended]]:
-    """Within it, each run of the model over one sequence replaces what the list holds: one entry for each layer.
+def recording(model: Any, layers: Sequence[Layer], back: int = 0) -> Iterator[list[Attended]]:
+    """Within it, each run of the model over one sequence replaces what the list holds: one entry for each layer, at the
+    last token or some tokens back.
 
     Raises RequestError in a run of a model whose attention transformers cannot exchange, and which is not known here.
     """
@@ -61,23 +64,30 @@ def recording(model: Any, layers: Sequence[Layer]) -> Iterator[list[Attended]]:
         if mask is not None:
             logits = logits.masked_fill(mask[..., : key.shape[-2]] < 0, -torch.inf)
         weights = logits.softmax(-1)
-        part = parts[place[id(module)]]
-        part |= {"query": query[0, :, -1], "keys": key[0], "values": value[0], "logits": logits[0, :, -1]}
+        at, seen = query.shape[2] - 1 - back, key.shape[2] - back
+        parts[place[id(module)]] |= {
+            "query": query[0, :, at],
+            "keys": key[0, :, :seen],
+            "values": value[0, :, :seen],
+            "logits": logits[0, :, at, :seen],
+        }
         return (weights @ value).transpose(1, 2).contiguous(), weights
 
     def keep(layer: int) -> tuple[Any, Any]:
         def queries(_: Any, __: Any, output: Tensor) -> None:
-            parts[layer]["plain_queries"] = layers[layer].queries(output)
+            plain = layers[layer].queries(output)
+            parts[layer]["plain_queries"] = plain[: len(plain) - back]
 
         def whole(module: Any, given: tuple[Any, ...], named: dict[str, Any], output: Any) -> None:
             if type(module).__name__ in _PLAIN:
                 stream = given[0] if given else named["hidden_states"]
-                parts[layer] |= _plain(module, parts[layer]["plain_queries"], stream, named["past_key_values"])
+                parts[layer] |= _plain(module, parts[layer]["plain_queries"], stream, named["past_key_values"], back)
             if "logits" not in parts[layer]:
                 raise RequestError(f"what {type(module).__name__} attends to cannot be recorded")
             if layer == 0:
                 found.clear()
-            found.append(Attended(**parts[layer], output=output[0][0, -1]))
+            added = output[0][0]
+            found.append(Attended(**parts[layer], output=added[-1 - back], last_output=added[-1]))
 
         return queries, whole
 
@@ -97,14 +107,16 @@ def recording(model: Any, layers: Sequence[Layer]) -> Iterator[list[Attended]]:
         model.set_attn_implementation(usual)
 
 
-def _plain(module: Any, queries: Tensor, stream: Tensor, cache: Any) -> dict[str, Tensor]:
-    """What plain attention computes at the last token: from its projections, or where there is one from its cache."""
+def _plain(module: Any, queries: Tensor, stream: Tensor, cache: Any, back: int) -> dict[str, Tensor]:
+    """What plain attention computes at a token: from its projections, or where there is one from its cache."""
     heads = module.num_heads
     if cache is None:
         made = (project(stream)[0] for project in (module.k_proj, module.v_proj))
         keys, values = (one.unflatten(-1, (heads, -1)).transpose(0, 1) for one in made)
     else:
         keys, values = cache.layers[module.layer_idx].keys[0], cache.layers[module.layer_idx].values[0]
+    seen = keys.shape[1] - back
+    keys, values = keys[:, :seen], values[:, :seen]
     query = queries[-1].unflatten(0, (heads, -1))
     logits = torch.einsum("hd,htd->ht", query, keys) * module.scaling
     return {"query": query, "keys": keys, "values": values, "logits": logits}

@@ -9,10 +9,18 @@ from numpy.typing import NDArray
 
 from llm_icl.implicit_finetuning import metrics
 from llm_icl.implicit_finetuning.dual_form import DualForm, dual_form
-from llm_icl.implicit_finetuning.finetuning import Backward, Learned, finetuned, looked_at, mean_loss
+from llm_icl.implicit_finetuning.finetuning import (
+    Backward,
+    Finetuned,
+    Learned,
+    applied,
+    finetune,
+    looked_at,
+    mean_loss,
+)
 from llm_icl.implicit_finetuning.projections import Layer
 from llm_icl.implicit_finetuning.reader import Context, Reader
-from llm_icl.implicit_finetuning.recording import Attended, recording
+from llm_icl.implicit_finetuning.recording import Attended
 from llm_icl.implicit_finetuning.text_tasks import Example
 
 Floats = NDArray[np.float64]
@@ -65,11 +73,12 @@ class _Asked:
 
 @dataclass(frozen=True)
 class Finetuning:
-    """One way of finetuning that is compared with learning in context."""
+    """One way of finetuning that is compared with learning in context, and what it made, where that is known."""
 
     demonstrations: Sequence[Example]
     rate: float
     backward: Backward = mean_loss
+    made: Finetuned | None = None
 
 
 def study(
@@ -84,15 +93,11 @@ def study(
 
     def ask(setting: int, what: str, given: Context) -> list[_Asked]:
         asked = []
-        with recording(reader.model, layers) as recorded:
-            for i, example in enumerate(evaluation):
-                report(what, setting * len(evaluation) + i, whole)
-                answer = reader.answer(given, example, recorded)
-                kept = [
-                    _kept(layer, labelled, given, len(reader.beginning))
-                    for layer, labelled in zip(answer.layers, answer.at_label, strict=True)
-                ]
-                asked.append(_Asked(answer.label, kept))
+        for i, example in enumerate(evaluation):
+            report(what, setting * len(evaluation) + i, whole)
+            answer = reader.answer(given, example, layers)
+            kept = [_kept(layer, given, len(reader.beginning)) for layer in answer.layers]
+            asked.append(_Asked(answer.label, kept))
         return asked
 
     zs, icl = ask(0, "without demonstrations", nothing), ask(1, "in context", context)
@@ -103,9 +108,10 @@ def study(
         # What learns something else has not seen these demonstrations: it is shown them afterwards.
         same = list(way.demonstrations) == list(demonstrations)
         before = plain if same else [looked_at(reader, layers, example) for example in way.demonstrations]
-        with finetuned(reader, layers, way.demonstrations, way.rate, way.backward) as learned:
+        made = way.made or finetune(reader, layers, way.demonstrations, way.rate, way.backward)
+        with applied(layers, made):
             ft = ask(2 + number, name, nothing)
-            seen = learned if same else [looked_at(reader, layers, example) for example in demonstrations]
+            seen = made.learned if same else [looked_at(reader, layers, example) for example in demonstrations]
         measured = [
             both | _finetuned(a, b, c, context, seen) for both, a, b, c in zip(common, zs, icl, ft, strict=True)
         ]
@@ -113,17 +119,17 @@ def study(
             np.array([example.label for example in evaluation]),
             {name: np.array([one.label for one in some]) for name, some in (("zs", zs), ("icl", icl), ("ft", ft))},
             {name: np.stack([one[name] for one in measured]) for name in measured[0]},
-            [one.loss for one in learned],
+            [one.loss for one in made.learned],
             [one.loss for one in before],
         )
     return found
 
 
-def _kept(layer: Attended, labelled: Attended, given: Context, beginning: int) -> _Layer:
+def _kept(layer: Attended, given: Context, beginning: int) -> _Layer:
     logits, read = _array(layer.logits), len(given.tokens)
     form = dual_form(layer, beginning, read) if given.spans else None
     own, context = logits[:, read:], logits[:, :read].sum(axis=0)
-    outputs = _array(layer.output), _array(labelled.output)
+    outputs = _array(layer.output), _array(layer.last_output)
     return _Layer(*outputs, _array(layer.plain_queries[-1]), own, context, form)
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from llm_icl.implicit_finetuning.finetuning import finetuned
+from llm_icl.implicit_finetuning.finetuning import applied, finetune
 from llm_icl.implicit_finetuning.layer_causal import LayerCausal
 from llm_icl.implicit_finetuning.projections import attention_layers
 from tests.implicit_finetuning.conftest import DEMONSTRATIONS, FAMILIES, make_reader
@@ -33,7 +33,7 @@ def test_only_keys_and_values_change(family):
     reader = make_reader(family)
     layers = attention_layers(reader.model)
     before = copy_of(reader.model)
-    with finetuned(reader, layers, DEMONSTRATIONS, 0.1):
+    with applied(layers, finetune(reader, layers, DEMONSTRATIONS, 0.1)):
         after = copy_of(reader.model)
     changed = 0
     for name, tensor in before.items():
@@ -60,19 +60,20 @@ def test_it_is_one_epoch_of_plain_gradient_descent_in_the_order_of_the_context(f
         with torch.no_grad():
             for name, parameter in plain.model.named_parameters():
                 parameter -= rate * parameter.grad * key_value_part(family, name, parameter)
-    with finetuned(reader, attention_layers(reader.model), DEMONSTRATIONS, rate) as learned:
+    layers = attention_layers(reader.model)
+    made = finetune(reader, layers, DEMONSTRATIONS, rate)
+    with applied(layers, made):
         for name, tensor in plain.model.state_dict().items():
             torch.testing.assert_close(reader.model.state_dict()[name], tensor, atol=1e-6, rtol=0, msg=name)
-    assert [one.loss for one in learned] == pytest.approx(losses, abs=1e-5)
-    assert [len(one.queries[0]) for one in learned] == [len(reader.demonstration(one)) for one in DEMONSTRATIONS]
+    assert [one.loss for one in made.learned] == pytest.approx(losses, abs=1e-5)
+    assert [len(one.queries[0]) for one in made.learned] == [len(reader.demonstration(one)) for one in DEMONSTRATIONS]
 
 
 def test_the_queries_of_training_are_those_of_the_weights_of_that_moment():
     reader = make_reader("gpt2")
     layers = attention_layers(reader.model)
-    with finetuned(reader, layers, DEMONSTRATIONS, 0.1) as learned:
-        pass
-    with finetuned(reader, layers, DEMONSTRATIONS[:1], 0.1):
+    learned = finetune(reader, layers, DEMONSTRATIONS, 0.1).learned
+    with applied(layers, finetune(reader, layers, DEMONSTRATIONS[:1], 0.1)):
         found = []
         hook = layers[1].source.register_forward_hook(lambda *run: found.append(run[2][0, :, :16]))
         with torch.no_grad():
@@ -83,11 +84,11 @@ def test_the_queries_of_training_are_those_of_the_weights_of_that_moment():
 
 def test_a_rate_that_is_too_great_is_told():
     reader = make_reader("llama")
-    with (
-        pytest.raises(FloatingPointError, match="is too great"),
-        finetuned(reader, attention_layers(reader.model), DEMONSTRATIONS * 3, 1e45),
-    ):
-        pass
+    before = copy_of(reader.model)
+    with pytest.raises(FloatingPointError, match="is too great"):
+        finetune(reader, attention_layers(reader.model), DEMONSTRATIONS * 3, 1e45)
+    assert all(torch.equal(value, before[name]) for name, value in reader.model.state_dict().items())
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in reader.model.parameters())
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -7,7 +7,6 @@ import torch
 
 from llm_icl.errors import RequestError
 from llm_icl.implicit_finetuning.projections import attention_layers
-from llm_icl.implicit_finetuning.recording import recording
 from tests.implicit_finetuning.conftest import DEMONSTRATIONS, QUERIES, make_reader
 
 
@@ -42,8 +41,7 @@ def test_a_recording_is_what_attention_computes(reader):
     layers = attention_layers(reader.model)
     context = reader.read(DEMONSTRATIONS)
     plain = reader.answer(context, QUERIES[0])
-    with recording(reader.model, layers) as recorded:
-        found = reader.answer(context, QUERIES[0], recorded)
+    found = reader.answer(context, QUERIES[0], layers)
     assert found.scores == pytest.approx(plain.scores, abs=1e-5)
     assert plain.layers == []
     ids = [*context.tokens, *reader.tokens(QUERIES[0]).text]
@@ -63,8 +61,7 @@ def test_a_recording_is_what_attention_computes(reader):
 def test_what_an_attention_layer_adds_is_what_was_recorded():
     reader = make_reader("gpt2")
     layers = attention_layers(reader.model)
-    with recording(reader.model, layers) as recorded:
-        found = reader.answer(reader.read([]), QUERIES[0], recorded).layers
+    found = reader.answer(reader.read([]), QUERIES[0], layers).layers
     for layer, (module, kept) in enumerate(zip(reader.model.transformer.h, found, strict=True)):
         mixed = torch.einsum("ht,htd->hd", kept.logits.softmax(-1), kept.values).flatten()
         torch.testing.assert_close(module.attn.c_proj(mixed), kept.output, atol=1e-5, rtol=0), layer
@@ -74,8 +71,7 @@ def test_what_the_published_code_reads_is_the_output_at_the_first_labels_first_t
     layers = attention_layers(reader.model)
     context = reader.read(DEMONSTRATIONS)
     for query in QUERIES:
-        with recording(reader.model, layers) as recorded:
-            found = reader.answer(context, query, recorded)
+        found = reader.answer(context, query, layers)
         tokens = reader.tokens(query)
         outputs = []
         hooks = [one.module.register_forward_hook(lambda *run, kept=outputs: kept.append(run[2][0])) for one in layers]
@@ -84,9 +80,9 @@ def test_what_the_published_code_reads_is_the_output_at_the_first_labels_first_t
             reader.model(input_ids=reader.ids(ids), use_cache=False)
         for hook in hooks:
             hook.remove()
-        for at_label, at_text, whole in zip(found.at_label, found.layers, outputs, strict=True):
-            torch.testing.assert_close(at_label.output, whole[0, -1], atol=2e-5, rtol=0)
-            torch.testing.assert_close(at_text.output, whole[0, -2], atol=2e-5, rtol=0)
+        for layer, whole in zip(found.layers, outputs, strict=True):
+            torch.testing.assert_close(layer.last_output, whole[0, -1], atol=2e-5, rtol=0)
+            torch.testing.assert_close(layer.output, whole[0, -2], atol=2e-5, rtol=0)
 
 
 def test_queries_are_those_that_attention_normalises():
@@ -96,11 +92,11 @@ def test_queries_are_those_that_attention_normalises():
     hook = layers[1].module.q_norm.register_forward_hook(lambda *run: normalised.append(run[2]))
     with torch.no_grad():
         reader.model.model.layers[1].self_attn.q_norm.weight.copy_(torch.linspace(-0.5, 2, 8))
-    with recording(reader.model, layers) as recorded:
-        found = reader.answer(reader.read([]), QUERIES[0], recorded).layers[1]
+    found = reader.answer(reader.read([]), QUERIES[0], layers).layers[1]
     hook.remove()
-    own = next(one for one in normalised if one.shape[2] == len(found.plain_queries))  # [1, h, t, d]
-    torch.testing.assert_close(found.plain_queries, own[0].transpose(0, 1).flatten(1), atol=1e-5, rtol=0)
+    # Read with the first token of a label behind it: [1, h, t + 1, d].
+    own = next(one for one in normalised if one.shape == (1, 4, len(found.plain_queries) + 1, 8))[0, :, :-1]
+    torch.testing.assert_close(found.plain_queries, own.transpose(0, 1).flatten(1), atol=1e-5, rtol=0)
 
 
 def test_as_many_demonstrations_as_fit():
@@ -121,9 +117,8 @@ def test_attention_that_cannot_be_recorded_is_refused():
     module = reader.model.transformer.h[0].attn
     layers = attention_layers(reader.model)
     module.forward = lambda hidden, *_, **__: (hidden, None)
-    refused = pytest.raises(RequestError, match="GPT2Attention attends to cannot be recorded")
-    with refused, recording(reader.model, layers) as recorded:
-        reader.answer(reader.read([]), QUERIES[0], recorded)
+    with pytest.raises(RequestError, match="GPT2Attention attends to cannot be recorded"):
+        reader.answer(reader.read([]), QUERIES[0], layers)
 
 
 def test_more_demonstrations_than_fit_are_refused():

@@ -1,11 +1,13 @@
 """What is measured of one model: the nulls, and what is not defined."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from transformers import AutoModelForCausalLM, Gemma2Config, GraniteConfig
 
 from llm_icl.errors import RequestError
-from llm_icl.implicit_finetuning.finetuning import finetuned, looked_at
+from llm_icl.implicit_finetuning.finetuning import applied, finetune, looked_at
 from llm_icl.implicit_finetuning.layer_causal import LayerCausal
 from llm_icl.implicit_finetuning.projections import attention_layers
 from llm_icl.implicit_finetuning.study import Finetuning, study
@@ -39,11 +41,20 @@ def test_one_that_learned_other_texts_is_shown_the_same_demonstrations(reader):
     layers = attention_layers(reader.model)
     others = [Example("short film :", 1), Example("long film is short :", 0)]
     found = studied(reader, QUERIES, others=Finetuning(others, 0.05))["others"]
-    with finetuned(reader, layers, others, 0.05):
+    with applied(layers, finetune(reader, layers, others, 0.05)):
         shown = [looked_at(reader, layers, example) for example in DEMONSTRATIONS]
     assert [len(one.queries[0]) for one in shown] == [len(reader.demonstration(one)) for one in DEMONSTRATIONS]
     assert np.isfinite(found.layers["Kendall"][:, -1]).any() or reader.model.config.model_type == "gemma3_text"
     assert not np.array_equal(found.layers["Kendall"], found.layers["Kendall, not finetuned"])
+
+
+def test_what_finetuning_made_serves_as_well_as_making_it_again(reader):
+    way = Finetuning(DEMONSTRATIONS, 0.05)
+    made = finetune(reader, attention_layers(reader.model), DEMONSTRATIONS, 0.05)
+    found = studied(reader, QUERIES, again=way, made=dataclasses.replace(way, made=made))
+    assert found["made"].losses == found["again"].losses
+    for name, values in found["again"].layers.items():
+        np.testing.assert_array_equal(found["made"].layers[name], values)
 
 
 def test_shuffled_labels_of_several_tokens_leave_every_token_in_its_place():

@@ -14,7 +14,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from llm_icl.implicit_finetuning.finetuning import finetuned
+from llm_icl.implicit_finetuning.finetuning import applied, finetune
 from llm_icl.implicit_finetuning.projections import attention_layers
 from llm_icl.implicit_finetuning.reader import Reader
 from llm_icl.implicit_finetuning.recording import recording
@@ -283,7 +283,8 @@ def test_finetuning_changes_the_columns_of_keys_and_values_only(kind):
     task = TextTask("toy", "", "", "train", "test", "{{ text }} :", ("bad", "very good"), 2)
     reader = Reader(made(kind).float(), tokenizer, task)
     before = {name: value.clone() for name, value in reader.model.state_dict().items()}
-    with finetuned(reader, attention_layers(reader.model), DEMONSTRATIONS, 0.1):
+    layers = attention_layers(reader.model)
+    with applied(layers, finetune(reader, layers, DEMONSTRATIONS, 0.1)):
         after = {name: value.clone() for name, value in reader.model.state_dict().items()}
     changed = 0
     for name, value in before.items():
