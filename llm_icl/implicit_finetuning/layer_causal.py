@@ -63,7 +63,7 @@ class LayerCausal:
                 hook.remove()
         loss = 0.0
         for output in outputs:  # one after the other: the words' logits of all layers at once would take much memory
-            own = F.cross_entropy(self._words(self._norm(output))[0, :-1].float(), ids[0, 1:])
+            own = F.cross_entropy(self._words(self._norm(output)[0, :-1]).float(), ids[0, 1:])
             own.backward()
             loss = float(own.detach())
         return loss
