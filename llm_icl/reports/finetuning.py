@@ -56,8 +56,7 @@ def accuracy_table(found: Compared, record: dict[str, Any]) -> tuple[list[str], 
         recovered, null = scores.recovery(found, way)
         rates = ", ".join(_rate(rate, record["request"]["rates"]) for rate in found.rates.get(way, {}).values())
         shown = [percent(scores.accuracy(found, way, setting)) for setting in scores.SETTINGS]
-        losses = ", ".join(f"{before:.2f} → {during:.2f}" for before, during in found.losses[way].values())
-        rows.append([way, *shown, percent(recovered), percent(null), losses, rates])
+        rows.append([way, *shown, percent(recovered), percent(null), losses(found, way), rates])
     for model, values in PUBLISHED.get(record["request"]["dataset"]["name"], {}).items():
         shown = [f"{values[setting]:.1f}" for setting in scores.SETTINGS]
         rows.append([f"published, {model}", *shown, f"{values['Rec2FTP']:.1f}", "", "", ""])
@@ -123,6 +122,11 @@ def _few(table: tuple[list[str], list[list[str]]]) -> tuple[list[str], list[list
 def _title(record: dict[str, Any]) -> str:
     request = record["request"]
     return f"In-context learning against finetuning: {request['model']['name']} on {request['dataset']['name']}"
+
+
+def losses(found: Compared, way: str) -> str:
+    """The demonstrations' loss before finetuning and during it, by seed."""
+    return ", ".join(f"{before:.2f} → {during:.2f}" for before, during in found.losses.get(way, {}).values())
 
 
 def setting(found: Compared, record: dict[str, Any]) -> str:

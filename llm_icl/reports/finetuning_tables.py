@@ -13,7 +13,7 @@ from llm_icl.implicit_finetuning import scores
 from llm_icl.implicit_finetuning.comparison import LAYER_CAUSAL, PUBLISHED_WAY, Compared
 from llm_icl.implicit_finetuning.published import MODELS, PUBLISHED
 from llm_icl.reports.figures import COLOURS
-from llm_icl.reports.finetuning import NOTES, number, percent, setting
+from llm_icl.reports.finetuning import NOTES, losses, number, percent, setting
 from llm_icl.reports.html import page
 
 Table = tuple[list[str], list[list[str]]]
@@ -63,7 +63,9 @@ class JointReport:
             if name in scores.NULLS:
                 rows.append(_Row("null", _measure(PUBLISHED_WAY, scores.NULLS[name][0])))
             tables[name] = self._table(rows)
-        return tables
+        rates = [_Row(way, _rates(way), "rate" if way == PUBLISHED_WAY else "", "g") for way in self._ways]
+        learned = [_Row(way, _losses(way)) for way in self._ways]
+        return tables | {"Rate that was chosen": self._table(rates), "Loss": self._table(learned)}
 
     def sentences(self) -> list[str]:
         """On how many sets each model's likeness is above chance, and above each control."""
@@ -167,6 +169,14 @@ def _recovery(way: str, part: int) -> _Shown:
 
 def _measure(way: str, name: str) -> _Shown:
     return lambda found: number(scores.measure(found, way, name))
+
+
+def _rates(way: str) -> _Shown:
+    return lambda found: ", ".join(f"{rate:g}" for rate in found.rates.get(way, {}).values())
+
+
+def _losses(way: str) -> _Shown:
+    return lambda found: losses(found, way)
 
 
 def _above(gains: Sequence[Estimate]) -> str:

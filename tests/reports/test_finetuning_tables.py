@@ -94,6 +94,14 @@ def test_published_figures_stand_where_the_paper_has_them(report):
     assert not any(name.startswith("published") for name in cells(report.tables()["SimAOU"]))
 
 
+def test_what_was_learned_and_how_stands_there_too(report):
+    rates = cells(report.tables()["Rate that was chosen"])
+    assert rates["one, gradient descent"] == {"sst2": "0.01", "mr": "0.01", "own": ""}
+    assert rates["published, GPT 1.3B"] == {"sst2": "0.0005", "mr": "0.003", "own": ""}
+    assert "one, shuffled labels" not in rates  # it has that of gradient descent
+    assert cells(report.tables()["Loss"])["one, shuffled labels"]["mr"] == "3.00 → 2.50"
+
+
 def test_the_sentences_count_the_sets(report):
     sentences = report.sentences()
     one = next(line for line in sentences if line.startswith("one: of gradient descent SimAOU"))
