@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 _PARTS = "parts"
+_BEGUN = {".lock", "run.json"}
 _FIELDS = {"status", "request", "command", "versions"}
 # A report alone is 1 MiB.
 _LEAST_SPACE = 16 * 2**20
@@ -47,11 +48,15 @@ class RunDirectory:
         except OSError:
             os.close(self._lock)
             raise RequestError(f"another process is writing the run {self.path}") from None
+        self._empty = not (self.path / "run.json").is_file()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # A request that was refused before anything was found does not keep the directory from the next one.
+        if self._empty and kind and issubclass(kind, RequestError) and set(os.listdir(self.path)) <= _BEGUN:
+            (self.path / "run.json").unlink(missing_ok=True)
         os.close(self._lock)
 
     @property

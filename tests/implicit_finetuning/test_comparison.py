@@ -132,12 +132,13 @@ def test_demonstrations_that_do_not_fit_are_refused_or_cut_for_both(made, tmp_pa
     refused = run_inside(*command.split(), "--out", "refused", cwd=folder)
     assert refused.returncode == 2
     assert "--too-many cut" in refused.stderr
-    done = run_inside(*command.split(), "--too-many", "cut", "--out", "cut", cwd=folder)
+    # The folder is free for a request that fits.
+    done = run_inside(*command.split(), "--too-many", "cut", "--out", "refused", cwd=folder)
     assert done.returncode == 0, done.stderr
-    record = json.loads((folder / "cut" / "run.json").read_text())
+    record = json.loads((folder / "refused" / "run.json").read_text())
     count = record["demonstrations"]["1"]
     assert 1 <= count < 12
-    assert f"{count} demonstrations (of 12: as many as fit)" in (folder / "cut" / "report.md").read_text()
+    assert f"{count} demonstrations (of 12: as many as fit)" in (folder / "refused" / "report.md").read_text()
 
 
 def test_texts_to_try_on_are_neither_demonstrated_nor_reported(made):
