@@ -62,17 +62,15 @@ def measure(compared: Compared, way: str, name: str) -> Estimate:
     return NOTHING if values is None else _estimate(values)
 
 
-def difference(compared: Compared, name: str, way: str, other: str) -> Estimate:
-    """How much greater a measure is in one way than in another, paired by example and seed."""
-    a, b = _values(compared, way, name), _values(compared, other, name)
-    return NOTHING if a is None or b is None else _estimate(a - b)
-
-
 def against_null(compared: Compared, way: str, name: str) -> Estimate:
     """How much greater a measure is than its null; than 0 where it has none."""
-    if name not in NULLS:
-        return measure(compared, way, name)
-    a, b = _values(compared, way, name), _values(compared, way, NULLS[name][0])
+    values = _excess(compared, way, name)
+    return NOTHING if values is None else _estimate(values)
+
+
+def difference(compared: Compared, name: str, way: str, other: str) -> Estimate:
+    """How much further above its null a measure is in one way than in another, paired by example and seed."""
+    a, b = _excess(compared, way, name), _excess(compared, other, name)
     return NOTHING if a is None or b is None else _estimate(a - b)
 
 
@@ -116,22 +114,22 @@ def _measure_sentence(compared: Compared, name: str) -> str:
     above = against_null(compared, PUBLISHED_WAY, name)
     if not own.known or not above.known:
         return ""
-    words = NULLS[name][1] if name in NULLS else "0"
-    parts = [f"{name} is {own.value:.3f} [{own.low:.3f}, {own.high:.3f}], {_sign(above)} {words}"]
+    null = f"{NULLS[name][1]} ({_interval(above)})" if name in NULLS else "0"
+    parts = [f"{name} is {own.value:.3f} [{own.low:.3f}, {own.high:.3f}], {_sign(above)} {null}"]
     gains = {called: difference(compared, name, PUBLISHED_WAY, way) for way, called in CALLED.items()}
     gains = {called: gain for called, gain in gains.items() if gain.known}
-    parts += [_against_control(called, own, gain) for called, gain in gains.items()]
+    parts += [_against_control(called, above, gain) for called, gain in gains.items()]
     return f"{'; '.join(parts)}: {_conclusion(above, list(gains.values()))}."
 
 
-def _against_control(control: str, own: Estimate, gain: Estimate) -> str:
+def _against_control(control: str, above: Estimate, gain: Estimate) -> str:
     if gain.high <= 0:
         return f"{control} has as much ({_interval(gain)})"
     if gain.low <= 0:
         return f"whether {control} has as much is not known ({_interval(gain)})"
-    if own.value <= 0:
+    if above.low <= 0:
         return f"{control} has less ({_interval(gain)})"
-    return f"{control} has {100 * max(0.0, (own.value - gain.value) / own.value):.0f} % of it ({_interval(gain)})"
+    return f"{control} has {100 * max(0.0, 1 - gain.value / above.value):.0f} % of that ({_interval(gain)})"
 
 
 def _conclusion(above: Estimate, gains: Sequence[Estimate]) -> str:
@@ -173,6 +171,15 @@ def _values(compared: Compared, way: str, name: str) -> Floats | None:
     """[examples, seeds], or None where there is no such measure."""
     rows = compared.measures.filter((pl.col("way") == way) & (pl.col("measure") == name)).sort("example", "seed")
     return None if rows.is_empty() else rows["value"].to_numpy().reshape(-1, rows["seed"].n_unique())
+
+
+def _excess(compared: Compared, way: str, name: str) -> Floats | None:
+    """A measure above its null, where it has one, [examples, seeds]."""
+    values = _values(compared, way, name)
+    if values is None or name not in NULLS:
+        return values
+    null = _values(compared, way, NULLS[name][0])
+    return None if null is None else values - null
 
 
 def _estimate(values: Floats) -> Estimate:

@@ -5,19 +5,20 @@ import polars as pl
 import pytest
 
 from llm_icl.implicit_finetuning import scores
-from llm_icl.implicit_finetuning.comparison import OTHER, PUBLISHED_WAY, SHUFFLED, Compared
+from llm_icl.implicit_finetuning.comparison import OTHER, PUBLISHED_WAY, SHUFFLED, UNTRAINED, Compared
 
 EXAMPLES = 60
 
 
-def compared(values, answers=None, seeds=(1,)):
-    """SimAOU by way: an array [examples, seeds]; its null is 0."""
+def compared(values, answers=None, seeds=(1,), nulls=None):
+    """SimAOU by way: an array [examples, seeds]; its null is 0, or the number given for the way."""
     examples = np.arange(EXAMPLES)
     measures, rows = [], []
     for way, numbers in values.items():
         for column, seed in enumerate(seeds):
             fixed = {"way": way, "seed": seed, "example": examples}
-            for name, value in (("SimAOU", numbers[:, column]), ("SimAOU, random direction", np.zeros(EXAMPLES))):
+            null = np.full(EXAMPLES, (nulls or {}).get(way, 0.0))
+            for name, value in (("SimAOU", numbers[:, column]), ("SimAOU, random direction", null)):
                 measures.append(pl.DataFrame(fixed | {"measure": name, "value": value}))
             given = answers or {"zs": examples % 2, "icl": examples % 3 > 0, "ft": examples % 5 > 0}
             own = {name: np.asarray(some).astype(int) for name, some in given.items()}
@@ -49,9 +50,18 @@ def test_where_the_interval_holds_0_it_is_not_known():
 
 def test_what_a_control_leaves_is_said_in_percent():
     found = compared({PUBLISHED_WAY: around(0.2, 0.01), OTHER: around(0.15, 0.01, 1), SHUFFLED: around(0.05, 0.01, 2)})
-    assert "finetuning on other demonstrations has 75 % of it" in sentence(found)
-    assert "finetuning on shuffled labels has 25 % of it" in sentence(found)
+    assert "finetuning on other demonstrations has 75 % of that" in sentence(found)
+    assert "finetuning on shuffled labels has 25 % of that" in sentence(found)
     assert "what the controls leave of it supports that both learn the same" in sentence(found)
+
+
+def test_a_control_shares_what_is_above_the_null_and_not_the_null():
+    values = {PUBLISHED_WAY: around(0.2, 0.01), OTHER: around(0.15, 0.01, 1), UNTRAINED: around(0.09, 0.01, 2)}
+    found = compared(values, nulls={PUBLISHED_WAY: 0.1, OTHER: 0.1, UNTRAINED: 0.04})
+    assert "is 0.200 [" in sentence(found)
+    assert "above chance (+0.100 [" in sentence(found)
+    assert "finetuning on other demonstrations has 50 % of that (+0.050 [" in sentence(found)
+    assert "an untrained model has 50 % of that (+0.050 [" in sentence(found)
 
 
 def test_what_is_not_above_its_null_shows_nothing():
