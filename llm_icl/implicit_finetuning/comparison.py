@@ -160,7 +160,7 @@ def _trained(request: ComparisonRequest, seed: int, _: Mapping[str, Mapping[int,
     with suppress(RequestError):  # without it where the model's read-out is not known: the report says so
         backwards[LAYER_CAUSAL] = LayerCausal(reader.model, layers)
     best = {
-        way: _best_rate(reader, layers, demonstrations, request.tried, request.rates, backward, way, report)
+        way: best_rate(reader, layers, demonstrations, request.tried, request.rates, backward, way, report)
         for way, backward in backwards.items()
     }
     ways = dict(best)
@@ -247,25 +247,26 @@ def _with_shuffled_labels(examples: Sequence[Example], seed: int) -> list[Exampl
     return [dataclasses.replace(example, label=examples[i].label) for example, i in zip(examples, order, strict=True)]
 
 
-def _best_rate(
+def best_rate(
     reader: Reader, layers: Sequence[Layer], demonstrations: Sequence[Example], tried: Sequence[Example],
     rates: Sequence[float], backward: Backward, way: str, report: Report,
 ) -> Finetuning:  # fmt: skip
-    """Finetuning at the rate that answers most of the tried texts right; of several, at the smallest."""
+    """Finetuning at the rate that answers most of the tried texts right; of several, and where all are too great, at
+    the smallest.
+    """
     best, most = Finetuning(demonstrations, min(rates), backward), -1
     if len(rates) == 1:
         return best
     for number, rate in enumerate(sorted(rates)):
         report(f"{way}: rates", number, len(rates))
-        try:
+        with suppress(FloatingPointError):  # the rate is too great
             made = finetune(reader, layers, demonstrations, rate, backward)
-        except FloatingPointError:  # the rate was too great
-            continue
-        with applied(layers, made):
-            nothing = reader.read([])
-            right = sum(reader.answer(nothing, example).label == example.label for example in tried)
-        if right > most:
-            best, most = Finetuning(demonstrations, rate, backward, made), right
+            with applied(layers, made):
+                nothing = reader.read([])
+                right = sum(reader.answer(nothing, example).label == example.label for example in tried)
+            if right > most:
+                best, most = Finetuning(demonstrations, rate, backward, made), right
+            del made  # not two at a time
     return best
 
 

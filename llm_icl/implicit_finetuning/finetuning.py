@@ -75,6 +75,8 @@ def finetune(
         parameter.requires_grad_(id(parameter) in wanted)
     try:
         learned = [_learn(reader, layers, trained, example, rate, backward) for example in demonstrations]
+        if not all(torch.isfinite(parameter).all() for parameter in parameters):
+            raise FloatingPointError(f"the weights are not finite: the rate {rate} is too great")
         return Finetuned(_copies(parameters), learned)
     finally:
         _put(kept, parameters)

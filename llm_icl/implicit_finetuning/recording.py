@@ -94,12 +94,12 @@ def recording(model: Any, layers: Sequence[Layer], back: int = 0) -> Iterator[li
     AttentionInterface.register(_NAME, attend)
     AttentionMaskInterface.register(_NAME, eager_mask)
     usual, hooks = model.config._attn_implementation, []
-    model.set_attn_implementation(_NAME)
-    for i, layer in enumerate(layers):
-        queries, whole = keep(i)
-        hooks.append(layer.source.register_forward_hook(queries))
-        hooks.append(layer.module.register_forward_hook(whole, with_kwargs=True))
     try:
+        model.set_attn_implementation(_NAME)
+        for i, layer in enumerate(layers):
+            queries, whole = keep(i)
+            hooks.append(layer.source.register_forward_hook(queries))
+            hooks.append(layer.module.register_forward_hook(whole, with_kwargs=True))
         yield found
     finally:
         for hook in hooks:

@@ -1,7 +1,7 @@
 """Numbers with intervals from a comparison, and what they say. The interval is over examples and over seeds."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import polars as pl
@@ -115,31 +115,36 @@ def _measure_sentence(compared: Compared, name: str) -> str:
     if not own.known or not above.known:
         return ""
     null = f"{NULLS[name][1]} ({_interval(above)})" if name in NULLS else "0"
-    parts = [f"{name} is {own.value:.3f} [{own.low:.3f}, {own.high:.3f}], {_sign(above)} {null}"]
-    gains = {called: difference(compared, name, PUBLISHED_WAY, way) for way, called in CALLED.items()}
-    gains = {called: gain for called, gain in gains.items() if gain.known}
-    parts += [_against_control(called, above, gain) for called, gain in gains.items()]
-    return f"{'; '.join(parts)}: {_conclusion(above, list(gains.values()))}."
+    bounds = f" [{own.low:.3f}, {own.high:.3f}]" if math.isfinite(own.low) else ""
+    parts = [f"{name} is {own.value:.3f}{bounds}, {_sign(above)} {null}"]
+    gains = {way: difference(compared, name, PUBLISHED_WAY, way) for way in CALLED}
+    gains = {way: gain for way, gain in gains.items() if gain.known}
+    parts += [_against_control(CALLED[way], above, gain) for way, gain in gains.items()]
+    return f"{'; '.join(parts)}: {_conclusion(above, gains)}."
 
 
 def _against_control(control: str, above: Estimate, gain: Estimate) -> str:
     if gain.high <= 0:
-        return f"{control} has as much ({_interval(gain)})"
+        return f"{control} has as much (difference {_interval(gain)})"
     if gain.low <= 0:
-        return f"whether {control} has as much is not known ({_interval(gain)})"
+        return f"whether {control} has as much is not known (difference {_interval(gain)})"
     if above.low <= 0:
-        return f"{control} has less ({_interval(gain)})"
-    return f"{control} has {100 * max(0.0, 1 - gain.value / above.value):.0f} % of that ({_interval(gain)})"
+        return f"{control} has less (difference {_interval(gain)})"
+    share = 100 * max(0.0, 1 - gain.value / above.value)
+    return f"{control} has {share:.0f} % of this excess (difference {_interval(gain)})"
 
 
-def _conclusion(above: Estimate, gains: Sequence[Estimate]) -> str:
+def _conclusion(above: Estimate, gains: Mapping[str, Estimate]) -> str:
     if above.low <= 0:
         return "no likeness is shown"
     if not gains:
         return "whether it comes from learning these examples was not controlled"
-    if any(gain.high <= 0 for gain in gains):
+    learned = [gain for way, gain in gains.items() if way != UNTRAINED]
+    if any(gain.high <= 0 for gain in learned):
         return "the likeness does not need these examples with their labels"
-    if any(gain.low <= 0 for gain in gains):
+    if any(gain.high <= 0 for gain in gains.values()):
+        return "the likeness does not need a model that has learned anything before"
+    if any(gain.low <= 0 for gain in gains.values()):
         return "these queries do not tell whether it needs these examples with their labels"
     return "what the controls leave of it supports that both learn the same from these examples"
 
@@ -149,7 +154,8 @@ def _sign(gain: Estimate) -> str:
 
 
 def _interval(gain: Estimate) -> str:
-    return f"{_signed(gain.value)} [{_signed(gain.low)}, {_signed(gain.high)}]"
+    bounds = f" [{_signed(gain.low)}, {_signed(gain.high)}]" if math.isfinite(gain.low) else ""
+    return f"{_signed(gain.value)}{bounds}"
 
 
 def _percent(share: Estimate) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from llm_icl.errors import RequestError
 from llm_icl.implicit_finetuning import metrics
 from llm_icl.implicit_finetuning.dual_form import DualForm, dual_form
 from llm_icl.implicit_finetuning.finetuning import (
@@ -87,6 +88,8 @@ def study(
 ) -> dict[str, Findings]:  # fmt: skip
     """Ask all evaluation examples without demonstrations, with them in context, and finetuned in each way. The model is
     afterwards as it was before.
+
+    Raises RequestError where a rate is too great.
     """
     nothing, context = reader.read([]), reader.read(demonstrations)
     whole = (2 + len(ways)) * len(evaluation)
@@ -108,7 +111,7 @@ def study(
         # What learns something else has not seen these demonstrations: it is shown them afterwards.
         same = list(way.demonstrations) == list(demonstrations)
         before = plain if same else [looked_at(reader, layers, example) for example in way.demonstrations]
-        made = way.made or finetune(reader, layers, way.demonstrations, way.rate, way.backward)
+        made = way.made or _made(reader, layers, name, way)
         with applied(layers, made):
             ft = ask(2 + number, name, nothing)
             seen = made.learned if same else [looked_at(reader, layers, example) for example in demonstrations]
@@ -122,7 +125,15 @@ def study(
             [one.loss for one in made.learned],
             [one.loss for one in before],
         )
+        del made  # not two at a time
     return found
+
+
+def _made(reader: Reader, layers: Sequence[Layer], name: str, way: Finetuning) -> Finetuned:
+    try:
+        return finetune(reader, layers, way.demonstrations, way.rate, way.backward)
+    except FloatingPointError as problem:
+        raise RequestError(f"{name}: {problem}: give smaller --rates") from None
 
 
 def _kept(layer: Attended, given: Context, beginning: int) -> _Layer:

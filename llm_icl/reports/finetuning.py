@@ -43,6 +43,8 @@ NOTES = (
     "Dual form: the gap is the greatest relative difference between linear attention over all tokens and the zero-shot "
     "weights plus the sum of outer products, in float64; the cosine is that between what demonstrations change in the "
     "output of softmax attention and of linear attention.",
+    "Controls: a difference is that of finetuning on these demonstrations less the control, each above its own null; "
+    "the share is of what finetuning on these demonstrations is above its null.",
     "Intervals are 95 %, over queries and, where there are several, seeds, by analysis of variance: another draw of "
     "queries or demonstrations might have come. With one seed they are over queries only.",
 )

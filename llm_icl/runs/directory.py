@@ -54,10 +54,12 @@ class RunDirectory:
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # A request that was refused before anything was found does not keep the directory from the next one.
-        if self._empty and kind and issubclass(kind, RequestError) and set(os.listdir(self.path)) <= _BEGUN:
-            (self.path / "run.json").unlink(missing_ok=True)
-        os.close(self._lock)
+        try:
+            # A request that was refused before anything was found does not keep the directory from the next one.
+            if self._empty and kind and issubclass(kind, RequestError) and set(os.listdir(self.path)) <= _BEGUN:
+                (self.path / "run.json").unlink(missing_ok=True)
+        finally:
+            os.close(self._lock)
 
     @property
     def record(self) -> dict[str, Any]:

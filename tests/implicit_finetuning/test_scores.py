@@ -38,20 +38,20 @@ def sentence(found, start="SimAOU is"):
 
 def test_a_control_that_is_as_like_has_as_much():
     found = compared({PUBLISHED_WAY: around(0.2, 0.05), OTHER: around(0.25, 0.05, seed=1)})
-    assert "finetuning on other demonstrations has as much (-0.050 [" in sentence(found)
+    assert "finetuning on other demonstrations has as much (difference -0.050 [" in sentence(found)
     assert sentence(found).endswith("the likeness does not need these examples with their labels.")
 
 
 def test_where_the_interval_holds_0_it_is_not_known():
     found = compared({PUBLISHED_WAY: around(0.2, 0.3), OTHER: around(0.18, 0.3, seed=1)})
-    assert "whether finetuning on other demonstrations has as much is not known (+0.020 [" in sentence(found)
+    assert "whether finetuning on other demonstrations has as much is not known (difference +0.020 [" in sentence(found)
     assert "these queries do not tell" in sentence(found)
 
 
 def test_what_a_control_leaves_is_said_in_percent():
     found = compared({PUBLISHED_WAY: around(0.2, 0.01), OTHER: around(0.15, 0.01, 1), SHUFFLED: around(0.05, 0.01, 2)})
-    assert "finetuning on other demonstrations has 75 % of that" in sentence(found)
-    assert "finetuning on shuffled labels has 25 % of that" in sentence(found)
+    assert "finetuning on other demonstrations has 75 % of this excess" in sentence(found)
+    assert "finetuning on shuffled labels has 25 % of this excess" in sentence(found)
     assert "what the controls leave of it supports that both learn the same" in sentence(found)
 
 
@@ -60,8 +60,21 @@ def test_a_control_shares_what_is_above_the_null_and_not_the_null():
     found = compared(values, nulls={PUBLISHED_WAY: 0.1, OTHER: 0.1, UNTRAINED: 0.04})
     assert "is 0.200 [" in sentence(found)
     assert "above chance (+0.100 [" in sentence(found)
-    assert "finetuning on other demonstrations has 50 % of that (+0.050 [" in sentence(found)
-    assert "an untrained model has 50 % of that (+0.050 [" in sentence(found)
+    assert "finetuning on other demonstrations has 50 % of this excess (difference +0.050 [" in sentence(found)
+    assert "an untrained model has 50 % of this excess (difference +0.050 [" in sentence(found)
+
+
+def test_an_untrained_model_tells_of_the_model_and_not_of_the_examples():
+    few = {PUBLISHED_WAY: around(0.2, 0.01), OTHER: around(0.05, 0.01, 1), SHUFFLED: around(0.05, 0.01, 2)}
+    found = compared(few | {UNTRAINED: around(0.25, 0.01, 3)})
+    assert sentence(found).endswith("the likeness does not need a model that has learned anything before.")
+    found = compared(few | {SHUFFLED: around(0.25, 0.01, 2), UNTRAINED: around(0.25, 0.01, 3)})
+    assert sentence(found).endswith("the likeness does not need these examples with their labels.")
+
+
+def test_an_excess_that_does_not_vary_has_no_interval():
+    found = compared({PUBLISHED_WAY: np.zeros((EXAMPLES, 1))})
+    assert "SimAOU is 0.000, not distinguishable from chance (+0.000):" in sentence(found)
 
 
 def test_what_is_not_above_its_null_shows_nothing():

@@ -1,7 +1,5 @@
 """What is measured of one model: the nulls, and what is not defined."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 from transformers import AutoModelForCausalLM, Gemma2Config, GraniteConfig
@@ -49,12 +47,18 @@ def test_one_that_learned_other_texts_is_shown_the_same_demonstrations(reader):
 
 
 def test_what_finetuning_made_serves_as_well_as_making_it_again(reader):
-    way = Finetuning(DEMONSTRATIONS, 0.05)
     made = finetune(reader, attention_layers(reader.model), DEMONSTRATIONS, 0.05)
-    found = studied(reader, QUERIES, again=way, made=dataclasses.replace(way, made=made))
+    # Were it made again, it would be at the other rate.
+    ways = {"again": Finetuning(DEMONSTRATIONS, 0.05), "made": Finetuning(DEMONSTRATIONS, 1e-30, made=made)}
+    found = studied(reader, QUERIES, **ways)
     assert found["made"].losses == found["again"].losses
     for name, values in found["again"].layers.items():
         np.testing.assert_array_equal(found["made"].layers[name], values)
+
+
+def test_a_rate_that_is_too_great_is_a_wrong_request_and_tells_the_way(reader):
+    with pytest.raises(RequestError, match=r"^way: the .* is too great: give smaller --rates"):
+        studied(reader, QUERIES, way=Finetuning(DEMONSTRATIONS, 1e45))
 
 
 def test_shuffled_labels_of_several_tokens_leave_every_token_in_its_place():
