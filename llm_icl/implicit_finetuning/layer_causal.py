@@ -16,6 +16,8 @@ from llm_icl.errors import RequestError
 from llm_icl.implicit_finetuning.projections import Layer
 from llm_icl.implicit_finetuning.reader import Reader
 
+# Tokens, of whichever layers, that are read out at once: fewer are slower, and more take more memory for their words.
+_ROWS = 128
 # What the families call the norm before the words are read out.
 _LAST_NORMS = ("norm", "ln_f", "final_layer_norm", "layer_norm")
 
@@ -61,12 +63,17 @@ class LayerCausal:
         finally:
             for hook in hooks:
                 hook.remove()
-        loss = 0.0
-        for output in outputs:  # one after the other: the words' logits of all layers at once would take much memory
-            own = F.cross_entropy(self._words(self._norm(output)[0, :-1]).float(), ids[0, 1:])
-            own.backward()
-            loss = float(own.detach())
-        return loss
+        rows = torch.cat([self._norm(output)[0, :-1] for output in outputs])
+        right = ids[0, 1:].repeat(len(outputs))
+        losses, gradients = [], []
+        for some, wanted in zip(rows.split(_ROWS), right.split(_ROWS), strict=True):
+            alone = some.detach().requires_grad_()
+            each = F.cross_entropy(self._words(alone).float(), wanted, reduction="none")
+            (each.sum() / (ids.shape[1] - 1)).backward()
+            losses.append(each.detach())
+            gradients.append(alone.grad)
+        rows.backward(torch.cat(gradients))
+        return float(torch.cat(losses)[1 - ids.shape[1] :].mean())
 
 
 def _stream(output: Any) -> Tensor:

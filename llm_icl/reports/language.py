@@ -181,7 +181,7 @@ class LanguageReport:
             .mark_line(point=True)
             .encode(
                 x=alt.X("step:Q", title="training steps"),
-                y=alt.Y("loss:Q", title="loss on the first held-out tokens (nats a token)", scale=alt.Scale(zero=False)),
+                y=alt.Y("loss:Q", title="loss on held-out text's first tokens (nats)", scale=alt.Scale(zero=False)),
                 color=alt.Color("attention:N", scale=alt.Scale(domain=self.attentions, range=colours),
                                 legend=alt.Legend(title=None, orient="bottom", labelLimit=260)),
                 tooltip=["attention:N", "step:Q", alt.Tooltip("loss:Q", format=".3f")],
