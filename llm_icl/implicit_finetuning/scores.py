@@ -17,6 +17,7 @@ SETTINGS = {"zs": "without demonstrations", "icl": "in context", "ft": "finetune
 # What a measure is compared with, and how that is spoken of.
 NULLS = {
     "SimAOU": ("SimAOU, random direction", "chance"),
+    "SimAM": ("SimAM before finetuning", "that before finetuning"),
     "Kendall": ("Kendall, not finetuned", "that before finetuning"),
     "top tokens": ("top tokens, not finetuned", "that before finetuning"),
     "top demonstrations": ("top demonstrations, not finetuned", "that before finetuning"),

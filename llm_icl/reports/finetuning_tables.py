@@ -20,8 +20,8 @@ Table = tuple[list[str], list[list[str]]]
 
 _TITLE = "In-context learning against finetuning"
 # The measures that have a table of their own.
-_MEASURES = ("SimAOU", "SimAOU at a label", "SimAM", "SimAM before finetuning", "SimAM of changes",
-             "SimAM of changes, after softmax", "Kendall", "top tokens")  # fmt: skip
+_MEASURES = ("SimAOU", "SimAOU at a label", "SimAM", "SimAM of changes", "SimAM of changes, after softmax", "Kendall",
+             "top tokens")  # fmt: skip
 _DRAWN = ("SimAOU", "SimAM of changes, after softmax", "Kendall")
 
 _Shown = Callable[[Compared], str]
@@ -61,7 +61,8 @@ class JointReport:
         for name in _MEASURES:
             rows = [_Row(way, _measure(way, name), name if way == PUBLISHED_WAY else "") for way in self._ways]
             if name in scores.NULLS:
-                rows.append(_Row("null", _measure(PUBLISHED_WAY, scores.NULLS[name][0])))
+                null = scores.NULLS[name][0]
+                rows.append(_Row("null", _measure(PUBLISHED_WAY, null), null))
             tables[name] = self._table(rows)
         rates = [_Row(way, _rates(way), "rate" if way == PUBLISHED_WAY else "", "g") for way in self._ways]
         learned = [_Row(way, _losses(way)) for way in self._ways]

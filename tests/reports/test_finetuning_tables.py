@@ -92,6 +92,7 @@ def test_published_figures_stand_where_the_paper_has_them(report):
         "own": "",
     }
     assert not any(name.startswith("published") for name in cells(report.tables()["SimAOU"]))
+    assert cells(report.tables()["SimAM"])["published, GPT 1.3B, null"]["sst2"] == "0.555"
 
 
 def test_what_was_learned_and_how_stands_there_too(report):
