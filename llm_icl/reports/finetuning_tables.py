@@ -142,7 +142,8 @@ class JointReport:
                     numbers = {"value": value.value, "low": value.low, "high": value.high}
                     rows.append({"model": model, "texts": texts, "way": way} | numbers)
         base = alt.Chart(alt.InlineData(values=rows)).encode(
-            y=alt.Y("way:N", sort=self._ways, title=None, axis=None),
+            y=alt.Y("texts:N", sort=self._sets, title=None),
+            yOffset=alt.YOffset("way:N", sort=self._ways),
             color=alt.Color("way:N", scale=alt.Scale(domain=self._ways, range=list(COLOURS[: len(self._ways)])),
                             legend=alt.Legend(title=None, orient="bottom", labelLimit=260)),
             tooltip=["model:N", "texts:N", "way:N", alt.Tooltip("value:Q", format=".3f")],
@@ -152,9 +153,10 @@ class JointReport:
             base.mark_point(filled=True, size=50).encode(x=x),
             base.mark_rule().encode(x="low:Q", x2="high:Q"),
         )
-        panels = (bars + points).properties(width=280, height=14 * len(self._ways)).facet(
-            row=alt.Row("texts:N", sort=self._sets, title=None, header=alt.Header(labelAngle=0, labelAlign="left")),
-            column=alt.Column("model:N", sort=self._models, title=None), spacing=8,
+        # Not a grid of panels: Vega-Lite puts numbers into wrong ones where a set is missing for one of the models.
+        height = 16 * len(self._ways) * len(self._sets)
+        panels = (bars + points).properties(width=280, height=height).facet(
+            column=alt.Column("model:N", sort=self._models, title=None), spacing=12
         )  # fmt: skip
         specification: dict[str, Any] = panels.properties(background="transparent").to_dict()
         return specification

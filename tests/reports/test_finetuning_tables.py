@@ -1,10 +1,13 @@
 """Several comparisons in the paper's tables: whose number stands where, and on how many sets it is above what."""
 
 import json
+import re
+from xml.etree import ElementTree
 
 import numpy as np
 import polars as pl
 import pytest
+import vl_convert
 
 from llm_icl.errors import RequestError
 from llm_icl.implicit_finetuning.comparison import LAYER_CAUSAL, PUBLISHED_WAY, SHUFFLED, Compared
@@ -109,6 +112,39 @@ def test_the_sentences_count_the_sets(report):
     assert "on 2 of 2 sets above chance" in one
     assert "on 1 of 2 sets above finetuning on shuffled labels" in one
     assert "one: SimAOU of layer-causal gradient descent is on 1 of 2 sets above that." in sentences
+
+
+def drawn(specification):
+    """The texts and the points of a picture, as (words, x, y)."""
+    found = []
+
+    def walk(element, x, y):
+        move = re.match(r"translate\(([-\d.]+),([-\d.]+)\)", element.get("transform", ""))
+        if move:
+            x, y = x + float(move[1]), y + float(move[2])
+        if element.tag.endswith("text"):
+            found.append((element.text, x, y))
+        elif element.get("aria-roledescription") == "point":
+            found.append((element.get("aria-label"), x, y))
+        for child in element:
+            walk(child, x, y)
+
+    walk(ElementTree.fromstring(vl_convert.vegalite_to_svg(json.dumps(specification))), 0.0, 0.0)
+    return found
+
+
+def test_in_the_picture_every_number_stands_with_its_model_and_set_though_some_are_missing(report):
+    page = report.html("llm-icl report")
+    figures = json.loads(re.search(r'<script type="application/json" id="figures">(.*?)</script>', page)[1])
+    found = drawn(figures["figure-0"])
+    levels = {words: y for words, _, y in found if words in ("sst2", "mr", "own")}
+    panels = {words: x for words, x, _ in found if words in ("one", "two")}
+    points = [(words, x, y) for words, x, y in found if words.startswith("SimAOU:")]
+    assert len(points) == 9
+    for words, x, y in points:
+        told = dict(part.split(": ") for part in words.split("; "))
+        assert min(levels, key=lambda name: abs(levels[name] - y)) == told["texts"]
+        assert min(panels, key=lambda name: abs(panels[name] - x)) == told["model"]
 
 
 def test_two_runs_of_the_same_are_refused():
