@@ -24,6 +24,17 @@ TRAINING_TEXT = ["Input: 0 1 1 0", "Label: 1", "Label: 0", "You are given some e
 
 
 @pytest.fixture
+def one_thread():
+    """For models that are so small that a second thread only waits, and for numbers that must agree bit for bit."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> "TinyModels":
     return TinyModels(tmp_path_factory.mktemp("models"))
 

@@ -1,12 +1,7 @@
-"""One thread: the models here are so small that a second one only waits."""
+"""One thread for all that is here."""
 
 import pytest
-import torch
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def _one_thread(one_thread): ...

@@ -2,18 +2,13 @@
 
 import polars as pl
 import pytest
-import torch
 
 from tests.inside import run_inside
 from tests.train_lm.making import COMMAND, write_texts
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def _one_thread(one_thread): ...
 
 
 @pytest.fixture(scope="session")

@@ -44,23 +44,21 @@ def test_a_wrong_request_is_one_clear_line(tmp_path, arguments, message):
     assert not done.stdout
 
 
-def test_a_text_that_is_too_short_is_told_apart_and_takes_no_folder(tmp_path):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a river\n", "the held-out text has at most"),
+        # Enough bytes, but few tokens.
+        ("bright bright bright bright bright bright", r"the held-out text has \d+ tokens"),
+    ],
+)
+def test_a_text_that_is_too_short_is_told_apart_and_takes_no_folder(tmp_path, text, message):
     write_texts(tmp_path)
-    (tmp_path / "short.txt").write_text("a river\n")
-    command = f"{TRAIN} --steps 2 --seed 1 --out run"
-    done = run_inside(*command.replace("held.txt", "short.txt").split(), cwd=tmp_path)
-    assert done.returncode == 2
-    assert "held-out" in done.stderr  # and not the other one
-    assert run_inside(*command.split(), cwd=tmp_path).returncode == 0
-
-
-def test_a_text_whose_tokens_are_too_few_though_its_bytes_are_not_takes_no_folder_either(tmp_path):
-    write_texts(tmp_path)
-    (tmp_path / "short.txt").write_text("bright bright bright bright bright bright")
+    (tmp_path / "short.txt").write_text(text)
     command = f"{TRAIN} --attention softmax --steps 2 --seed 1 --out run"
     done = run_inside(*command.replace("held.txt", "short.txt").split(), cwd=tmp_path)
     assert done.returncode == 2
-    assert re.search(r"the held-out text has \d+ tokens", done.stderr)
+    assert re.search(message, done.stderr)
     assert len(done.stderr.strip().splitlines()) == 1
     done = run_inside(*command.split(), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
