@@ -58,6 +58,7 @@ class AnthropicModel(BatchModel):
             "thinking": self.thinking,
             "reasoning": self.reasoning,
             "constrained": self.constrains,
+            "accepts": sorted(self.accepts),
         }
 
     def wire(self, rendered: Rendered) -> Any:

@@ -64,6 +64,7 @@ class OpenAIModel(BatchModel):
             "effort": self.effort,
             "reasoning": self.entry.reasoning,
             "top": self.top,
+            "accepts": sorted(self.accepts),
         }
 
     def wire(self, rendered: Rendered) -> Any:

@@ -15,7 +15,7 @@ import polars as pl
 from llm_icl.backends.catalogue import ModelEntry
 from llm_icl.errors import RequestError
 from llm_icl.files import atomic_path, write_text
-from llm_icl.implicit_finetuning.finetuning import Backward, applied, finetune, mean_loss
+from llm_icl.implicit_finetuning.finetuning import applied, finetune
 from llm_icl.implicit_finetuning.layer_causal import LayerCausal
 from llm_icl.implicit_finetuning.projections import Layer, attention_layers
 from llm_icl.implicit_finetuning.reader import Reader, load_reader
@@ -96,21 +96,23 @@ class ComparisonRequest:
 class Compared:
     """answers: a row for each way, seed and example, with the label and those of the three settings. measures: a row
     for each way, seed, example and measure, averaged over layers; layers: one for each way, layer and measure, averaged
-    over examples and seeds. rates: the rate chosen for each way and seed. demonstrations: how many each seed had.
-    losses: the mean loss of the demonstrations that were learned, in nats a token, before finetuning and during it.
+    over examples and seeds. rates: the rate of each way and seed, chosen from those that were tried. demonstrations:
+    how many each seed had. kept_labels: the share of them whose label shuffling left as it was. losses: the mean loss
+    of the demonstrations that were learned, in nats a token, before finetuning and during it.
     """
 
     answers: pl.DataFrame
     measures: pl.DataFrame
     layers: pl.DataFrame
     rates: dict[str, dict[int, float]]
+    tried: tuple[float, ...]
     demonstrations: dict[int, int]
+    kept_labels: dict[int, float]
     losses: dict[str, dict[int, tuple[float, float]]]
 
 
-# The findings of each way, with the rate that was chosen for it, where one was; and what makes them for a seed, knowing
-# the rates that were chosen so far.
-_Part = dict[str, tuple[Findings, float | None]]
+# The findings of each way, with its rate; and what makes them for a seed, knowing the rates so far.
+_Part = dict[str, tuple[Findings, float]]
 _Work = Callable[[ComparisonRequest, int, Mapping[str, Mapping[int, float]], Report], _Part]
 
 
@@ -142,34 +144,46 @@ def compare(request: ComparisonRequest, parts: Path, report: Report, kept: Calla
             kept()
         for way, (findings, rate) in _load(path).items():
             found.append((way, seed, findings))
-            if rate is not None:
-                rates.setdefault(way, {})[seed] = rate
+            rates.setdefault(way, {})[seed] = rate
     demonstrations = {seed: len(findings.losses) for _, seed, findings in found}
     losses: dict[str, dict[int, tuple[float, float]]] = {}
     for way, seed, findings in found:
         before, during = (float(np.mean(some)) for some in (findings.losses_before, findings.losses))
         losses.setdefault(way, {})[seed] = (before, during)
-    return Compared(*_tables(found), rates, demonstrations, losses)
+    kept_labels = {seed: _kept_labels(request.drawn(seed)[0][:count], seed) for seed, count in demonstrations.items()}
+    return Compared(*_tables(found), rates, request.rates, demonstrations, kept_labels, losses)
 
 
 def _trained(request: ComparisonRequest, seed: int, _: Mapping[str, Mapping[int, float]], report: Report) -> _Part:
     reader = load_reader(request.model, request.task, request.separator)
     layers = attention_layers(reader.model)
     demonstrations, others = _fitting(request, reader, seed)
-    backwards: dict[str, Backward] = {PUBLISHED_WAY: mean_loss}
-    with suppress(RequestError):  # without it where the model's read-out is not known: the report says so
-        backwards[LAYER_CAUSAL] = LayerCausal(reader.model, layers)
-    best = {
-        way: best_rate(reader, layers, demonstrations, request.tried, request.rates, backward, way, report)
-        for way, backward in backwards.items()
-    }
-    ways = dict(best)
+    best = best_rate(reader, layers, demonstrations, request.tried, request.rates, report)
+    ways = {PUBLISHED_WAY: best}
+    if causal := _layer_causal(reader, layers, best, request.rates):
+        ways[LAYER_CAUSAL] = causal
     if request.controls:
-        rate = best[PUBLISHED_WAY].rate
-        ways[OTHER] = Finetuning(others, rate)
-        ways[SHUFFLED] = Finetuning(_with_shuffled_labels(demonstrations, seed), rate)
+        ways[OTHER] = Finetuning(others, best.rate)
+        ways[SHUFFLED] = Finetuning(_with_shuffled_labels(demonstrations, seed), best.rate)
     studied = study(reader, layers, demonstrations, request.evaluation, ways, report, seed)
-    return {way: (findings, best[way].rate if way in best else None) for way, findings in studied.items()}
+    return {way: (findings, ways[way].rate) for way, findings in studied.items()}
+
+
+def _layer_causal(
+    reader: Reader, layers: Sequence[Layer], best: Finetuning, rates: Sequence[float]
+) -> Finetuning | None:
+    """At gradient descent's rate, as Deutch et al. have it; where that is too great for it, at the next smaller one.
+    None where the model's read-out is not known: the report says so.
+    """
+    try:
+        backward = LayerCausal(reader.model, layers)
+    except RequestError:
+        return None
+    for rate in sorted((rate for rate in rates if rate <= best.rate), reverse=True):
+        with suppress(FloatingPointError):
+            made = finetune(reader, layers, best.demonstrations, rate, backward)
+            return Finetuning(best.demonstrations, rate, backward, made)
+    raise RequestError(f"{LAYER_CAUSAL}: all rates are too great: give smaller --rates")
 
 
 def _untrained(
@@ -180,7 +194,7 @@ def _untrained(
     demonstrations, _ = _fitting(request, reader, seed)
     ways = {UNTRAINED: Finetuning(demonstrations, rates[PUBLISHED_WAY][seed])}
     studied = study(reader, attention_layers(reader.model), demonstrations, request.evaluation, ways, report, seed)
-    return {way: (findings, None) for way, findings in studied.items()}
+    return {way: (findings, ways[way].rate) for way, findings in studied.items()}
 
 
 def _save(path: Path, part: _Part) -> None:
@@ -247,25 +261,30 @@ def _with_shuffled_labels(examples: Sequence[Example], seed: int) -> list[Exampl
     return [dataclasses.replace(example, label=examples[i].label) for example, i in zip(examples, order, strict=True)]
 
 
+def _kept_labels(examples: Sequence[Example], seed: int) -> float:
+    pairs = zip(examples, _with_shuffled_labels(examples, seed), strict=True)
+    return float(np.mean([one.label == other.label for one, other in pairs]))
+
+
 def best_rate(
     reader: Reader, layers: Sequence[Layer], demonstrations: Sequence[Example], tried: Sequence[Example],
-    rates: Sequence[float], backward: Backward, way: str, report: Report,
+    rates: Sequence[float], report: Report,
 ) -> Finetuning:  # fmt: skip
     """Finetuning at the rate that answers most of the tried texts right; of several, and where all are too great, at
     the smallest.
     """
-    best, most = Finetuning(demonstrations, min(rates), backward), -1
+    best, most = Finetuning(demonstrations, min(rates)), -1
     if len(rates) == 1:
         return best
     for number, rate in enumerate(sorted(rates)):
-        report(f"{way}: rates", number, len(rates))
+        report("rates", number, len(rates))
         with suppress(FloatingPointError):  # the rate is too great
-            made = finetune(reader, layers, demonstrations, rate, backward)
+            made = finetune(reader, layers, demonstrations, rate)
             with applied(layers, made):
                 nothing = reader.read([])
                 right = sum(reader.answer(nothing, example).label == example.label for example in tried)
             if right > most:
-                best, most = Finetuning(demonstrations, rate, backward, made), right
+                best, most = Finetuning(demonstrations, rate, made=made), right
             del made  # not two at a time
     return best
 

@@ -18,7 +18,8 @@ class DualForm:
     """One layer, averaged over heads where it is a number.
 
     `gap` is the greatest difference, relative to the output, between linear attention over all tokens and the
-    zero-shot weights with the sum of outer products applied to the query: rounding only. `softmax_cosine` is the cosine
+    zero-shot weights with the sum of outer products applied to the query: rounding only. The zero-shot weights are made
+    of the query's own tokens as they stand behind the demonstrations, as in the paper. `softmax_cosine` is the cosine
     between what the demonstrations change in the output of softmax attention and what they change in linear
     attention's. `softmax_distance` is the length of the difference of both outputs, each brought to length 1.
     """
@@ -49,9 +50,15 @@ def dual_form(layer: Attended, start: int, end: int) -> DualForm:
     linear_change = torch.einsum("hvk,hk->hv", change, q)
     return DualForm(
         float(gap),
-        float(torch.cosine_similarity(softmax - alone, linear_change, dim=-1).mean()),
+        _cosine(softmax - alone, linear_change),
         float((_unit(softmax) - _unit(linear)).norm(dim=-1).mean()),
     )
+
+
+def _cosine(a: Tensor, b: Tensor) -> float:
+    """Averaged over the heads in which something changes; NaN where nothing does."""
+    changes = (a.norm(dim=-1) > 0) & (b.norm(dim=-1) > 0)
+    return float(torch.cosine_similarity(a[changes], b[changes], dim=-1).mean())
 
 
 def _mix(logits: Tensor, values: Tensor) -> Tensor:

@@ -39,10 +39,11 @@ def update_similarity(zs: Floats, icl: Floats, ft: Floats) -> Floats:
     return cosine(_change(zs, icl), _change(zs, ft))
 
 
-def random_update_similarity(zs: Floats, icl: Floats, seed: int) -> Floats:
-    """Its null: the change by in-context learning against a direction that any other is as likely as, [L]."""
-    direction = np.random.default_rng(seed).normal(size=zs.shape)
-    return cosine(_change(_unit(zs), _unit(icl)), direction)
+def random_update_similarity(rng: np.random.Generator, zs: Floats, icl: Floats, ft: Floats) -> Floats:
+    """Its null: the same of a change as long as finetuning's, in a direction that any other is as likely as, [L]. It is
+    not 0: of outputs that are brought to length 1, great changes all go inwards.
+    """
+    return update_similarity(zs, icl, zs + _along(rng.normal(size=zs.shape), ft - zs))
 
 
 def map_similarity(a: Floats, b: Floats) -> float:
@@ -54,7 +55,7 @@ def map_similarity(a: Floats, b: Floats) -> float:
 
 def map_change_similarity(zs: Floats, icl: Floats, ft: Floats) -> float:
     """The same of the changes that both make, each head's logits being brought to mean 0 first."""
-    zs, icl, ft = (logits - logits.mean(axis=-1, keepdims=True) for logits in (zs, icl, ft))
+    zs, icl, ft = (_centred(logits) for logits in (zs, icl, ft))
     return _mean(cosine(_change(zs, icl), _change(zs, ft)))
 
 
@@ -62,6 +63,14 @@ def map_softmax_similarity(zs: Floats, icl: Floats, ft: Floats) -> float:
     """The same of the changes of attention after softmax, over the query's tokens only."""
     zs, icl, ft = (_softmax(logits) for logits in (zs, icl, ft))
     return _mean(cosine(_change(zs, icl), _change(zs, ft)))
+
+
+def random_map_softmax_similarity(rng: np.random.Generator, zs: Floats, icl: Floats, ft: Floats) -> float:
+    """Its null: the same of a change of each head's logits that is as long as finetuning's, in a direction that any
+    other is as likely as. It is not 0: whatever changes attention takes most from the token that has most.
+    """
+    zs, icl, ft = (_centred(logits) for logits in (zs, icl, ft))
+    return map_softmax_similarity(zs, icl, zs + _along(_centred(rng.normal(size=zs.shape)), ft - zs))
 
 
 def rank_correlation(icl: Floats, ft: Floats) -> float:
@@ -103,6 +112,17 @@ def _change(before: Floats, after: Floats) -> Floats:
     rounding = _ROUNDING * np.linalg.norm(before, axis=-1, keepdims=True)
     found: Floats = np.where(np.linalg.norm(change, axis=-1, keepdims=True) > rounding, change, 0.0)
     return found
+
+
+def _along(directions: Floats, changes: Floats) -> Floats:
+    """Changes of the same lengths over the last axis in other directions."""
+    turned: Floats = np.linalg.norm(changes, axis=-1, keepdims=True) * _unit(directions)
+    return turned
+
+
+def _centred(logits: Floats) -> Floats:
+    centred: Floats = logits - logits.mean(axis=-1, keepdims=True)
+    return centred
 
 
 def _unit(vectors: Floats) -> Floats:

@@ -1,6 +1,7 @@
 """A language model that reads demonstrations and answers queries: in context, with their keys and values reused."""
 
 import itertools
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,9 +56,8 @@ class Reader:
 
     def __init__(self, model: Any, tokenizer: Any, task: TextTask, separator: str = "newline") -> None:
         self.model, self.tokenizer, self.task = model.eval(), tokenizer, task
-        beginning = tokenizer("").input_ids
-        # One token for the beginning, where the model's own tokenizer writes one.
-        self.beginning: list[int] = [tokenizer.bos_token_id] if tokenizer.bos_token_id in beginning else []
+        # What the model's own tokenizer writes before a text, if anything: not all call it the token of a beginning.
+        self.beginning: list[int] = self._before_a_text()
         if separator == "end" and tokenizer.eos_token_id is None:
             raise RequestError("the tokenizer has no token that ends a text: --separator newline")
         self.separator: list[int] = [tokenizer.eos_token_id] if separator == "end" else self._encode("\n")
@@ -108,7 +108,7 @@ class Reader:
 
     def answer(self, context: Context, example: Example, layers: Sequence[Layer] = ()) -> Answer:
         """The model's answer to a query after the context, which is afterwards as it was before. The layers that are
-        given are recorded.
+        given are recorded. Raises FloatingPointError where a score is not finite.
         """
         from transformers import DynamicCache
 
@@ -135,6 +135,8 @@ class Reader:
                 context.cache.crop(-len(tokens.text))
             else:
                 context.cache = DynamicCache()
+        if not all(map(math.isfinite, scores)):
+            raise FloatingPointError("an answer's log-probability is not finite")
         return Answer(tuple(scores), recorded)
 
     def _next(self, context: Context, tokens: Sequence[int], last: int) -> torch.Tensor:
@@ -147,6 +149,10 @@ class Reader:
     def ids(self, tokens: Sequence[int]) -> torch.Tensor:
         """A batch of one sequence, where the model is."""
         return torch.tensor([list(tokens)], device=self.model.device)
+
+    def _before_a_text(self) -> list[int]:
+        whole, own = self.tokenizer("a").input_ids, self._encode("a")
+        return next(whole[:i] for i in range(len(whole)) if whole[i : i + len(own)] == own)
 
     def _encode(self, text: str) -> list[int]:
         tokens: list[int] = self.tokenizer(text, add_special_tokens=False).input_ids

@@ -22,7 +22,7 @@ class Attended:
     """One layer at one token, over the T tokens up to it and h heads (keys and values of groups repeated for theirs).
 
     query [h, d], keys [h, T, d] and values [h, T, d] are as attention has them, logits [h, T] scaled and before softmax
-    (minus infinity where the token is not seen), output [D] what the attention layer adds to the stream there, and last
+    (minus infinity where the token is not seen), output [D] what the attention layer gives there, and last
     output [D] at the last token of the sequence. Plain queries [t, h d] are those of the t tokens up to it that were
     just read, before any rotation.
     """

@@ -13,7 +13,7 @@ from llm_icl.runs import RunDirectory, opening_record
 from llm_icl.versions import versions
 
 _TABLES = ("answers", "measures", "layers")
-_NUMBERS = ("rates", "demonstrations", "losses")
+_NUMBERS = ("rates", "demonstrations", "kept_labels", "losses")
 
 
 def read(run: RunDirectory) -> Compared:
@@ -29,8 +29,11 @@ def read(run: RunDirectory) -> Compared:
         {way: {int(seed): value for seed, value in some.items()} for way, some in record[name].items()}
         for name in ("rates", "losses")
     )
-    demonstrations = {int(seed): count for seed, count in record["demonstrations"].items()}
-    return Compared(answers, measures, layers, rates, demonstrations, losses)
+    demonstrations, kept_labels = (
+        {int(seed): value for seed, value in record[name].items()} for name in ("demonstrations", "kept_labels")
+    )
+    tried = tuple(record["request"]["rates"])
+    return Compared(answers, measures, layers, rates, tried, demonstrations, kept_labels, losses)
 
 
 def carry_out(request: ComparisonRequest, run: RunDirectory, report: Callable[[str, int, int], None]) -> None:

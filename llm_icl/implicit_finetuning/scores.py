@@ -16,8 +16,9 @@ Floats = NDArray[np.float64]
 SETTINGS = {"zs": "without demonstrations", "icl": "in context", "ft": "finetuned"}
 # What a measure is compared with, and how that is spoken of.
 NULLS = {
-    "SimAOU": ("SimAOU, random direction", "chance"),
+    "SimAOU": ("SimAOU, random change", "chance"),
     "SimAM": ("SimAM before finetuning", "that before finetuning"),
+    "SimAM of changes, after softmax": ("SimAM of changes, after softmax, random change", "chance"),
     "Kendall": ("Kendall, not finetuned", "that before finetuning"),
     "top tokens": ("top tokens, not finetuned", "that before finetuning"),
     "top demonstrations": ("top demonstrations, not finetuned", "that before finetuning"),
@@ -46,8 +47,8 @@ def recovery(compared: Compared, way: str) -> tuple[Estimate, Estimate]:
 
 
 def recovery_gain(compared: Compared, way: str) -> Estimate:
-    """How much greater Rec2FTP is than its null. The queries of both are others, so that their intervals can be joined
-    (Newcombe 1998, method 10), which holds at 100 % of few too.
+    """How much greater Rec2FTP is than its null. With each seed the queries of both are others, so that their intervals
+    can be joined (Newcombe 1998, method 10), which holds at 100 % of few too.
     """
     mended, rest = recovery(compared, way)
     if not (mended.known and rest.known):
@@ -128,7 +129,7 @@ def _against_control(control: str, above: Estimate, gain: Estimate) -> str:
     if gain.high <= 0:
         return f"{control} has as much (difference {_interval(gain)})"
     if gain.low <= 0:
-        return f"whether {control} has as much is not known (difference {_interval(gain)})"
+        return f"{control} cannot be told from it (difference {_interval(gain)})"
     if above.low <= 0:
         return f"{control} has less (difference {_interval(gain)})"
     share = 100 * max(0.0, 1 - gain.value / above.value)
@@ -147,7 +148,8 @@ def _conclusion(above: Estimate, gains: Mapping[str, Estimate]) -> str:
         return "the likeness does not need a model that has learned anything before"
     if any(gain.low <= 0 for gain in gains.values()):
         return "these queries do not tell whether it needs these examples with their labels"
-    return "what the controls leave of it supports that both learn the same from these examples"
+    left = 100 * min(gain.value for gain in gains.values()) / above.value
+    return f"the {left:.1f} % that no control has support that both learn the same from these examples"
 
 
 def _sign(gain: Estimate) -> str:

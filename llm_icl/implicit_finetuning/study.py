@@ -1,6 +1,7 @@
 """One model on one set of labelled texts: without demonstrations, with them in context, and finetuned on them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,8 @@ Floats = NDArray[np.float64]
 
 # Training tokens, and whole demonstrations, among the most attended ones that are compared.
 _TOP_TOKENS, _TOP_DEMONSTRATIONS = 100, 5
+# Of a vector's greatest entry, what float32 may change by rounding alone.
+_ROUNDING = 1e-5
 
 # Told what is being done, how much of it, and of how much.
 Report = Callable[[str, int, int], None]
@@ -52,13 +55,14 @@ class Findings:
 @dataclass(frozen=True)
 class _Layer:
     """What is kept of one layer at a query's last token: the output [D] (and that at a label's token), the query [h d]
-    before any rotation, attention before softmax to the query's own tokens [h, t] and to the context's [T], summed over
-    heads, and, where there are demonstrations, the dual form.
+    before any rotation, attention before softmax to the query's own tokens [h, t] and to the context's [T], averaged
+    over heads, and, where there are demonstrations, the dual form.
     """
 
     output: Floats
     output_at_label: Floats
     query: Floats
+    heads: int
     own: Floats
     context: Floats
     form: DualForm | None
@@ -91,33 +95,41 @@ def study(
 
     Raises RequestError where a rate is too great.
     """
-    nothing, context = reader.read([]), reader.read(demonstrations)
+    context = reader.read(demonstrations)
     whole = (2 + len(ways)) * len(evaluation)
 
     def ask(setting: int, what: str, given: Context) -> list[_Asked]:
         asked = []
         for i, example in enumerate(evaluation):
             report(what, setting * len(evaluation) + i, whole)
-            answer = reader.answer(given, example, layers)
+            with _finite(what):
+                answer = reader.answer(given, example, layers)
             kept = [_kept(layer, given, len(reader.beginning)) for layer in answer.layers]
             asked.append(_Asked(answer.label, kept))
         return asked
 
-    zs, icl = ask(0, "without demonstrations", nothing), ask(1, "in context", context)
+    zs, icl = ask(0, "without demonstrations", reader.read([])), ask(1, "in context", context)
     plain = [looked_at(reader, layers, example) for example in demonstrations]
-    common = [_in_context(a, b, context, plain, seed + i) for i, (a, b) in enumerate(zip(zs, icl, strict=True))]
+    common = [_in_context(a, b, context, plain, (seed, i)) for i, (a, b) in enumerate(zip(zs, icl, strict=True))]
     found = {}
     for number, (name, way) in enumerate(ways.items()):
-        # What learns something else has not seen these demonstrations: it is shown them afterwards.
         same = list(way.demonstrations) == list(demonstrations)
         before = plain if same else [looked_at(reader, layers, example) for example in way.demonstrations]
-        made = way.made or _made(reader, layers, name, way)
+        with _finite(name):
+            made = way.made or finetune(reader, layers, way.demonstrations, way.rate, way.backward)
         with applied(layers, made):
-            ft = ask(2 + number, name, nothing)
-            seen = made.learned if same else [looked_at(reader, layers, example) for example in demonstrations]
+            # The beginning is read again: its keys and values are others now.
+            ft = ask(2 + number, name, reader.read([]))
+            # All are shown the demonstrations afterwards: what learned something else has not seen them before.
+            seen = [looked_at(reader, layers, example) for example in demonstrations]
         measured = [
-            both | _finetuned(a, b, c, context, seen) for both, a, b, c in zip(common, zs, icl, ft, strict=True)
+            both | _finetuned(a, b, c, context, seen, (seed, i))
+            for i, (both, a, b, c) in enumerate(zip(common, zs, icl, ft, strict=True))
         ]
+        if same:
+            measured = [
+                one | _as_published(b, c, context, made.learned) for one, b, c in zip(measured, icl, ft, strict=True)
+            ]
         found[name] = Findings(
             np.array([example.label for example in evaluation]),
             {name: np.array([one.label for one in some]) for name, some in (("zs", zs), ("icl", icl), ("ft", ft))},
@@ -129,32 +141,34 @@ def study(
     return found
 
 
-def _made(reader: Reader, layers: Sequence[Layer], name: str, way: Finetuning) -> Finetuned:
+@contextmanager
+def _finite(what: str) -> Iterator[None]:
     try:
-        return finetune(reader, layers, way.demonstrations, way.rate, way.backward)
+        yield
     except FloatingPointError as problem:
-        raise RequestError(f"{name}: {problem}: give smaller --rates") from None
+        raise RequestError(f"{what}: {problem}: give smaller --rates") from None
 
 
 def _kept(layer: Attended, given: Context, beginning: int) -> _Layer:
     logits, read = _array(layer.logits), len(given.tokens)
     form = dual_form(layer, beginning, read) if given.spans else None
-    own, context = logits[:, read:], logits[:, :read].sum(axis=0)
+    own, context = logits[:, read:], logits[:, :read].mean(axis=0)
     outputs = _array(layer.output), _array(layer.last_output)
-    return _Layer(*outputs, _array(layer.plain_queries[-1]), own, context, form)
+    return _Layer(*outputs, _array(layer.plain_queries[-1]), len(logits), own, context, form)
 
 
-def _in_context(zs: _Asked, icl: _Asked, context: Context, plain: Sequence[Learned], seed: int) -> dict[str, Floats]:
+def _in_context(
+    zs: _Asked, icl: _Asked, context: Context, plain: Sequence[Learned], seed: tuple[int, int]
+) -> dict[str, Floats]:
     """The measures of one example that finetuning plays no part in, [L] each: nulls, and the dual form. `plain` are the
     demonstrations as the model alone saw them.
     """
-    alone, read = (np.stack([layer.output for layer in asked.layers]) for asked in (zs, icl))
     by_layer = []
     for number, (a, b) in enumerate(zip(zs.layers, icl.layers, strict=True)):
         assert b.form is not None
         own = _seen([a.own, b.own])
         attention, _ = _visible(b.context, context)
-        random = np.random.default_rng([seed, number]).normal(size=len(attention))
+        random = np.random.default_rng([*seed, number]).normal(size=len(attention))
         by_layer.append(
             {
                 "SimAM before finetuning": metrics.map_similarity(own[1], own[0]),
@@ -163,41 +177,66 @@ def _in_context(zs: _Asked, icl: _Asked, context: Context, plain: Sequence[Learn
                 "dual form, distance of softmax": b.form.softmax_distance,
                 "Kendall, random": metrics.rank_correlation(attention, random),
             }
-            | _training_tokens(b.context, _products(plain, number, a.query), context, ", not finetuned")
+            | _training_tokens(b.context, _products(plain, number, a), context, ", not finetuned")
         )
-    return {"SimAOU, random direction": metrics.random_update_similarity(alone, read, seed)} | _joined(by_layer)
+    return _joined(by_layer)
 
 
-def _finetuned(zs: _Asked, icl: _Asked, ft: _Asked, context: Context, seen: Sequence[Learned]) -> dict[str, Floats]:
-    """The other measures of one example. `seen` are the demonstrations as the finetuned model saw them."""
-    asked = (zs, icl, ft)
+def _finetuned(
+    zs: _Asked, icl: _Asked, ft: _Asked, context: Context, seen: Sequence[Learned], seed: tuple[int, int]
+) -> dict[str, Floats]:
+    """The other measures of one example. `seen` are the demonstrations as the finetuned model sees them."""
+    asked, rng = (zs, icl, ft), np.random.default_rng(seed)
     outputs = [np.stack([layer.output for layer in one.layers]) for one in asked]
     at_label = [np.stack([layer.output_at_label for layer in one.layers]) for one in asked]
     by_layer = []
     for number, (a, b, c) in enumerate(zip(zs.layers, icl.layers, ft.layers, strict=True)):
         own = _seen([a.own, b.own, c.own])
+        changes = {
+            "SimAM of changes": metrics.map_change_similarity(*own),
+            "SimAM of changes, after softmax": metrics.map_softmax_similarity(*own),
+            "SimAM of changes, after softmax, random change": metrics.random_map_softmax_similarity(rng, *own),
+        }
         by_layer.append(
-            {
-                "SimAM": metrics.map_similarity(own[1], own[2]),
-                "SimAM of changes": metrics.map_change_similarity(*own),
-                "SimAM of changes, after softmax": metrics.map_softmax_similarity(*own),
-            }
-            | _training_tokens(b.context, _products(seen, number, c.query), context)
+            {"SimAM": metrics.map_similarity(own[1], own[2])}
+            | (changes if _depends_on_context(a, b) else dict.fromkeys(changes, float("nan")))
+            | _training_tokens(b.context, _products(seen, number, c), context)
         )
     updates = {
         "SimAOU": metrics.update_similarity(*outputs),
+        "SimAOU, random change": metrics.random_update_similarity(rng, *outputs),
         "SimAOU at a label": metrics.update_similarity(*at_label),
     }
     return updates | _joined(by_layer)
+
+
+def _as_published(icl: _Asked, ft: _Asked, context: Context, learned: Sequence[Learned]) -> dict[str, Floats]:
+    """Kendall's correlation with the demonstrations as they were seen in finetuning, each under the weights of then."""
+    by_layer = []
+    for number, (b, c) in enumerate(zip(icl.layers, ft.layers, strict=True)):
+        attention, visible = _visible(b.context, context)
+        found = metrics.rank_correlation(attention, _products(learned, number, c)[visible])
+        by_layer.append({"Kendall, as published": found})
+    return _joined(by_layer)
+
+
+def _depends_on_context(alone: _Layer, read: _Layer) -> bool:
+    """Whether attention among the query's own tokens can: not in a first layer with rotary positions, to which these
+    tokens come as they are without a context. What differs there is rounding, the more the later they stand.
+    """
+    return not np.allclose(alone.query, read.query, rtol=0, atol=_ROUNDING * np.abs(alone.query).max())
 
 
 def _joined(by_layer: Sequence[Mapping[str, float]]) -> dict[str, Floats]:
     return {name: np.array([one[name] for one in by_layer]) for name in by_layer[0]}
 
 
-def _products(demonstrations: Sequence[Learned], layer: int, query: Floats) -> Floats:
-    """The products of a query's vector [h d] with those of all demonstrations' tokens, [T]."""
-    return np.concatenate([_array(one.queries[layer]) @ query for one in demonstrations])
+def _products(demonstrations: Sequence[Learned], number: int, asked: _Layer) -> Floats:
+    """The products of a query's vector with those of all demonstrations' tokens, scaled and averaged over heads as
+    attention before softmax is, [T].
+    """
+    query = asked.query / np.sqrt(asked.heads * len(asked.query))  # the heads, times the root of the width of one
+    return np.concatenate([_array(one.queries[number]) @ query for one in demonstrations])
 
 
 def _visible(attention: Floats, context: Context) -> tuple[Floats, NDArray[np.bool_]]:
@@ -221,13 +260,9 @@ def _training_tokens(attention: Floats, products: Floats, context: Context, suff
 
 
 def _seen(logits: list[Floats]) -> list[Floats]:
-    """Attention to the query's tokens that all settings have: not to a beginning, which only a text alone has, and not
-    to what a sliding window hides.
-    """
-    length = min(one.shape[-1] for one in logits)
-    cut = [one[:, -length:] for one in logits]
-    there = np.isfinite(np.stack(cut)).all(axis=(0, 1))
-    return [one[:, there] for one in cut]
+    """Attention to those of the query's tokens that a sliding window hides in no setting."""
+    there = np.isfinite(np.stack(logits)).all(axis=(0, 1))
+    return [one[:, there] for one in logits]
 
 
 def _array(tensor: torch.Tensor) -> Floats:

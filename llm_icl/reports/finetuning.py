@@ -14,9 +14,10 @@ from llm_icl.reports.html import page
 
 # The rows of the table of measures, and whose values per layer are drawn.
 _MEASURES = (
-    "SimAOU", "SimAOU at a label", "SimAOU, random direction", "SimAM", "SimAM before finetuning", "SimAM of changes",
-    "SimAM of changes, after softmax", "Kendall", "Kendall, not finetuned", "Kendall, random", "top tokens",
-    "top tokens, not finetuned", "top demonstrations", "top demonstrations, not finetuned",
+    "SimAOU", "SimAOU, random change", "SimAOU at a label", "SimAM", "SimAM before finetuning", "SimAM of changes",
+    "SimAM of changes, after softmax", "SimAM of changes, after softmax, random change", "Kendall",
+    "Kendall, not finetuned", "Kendall, as published", "Kendall, random", "top tokens", "top tokens, not finetuned",
+    "top demonstrations", "top demonstrations, not finetuned",
 )  # fmt: skip
 _DUAL = ("dual form, gap", "dual form, cosine of softmax's change", "dual form, distance of softmax")
 _DRAWN = ("SimAOU", "SimAM of changes, after softmax", "Kendall", _DUAL[1])
@@ -27,22 +28,27 @@ NOTES = (
     "own update.",
     "Rec2FTP: of the queries that the model alone has wrong and finetuning right, the share that in-context learning "
     "has right. Its null: of those that the model alone has wrong and finetuning does not mend.",
-    "SimAOU: the cosine between the changes that both make to an attention layer's output at the query's last token. "
-    "Null: a direction drawn uniformly. At a label: read where the published code reads it, at the token after the "
-    "query where that is the (first) token of label 0's word (their other numbers were read there too).",
+    "SimAOU: the cosine between the changes that both make to an attention layer's output, brought to length 1, at the "
+    "query's last token. Null: a change as long as that by finetuning, in a direction drawn uniformly; where changes "
+    "are great, it is not 0. At a label: read where the published code reads it, at the token after the query where "
+    "that is the (first) token of label 0's word (their other numbers were read there too).",
     "SimAM: the cosine of attention to the query's tokens before softmax, in context and finetuned, as published. Of "
     "changes: of what both change in it, centred; after softmax: of what both change in attention, as it is shared out "
-    "over the query's tokens. Layers in which nothing changes (a first one with rotary positions) do not count.",
+    "over the query's tokens; its null: a change of each head's logits as long as that by finetuning, in a direction "
+    "drawn uniformly. Layers in which nothing changes (a first one with rotary positions) do not count.",
     "Kendall: rank correlation of the attention to the demonstrations' tokens in context with the products of the "
-    "query's vector with theirs in finetuning (normalised where attention normalises them, before any rotation), by "
-    "layer. Null: the same products in the model that was not finetuned, which are alike already; random numbers are "
-    "the published null. A model that learned something else is shown the same demonstrations afterwards.",
+    "query's vector with theirs (normalised where attention normalises them, before any rotation), by layer, in a "
+    "finetuned model that is shown these demonstrations afterwards, whatever it learned. Null: the same in the model "
+    "that was not finetuned, where they are alike already. As published: the demonstrations' vectors are those of the "
+    "moment in which each was learned; random numbers are the published null.",
     "Top tokens, top demonstrations: of the 100 tokens and 5 demonstrations that get most attention, the share that "
     "both have in common; null: as Kendall's.",
-    "Layer-causal gradient descent (Deutch et al. 2024): each layer learns from its own read-out only.",
+    "Layer-causal gradient descent (Deutch et al. 2024): each layer learns from its own read-out only. Its rate, and "
+    "the controls', is the one that was chosen for gradient descent.",
     "Dual form: the gap is the greatest relative difference between linear attention over all tokens and the zero-shot "
-    "weights plus the sum of outer products, in float64; the cosine is that between what demonstrations change in the "
-    "output of softmax attention and of linear attention.",
+    "weights (made of the query's own tokens as they stand behind the demonstrations) plus the sum of outer products, "
+    "in float64; the cosine is that between what demonstrations change in the output of softmax attention and of "
+    "linear attention.",
     "Controls: a difference is that of finetuning on these demonstrations less the control, each above its own null; "
     "the share is of what finetuning on these demonstrations is above its null.",
     "Intervals are 95 %, over queries and, where there are several, seeds, by analysis of variance: another draw of "
@@ -52,13 +58,12 @@ NOTES = (
 
 def accuracy_table(found: Compared, record: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Accuracies and Rec2FTP by way of finetuning, with the published ones."""
-    headers = ["finetuned by", *scores.SETTINGS.values(), "Rec2FTP", "its null", "loss", "rates"]
+    headers = ["finetuned by", *scores.SETTINGS.values(), "Rec2FTP", "its null", "loss", "rate"]
     rows = []
     for way in scores.ways(found):
         recovered, null = scores.recovery(found, way)
-        rates = ", ".join(_rate(rate, record["request"]["rates"]) for rate in found.rates.get(way, {}).values())
         shown = [percent(scores.accuracy(found, way, setting)) for setting in scores.SETTINGS]
-        rows.append([way, *shown, percent(recovered), percent(null), losses(found, way), rates])
+        rows.append([way, *shown, percent(recovered), percent(null), losses(found, way), rates(found, way)])
     for model, values in PUBLISHED.get(record["request"]["dataset"]["name"], {}).items():
         shown = [f"{values[setting]:.1f}" for setting in scores.SETTINGS]
         rows.append([f"published, {model}", *shown, f"{values['Rec2FTP']:.1f}", "", "", ""])
@@ -139,10 +144,12 @@ def setting(found: Compared, record: dict[str, Any]) -> str:
         if request["choose_on"] == "evaluation"
         else "texts that are neither demonstrated nor reported"
     )
+    kept = ", ".join(f"{100 * share:.0f} %" for share in found.kept_labels.values())
     between = "a line break" if request["separator"] == "newline" else "the token that ends a text"
     counts = sorted(set(found.demonstrations.values()))
     shown = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     cut = f" (of {request['demonstrations']}: as many as fit)" if counts[0] < request["demonstrations"] else ""
+    shuffled = f"; shuffled labels: {kept} stayed what they were" if request["controls"] else ""
     given = ", ".join(map(str, request["seeds"]))
     if request["best_seed"]:
         seeds, chosen = f"seed {next(iter(found.demonstrations))}, the best in context of {given}", "seed and rates"
@@ -150,16 +157,17 @@ def setting(found: Compared, record: dict[str, Any]) -> str:
         seeds, chosen = f"seeds {given}" if len(request["seeds"]) > 1 else f"seed {given}", "rates"
     return (
         f"{shown} demonstrations{cut}, {seeds}, with {between} between them; {request['examples']} queries; {chosen} "
-        f"chosen on {where}. "
+        f"chosen on {where}{shuffled}. "
         f"Wall time {record['wall_seconds']:.0f} s, {record['memory_gb']:.1f} GB of memory."
     )
 
 
-def _rate(rate: float, tried: list[float]) -> str:
-    """A rate that was chosen, and whether it might rather have been beyond those that were tried."""
-    if len(tried) > 1 and rate in (min(tried), max(tried)):
-        return f"{rate:g} ({'least' if rate == min(tried) else 'greatest'} tried)"
-    return f"{rate:g}"
+def rates(found: Compared, way: str) -> str:
+    """The rates, by seed; of one that was chosen, whether it might rather have been beyond those that were tried."""
+    ends = {min(found.tried): " (least tried)", max(found.tried): " (greatest tried)"}
+    if way != PUBLISHED_WAY or len(ends) == 1:
+        ends = {}
+    return ", ".join(f"{rate:g}{ends.get(rate, '')}" for rate in found.rates.get(way, {}).values())
 
 
 def _by_layer(found: Compared, name: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from llm_icl.implicit_finetuning import scores
 from llm_icl.implicit_finetuning.comparison import LAYER_CAUSAL, PUBLISHED_WAY, Compared
 from llm_icl.implicit_finetuning.published import MODELS, PUBLISHED
 from llm_icl.reports.figures import COLOURS
-from llm_icl.reports.finetuning import NOTES, losses, number, percent, setting
+from llm_icl.reports.finetuning import NOTES, losses, number, percent, rates, setting
 from llm_icl.reports.html import page
 
 Table = tuple[list[str], list[list[str]]]
@@ -21,7 +21,7 @@ Table = tuple[list[str], list[list[str]]]
 _TITLE = "In-context learning against finetuning"
 # The measures that have a table of their own.
 _MEASURES = ("SimAOU", "SimAOU at a label", "SimAM", "SimAM of changes", "SimAM of changes, after softmax", "Kendall",
-             "top tokens")  # fmt: skip
+             "Kendall, as published", "top tokens")  # fmt: skip
 _DRAWN = ("SimAOU", "SimAM of changes, after softmax", "Kendall")
 
 _Shown = Callable[[Compared], str]
@@ -56,17 +56,18 @@ class JointReport:
         recovery = [
             _Row(way, _recovery(way, 0), "Rec2FTP" if way == PUBLISHED_WAY else "", ".1f") for way in self._ways
         ]
-        recovery.append(_Row("null", _recovery(PUBLISHED_WAY, 1)))
+        recovery += [_Row(f"null of {way}", _recovery(way, 1)) for way in self._ways]
         tables = {"Accuracy, in percent": self._table(accuracy), "Rec2FTP, in percent": self._table(recovery)}
         for name in _MEASURES:
             rows = [_Row(way, _measure(way, name), name if way == PUBLISHED_WAY else "") for way in self._ways]
             if name in scores.NULLS:
                 null = scores.NULLS[name][0]
-                rows.append(_Row("null", _measure(PUBLISHED_WAY, null), null))
+                rows += [_Row(f"null of {way}", _measure(way, null), null if way == PUBLISHED_WAY else "")
+                         for way in self._ways]  # fmt: skip
             tables[name] = self._table(rows)
-        rates = [_Row(way, _rates(way), "rate" if way == PUBLISHED_WAY else "", "g") for way in self._ways]
+        given = [_Row(way, _rates(way), "rate" if way == PUBLISHED_WAY else "", "g") for way in self._ways]
         learned = [_Row(way, _losses(way)) for way in self._ways]
-        return tables | {"Rate that was chosen": self._table(rates), "Loss": self._table(learned)}
+        return tables | {"Rate": self._table(given), "Loss": self._table(learned)}
 
     def sentences(self) -> list[str]:
         """On how many sets each model's likeness is above chance, and above each control."""
@@ -175,7 +176,7 @@ def _measure(way: str, name: str) -> _Shown:
 
 
 def _rates(way: str) -> _Shown:
-    return lambda found: ", ".join(f"{rate:g}" for rate in found.rates.get(way, {}).values())
+    return lambda found: rates(found, way)
 
 
 def _losses(way: str) -> _Shown:

@@ -1,8 +1,10 @@
-"""Tiny random models of six families, each with its own layout of projections, and a reader of words."""
+"""Tiny random models of six families, each with its own layout of projections, and a reader of words. Some tokenizers
+write a token before a text.
+"""
 
 import pytest
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
     AutoModelForCausalLM,
     Gemma3TextConfig,
@@ -36,6 +38,8 @@ CONFIGS = {
     "phi": Phi3Config(**SIZES, **NARROW, num_key_value_heads=2, bos_token_id=0, eos_token_id=0, pad_token_id=0),
 }  # fmt: skip
 FAMILIES = list(CONFIGS)
+# What the tokenizers of some families write before a text.
+BEGINNINGS = {"llama": "<begin>", "gemma": "<begin>", "xglm": "<end>"}
 DEMONSTRATIONS = [
     Example("a film that is long and dull :".replace("and ", ""), 0),
     Example("a film that is bright :", 1),
@@ -51,6 +55,10 @@ def make_reader(family: str, separator: str = "newline") -> Reader:
         parameter.data.mul_(3)
     words = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<end>"))
     words.pre_tokenizer = pre_tokenizers.Split(" ", "removed")
+    if beginning := BEGINNINGS.get(family):
+        words.post_processor = processors.TemplateProcessing(
+            single=f"{beginning} $A", special_tokens=[(beginning, WORDS.index(beginning))]
+        )
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, eos_token="<end>", bos_token="<begin>")
     return Reader(model, tokenizer, TASK, separator)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from llm_icl.implicit_finetuning.comparison import best_rate
-from llm_icl.implicit_finetuning.finetuning import applied, finetune, mean_loss
+from llm_icl.implicit_finetuning.finetuning import applied, finetune
 from llm_icl.implicit_finetuning.projections import attention_layers
 from llm_icl.implicit_finetuning.text_tasks import Example
 from tests.implicit_finetuning.conftest import DEMONSTRATIONS, QUERIES, make_reader
@@ -19,7 +19,7 @@ def right(reader, layers, rate):
 
 
 def chosen(reader, layers, *rates):
-    return best_rate(reader, layers, DEMONSTRATIONS, TRIED, rates, mean_loss, "way", lambda *_: None)
+    return best_rate(reader, layers, DEMONSTRATIONS, TRIED, rates, lambda *_: None)
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma"])

@@ -28,19 +28,35 @@ def compared(similarity, accuracy):
     for way in WAYS:
         fixed = {"way": way, "seed": 1, "example": examples}
         answers.append(pl.DataFrame(fixed | {"label": 1, "zs": 0, "icl": right, "ft": (examples < 20).astype(int)}))
-        for name, level in (("SimAOU", similarity[way]), ("SimAOU, random direction", 0.0)):
+        for name, level in (("SimAOU", similarity[way]), ("SimAOU, random change", 0.0)):
             measures.append(pl.DataFrame(fixed | {"measure": name, "value": level + noise * np.sin(examples + level)}))
     layers = pl.DataFrame({"way": [PUBLISHED_WAY], "measure": ["SimAOU"], "layer": [0], "value": [0.1]})
-    return Compared(pl.concat(answers), pl.concat(measures), layers, {PUBLISHED_WAY: {1: 0.01}}, {1: 4}, LOSSES)
+    return Compared(
+        pl.concat(answers),
+        pl.concat(measures),
+        layers,
+        {way: {1: 0.01} for way in WAYS},
+        (0.001, 0.01),
+        {1: 4},
+        {},
+        LOSSES,
+    )
 
 
 def record(model, name):
     request = {"model": {"name": model}, "dataset": {"name": name}, "demonstrations": 4, "examples": EXAMPLES}
-    request |= {"separator": "newline", "seeds": [1], "choose_on": "training", "best_seed": False, "rates": [0.01, 0.1]}
+    request |= {
+        "separator": "newline",
+        "seeds": [1],
+        "choose_on": "training",
+        "best_seed": False,
+        "rates": [0.001, 0.01],
+    }
+    request |= {"controls": True}
     return {
         "kind": "finetune-vs-icl", "status": "complete", "command": f"llm-icl finetune-vs-icl {name}", "versions": {},
-        "request": request, "wall_seconds": 5.0, "memory_gb": 1.0, "rates": {PUBLISHED_WAY: {1: 0.01}},
-        "demonstrations": {1: 4}, "losses": LOSSES,
+        "request": request, "wall_seconds": 5.0, "memory_gb": 1.0, "rates": {way: {1: 0.01} for way in WAYS},
+        "demonstrations": {1: 4}, "kept_labels": {1: 0.5}, "losses": LOSSES,
     }  # fmt: skip
 
 
@@ -82,8 +98,8 @@ def test_every_number_stands_with_its_model_way_and_set(report):
     # Finetuning mends the first 20 of 40; in context the first 20 are right, or the first 30.
     recovery = cells(report.tables()["Rec2FTP, in percent"])
     assert recovery["one, gradient descent"]["mr"].startswith("100.0")
-    assert recovery["one, null"]["mr"].startswith("0.0")
-    assert recovery["one, null"]["sst2"].startswith("50.0")
+    assert recovery["one, null of gradient descent"]["mr"].startswith("0.0")
+    assert recovery["one, null of gradient descent"]["sst2"].startswith("50.0")
 
 
 def test_published_figures_stand_where_the_paper_has_them(report):
@@ -95,14 +111,14 @@ def test_published_figures_stand_where_the_paper_has_them(report):
         "own": "",
     }
     assert not any(name.startswith("published") for name in cells(report.tables()["SimAOU"]))
-    assert cells(report.tables()["SimAM"])["published, GPT 1.3B, null"]["sst2"] == "0.555"
+    assert cells(report.tables()["SimAM"])["published, GPT 1.3B, null of gradient descent"]["sst2"] == "0.555"
 
 
 def test_what_was_learned_and_how_stands_there_too(report):
-    rates = cells(report.tables()["Rate that was chosen"])
-    assert rates["one, gradient descent"] == {"sst2": "0.01", "mr": "0.01", "own": ""}
+    rates = cells(report.tables()["Rate"])
+    assert rates["one, gradient descent"] == {"sst2": "0.01 (greatest tried)", "mr": "0.01 (greatest tried)", "own": ""}
     assert rates["published, GPT 1.3B"] == {"sst2": "0.0005", "mr": "0.003", "own": ""}
-    assert "one, shuffled labels" not in rates  # it has that of gradient descent
+    assert rates["one, shuffled labels"]["mr"] == "0.01"  # was not chosen for it
     assert cells(report.tables()["Loss"])["one, shuffled labels"]["mr"] == "3.00 → 2.50"
 
 
