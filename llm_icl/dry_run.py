@@ -9,6 +9,7 @@ from llm_icl.backends.remote import RemoteModel, estimated_tokens
 from llm_icl.function_classes import draw_problems
 from llm_icl.learners.llm import missing_calls
 from llm_icl.learners.planning import plan_for
+from llm_icl.naming import counted
 from llm_icl.problems import Problems
 from llm_icl.prompting.rendering import render
 from llm_icl.prompting.templates import Prompt
@@ -39,7 +40,7 @@ class Estimate:
         )
 
     def __str__(self) -> str:
-        text = f"{self.calls} calls, {self.known} of them answered already, about {self.tokens} tokens"
+        text = f"{counted(self.calls, 'call')}, {self.known} of them answered already, about {self.tokens} tokens"
         if not self.read:
             return text
         return f"{text}; about ${self.read:.2f} for what is read, at most ${self.written:.2f} for what is written"
@@ -53,7 +54,7 @@ def say_what_would_be_asked(
     whole = Estimate()
     for request in requests:
         for cell in cells(request):
-            say(f"{cell}: {request.problems} problems of {request.points} points")
+            say(f"{cell}: {counted(request.problems, 'problem')} of {counted(request.points, 'point')}")
             drawn = draw_problems(cell.task, cell.n, request.points, request.problems, cell.seed)
             versions = [drawn, drawn.with_shuffled_labels()] if request.shuffled_labels else [drawn]
             for entry in request.models:

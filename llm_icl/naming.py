@@ -115,6 +115,11 @@ def written(value: Value) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def counted(number: int, word: str) -> str:
+    """1 call, 2 calls."""
+    return f"{number} {word}" if number == 1 else f"{number:,} {word}s"
+
+
 def whole_numbers(option: str, texts: Sequence[str], least: int) -> tuple[int, ...]:
     """Numbers from repeated options and comma lists, in order and without repeats."""
     numbers = []

@@ -7,6 +7,7 @@ from pathlib import Path
 from llm_icl.backends.pool import ModelPool
 from llm_icl.errors import BudgetSpentError, RequestError, WorkError
 from llm_icl.evaluation import Calling, Evaluation, Report, is_done
+from llm_icl.naming import counted
 from llm_icl.runs import RunDirectory
 from llm_icl.suites import SuiteCell
 
@@ -47,7 +48,7 @@ def _each(
             with run:
                 errors = work(Evaluation(cell.request, pool, run, part, told))
             if errors:
-                failed[cell.name] = f"{sum(errors.values())} calls failed ({next(iter(errors))})"
+                failed[cell.name] = f"{counted(sum(errors.values()), 'call')} failed ({next(iter(errors))})"
         except BudgetSpentError:
             raise
         except (RequestError, WorkError) as problem:

@@ -143,11 +143,12 @@ def write_report(runs: "Sequence[RunDirectory]", folder: Path) -> "Content":
 def fail_with(failed: "dict[str, int]") -> None:
     """Raises WorkError where calls failed, with the most frequent reason."""
     from llm_icl.errors import WorkError
+    from llm_icl.naming import counted
 
     errors = sorted(failed.items(), key=lambda entry: -entry[1])
     if errors:
         reason, _ = errors[0]
-        raise WorkError(f"{sum(failed.values())} calls failed ({reason}): the same command asks them again")
+        raise WorkError(f"{counted(sum(failed.values()), 'call')} failed ({reason}): the same command asks them again")
 
 
 def print_results(content: "Content", report: Path, as_json: bool) -> None:

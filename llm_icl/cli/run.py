@@ -76,6 +76,7 @@ def _train(
     cluster: tuple[float, float] | None, dry_run: bool, as_json: bool,
 ) -> None:  # fmt: skip
     from llm_icl.cli.progress import Progress
+    from llm_icl.naming import counted
     from llm_icl.ray_cluster import RayCluster
     from llm_icl.runs import RunDirectory
     from llm_icl.suites import folder_name
@@ -87,8 +88,10 @@ def _train(
     folder = out or Path("outputs") / folder_name(name, suite.records())
     if dry_run:
         for cell in suite.cells:
-            click.echo(f"{cell.name}: {cell.request.plan.steps} steps of {cell.request.batch} problems")
-        click.echo(f"{len(suite.cells)} networks into {folder}")
+            click.echo(
+                f"{cell.name}: {counted(cell.request.plan.steps, 'step')} of {counted(cell.request.batch, 'problem')}"
+            )
+        click.echo(f"{counted(len(suite.cells), 'network')} into {folder}")
         return
     with RunDirectory(folder):
         crew: Crew = RayCluster(folder, *cluster) if cluster else LocalCrew(at_once)

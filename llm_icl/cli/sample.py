@@ -35,7 +35,7 @@ def command(
     from llm_icl.errors import RequestError
     from llm_icl.exporting import export
     from llm_icl.function_classes import draw_problems
-    from llm_icl.naming import parse_specs
+    from llm_icl.naming import counted, parse_specs
     from llm_icl.task_cards import load_task
 
     specs = parse_specs([task])
@@ -45,4 +45,4 @@ def command(
         raise RequestError(f"--problems {problems} is out of range: at least 1")
     drawn = draw_problems(load_task(specs[0], tasks_dir), n, points, problems, seed)
     export(drawn, target)
-    click.echo(f"{problems} problems of {points} points: {target}")
+    click.echo(f"{counted(problems, 'problem')} of {counted(points, 'point')}: {target}")

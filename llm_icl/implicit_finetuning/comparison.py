@@ -21,6 +21,7 @@ from llm_icl.implicit_finetuning.projections import Layer, attention_layers
 from llm_icl.implicit_finetuning.reader import Reader, load_reader
 from llm_icl.implicit_finetuning.study import Findings, Finetuning, study
 from llm_icl.implicit_finetuning.text_tasks import Example, Splits, TextTask, shuffled
+from llm_icl.naming import counted
 from llm_icl.versions import versions
 
 # The ways of finetuning that are compared. The first is the published one, the second an alternative; the others are
@@ -122,8 +123,9 @@ def check(request: ComparisonRequest) -> None:
     few = request.choose_on == "training" and len(request.tried) < _TRIED
     if few or 2 * request.demonstrations > there:
         raise RequestError(
-            f"dataset '{request.task.name}' has {there} texts to demonstrate with, too few for {len(request.seeds)} "
-            f"seeds with {request.demonstrations} demonstrations, as many for a control, and {_TRIED} to try rates on"
+            f"dataset '{request.task.name}' has {there} texts to demonstrate with, too few for "
+            f"{counted(len(request.seeds), 'seed')} with {counted(request.demonstrations, 'demonstration')}, as many "
+            f"for a control, and {_TRIED} to try rates on"
         )
 
 
@@ -160,6 +162,7 @@ def _trained(request: ComparisonRequest, seed: int, _: Mapping[str, Mapping[int,
     demonstrations, others = _fitting(request, reader, seed)
     best = best_rate(reader, layers, demonstrations, request.tried, request.rates, report)
     ways = {PUBLISHED_WAY: best}
+    report(LAYER_CAUSAL, 0, 1)
     if causal := _layer_causal(reader, layers, best, request.rates):
         ways[LAYER_CAUSAL] = causal
     if request.controls:

@@ -32,6 +32,8 @@ _TOP_TOKENS, _TOP_DEMONSTRATIONS = 100, 5
 # Of a vector's greatest entry, what float32 may change by rounding alone.
 _ROUNDING = 1e-5
 
+_SMALLER = ": give smaller --rates"
+
 # Told what is being done, how much of it, and of how much.
 Report = Callable[[str, int, int], None]
 
@@ -102,7 +104,7 @@ def study(
         asked = []
         for i, example in enumerate(evaluation):
             report(what, setting * len(evaluation) + i, whole)
-            with _finite(what):
+            with _finite(what, _SMALLER if setting > 1 else ""):
                 answer = reader.answer(given, example, layers)
             kept = [_kept(layer, given, len(reader.beginning)) for layer in answer.layers]
             asked.append(_Asked(answer.label, kept))
@@ -115,7 +117,7 @@ def study(
     for number, (name, way) in enumerate(ways.items()):
         same = list(way.demonstrations) == list(demonstrations)
         before = plain if same else [looked_at(reader, layers, example) for example in way.demonstrations]
-        with _finite(name):
+        with _finite(name, _SMALLER):
             made = way.made or finetune(reader, layers, way.demonstrations, way.rate, way.backward)
         with applied(layers, made):
             # The beginning is read again: its keys and values are others now.
@@ -142,11 +144,11 @@ def study(
 
 
 @contextmanager
-def _finite(what: str) -> Iterator[None]:
+def _finite(what: str, advice: str) -> Iterator[None]:
     try:
         yield
     except FloatingPointError as problem:
-        raise RequestError(f"{what}: {problem}: give smaller --rates") from None
+        raise RequestError(f"{what}: {problem}{advice}") from None
 
 
 def _kept(layer: Attended, given: Context, beginning: int) -> _Layer:

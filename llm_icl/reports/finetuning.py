@@ -1,14 +1,13 @@
 """The report of a comparison of in-context learning with finetuning."""
 
-import math
 from typing import Any
 
 from tabulate import tabulate
 
-from llm_icl.analysis.intervals import Estimate
 from llm_icl.implicit_finetuning import scores
 from llm_icl.implicit_finetuning.comparison import PUBLISHED_WAY, UNTRAINED, Compared
 from llm_icl.implicit_finetuning.published import MODELS, PUBLISHED
+from llm_icl.reports.estimates import number, share
 from llm_icl.reports.figures import COLOURS
 from llm_icl.reports.html import page
 
@@ -62,8 +61,8 @@ def accuracy_table(found: Compared, record: dict[str, Any]) -> tuple[list[str], 
     rows = []
     for way in scores.ways(found):
         recovered, null = scores.recovery(found, way)
-        shown = [percent(scores.accuracy(found, way, setting)) for setting in scores.SETTINGS]
-        rows.append([way, *shown, percent(recovered), percent(null), losses(found, way), rates(found, way)])
+        shown = [share(scores.accuracy(found, way, setting)) for setting in scores.SETTINGS]
+        rows.append([way, *shown, share(recovered), share(null), losses(found, way), rates(found, way)])
     for model, values in PUBLISHED.get(record["request"]["dataset"]["name"], {}).items():
         shown = [f"{values[setting]:.1f}" for setting in scores.SETTINGS]
         rows.append([f"published, {model}", *shown, f"{values['Rec2FTP']:.1f}", "", "", ""])
@@ -148,6 +147,7 @@ def setting(found: Compared, record: dict[str, Any]) -> str:
     between = "a line break" if request["separator"] == "newline" else "the token that ends a text"
     counts = sorted(set(found.demonstrations.values()))
     shown = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    word = "demonstration" if counts == [1] else "demonstrations"
     cut = f" (of {request['demonstrations']}: as many as fit)" if counts[0] < request["demonstrations"] else ""
     shuffled = f"; shuffled labels: {kept} stayed what they were" if request["controls"] else ""
     given = ", ".join(map(str, request["seeds"]))
@@ -156,7 +156,7 @@ def setting(found: Compared, record: dict[str, Any]) -> str:
     else:
         seeds, chosen = f"seeds {given}" if len(request["seeds"]) > 1 else f"seed {given}", "rates"
     return (
-        f"{shown} demonstrations{cut}, {seeds}, with {between} between them; {request['examples']} queries; {chosen} "
+        f"{shown} {word}{cut}, {seeds}, with {between} between them; {request['examples']} queries; {chosen} "
         f"chosen on {where}{shuffled}. "
         f"Wall time {record['wall_seconds']:.0f} s, {record['memory_gb']:.1f} GB of memory."
     )
@@ -194,21 +194,3 @@ def _by_layer(found: Compared, name: str) -> dict[str, Any]:
     )  # fmt: skip
     specification: dict[str, Any] = chart.properties(width="container", height=240, background="transparent").to_dict()
     return specification
-
-
-def percent(estimate: Estimate) -> str:
-    """A share in percent with its interval; nothing where it is not known."""
-    if not estimate.known:
-        return ""
-    return f"{100 * estimate.value:.1f} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
-
-
-def number(estimate: Estimate) -> str:
-    """A number with its interval; nothing where it is not known."""
-    if not estimate.known:
-        return ""
-    if 0 < abs(estimate.value) < 1e-6:
-        return f"{estimate.value:.1e}"
-    if not math.isfinite(estimate.low):  # the same for all examples
-        return f"{estimate.value:.3f}"
-    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"

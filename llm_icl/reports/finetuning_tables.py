@@ -12,8 +12,9 @@ from llm_icl.errors import RequestError
 from llm_icl.implicit_finetuning import scores
 from llm_icl.implicit_finetuning.comparison import LAYER_CAUSAL, PUBLISHED_WAY, Compared
 from llm_icl.implicit_finetuning.published import MODELS, PUBLISHED
+from llm_icl.reports.estimates import number, share
 from llm_icl.reports.figures import COLOURS
-from llm_icl.reports.finetuning import NOTES, losses, number, percent, rates, setting
+from llm_icl.reports.finetuning import NOTES, losses, rates, setting
 from llm_icl.reports.html import page
 
 Table = tuple[list[str], list[list[str]]]
@@ -164,11 +165,11 @@ class JointReport:
 
 
 def _accuracy(setting: str) -> _Shown:
-    return lambda found: percent(scores.accuracy(found, PUBLISHED_WAY, setting))
+    return lambda found: share(scores.accuracy(found, PUBLISHED_WAY, setting))
 
 
 def _recovery(way: str, part: int) -> _Shown:
-    return lambda found: percent(scores.recovery(found, way)[part])
+    return lambda found: share(scores.recovery(found, way)[part])
 
 
 def _measure(way: str, name: str) -> _Shown:

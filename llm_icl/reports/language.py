@@ -9,6 +9,8 @@ from tabulate import tabulate
 from llm_icl.analysis import perplexity
 from llm_icl.analysis.intervals import Estimate
 from llm_icl.language_training_run import LOSSES, name_of
+from llm_icl.naming import counted
+from llm_icl.reports import estimates
 from llm_icl.reports.figures import COLOURS
 from llm_icl.reports.html import page
 from llm_icl.runs import RunDirectory
@@ -45,12 +47,17 @@ class LanguageReport:
         )
 
     def perplexities(self) -> tuple[list[str], list[list[str]]]:
-        headers = ["attention", *(f"{length} tokens" for length in self.lengths), "parameters", "steps per second"]
+        headers = [
+            "attention",
+            *(counted(length, "token") for length in self.lengths),
+            "parameters",
+            "steps per second",
+        ]
         rows = []
         for name in self.attentions:
             own = self._losses.filter(pl.col("attention") == name)
             shown = [
-                _shown(perplexity.perplexity(self._losses, name, length, self._window), ".2f")
+                estimates.written(perplexity.perplexity(self._losses, name, length, self._window), ".2f")
                 for length in self.lengths
             ]
             speed = own.group_by("seed").agg(pl.col("speed").first())["speed"].to_numpy().mean()
@@ -61,12 +68,12 @@ class LanguageReport:
         """Against the first attention, in percent of its perplexity."""
         headers = ["attention"]
         for length in self.lengths:
-            headers += [f"{length} tokens, over trainings", f"{length} tokens, over the text"]
+            headers += [f"{counted(length, 'token')}, over {what}" for what in ("trainings", "the text")]
         rows = []
         for name in self.attentions[1:]:
             row = [name]
             for length in self.lengths:
-                row += [_percent(self._change(name, length)), _percent(self._change(name, length, over_text=True))]
+                row += [estimates.change(self._change(name, length, over_text)) for over_text in (False, True)]
             rows.append(row)
         return headers, rows
 
@@ -77,8 +84,8 @@ class LanguageReport:
             change = self._change(name, length)
             how = f"{abs(100 * change.value):.2f} % {'lower' if change.value < 0 else 'higher'}"
             sentences.append(
-                f"At {length} tokens {name} has a perplexity {how} than {first} "
-                f"({_percent(change)} % over {self._seeds}): {_meaning(change)}."
+                f"At {counted(length, 'token')} {name} has a perplexity {how} than {first} "
+                f"({estimates.change(change)} % over {self._seeds}): {_meaning(change)}."
             )
         return sentences
 
@@ -88,10 +95,11 @@ class LanguageReport:
         seen = plan["steps"] * plan["batch"] * plan["length"]
         predicted = (tokens["held out"] - 1) // plan["length"] * plan["length"]
         return (
-            f"GPT-2 with {request['layers']} layers of width {request['width']} and {request['heads']} heads, trained "
-            f"on {tokens['training']:,} tokens (a vocabulary of {tokens['vocabulary']:,} from the same text) for "
-            f"{plan['steps']:,} steps of {plan['batch']} x {plan['length']} tokens, {seen:,} in all, and tried on "
-            f"{predicted:,} held-out ones; {self._seeds}. Wall time {self.record['wall_seconds']:.0f} s."
+            f"GPT-2 with {counted(request['layers'], 'layer')} of width {request['width']} and "
+            f"{counted(request['heads'], 'head')}, trained on {tokens['training']:,} tokens (a vocabulary of "
+            f"{tokens['vocabulary']:,} from the same text) for {counted(plan['steps'], 'step')} of {plan['batch']} x "
+            f"{plan['length']} tokens, {seen:,} in all, and tried on {predicted:,} held-out ones; {self._seeds}. "
+            f"Wall time {self.record['wall_seconds']:.0f} s."
         )
 
     def summary(self) -> str:
@@ -147,10 +155,10 @@ class LanguageReport:
         for name in self.attentions[1:]:
             for length in self.lengths:
                 change = self._change(name, length)
-                row = {"attention": name, "tokens": f"{length} tokens", "change": change.value}
+                row = {"attention": name, "tokens": counted(length, "token"), "change": change.value}
                 known = math.isfinite(change.low)
                 rows.append(row | ({"low": change.low, "high": change.high} if known else {}))
-        names = [f"{length} tokens" for length in self.lengths]
+        names = [counted(length, "token") for length in self.lengths]
         base = alt.Chart(alt.InlineData(values=rows)).encode(
             y=alt.Y("attention:N", sort=self.attentions[1:], title=None, axis=alt.Axis(labelLimit=220)),
             yOffset=alt.YOffset("tokens:N", sort=names),
@@ -203,13 +211,3 @@ def _meaning(change: Estimate) -> str:
     if change.high < 0:
         return "better"
     return "worse" if change.low > 0 else "not distinguishable"
-
-
-def _shown(estimate: Estimate, form: str) -> str:
-    if not math.isfinite(estimate.high):
-        return f"{estimate.value:{form}}"
-    return f"{estimate.value:{form}} [{estimate.low:{form}}, {estimate.high:{form}}]"
-
-
-def _percent(change: Estimate) -> str:
-    return _shown(Estimate(*(100 * value for value in change)), "+.2f")

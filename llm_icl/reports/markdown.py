@@ -7,9 +7,10 @@ from typing import Any
 
 from tabulate import tabulate
 
-from llm_icl.analysis.intervals import Estimate
 from llm_icl.analysis.scores import TARGET, Score
+from llm_icl.naming import counted
 from llm_icl.reports.content import Content, Section
+from llm_icl.reports.estimates import examples, number, points, share
 from llm_icl.reports.networks import networks_table
 
 HEADERS = (
@@ -38,38 +39,15 @@ def table_row(score: Score) -> list[str]:
         points(score.regret_labels),
         points(score.regret),
         examples(score.examples),
-        nats(score.log_loss),
-        nats(score.regret_log_loss),
+        number(score.log_loss),
+        number(score.regret_log_loss),
         "" if math.isnan(score.calibration_error) else f"{score.calibration_error:.3f}",
     ]
 
 
-def share(estimate: Estimate) -> str:
-    if not estimate.known:
-        return ""
-    return f"{100 * estimate.value:.1f} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
-
-
-def points(estimate: Estimate) -> str:
-    if not estimate.known:
-        return ""
-    return f"{100 * estimate.value:+.1f} [{100 * estimate.low:+.1f}, {100 * estimate.high:+.1f}]"
-
-
-def nats(estimate: Estimate) -> str:
-    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]" if estimate.known else ""
-
-
-def examples(estimate: Estimate) -> str:
-    if not estimate.known:
-        return ""
-    value, low, high = ("never" if bound == float("inf") else f"{bound:.0f}" for bound in estimate)
-    return f"{value} [{low}, {high}]"
-
-
 def problems_line(section: Section) -> str:
     cell = section.cell
-    problems = "1 problem" if cell.problems == 1 else f"{cell.problems} problems"
+    problems = counted(cell.problems, "problem")
     return f"{problems}, positions {cell.positions[0]} to {cell.positions[-1]}; accuracies in percent."
 
 

@@ -70,8 +70,8 @@ def _line(some: pl.DataFrame, score: str) -> str:
     strong = some.filter(pl.col("value") >= _STRONG)
     best = some.sort("value", descending=True).row(0, named=True)
     return (
-        f"{len(strong)} of {len(some)} heads have {'an' if score[0] in 'aeiou' else 'a'} {score} score of at least "
-        f"{_STRONG}; the greatest is {best['value']:.3f} (layer {best['layer']}, head {best['head']}), and uniform "
+        f"Heads with {'an' if score[0] in 'aeiou' else 'a'} {score} score of at least {_STRONG}: {len(strong)} of "
+        f"{len(some)}; the greatest is {best['value']:.3f} (layer {best['layer']}, head {best['head']}), and uniform "
         f"attention has {best['uniform']:.3f}."
     )
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from llm_icl.backends.remote import BatchModel, Question, TransientError
 from llm_icl.errors import BudgetSpentError, RequestError
+from llm_icl.naming import counted
 from llm_icl.runs.budget import Budget, BudgetError
 from llm_icl.runs.calls import Call, CallCache
 from llm_icl.runs.sending import Progress, Sender
@@ -72,7 +73,7 @@ class Batches:
             self._budget.charge(cost, len(questions))
         except BudgetError:
             raise BudgetSpentError(
-                f"a batch of {len(questions)} questions may pass the limit of {self._budget}"
+                f"a batch of {counted(len(questions), 'question')} may pass the limit of {self._budget}"
             ) from None
         batch = self._sender.run(lambda: self._model.submit(bodies))
         requests = {key: question.request for key, question in questions.items()}

@@ -3,6 +3,8 @@
 import asyncio
 from dataclasses import dataclass, field
 
+from llm_icl.naming import counted
+
 
 class BudgetError(Exception):
     """The next request might pass the limit."""
@@ -64,5 +66,5 @@ class Budget:
 
     def __str__(self) -> str:
         limits = [f"${self.most_cost:g}"] if self.most_cost is not None else []
-        limits += [f"{self.most_calls} calls"] if self.most_calls is not None else []
+        limits += [counted(self.most_calls, "call")] if self.most_calls is not None else []
         return " and ".join(limits)

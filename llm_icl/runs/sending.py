@@ -12,6 +12,7 @@ from tenacity.wait import wait_exponential, wait_random
 
 from llm_icl.backends.remote import HopelessError, Question, RejectedError, RemoteModel, TransientError
 from llm_icl.errors import BudgetSpentError, WorkError
+from llm_icl.naming import counted
 from llm_icl.runs.budget import Budget, BudgetError
 from llm_icl.runs.calls import Call, CallCache
 from llm_icl.runs.limiter import MOST, Limiter
@@ -180,7 +181,7 @@ class Sender:
             return None
         except BudgetError:
             self._stop = self._stop or BudgetSpentError(
-                f"stopped before the limit of {self._budget}: {self._budget.calls} calls cost "
+                f"stopped before the limit of {self._budget}: {counted(self._budget.calls, 'call')} cost "
                 f"${self._budget.cost:.4f}; the same command with a higher limit goes on"
             )
             return None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from llm_icl.backends import catalogue
+from llm_icl.backends import backends, catalogue
 from llm_icl.backends.catalogue import ACCEPTABLE, DEFAULT_MODEL, find_model, model_names
 from llm_icl.errors import RequestError
 from llm_icl.naming import canonical_name
@@ -316,3 +316,16 @@ def test_prices_and_descriptions_are_not_part_of_what_is_asked(folder):
     assert cheap == record("price: {input: 10, output: 20}, priced: 2026-12-20, key: MY_KEY")
     assert cheap != record("effort: low")
     assert cheap != record("base-url: 'http://localhost:1/v1'")
+
+
+@pytest.mark.parametrize(
+    ("backend", "one", "other"),
+    [("openai", "temperature, logprobs", "logprobs"), ("anthropic", "stop, effort", "stop")],
+)
+def test_a_model_that_takes_other_parameters_is_another_in_the_cache(folder, backend, one, other):
+    def identity(accepts):
+        path = own(folder, f"models: {{m: {{backend: {backend}, identifier: x, accepts: [{accepts}]}}}}")
+        return backends.get(backend)(find_model("m", own=path)).identity()
+
+    assert identity(one) != identity(other)
+    assert identity(one) == identity(", ".join(reversed(one.split(", "))))

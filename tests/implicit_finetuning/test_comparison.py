@@ -6,12 +6,18 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import polars as pl
 import pytest
+import torch
 from transformers import AutoTokenizer, MambaConfig, MambaForCausalLM
 
 from llm_icl.backends.catalogue import find_model
+from llm_icl.errors import RequestError
 from llm_icl.implicit_finetuning import comparison, text_tasks
+from llm_icl.implicit_finetuning.projections import attention_layers
+from llm_icl.implicit_finetuning.reader import load_reader
+from llm_icl.implicit_finetuning.study import study
 from tests.conftest import TinyModels
 from tests.implicit_finetuning.own_texts import write_own_texts
 from tests.inside import run_inside
@@ -27,6 +33,24 @@ def made(tmp_path_factory):
     done = run_inside(*command.split(), cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder, command, done
+
+
+def requested(folder, command):
+    """The request of the command, and its model as a reader."""
+    name = next(word for word in command.split() if word.startswith("hf/"))
+    task = text_tasks.load_text_task(str(folder / "own.yaml"))
+    splits = text_tasks.load_splits(task, folder)
+    request = comparison.ComparisonRequest(
+        find_model(name), task, splits, (1, 2), task.demonstrations, 8, (0.01, 0.1), "training", "newline", True
+    )
+    return request, load_reader(request.model, task, "newline")
+
+
+@torch.no_grad()
+def mean_loss(reader, examples):
+    """By transformers' own reckoning."""
+    ids = [torch.tensor([[*reader.beginning, *reader.demonstration(example)]]) for example in examples]
+    return float(np.mean([float(reader.model(input_ids=one, labels=one).loss) for one in ids]))
 
 
 def test_every_way_answers_every_query_of_every_seed(made):
@@ -170,3 +194,85 @@ def test_a_model_without_attention_is_refused(made, tmp_path):
     assert done.returncode == 2
     assert "MambaForCausalLM has no attention layers" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_each_way_has_learned_what_its_name_says(made):
+    """Its loss before finetuning is that of these demonstrations in this model."""
+    folder, command, _ = made
+    request, reader = requested(folder, command)
+    losses = json.loads((folder / "run" / "run.json").read_text())["losses"]
+    for seed in (1, 2):
+        demonstrations, others = request.drawn(seed)
+        shuffled = comparison._with_shuffled_labels(demonstrations, seed)
+        untrained = load_reader(request.model, request.task, request.separator, random=seed)
+        truth = {
+            comparison.PUBLISHED_WAY: mean_loss(reader, demonstrations),
+            comparison.LAYER_CAUSAL: mean_loss(reader, demonstrations),
+            comparison.OTHER: mean_loss(reader, others),
+            comparison.SHUFFLED: mean_loss(reader, shuffled),
+            comparison.UNTRAINED: mean_loss(untrained, demonstrations),
+        }
+        assert len({round(loss, 4) for loss in truth.values()}) == 4
+        for way, loss in truth.items():
+            before, during = losses[way][str(seed)]
+            assert before == pytest.approx(loss, rel=1e-5), way
+            assert during != pytest.approx(before, rel=1e-5), way
+    assert losses[comparison.LAYER_CAUSAL]["1"] != losses[comparison.PUBLISHED_WAY]["1"]
+
+
+def test_shuffling_moves_labels_and_nothing_else(made):
+    request, _ = requested(*made[:2])
+    drawn = request.drawn(1)[0]
+    examples = [dataclasses.replace(drawn[i % len(drawn)], label=i % 3) for i in range(30)]
+    shuffled = comparison._with_shuffled_labels(examples, 1)
+    assert [one.text for one in shuffled] == [one.text for one in examples]
+    assert sorted(one.label for one in shuffled) == sorted(one.label for one in examples)
+    kept = sum(one.label == other.label for one, other in zip(examples, shuffled, strict=True))
+    assert 1 <= kept < 20
+    assert comparison._kept_labels(examples, 1) == kept / 30
+
+
+def test_rates_are_chosen_on_the_texts_that_are_tried(made, monkeypatch):
+    folder, command, _ = made
+    request, _ = requested(folder, command)
+    seen = []
+
+    def watch(reader, layers, demonstrations, tried, *rest):
+        seen.append((demonstrations, tried))
+        return best_rate(reader, layers, demonstrations, tried, *rest)
+
+    best_rate = comparison.best_rate
+    monkeypatch.setattr(comparison, "best_rate", watch)
+    comparison._trained(request, 2, {}, lambda *_: None)
+    assert seen == [(request.drawn(2)[0], request.tried)]
+
+
+def test_layer_causal_descent_has_gradient_descents_rate_or_the_next_at_which_it_stays_finite(made, monkeypatch):
+    request, reader = requested(*made[:2])
+    layers = attention_layers(reader.model)
+    tried = []
+
+    def limited(reader, layers, demonstrations, rate, backward):
+        tried.append(rate)
+        if rate > 0.02:
+            raise FloatingPointError("too great")
+        return finetune(reader, layers, demonstrations, rate, backward)
+
+    best = comparison.Finetuning(request.drawn(1)[0], 0.1)
+    assert comparison._layer_causal(reader, layers, best, (0.01, 0.1, 0.3)).rate == 0.1
+    finetune = comparison.finetune
+    monkeypatch.setattr(comparison, "finetune", limited)
+    assert comparison._layer_causal(reader, layers, best, (0.01, 0.1, 0.3, 0.001)).rate == 0.01
+    assert tried == [0.1, 0.01]
+    with pytest.raises(RequestError, match="all rates are too great"):
+        comparison._layer_causal(reader, layers, best, (0.1, 0.05))
+
+
+def test_answers_that_are_not_finite_are_none(made):
+    request, reader = requested(*made[:2])
+    reader.model.get_input_embeddings().weight.data.fill_(float("nan"))
+    with pytest.raises(FloatingPointError, match="not finite"):
+        reader.answer(reader.read([]), request.evaluation[0])
+    ways = {"way": comparison.Finetuning(request.drawn(1)[0], 0.1)}
+    with pytest.raises(RequestError, match=r"^without demonstrations: an answer's log-probability is not finite$"):
+        study(reader, attention_layers(reader.model), request.drawn(1)[0], request.evaluation, ways, lambda *_: None)
