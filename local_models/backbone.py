@@ -110,6 +110,10 @@ class Backbone(Network):
         if shape.architecture not in ARCHITECTURES:
             raise ValueError(f"unknown architecture '{shape.architecture}': known are {', '.join(ARCHITECTURES)}")
         names, defaults = ARCHITECTURES[shape.architecture]
+        known = options_of(shape.architecture)
+        if unknown := sorted(set(shape.options) - set(known)):
+            takes = f"takes {', '.join(known)}" if known else "has none"
+            raise ValueError(f"{shape.architecture} has no option '{unknown[0]}': it {takes}")
         mixers = [_mixer(names[i % len(names)], shape, defaults) for i in range(shape.layers)]
         # The inputs are a few numbers of size 1, not an index into a table: the stream begins with numbers of size 1.
         self.read_in = linear(shape.inputs, shape.width)
@@ -173,13 +177,23 @@ class Backbone(Network):
             )
 
 
+def options_of(architecture: str) -> dict[str, Any]:
+    """The options that all mixers of an architecture take, with what they are unless they are given. What follows from
+    the shape is none.
+    """
+    names, defaults = ARCHITECTURES[architecture]
+    taken = [inspect.signature(MIXERS[name]).parameters for name in names]
+    return {
+        key: defaults.get(key, parameter.default)
+        for key, parameter in taken[0].items()
+        if key not in ("width", "layers", "longest") and all(key in others for others in taken)
+    }
+
+
 def _mixer(name: str, shape: Shape, defaults: Mapping[str, Any]) -> Mixer:
     options = {**defaults, **shape.options}
     if name == "hyena":
-        options.setdefault("longest", shape.tokens)
-    known = inspect.signature(MIXERS[name]).parameters
-    if unknown := sorted(set(options) - set(known)):
-        raise ValueError(f"{shape.architecture} has no option '{unknown[0]}': it takes {', '.join(list(known)[2:])}")
+        options["longest"] = shape.tokens
     return MIXERS[name](shape.width, shape.layers, **options)
 
 

@@ -1,9 +1,11 @@
 """`llm-icl show`: one thing in full."""
 
 import dataclasses
+import inspect
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -32,12 +34,41 @@ def task(name: str, tasks_dir: Path | None, prompts_dir: Path | None) -> None:
 @click.argument("name")
 @click.option("--catalogue", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Your own models.")
 def model(name: str, catalogue: Path | None) -> None:
-    """What is known of a model."""
+    """What is known of a model, and the options that may follow its name."""
+    from llm_icl.backends.base import backends
     from llm_icl.backends.catalogue import find_model
 
-    for key, value in dataclasses.asdict(find_model(name, own=catalogue)).items():
+    entry = find_model(name, own=catalogue)
+    for key, value in dataclasses.asdict(entry).items():
         if value:
             click.echo(f"{key}: {value}")
+    click.echo(f"\n{inspect.getdoc(backends.get(entry.backend))}")
+
+
+@command.command("learner")
+@click.argument("name")
+def learner(name: str) -> None:
+    """What a classical learner does, and the options that may follow its name."""
+    from llm_icl.learners import learners
+    from llm_icl.naming import canonical_name
+
+    found = learners.get(canonical_name(name))
+    _explain(inspect.getdoc(found), {field.name: field.default for field in dataclasses.fields(found)})
+
+
+@command.command("architecture")
+@click.argument("name")
+def architecture(name: str) -> None:
+    """What an architecture is made of, and the options that may follow its name."""
+    from llm_icl.errors import unknown_name
+    from llm_icl.naming import canonical_name
+    from local_models.backbone import ARCHITECTURES, options_of
+    from local_models.mixers import MIXERS
+
+    name = canonical_name(name)
+    if name not in ARCHITECTURES:
+        raise unknown_name("architecture", name, ARCHITECTURES)
+    _explain("\n\n".join(str(inspect.getdoc(MIXERS[mixer])) for mixer in ARCHITECTURES[name][0]), options_of(name))
 
 
 @command.command("prompt", context_settings={"show_default": True})
@@ -115,6 +146,13 @@ def problem(
         bits = "".join(map(str, drawn.xs[0, k].tolist()))
         seen = "seen" if drawn.seen[0, k] else ""
         click.echo(f"{k:8d}  {bits}  {drawn.ys[0, k]}  {drawn.shown[0, k]}  {seen}".rstrip())
+
+
+def _explain(text: str | None, given: Mapping[str, Any]) -> None:
+    from llm_icl.naming import written
+
+    names = ",".join(f"{key.replace('_', '-')}={written(value)}" for key, value in given.items())
+    click.echo(f"{text}\n\n{f'Options, as they are unless given: {names}' if names else 'It has no options.'}")
 
 
 def _task(name: str, tasks_dir: Path | None) -> "Task":

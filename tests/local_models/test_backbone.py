@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from local_models.backbone import ARCHITECTURES, Backbone, Block, Shape, parameter_count, width_for
+from local_models.backbone import ARCHITECTURES, Backbone, Block, Shape, options_of, parameter_count, width_for
 from local_models.mixers import MIXERS, state_space
 from local_models.mixers.attention import Attention
 from local_models.mixers.mamba2 import Mamba2
@@ -231,7 +231,17 @@ def test_hyenas_filters_serve_the_models_length_and_are_an_error_beyond():
     assert model(tokens(LONGEST)).shape == (3, LONGEST, OUTPUTS)
     with pytest.raises(ValueError, match="a sequence of 25 tokens is longer than Hyena's filters, which have 24"):
         model(tokens(LONGEST + 1))
-    assert model_of("hyena", options={"longest": 60})(tokens(60)).shape == (3, 60, OUTPUTS)
+    with pytest.raises(ValueError, match="hyena has no option 'longest': it takes order, bands, filter_width, inner"):
+        model_of("hyena", options={"longest": 60})
+    with pytest.raises(ValueError, match="lstm has no option 'heads': it has none"):
+        model_of("lstm", options={"heads": 2})
+
+
+def test_the_options_are_those_of_all_mixers_as_the_architecture_has_them():
+    assert options_of("momentum") == {"heads": 4, "eta": 0.5, "learned": False, "per_head": False, "normalised": False}
+    assert options_of("deltanet") == {"heads": 4, "gated": False, "negative": False}
+    assert options_of("gated-deltanet-negative") == {"heads": 4, "gated": True, "negative": True}
+    assert options_of("hybrid") == {}  # Mamba-2 has no number of heads, and attention no states
 
 
 @every_architecture
