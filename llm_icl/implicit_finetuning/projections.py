@@ -47,7 +47,9 @@ def _layer(module: Any) -> Layer:
         width = module.c_attn.nf // 3
         mine = torch.arange(3 * width) >= width
         return Layer(module, tuple(_columns(module.c_attn, mine)), module.c_attn, lambda found: found[0, :, :width])
-    if hasattr(module, "qkv_proj"):  # Phi-3: one matrix, its rows queries first, the keys and values of groups after them
+    if hasattr(
+        module, "qkv_proj"
+    ):  # Phi-3: one matrix, its rows queries first, the keys and values of groups after them
         width = module.config.num_attention_heads * module.head_dim
         rows = torch.arange(module.qkv_proj.out_features) >= width
         return Layer(module, tuple(_rows(module.qkv_proj, rows)), module.qkv_proj, lambda found: found[0, :, :width])

@@ -125,13 +125,11 @@ def study(
             # All are shown the demonstrations afterwards: what learned something else has not seen them before.
             seen = [looked_at(reader, layers, example) for example in demonstrations]
         measured = [
-            both | _finetuned(a, b, c, context, seen, (seed, i))
+            both
+            | _finetuned(a, b, c, context, seen, (seed, i))
+            | (_as_published(b, c, context, made.learned) if same else {})
             for i, (both, a, b, c) in enumerate(zip(common, zs, icl, ft, strict=True))
         ]
-        if same:
-            measured = [
-                one | _as_published(b, c, context, made.learned) for one, b, c in zip(measured, icl, ft, strict=True)
-            ]
         found[name] = Findings(
             np.array([example.label for example in evaluation]),
             {name: np.array([one.label for one in some]) for name, some in (("zs", zs), ("icl", icl), ("ft", ft))},
