@@ -40,7 +40,7 @@ class Estimate:
         )
 
     def __str__(self) -> str:
-        text = f"{counted(self.calls, 'call')}, {self.known} of them answered already, about {self.tokens} tokens"
+        text = f"{counted(self.calls, 'call')}, {self.known:,} of them answered already, about {self.tokens:,} tokens"
         if not self.read:
             return text
         return f"{text}; about ${self.read:.2f} for what is read, at most ${self.written:.2f} for what is written"

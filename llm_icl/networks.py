@@ -12,6 +12,9 @@ from llm_icl.naming import Spec, only_known
 from local_models.backbone import ARCHITECTURES, Backbone, Network, Shape, width_for
 from local_models.pretrained import TRAINABLE, Pretrained
 
+# The options of a pretrained model, with what they are unless they are given; weights may also be random: its control.
+PRETRAINED_OPTIONS: dict[str, Any] = {"trainable": "nothing", "weights": "pretrained"}
+
 
 def shape_for(spec: Spec, n: int, points: int, layers: int, width: int, parameters: int | None, seed: int) -> Shape:
     """The shape of a network for problems of this size; with a number of parameters, of the width that comes nearest.
@@ -52,12 +55,12 @@ def is_pretrained(shape: Shape) -> bool:
 def _pretrained_shape(spec: Spec, n: int, points: int, seed: int) -> Shape:
     from transformers import AutoConfig
 
-    only_known("pretrained model", spec.name, dict(spec.options), ("trainable", "weights"))
-    given = {"trainable": "nothing", "weights": "pretrained"} | dict(spec.options)
+    only_known("pretrained model", spec.name, dict(spec.options), PRETRAINED_OPTIONS)
+    given = PRETRAINED_OPTIONS | dict(spec.options)
     for key, known in (("trainable", TRAINABLE), ("weights", ("pretrained", "random"))):
         if given[key] not in known:
             raise RequestError(f"'{spec}': {key} is one of {', '.join(known)}, not '{given[key]}'")
-    source, how = source_of(_entry(spec.name))
+    source, how = source_of(pretrained_entry(spec.name))
     try:
         config = AutoConfig.from_pretrained(source, **how).get_text_config()
     except Exception as problem:  # the hub's client and the readers of files raise anything
@@ -77,7 +80,7 @@ def _pretrained_shape(spec: Spec, n: int, points: int, seed: int) -> Shape:
     )  # fmt: skip
 
 
-def _entry(name: str) -> ModelEntry:
+def pretrained_entry(name: str) -> ModelEntry:
     local = [key for key, entry in model_names().items() if entry.backend in ("hf", "vllm")]
     if "/" not in name and name not in local:
         raise unknown_name("architecture", name, [*ARCHITECTURES, *local], "; or hf/ORGANISATION/NAME")

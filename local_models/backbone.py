@@ -112,8 +112,9 @@ class Backbone(Network):
         names, defaults = ARCHITECTURES[shape.architecture]
         known = options_of(shape.architecture)
         if unknown := sorted(set(shape.options) - set(known)):
-            takes = f"takes {', '.join(known)}" if known else "has none"
-            raise ValueError(f"{shape.architecture} has no option '{unknown[0]}': it {takes}")
+            raise ValueError(
+                f"{shape.architecture} has no option '{unknown[0]}': it takes {', '.join(known) or 'none'}"
+            )
         mixers = [_mixer(names[i % len(names)], shape, defaults) for i in range(shape.layers)]
         # The inputs are a few numbers of size 1, not an index into a table: the stream begins with numbers of size 1.
         self.read_in = linear(shape.inputs, shape.width)

@@ -20,9 +20,10 @@ _HIDDEN = 256
 
 
 class Pretrained(Network):
-    """`body` is a transformers model without its head: it takes `inputs_embeds` and gives `last_hidden_state`.
+    """A language model between a new input and a new output network, for vectors of bits instead of words.
 
-    `shape.options` say under `trainable` what of it is trained.
+    trainable: what of it is trained, `nothing`, `norms` or `all`. `body` is a transformers model without its head: it
+    takes `inputs_embeds` and gives `last_hidden_state`.
     """
 
     def __init__(self, shape: Shape, body: nn.Module) -> None:

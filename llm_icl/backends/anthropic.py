@@ -58,7 +58,7 @@ class AnthropicModel(BatchModel):
             "thinking": self.thinking,
             "reasoning": self.reasoning,
             "constrained": self.constrains,
-            "accepts": sorted(self.accepts),
+            "sends": sorted(name for name in self.accepts if name == "stop" or (name == "effort" and self.effort)),
         }
 
     def wire(self, rendered: Rendered) -> Any:

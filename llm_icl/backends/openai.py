@@ -64,7 +64,7 @@ class OpenAIModel(BatchModel):
             "effort": self.effort,
             "reasoning": self.entry.reasoning,
             "top": self.top,
-            "accepts": sorted(self.accepts),
+            "sends": self._sends,
         }
 
     def wire(self, rendered: Rendered) -> Any:
@@ -133,6 +133,12 @@ class OpenAIModel(BatchModel):
         if request["mode"] == "top":
             body |= {"logprobs": True, "top_logprobs": self.top}
         return body | ({"reasoning_effort": self.effort} if self._sends_effort else {})
+
+    @property
+    def _sends(self) -> list[str]:
+        """What goes into a request because the model takes it."""
+        asked = {"temperature": True, "stop": self.api != "responses", "effort": self._sends_effort}
+        return sorted(name for name in self.accepts if asked.get(name))
 
     @property
     def _sends_effort(self) -> bool:

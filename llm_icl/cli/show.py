@@ -60,15 +60,19 @@ def learner(name: str) -> None:
 @click.argument("name")
 def architecture(name: str) -> None:
     """What an architecture is made of, and the options that may follow its name."""
-    from llm_icl.errors import unknown_name
     from llm_icl.naming import canonical_name
+    from llm_icl.networks import PRETRAINED_OPTIONS, pretrained_entry
     from local_models.backbone import ARCHITECTURES, options_of
     from local_models.mixers import MIXERS
+    from local_models.pretrained import Pretrained
 
     name = canonical_name(name)
-    if name not in ARCHITECTURES:
-        raise unknown_name("architecture", name, ARCHITECTURES)
-    _explain("\n\n".join(str(inspect.getdoc(MIXERS[mixer])) for mixer in ARCHITECTURES[name][0]), options_of(name))
+    if name in ARCHITECTURES:
+        mixers, _ = ARCHITECTURES[name]
+        _explain("\n\n".join(str(inspect.getdoc(MIXERS[mixer])) for mixer in mixers), options_of(name))
+        return
+    pretrained_entry(name)
+    _explain(inspect.getdoc(Pretrained), PRETRAINED_OPTIONS)
 
 
 @command.command("prompt", context_settings={"show_default": True})

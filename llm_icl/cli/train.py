@@ -66,6 +66,7 @@ def command(
 
 def _run(request: "TrainingRequest", folder: Path, as_json: bool) -> None:
     from llm_icl.cli.progress import Progress
+    from llm_icl.naming import counted
     from llm_icl.runs import RunDirectory
     from llm_icl.training_run import carry_out
 
@@ -75,8 +76,8 @@ def _run(request: "TrainingRequest", folder: Path, as_json: bool) -> None:
         click.echo(json.dumps(record | {"run": str(folder)}, indent=2))
         return
     frozen = f" and {record['frozen']:,} frozen ones" if record["frozen"] else ""
-    click.echo(f"{request.shape.architecture}, {record['parameters']:,} parameters{frozen}, {record['steps']} steps, "
-               f"{record['wall_seconds']:.0f} s")  # fmt: skip
+    steps, seconds = counted(record["steps"], "step"), f"{record['wall_seconds']:.0f} s"
+    click.echo(f"{request.shape.architecture}, {record['parameters']:,} parameters{frozen}, {steps}, {seconds}")
     for task, result in record["evaluation"]["tasks"].items():
         click.echo(f"\n{task}, n = {request.n}")
         for name, entry in ({"the network": result} | record["ceilings"][task]).items():

@@ -19,7 +19,7 @@ from llm_icl.implicit_finetuning.finetuning import applied, finetune
 from llm_icl.implicit_finetuning.layer_causal import LayerCausal
 from llm_icl.implicit_finetuning.projections import Layer, attention_layers
 from llm_icl.implicit_finetuning.reader import Reader, load_reader
-from llm_icl.implicit_finetuning.study import Findings, Finetuning, study
+from llm_icl.implicit_finetuning.study import Findings, Finetuning, finite, study
 from llm_icl.implicit_finetuning.text_tasks import Example, Splits, TextTask, shuffled
 from llm_icl.naming import counted
 from llm_icl.versions import versions
@@ -106,7 +106,7 @@ class Compared:
     measures: pl.DataFrame
     layers: pl.DataFrame
     rates: dict[str, dict[int, float]]
-    tried: tuple[float, ...]
+    tried_rates: tuple[float, ...]
     demonstrations: dict[int, int]
     kept_labels: dict[int, float]
     losses: dict[str, dict[int, tuple[float, float]]]
@@ -152,7 +152,11 @@ def compare(request: ComparisonRequest, parts: Path, report: Report, kept: Calla
     for way, seed, findings in found:
         before, during = (float(np.mean(some)) for some in (findings.losses_before, findings.losses))
         losses.setdefault(way, {})[seed] = (before, during)
-    kept_labels = {seed: _kept_labels(request.drawn(seed)[0][:count], seed) for seed, count in demonstrations.items()}
+    kept_labels = {
+        seed: _kept_labels(request.drawn(seed)[0][:count], seed)
+        for seed, count in demonstrations.items()
+        if request.controls
+    }
     return Compared(*_tables(found), rates, request.rates, demonstrations, kept_labels, losses)
 
 
@@ -254,7 +258,8 @@ def _best_seed(request: ComparisonRequest, path: Path, report: Report) -> int:
         for number, seed in enumerate(request.seeds):
             report("in context: seeds", number, len(request.seeds))
             context = reader.read(_fitting(request, reader, seed)[0])
-            right.append(sum(reader.answer(context, example).label == example.label for example in request.tried))
+            with finite("in context"):
+                right.append(sum(reader.answer(context, example).label == example.label for example in request.tried))
         write_text(path, str(request.seeds[int(np.argmax(right))]))
     return int(path.read_text(encoding="utf-8"))
 

@@ -105,9 +105,7 @@ def demonstrations_attention(attention: Floats, demonstrations: NDArray[np.int64
 
 
 def _change(before: Floats, after: Floats) -> Floats:
-    """What changed; exactly 0 where it is no more than what rounding makes of nothing. In a first layer with rotary
-    positions, attention among the query's tokens does not depend on what is before them.
-    """
+    """What changed; exactly 0 where it is no more than what rounding makes of nothing."""
     change = after - before
     rounding = _ROUNDING * np.linalg.norm(before, axis=-1, keepdims=True)
     found: Floats = np.where(np.linalg.norm(change, axis=-1, keepdims=True) > rounding, change, 0.0)

@@ -17,7 +17,7 @@ _NUMBERS = ("rates", "demonstrations", "kept_labels", "losses")
 
 
 def read(run: RunDirectory) -> Compared:
-    """What a finished run has found. Raises RequestError where it is not finished."""
+    """What a finished run has found. Raises RequestError where it is not finished, or lacks what is read today."""
     record = run.record
     if record.get("status") != "complete":
         raise RequestError(f"{run.path} holds no finished comparison")
@@ -25,6 +25,8 @@ def read(run: RunDirectory) -> Compared:
         answers, measures, layers = (pl.read_parquet(run.path / f"{name}.parquet") for name in _TABLES)
     except (pl.exceptions.PolarsError, OSError) as problem:
         raise RequestError(f"{run.path} holds no finished comparison: {str(problem).splitlines()[0]}") from None
+    if missing := [name for name in _NUMBERS if name not in record]:
+        raise RequestError(f"{run.path} was made by an earlier version, without {missing[0]}: run it again")
     rates, losses = (
         {way: {int(seed): value for seed, value in some.items()} for way, some in record[name].items()}
         for name in ("rates", "losses")

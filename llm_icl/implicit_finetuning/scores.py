@@ -47,8 +47,8 @@ def recovery(compared: Compared, way: str) -> tuple[Estimate, Estimate]:
 
 
 def recovery_gain(compared: Compared, way: str) -> Estimate:
-    """How much greater Rec2FTP is than its null. With each seed the queries of both are others, so that their intervals
-    can be joined (Newcombe 1998, method 10), which holds at 100 % of few too.
+    """How much greater Rec2FTP is than its null. With one seed the queries of both are others, so that their intervals
+    can be joined (Newcombe 1998, method 10), which holds at 100 % of few too; with several it is an approximation.
     """
     mended, rest = recovery(compared, way)
     if not (mended.known and rest.known):
@@ -148,7 +148,7 @@ def _conclusion(above: Estimate, gains: Mapping[str, Estimate]) -> str:
         return "the likeness does not need a model that has learned anything before"
     if any(gain.low <= 0 for gain in gains.values()):
         return "these queries do not tell whether it needs these examples with their labels"
-    left = 100 * min(gain.value for gain in gains.values()) / above.value
+    left = 100 * min(1.0, min(gain.value for gain in gains.values()) / above.value)
     return f"the {left:.1f} % that no control has support that both learn the same from these examples"
 
 

@@ -57,8 +57,8 @@ class Findings:
 @dataclass(frozen=True)
 class _Layer:
     """What is kept of one layer at a query's last token: the output [D] (and that at a label's token), the query [h d]
-    before any rotation, attention before softmax to the query's own tokens [h, t] and to the context's [T], averaged
-    over heads, and, where there are demonstrations, the dual form.
+    before any rotation, the number of heads, attention before softmax to the query's own tokens [h, t] and to the
+    context's [T], averaged over heads, and, where there are demonstrations, the dual form.
     """
 
     output: Floats
@@ -104,7 +104,7 @@ def study(
         asked = []
         for i, example in enumerate(evaluation):
             report(what, setting * len(evaluation) + i, whole)
-            with _finite(what, _SMALLER if setting > 1 else ""):
+            with finite(what, _SMALLER if setting > 1 else ""):
                 answer = reader.answer(given, example, layers)
             kept = [_kept(layer, given, len(reader.beginning)) for layer in answer.layers]
             asked.append(_Asked(answer.label, kept))
@@ -117,7 +117,7 @@ def study(
     for number, (name, way) in enumerate(ways.items()):
         same = list(way.demonstrations) == list(demonstrations)
         before = plain if same else [looked_at(reader, layers, example) for example in way.demonstrations]
-        with _finite(name, _SMALLER):
+        with finite(name, _SMALLER):
             made = way.made or finetune(reader, layers, way.demonstrations, way.rate, way.backward)
         with applied(layers, made):
             # The beginning is read again: its keys and values are others now.
@@ -142,7 +142,8 @@ def study(
 
 
 @contextmanager
-def _finite(what: str, advice: str) -> Iterator[None]:
+def finite(what: str, advice: str = "") -> Iterator[None]:
+    """Numbers that are not finite become a RequestError that tells of what they are."""
     try:
         yield
     except FloatingPointError as problem:

@@ -57,7 +57,8 @@ class ExactBayes(Learner):
 class Bayes(ExactBayes):
     """Exact Bayes that also knows how the inputs were drawn: planted and teaching points say something of the function.
 
-    The ceiling for a network that was trained on the task.
+    The ceiling for a network that was trained on the task. limit: the greatest number of functions that are weighed
+    where there is no closed form.
     """
 
     knows_inputs = True
@@ -68,7 +69,7 @@ class Bayes(ExactBayes):
 class BayesLabels(ExactBayes):
     """Exact Bayes that learns from the labels only, and takes the inputs as given.
 
-    The fair ceiling for a language model, which cannot know how the inputs were drawn.
+    The fair ceiling for a language model, which cannot know how the inputs were drawn. limit: as for `bayes`.
     """
 
     knows_inputs = False

@@ -5,7 +5,7 @@ import math
 from llm_icl.analysis.intervals import Estimate
 
 
-def written(estimate: Estimate, form: str, scale: float = 1.0) -> str:
+def formatted(estimate: Estimate, form: str, scale: float = 1.0) -> str:
     """In a format of numbers. What is the same for all that it is over has no interval."""
     if not estimate.known:
         return ""
@@ -15,21 +15,21 @@ def written(estimate: Estimate, form: str, scale: float = 1.0) -> str:
 
 def share(estimate: Estimate) -> str:
     """In percent."""
-    return written(estimate, ".1f", 100)
+    return formatted(estimate, ".1f", 100)
 
 
 def points(estimate: Estimate) -> str:
     """A difference of shares, in points."""
-    return written(estimate, "+.1f", 100)
+    return formatted(estimate, "+.1f", 100)
 
 
 def change(estimate: Estimate) -> str:
     """A relative change, in percent."""
-    return written(estimate, "+.2f", 100)
+    return formatted(estimate, "+.2f", 100)
 
 
 def number(estimate: Estimate) -> str:
-    return f"{estimate.value:.1e}" if 0 < abs(estimate.value) < 1e-6 else written(estimate, ".3f")
+    return formatted(estimate, ".3f")
 
 
 def examples(estimate: Estimate) -> str:

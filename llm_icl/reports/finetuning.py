@@ -18,7 +18,8 @@ _MEASURES = (
     "Kendall, not finetuned", "Kendall, as published", "Kendall, random", "top tokens", "top tokens, not finetuned",
     "top demonstrations", "top demonstrations, not finetuned",
 )  # fmt: skip
-_DUAL = ("dual form, gap", "dual form, cosine of softmax's change", "dual form, distance of softmax")
+_GAP = "dual form, gap"  # of rounding only
+_DUAL = (_GAP, "dual form, cosine of softmax's change", "dual form, distance of softmax")
 _DRAWN = ("SimAOU", "SimAM of changes, after softmax", "Kendall", _DUAL[1])
 NOTES = (
     "Finetuning: one epoch of plain gradient descent on the demonstrations, in the order in which they stand in the "
@@ -29,8 +30,8 @@ NOTES = (
     "has right. Its null: of those that the model alone has wrong and finetuning does not mend.",
     "SimAOU: the cosine between the changes that both make to an attention layer's output, brought to length 1, at the "
     "query's last token. Null: a change as long as that by finetuning, in a direction drawn uniformly; where changes "
-    "are great, it is not 0. At a label: read where the published code reads it, at the token after the query where "
-    "that is the (first) token of label 0's word (their other numbers were read there too).",
+    "are great, it is not 0. At a label, without a null of its own: read where the published code reads it, at the "
+    "token after the query where that is the (first) token of label 0's word. Their other numbers were read there too.",
     "SimAM: the cosine of attention to the query's tokens before softmax, in context and finetuned, as published. Of "
     "changes: of what both change in it, centred; after softmax: of what both change in attention, as it is shared out "
     "over the query's tokens; its null: a change of each head's logits as long as that by finetuning, in a direction "
@@ -43,7 +44,7 @@ NOTES = (
     "Top tokens, top demonstrations: of the 100 tokens and 5 demonstrations that get most attention, the share that "
     "both have in common; null: as Kendall's.",
     "Layer-causal gradient descent (Deutch et al. 2024): each layer learns from its own read-out only. Its rate, and "
-    "the controls', is the one that was chosen for gradient descent.",
+    "the controls', is the one that was chosen for gradient descent (or the next smaller at which it stays finite).",
     "Dual form: the gap is the greatest relative difference between linear attention over all tokens and the zero-shot "
     "weights (made of the query's own tokens as they stand behind the demonstrations) plus the sum of outer products, "
     "in float64; the cosine is that between what demonstrations change in the output of softmax attention and of "
@@ -75,7 +76,8 @@ def measures_table(found: Compared, record: dict[str, Any]) -> tuple[list[str], 
     headers = ["measure", *scores.ways(found), *(f"published, {model}" for model in MODELS if published)]
     rows = []
     for name in (*_MEASURES, *_DUAL):
-        row = [name, *(number(scores.measure(found, way, name)) for way in scores.ways(found))]
+        measured = [scores.measure(found, way, name) for way in scores.ways(found)]
+        row = [name, *(f"{one.value:.1e}" if name == _GAP and one.known else number(one) for one in measured)]
         row += [f"{values[name]:.3f}" if name in values else "" for values in published.values()]
         rows.append(row)
     return headers, rows
@@ -143,13 +145,13 @@ def setting(found: Compared, record: dict[str, Any]) -> str:
         if request["choose_on"] == "evaluation"
         else "texts that are neither demonstrated nor reported"
     )
-    kept = ", ".join(f"{100 * share:.0f} %" for share in found.kept_labels.values())
+    kept = ", ".join(f"{100 * same:.0f} %" for same in found.kept_labels.values())
     between = "a line break" if request["separator"] == "newline" else "the token that ends a text"
     counts = sorted(set(found.demonstrations.values()))
     shown = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     word = "demonstration" if counts == [1] else "demonstrations"
     cut = f" (of {request['demonstrations']}: as many as fit)" if counts[0] < request["demonstrations"] else ""
-    shuffled = f"; shuffled labels: {kept} stayed what they were" if request["controls"] else ""
+    shuffled = f"; shuffled labels: {kept} stayed what they were" if kept else ""
     given = ", ".join(map(str, request["seeds"]))
     if request["best_seed"]:
         seeds, chosen = f"seed {next(iter(found.demonstrations))}, the best in context of {given}", "seed and rates"
@@ -164,7 +166,7 @@ def setting(found: Compared, record: dict[str, Any]) -> str:
 
 def rates(found: Compared, way: str) -> str:
     """The rates, by seed; of one that was chosen, whether it might rather have been beyond those that were tried."""
-    ends = {min(found.tried): " (least tried)", max(found.tried): " (greatest tried)"}
+    ends = {min(found.tried_rates): " (least tried)", max(found.tried_rates): " (greatest tried)"}
     if way != PUBLISHED_WAY or len(ends) == 1:
         ends = {}
     return ", ".join(f"{rate:g}{ends.get(rate, '')}" for rate in found.rates.get(way, {}).values())

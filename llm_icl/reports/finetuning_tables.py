@@ -10,7 +10,7 @@ from tabulate import tabulate
 from llm_icl.analysis.intervals import Estimate
 from llm_icl.errors import RequestError
 from llm_icl.implicit_finetuning import scores
-from llm_icl.implicit_finetuning.comparison import LAYER_CAUSAL, PUBLISHED_WAY, Compared
+from llm_icl.implicit_finetuning.comparison import LAYER_CAUSAL, PUBLISHED_WAY, UNTRAINED, Compared
 from llm_icl.implicit_finetuning.published import MODELS, PUBLISHED
 from llm_icl.reports.estimates import number, share
 from llm_icl.reports.figures import COLOURS
@@ -23,6 +23,8 @@ _TITLE = "In-context learning against finetuning"
 # The measures that have a table of their own.
 _MEASURES = ("SimAOU", "SimAOU at a label", "SimAM", "SimAM of changes", "SimAM of changes, after softmax", "Kendall",
              "Kendall, as published", "top tokens")  # fmt: skip
+# A null that is the model before finetuning is the same for all ways of finetuning it.
+_MODELS = (PUBLISHED_WAY, UNTRAINED)
 _DRAWN = ("SimAOU", "SimAM of changes, after softmax", "Kendall")
 
 _Shown = Callable[[Compared], str]
@@ -62,9 +64,9 @@ class JointReport:
         for name in _MEASURES:
             rows = [_Row(way, _measure(way, name), name if way == PUBLISHED_WAY else "") for way in self._ways]
             if name in scores.NULLS:
-                null = scores.NULLS[name][0]
+                null, words = scores.NULLS[name]
                 rows += [_Row(f"null of {way}", _measure(way, null), null if way == PUBLISHED_WAY else "")
-                         for way in self._ways]  # fmt: skip
+                         for way in self._ways if words == "chance" or way in _MODELS]  # fmt: skip
             tables[name] = self._table(rows)
         given = [_Row(way, _rates(way), "rate" if way == PUBLISHED_WAY else "", "g") for way in self._ways]
         learned = [_Row(way, _losses(way)) for way in self._ways]

@@ -57,7 +57,7 @@ class LanguageReport:
         for name in self.attentions:
             own = self._losses.filter(pl.col("attention") == name)
             shown = [
-                estimates.written(perplexity.perplexity(self._losses, name, length, self._window), ".2f")
+                estimates.formatted(perplexity.perplexity(self._losses, name, length, self._window), ".2f")
                 for length in self.lengths
             ]
             speed = own.group_by("seed").agg(pl.col("speed").first())["speed"].to_numpy().mean()

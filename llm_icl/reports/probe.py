@@ -5,6 +5,8 @@ from typing import Any
 import polars as pl
 from tabulate import tabulate
 
+from llm_icl.analysis.intervals import Estimate
+from llm_icl.reports.estimates import number
 from llm_icl.reports.html import page
 
 HEADERS = ("model", "score", "layer", "head", "value", "uniform attention")
@@ -60,7 +62,7 @@ def _best(heads: pl.DataFrame) -> list[list[str]]:
     rows = []
     for _, _, some in _groups(heads):
         for row in some.sort("value", descending=True).head(_BEST).iter_rows(named=True):
-            value = f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+            value = number(Estimate(row["value"], row["low"], row["high"]))
             place = [str(row["layer"]), str(row["head"])]
             rows.append([row["model"], row["score"], *place, value, f"{row['uniform']:.3f}"])
     return rows

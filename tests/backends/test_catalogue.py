@@ -319,13 +319,17 @@ def test_prices_and_descriptions_are_not_part_of_what_is_asked(folder):
 
 
 @pytest.mark.parametrize(
-    ("backend", "one", "other"),
-    [("openai", "temperature, logprobs", "logprobs"), ("anthropic", "stop, effort", "stop")],
+    ("backend", "one", "other", "same"),
+    [
+        ("openai", "logprobs, temperature, stop", "logprobs, temperature", "stop, temperature, logprobs, effort"),
+        ("openai", "effort", "effort, temperature", "effort, stop"),  # asked for responses, which have no stops
+        ("anthropic", "schema, stop", "schema", "stop, schema, effort"),
+    ],
 )
-def test_a_model_that_takes_other_parameters_is_another_in_the_cache(folder, backend, one, other):
+def test_a_model_that_is_sent_other_parameters_is_another_in_the_cache(folder, backend, one, other, same):
     def identity(accepts):
         path = own(folder, f"models: {{m: {{backend: {backend}, identifier: x, accepts: [{accepts}]}}}}")
         return backends.get(backend)(find_model("m", own=path)).identity()
 
     assert identity(one) != identity(other)
-    assert identity(one) == identity(", ".join(reversed(one.split(", "))))
+    assert identity(one) == identity(same)

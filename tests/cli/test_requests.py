@@ -164,6 +164,30 @@ def test_show_prints_what_a_model_would_get(tmp_path):
     assert "You are BoolGPT" in shown
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("learner nearest_neighbor", "Options, as they are unless given: k=1,metric=hamming,tie=earliest"),
+        ("learner perceptron", "It has no options."),
+        ("learner bayes", "limit: the greatest number of functions"),
+        ("architecture gated-deltanet-negative", "Options, as they are unless given: heads=4,gated=true,negative=true"),
+        ("architecture hybrid", "(Dao & Gu 2024)"),
+        ("architecture smollm2-135m", "Options, as they are unless given: trainable=nothing,weights=pretrained"),
+        ("model gpt-5.5", "Options: api (chat, responses, completions), effort"),
+        ("model llama2-70b", "tensor-parallel"),
+    ],
+)
+def test_show_says_what_may_follow_a_name(tmp_path, asked, said):
+    assert said in run_cli("show", *asked.split(), cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize("asked", ["learner percepton", "architecture mamb"])
+def test_show_tells_the_nearest_name(tmp_path, asked):
+    done = run_cli("show", *asked.split(), cwd=tmp_path)
+    assert done.returncode == 2
+    assert "did you mean" in done.stderr
+
+
 def test_options_names_and_spellings_that_mean_the_same_are_the_same(tmp_path):
     base = "eval --model none --n 3 --points 8 --problems 4 --json".split()
     one = run_cli(*base, "--task", "majority", "--learner", "nearest-neighbour:k=3,tie=vote,averaging", cwd=tmp_path)

@@ -48,9 +48,9 @@ DEMONSTRATIONS = [
 QUERIES = [Example("a short film that is dull :", 0), Example("film :", 2)]
 
 
-def make_reader(family: str, separator: str = "newline") -> Reader:
+def make_reader(family: str, separator: str = "newline", config=None) -> Reader:
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(CONFIGS[family], dtype=torch.float32)
+    model = AutoModelForCausalLM.from_config(config or CONFIGS[family], dtype=torch.float32)
     for parameter in model.parameters():  # sharper than a fresh model, so that errors show
         parameter.data.mul_(3)
     words = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<end>"))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -91,6 +92,8 @@ def test_the_report_says_it_in_words_and_tables(made):
     text = (folder / "run" / "report.md").read_text()
     assert "In-context learning against finetuning" in text
     assert "SimAOU is" in text
+    kept = json.loads((folder / "run" / "run.json").read_text())["kept_labels"]
+    assert f"shuffled labels: {100 * kept['1']:.0f} %, {100 * kept['2']:.0f} % stayed what they were" in text
     assert "SimAOU is" in done.stdout
     assert "published, GPT" not in text.split("## How to read this")[0]  # the paper has no such texts
     assert (folder / "run" / "report.html").stat().st_size > 100_000
@@ -102,6 +105,17 @@ def test_the_same_command_shows_the_same_and_another_is_refused(made):
     other = run_inside(*command.replace("--examples 8", "--examples 9").split(), cwd=folder)
     assert other.returncode == 2
     assert "holds the run of another request" in other.stderr
+
+
+def test_a_run_of_an_earlier_version_is_told_to_be_one(made, tmp_path):
+    folder, *_ = made
+    shutil.copytree(folder / "run", tmp_path / "old")
+    record = json.loads((tmp_path / "old" / "run.json").read_text())
+    del record["kept_labels"]
+    (tmp_path / "old" / "run.json").write_text(json.dumps(record))
+    done = run_inside("report", "old", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "made by an earlier version, without kept_labels: run it again" in done.stderr
 
 
 def test_killed_after_a_seed_it_goes_on_from_there_to_the_same_numbers(made):
@@ -144,6 +158,7 @@ def test_the_papers_choice_reports_the_best_seed_only(made):
         right[seed] = (alone["icl"] == alone["label"]).sum()
     assert chosen == max(right, key=lambda seed: (right[seed], -seed))
     text = (folder / "best" / "report.md").read_text()
+    assert "stayed what they were" not in text  # nothing was shuffled
     assert f"seed {chosen}, the best in context of 1, 2, 3, 4" in text
     assert "chosen on the very examples that are reported, as in the paper" in text
 

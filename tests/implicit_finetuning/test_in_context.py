@@ -7,7 +7,7 @@ import torch
 
 from llm_icl.errors import RequestError
 from llm_icl.implicit_finetuning.projections import attention_layers
-from tests.implicit_finetuning.conftest import DEMONSTRATIONS, QUERIES, make_reader
+from tests.implicit_finetuning.conftest import BEGINNINGS, DEMONSTRATIONS, FAMILIES, QUERIES, WORDS, make_reader
 
 
 def whole_prompt_scores(reader, demonstrations, query):
@@ -132,3 +132,10 @@ def test_more_demonstrations_than_fit_are_refused():
 def test_a_model_without_attention_is_refused():
     with pytest.raises(RequestError, match="Linear has no attention layers"):
         attention_layers(torch.nn.Linear(2, 2))
+
+
+def test_the_beginning_is_what_the_tokenizer_writes_before_a_text():
+    beginnings = {family: make_reader(family).beginning for family in FAMILIES}
+    words = {name: [WORDS.index(word)] for name, word in BEGINNINGS.items()}
+    assert beginnings == {family: words.get(family, []) for family in FAMILIES}
+    assert sum(map(bool, beginnings.values())) == 3

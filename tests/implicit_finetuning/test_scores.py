@@ -57,6 +57,12 @@ def test_what_a_control_leaves_is_said_in_percent():
     )
 
 
+def test_a_control_that_is_below_its_null_leaves_all_and_not_more():
+    found = compared({PUBLISHED_WAY: around(0.2, 0.01), OTHER: around(-0.05, 0.01, 1)})
+    assert "finetuning on other demonstrations has 0 % of this excess" in sentence(found)
+    assert "the 100.0 % that no control has" in sentence(found)
+
+
 def test_a_control_shares_what_is_above_the_null_and_not_the_null():
     values = {PUBLISHED_WAY: around(0.2, 0.01), OTHER: around(0.15, 0.01, 1), UNTRAINED: around(0.09, 0.01, 2)}
     found = compared(values, nulls={PUBLISHED_WAY: 0.1, OTHER: 0.1, UNTRAINED: 0.04})

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from transformers import AutoModelForCausalLM, Gemma2Config, GraniteConfig
+from transformers import AutoModelForCausalLM, Gemma2Config, GraniteConfig, LlamaConfig
 
 from llm_icl.errors import RequestError
 from llm_icl.implicit_finetuning.finetuning import applied, finetune, looked_at
@@ -73,6 +73,22 @@ def test_in_a_first_layer_with_rotary_positions_nothing_changes_among_the_querys
         found = studied(make_reader(family), QUERIES[:1], way=Finetuning(DEMONSTRATIONS, 0.05))["way"]
         assert np.isfinite(found.layers["SimAM of changes"][0, 0]) == changes
         assert np.isfinite(found.layers["SimAM of changes"][0, 1:]).all()
+
+
+def test_what_rounding_makes_behind_a_long_context_is_no_change_either():
+    size = SIZES | NARROW | {"max_position_embeddings": 4096, "head_dim": 64}
+    config = LlamaConfig(**size, bos_token_id=1, eos_token_id=0)
+    reader = make_reader("llama", config=config)
+    ways = {"way": Finetuning(DEMONSTRATIONS, 0.05)}
+    layers = attention_layers(reader.model)
+    many = DEMONSTRATIONS * 100
+    (found,) = study(reader, layers, many, QUERIES, ways, lambda *_: None).values()
+    near, far = (reader.answer(reader.read(some), QUERIES[0], layers).layers[0].logits for some in ([], many))
+    own = near.shape[-1] - len(reader.beginning)
+    assert (near[:, -own:] - far[:, -own:]).abs().max() > 1e-5 * near.abs().max()  # rounding, and not little
+    for name in ("SimAM of changes", "SimAM of changes, after softmax"):
+        assert np.isnan(found.layers[name][:, 0]).all()
+        assert np.isfinite(found.layers[name][:, 1:]).all()
 
 
 def test_a_query_that_fills_a_sliding_window_sees_no_demonstration():

@@ -233,7 +233,7 @@ def test_hyenas_filters_serve_the_models_length_and_are_an_error_beyond():
         model(tokens(LONGEST + 1))
     with pytest.raises(ValueError, match="hyena has no option 'longest': it takes order, bands, filter_width, inner"):
         model_of("hyena", options={"longest": 60})
-    with pytest.raises(ValueError, match="lstm has no option 'heads': it has none"):
+    with pytest.raises(ValueError, match="lstm has no option 'heads': it takes none"):
         model_of("lstm", options={"heads": 2})
 
 

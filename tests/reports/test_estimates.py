@@ -13,7 +13,7 @@ def test_a_value_stands_with_its_interval():
     assert points(estimate) == "+12.5 [-6.2, +25.0]"
     assert change(estimate) == "+12.50 [-6.25, +25.00]"
     assert number(estimate) == "0.125 [-0.062, 0.250]"
-    assert number(Estimate(3e-7, 1e-7, 5e-7)) == "3.0e-07"
+    assert number(Estimate(4e-7, -0.2, 0.2)) == "0.000 [-0.200, 0.200]"
 
 
 def test_what_is_not_known_is_not_written():

@@ -38,7 +38,7 @@ def compared(similarity, accuracy):
         {way: {1: 0.01} for way in WAYS},
         (0.001, 0.01),
         {1: 4},
-        {},
+        {1: 0.5},
         LOSSES,
     )
 
@@ -115,6 +115,7 @@ def test_published_figures_stand_where_the_paper_has_them(report):
 
 
 def test_what_was_learned_and_how_stands_there_too(report):
+    assert "shuffled labels: 50 % stayed what they were" in report.markdown("llm-icl report")
     rates = cells(report.tables()["Rate"])
     assert rates["one, gradient descent"] == {"sst2": "0.01 (greatest tried)", "mr": "0.01 (greatest tried)", "own": ""}
     assert rates["published, GPT 1.3B"] == {"sst2": "0.0005", "mr": "0.003", "own": ""}
