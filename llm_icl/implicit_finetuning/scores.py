@@ -33,6 +33,11 @@ CALLED = {
 }
 
 
+def null_of(name: str) -> str:
+    """How the null of a measure is spoken of."""
+    return NULLS[name][1] if name in NULLS else "0"
+
+
 def accuracy(compared: Compared, way: str, setting: str) -> Estimate:
     right = _right(compared, way, setting).astype(float)
     return crossed_proportion(right, np.ones_like(right))
@@ -116,7 +121,7 @@ def _measure_sentence(compared: Compared, name: str) -> str:
     above = against_null(compared, PUBLISHED_WAY, name)
     if not own.known or not above.known:
         return ""
-    null = f"{NULLS[name][1]} ({_interval(above)})" if name in NULLS else "0"
+    null = f"{null_of(name)} ({_interval(above)})" if name in NULLS else null_of(name)
     bounds = f" [{own.low:.3f}, {own.high:.3f}]" if math.isfinite(own.low) else ""
     parts = [f"{name} is {own.value:.3f}{bounds}, {_sign(above)} {null}"]
     gains = {way: difference(compared, name, PUBLISHED_WAY, way) for way in CALLED}

@@ -78,7 +78,7 @@ class JointReport:
         for model in self._models:
             own = [found for (name, _), found in self._runs.items() if name == model]
             for name in scores.CONTROLLED:
-                words = scores.NULLS[name][1] if name in scores.NULLS else "0"
+                words = scores.null_of(name)
                 parts = [(words, [scores.against_null(found, PUBLISHED_WAY, name) for found in own])]
                 for way, called in scores.CALLED.items():
                     parts.append((called, [scores.difference(found, name, PUBLISHED_WAY, way) for found in own]))
@@ -135,13 +135,13 @@ class JointReport:
         return ["", *self._sets], [row for row in written if any(row[1:])]
 
     def _figure(self, name: str) -> dict[str, Any]:
-        """A measure by set and way, with its interval; a panel for each model."""
+        """How far a measure is above its null by set and way, with its interval; a panel for each model."""
         import altair as alt
 
         rows = []
         for (model, texts), found in self._runs.items():
             for way in self._ways:
-                value = scores.measure(found, way, name)
+                value = scores.against_null(found, way, name)
                 if value.known:
                     numbers = {"value": value.value, "low": value.low, "high": value.high}
                     rows.append({"model": model, "texts": texts, "way": way} | numbers)
@@ -152,7 +152,7 @@ class JointReport:
                             legend=alt.Legend(title=None, orient="bottom", labelLimit=260)),
             tooltip=["model:N", "texts:N", "way:N", alt.Tooltip("value:Q", format=".3f")],
         )  # fmt: skip
-        x = alt.X("value:Q", title=name)
+        x = alt.X("value:Q", title=f"{name}, above {scores.null_of(name)}")
         points, bars = (
             base.mark_point(filled=True, size=50).encode(x=x),
             base.mark_rule().encode(x="low:Q", x2="high:Q"),

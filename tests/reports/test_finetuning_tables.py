@@ -156,7 +156,7 @@ def test_in_the_picture_every_number_stands_with_its_model_and_set_though_some_a
     found = drawn(figures["figure-0"])
     levels = {words: y for words, _, y in found if words in ("sst2", "mr", "own")}
     panels = {words: x for words, x, _ in found if words in ("one", "two")}
-    points = [(words, x, y) for words, x, y in found if words.startswith("SimAOU:")]
+    points = [(words, x, y) for words, x, y in found if words.startswith("SimAOU, above chance:")]
     assert len(points) == 9
     for words, x, y in points:
         told = dict(part.split(": ") for part in words.split("; "))
