@@ -183,7 +183,7 @@ def test_one_value_needs_no_list(tmp_path):
     own = write_suite(tmp_path / "own.yaml", "gru", "parity", "n: 3", "points: 6\nlearner: averaging\ntest: parity\n")
     done = run_inside("run", own, "--dry-run")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[0] == "gru+parity+n=3: 2000 steps of 64 problems"
+    assert done.stdout.splitlines()[0] == "gru+parity+n=3: 2,000 steps of 64 problems"
 
 
 def test_networks_of_different_tasks_that_meet_in_one_test_tell_their_tasks(tmp_path):
