@@ -14,11 +14,13 @@ from llm_icl.implicit_finetuning.metrics import recovered
 Floats = NDArray[np.float64]
 
 SETTINGS = {"zs": "without demonstrations", "icl": "in context", "ft": "finetuned"}
+# A null that each way of finetuning has for itself; the others are the model before finetuning, the same for all.
+CHANCE = "chance"
 # What a measure is compared with, and how that is spoken of.
 NULLS = {
-    "SimAOU": ("SimAOU, random change", "chance"),
+    "SimAOU": ("SimAOU, random change", CHANCE),
     "SimAM": ("SimAM before finetuning", "that before finetuning"),
-    "SimAM of changes, after softmax": ("SimAM of changes, after softmax, random change", "chance"),
+    "SimAM of changes, after softmax": ("SimAM of changes, after softmax, random change", CHANCE),
     "Kendall": ("Kendall, not finetuned", "that before finetuning"),
     "top tokens": ("top tokens, not finetuned", "that before finetuning"),
     "top demonstrations": ("top demonstrations, not finetuned", "that before finetuning"),
@@ -31,6 +33,8 @@ CALLED = {
     SHUFFLED: "finetuning on shuffled labels",
     UNTRAINED: "an untrained model",
 }
+# What a likeness does not need where a control has as much of it.
+_NEEDLESS = {OTHER: "these examples", SHUFFLED: "the examples' labels"}
 
 
 def null_of(name: str) -> str:
@@ -146,9 +150,9 @@ def _conclusion(above: Estimate, gains: Mapping[str, Estimate]) -> str:
         return "no likeness is shown"
     if not gains:
         return "whether it comes from learning these examples was not controlled"
-    learned = [gain for way, gain in gains.items() if way != UNTRAINED]
-    if any(gain.high <= 0 for gain in learned):
-        return "the likeness does not need these examples with their labels"
+    needless = [_NEEDLESS[way] for way, gain in gains.items() if way in _NEEDLESS and gain.high <= 0]
+    if needless:
+        return f"the likeness does not need {' or '.join(needless)}"
     if any(gain.high <= 0 for gain in gains.values()):
         return "the likeness does not need a model that has learned anything before"
     if any(gain.low <= 0 for gain in gains.values()):

@@ -23,7 +23,7 @@ _TITLE = "In-context learning against finetuning"
 # The measures that have a table of their own.
 _MEASURES = ("SimAOU", "SimAOU at a label", "SimAM", "SimAM of changes", "SimAM of changes, after softmax", "Kendall",
              "Kendall, as published", "top tokens")  # fmt: skip
-# A null that is the model before finetuning is the same for all ways of finetuning it.
+# Of the ways, one for each model that was finetuned.
 _MODELS = (PUBLISHED_WAY, UNTRAINED)
 _DRAWN = ("SimAOU", "SimAM of changes, after softmax", "Kendall")
 
@@ -66,7 +66,7 @@ class JointReport:
             if name in scores.NULLS:
                 null, words = scores.NULLS[name]
                 rows += [_Row(f"null of {way}", _measure(way, null), null if way == PUBLISHED_WAY else "")
-                         for way in self._ways if words == "chance" or way in _MODELS]  # fmt: skip
+                         for way in self._ways if words == scores.CHANCE or way in _MODELS]  # fmt: skip
             tables[name] = self._table(rows)
         given = [_Row(way, _rates(way), "rate" if way == PUBLISHED_WAY else "", "g") for way in self._ways]
         learned = [_Row(way, _losses(way)) for way in self._ways]

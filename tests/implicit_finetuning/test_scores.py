@@ -39,7 +39,12 @@ def sentence(found, start="SimAOU is"):
 def test_a_control_that_is_as_like_has_as_much():
     found = compared({PUBLISHED_WAY: around(0.2, 0.05), OTHER: around(0.25, 0.05, seed=1)})
     assert "finetuning on other demonstrations has as much (difference -0.050 [" in sentence(found)
-    assert sentence(found).endswith("the likeness does not need these examples with their labels.")
+    assert sentence(found).endswith("the likeness does not need these examples.")
+
+
+def test_where_both_controls_have_as_much_neither_examples_nor_labels_are_needed():
+    found = compared({PUBLISHED_WAY: around(0.2, 0.01), OTHER: around(0.25, 0.01, 1), SHUFFLED: around(0.25, 0.01, 2)})
+    assert sentence(found).endswith("the likeness does not need these examples or the examples' labels.")
 
 
 def test_where_the_interval_holds_0_they_cannot_be_told_apart():
@@ -77,7 +82,7 @@ def test_an_untrained_model_tells_of_the_model_and_not_of_the_examples():
     found = compared(few | {UNTRAINED: around(0.25, 0.01, 3)})
     assert sentence(found).endswith("the likeness does not need a model that has learned anything before.")
     found = compared(few | {SHUFFLED: around(0.25, 0.01, 2), UNTRAINED: around(0.25, 0.01, 3)})
-    assert sentence(found).endswith("the likeness does not need these examples with their labels.")
+    assert sentence(found).endswith("the likeness does not need the examples' labels.")
 
 
 def test_an_excess_that_does_not_vary_has_no_interval():
