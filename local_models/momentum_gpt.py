@@ -8,6 +8,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config, GPT2LMHea
 from transformers import initialization as init
 from transformers.models.gpt2.modeling_gpt2 import GPT2Attention
 
+from local_models.kv_cache import cache_among
 from local_models.mixers.momentum import FILTER_TERMS, decayed_past, filtered_past
 
 
@@ -33,12 +34,10 @@ class MomentumGPTAttention(GPT2Attention):
             self.delta = nn.Parameter(torch.empty(self.embed_dim, FILTER_TERMS))
             self.gamma = nn.Parameter(torch.empty(self.embed_dim, FILTER_TERMS))
 
-    def forward(self, hidden_states: Any, past_key_values: Any = None, *args: Any, **options: Any) -> Any:
-        mixed, weights = super().forward(hidden_states, past_key_values, *args, **options)
-        if past_key_values is None:
-            values = self._values(hidden_states)
-        else:
-            values = past_key_values.layers[self.layer_idx].values
+    def forward(self, hidden_states: Any, **options: Any) -> Any:
+        mixed, weights = super().forward(hidden_states, **options)
+        cache = cache_among(options)
+        values = self._values(hidden_states) if cache is None else cache.layers[self.layer_idx].values
         added = self._momentum(values)[:, :, -hidden_states.shape[1] :].transpose(1, 2).flatten(2)
         return mixed + added @ self.c_proj.weight, weights
 

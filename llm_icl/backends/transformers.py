@@ -16,6 +16,7 @@ from llm_icl.errors import RequestError
 from llm_icl.naming import only_known
 from llm_icl.prompting.layout import Curve, LabelPlace
 from llm_icl.prompting.rendering import Rendered
+from local_models.kv_cache import cached
 
 DTYPES = ("float32", "bfloat16", "float16")
 # Tokens that a GPU takes in one forward pass: bounds the memory. A CPU takes one sequence at a time, which is as fast
@@ -188,7 +189,7 @@ class TransformersModel(LocalModel):
         cache = DynamicCache(config=self._model.config)
         with self._torch.inference_mode():
             ids = self._torch.tensor([list(tokens)], device=self._device)
-            self._model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            self._model(input_ids=ids, logits_to_keep=1, **cached(self._model, cache))
         self._shared_tokens, self._shared_cache = tuple(tokens), cache
         return cache
 
@@ -196,9 +197,9 @@ class TransformersModel(LocalModel):
         """The logits at the kept places only, [b, kept, vocabulary], in float32."""
         known = inspect.signature(self._model.forward).parameters
         if "logits_to_keep" in known:
-            out = self._model(input_ids=tokens, past_key_values=cache, use_cache=cache is not None, logits_to_keep=kept)
+            out = self._model(input_ids=tokens, logits_to_keep=kept, **cached(self._model, cache))
             return out.logits.float()
-        out = self._model(input_ids=tokens, past_key_values=cache, use_cache=cache is not None)
+        out = self._model(input_ids=tokens, **cached(self._model, cache))
         return out.logits[:, kept].float()
 
     def _read(self, logits: Any, zeros: Sequence[int], ones: Sequence[int]) -> list[LabelScores]:

@@ -15,6 +15,7 @@ from llm_icl.errors import RequestError
 from llm_icl.implicit_finetuning.projections import Layer
 from llm_icl.implicit_finetuning.recording import Attended, recording
 from llm_icl.implicit_finetuning.text_tasks import Example, TextTask
+from local_models.kv_cache import cached
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Reader:
         cache = DynamicCache()
         if tokens:
             with torch.no_grad():
-                self.model(input_ids=self.ids(tokens), past_key_values=cache, use_cache=True, logits_to_keep=1)
+                self.model(input_ids=self.ids(tokens), logits_to_keep=1, **cached(self.model, cache))
         return Context(tokens, spans, cache)
 
     def answer(self, context: Context, example: Example, layers: Sequence[Layer] = ()) -> Answer:
@@ -142,7 +143,7 @@ class Reader:
     def _next(self, context: Context, tokens: Sequence[int], last: int) -> torch.Tensor:
         """Read on. Returns the log-probabilities after each of the last tokens, [last, vocabulary]."""
         ids = self.ids(tokens)
-        found = self.model(input_ids=ids, past_key_values=context.cache, use_cache=True, logits_to_keep=last)
+        found = self.model(input_ids=ids, logits_to_keep=last, **cached(self.model, context.cache))
         rows: torch.Tensor = found.logits[0].float().log_softmax(-1)
         return rows
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from llm_icl.errors import RequestError
 from llm_icl.implicit_finetuning.projections import Layer
+from local_models.kv_cache import cache_among
 
 _NAME = "llm-icl-recording"
 # Attention that transformers cannot exchange, but that is plain: all earlier tokens, scaled products, no positions in
@@ -81,7 +82,7 @@ def recording(model: Any, layers: Sequence[Layer], back: int = 0) -> Iterator[li
         def whole(module: Any, given: tuple[Any, ...], named: dict[str, Any], output: Any) -> None:
             if type(module).__name__ in _PLAIN:
                 stream = given[0] if given else named["hidden_states"]
-                parts[layer] |= _plain(module, parts[layer]["plain_queries"], stream, named["past_key_values"], back)
+                parts[layer] |= _plain(module, parts[layer]["plain_queries"], stream, cache_among(named), back)
             if "logits" not in parts[layer]:
                 raise RequestError(f"what {type(module).__name__} attends to cannot be recorded")
             if layer == 0:

@@ -19,6 +19,7 @@ from llm_icl.implicit_finetuning.projections import attention_layers
 from llm_icl.implicit_finetuning.reader import Reader
 from llm_icl.implicit_finetuning.recording import recording
 from llm_icl.implicit_finetuning.text_tasks import Example, TextTask
+from local_models.kv_cache import cached
 from local_models.mixers.momentum import MomentumAttention
 from local_models.momentum_gpt import MomentumGPT, MomentumGPTConfig
 
@@ -174,7 +175,7 @@ def test_later_tokens_change_nothing_earlier(kind):
 def test_a_text_read_in_pieces_with_a_cache_is_the_text_read_at_once(kind, pieces):
     model, ids = made(kind), ids_of()
     cache = DynamicCache(config=model.config)
-    parts = [logits_of(model, part, past_key_values=cache, use_cache=True) for part in ids.split(pieces, 1)]
+    parts = [logits_of(model, part, **cached(model, cache)) for part in ids.split(pieces, 1)]
     close(torch.cat(parts, 1), logits_of(model, ids, use_cache=False))
 
 
@@ -182,12 +183,12 @@ def test_a_text_read_in_pieces_with_a_cache_is_the_text_read_at_once(kind, piece
 def test_a_cache_that_was_cropped_goes_on_with_another_text(kind):
     model, ids, other = made(kind), ids_of(), ids_of(seed=2)
     cache = DynamicCache(config=model.config)
-    logits_of(model, ids, past_key_values=cache, use_cache=True)
+    logits_of(model, ids, **cached(model, cache))
     cache.crop(-4)
-    found = logits_of(model, other[:, :3], past_key_values=cache, use_cache=True)
+    found = logits_of(model, other[:, :3], **cached(model, cache))
     close(found, logits_of(model, torch.cat([ids[:, : TOKENS - 4], other[:, :3]], 1))[:, -3:])
     cache.crop(-5)
-    found = logits_of(model, other, past_key_values=cache, use_cache=True)
+    found = logits_of(model, other, **cached(model, cache))
     close(found, logits_of(model, torch.cat([ids[:, :5], other], 1))[:, 5:])
 
 
