@@ -1,4 +1,4 @@
-"""The oldest versions that pyproject.toml allows of its dependencies, one a line: `make lock` freezes what they make."""
+"""The oldest versions that pyproject.toml allows, one a line; `make lock` freezes what they make together."""
 
 import tomllib
 from pathlib import Path

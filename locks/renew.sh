@@ -15,7 +15,6 @@ renew() {
     "$work/$1/bin/python" -m pip install --quiet --constraint "$3" --no-build-isolation "${@:4}"
     {
         echo "# Every package of $2, as make lock found them."
-        "$work/$1/bin/python" -m pip uninstall --quiet --yes torchvision torchaudio torchcodec 2> /dev/null  # vLLM's
         "$work/$1/bin/python" -m pip freeze --exclude llm-icl | sed 's/+[a-z0-9]*$//' | grep '==' |
             grep -v '^nvidia-\|^triton==\|^cuda-'
     } > "$work/$1.txt"
