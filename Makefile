@@ -27,14 +27,14 @@ check: $(READY)
 	$(BIN)/mypy
 
 test-ray: .venv-ray/.ready
-	.venv-ray/bin/python -m pytest -q -m ray tests/test_ray.py
+	.venv-ray/bin/python -m pytest -q -m ray tests/suites/test_ray.py
 
 # vLLM for a CPU: it comes with gigabytes, and with builds that do not fit the CPU's torch.
 test-vllm: .venv-vllm/.ready
-	VLLM_CPU_KVCACHE_SPACE=2 .venv-vllm/bin/python -m pytest -q -s -m vllm tests/vllm
+	VLLM_CPU_KVCACHE_SPACE=2 .venv-vllm/bin/python -m pytest -q -s -m vllm tests/backends/vllm
 
 bench-vllm: .venv-vllm/.ready
-	VLLM_CPU_KVCACHE_SPACE=2 .venv-vllm/bin/python -m tests.vllm.rule
+	VLLM_CPU_KVCACHE_SPACE=2 .venv-vllm/bin/python -m tests.backends.vllm.rule
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks
@@ -47,8 +47,8 @@ newest:
 	.venv-newest/bin/python -m pytest --numprocesses 2 --dist loadfile -m "not locked"
 
 # The core of the tests with the oldest versions that pyproject.toml allows.
-CORE := tests/analysis tests/backends tests/function_classes tests/implicit_finetuning tests/learners \
-	tests/local_models tests/prompting tests/runs tests/train_lm tests/test_evaluation.py tests/test_training.py
+CORE := tests/analysis tests/asking tests/backends tests/experiments tests/function_classes tests/learners \
+	tests/local_models tests/prompting tests/runs
 
 oldest: .venv-oldest/.ready
 	.venv-oldest/bin/python -m pytest --numprocesses 2 --dist loadfile $(CORE)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llm_icl.files import atomic_path
+from llm_icl.config.files import atomic_path
 from llm_icl.randomness import Source
 
 Bits = NDArray[np.uint8]

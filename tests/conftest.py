@@ -17,8 +17,8 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("WANDB_MODE", "disabled")
 
 # What needs vLLM or Ray is run where they are: make test-vllm, make test-ray.
-collect_ignore = [] if find_spec("vllm") else ["vllm"]
-collect_ignore += [] if find_spec("ray") else ["test_ray.py"]
+collect_ignore = [] if find_spec("vllm") else ["backends/vllm"]
+collect_ignore += [] if find_spec("ray") else ["suites/test_ray.py"]
 
 TRAINING_TEXT = ["Input: 0 1 1 0", "Label: 1", "Label: 0", "You are given some examples of inputs and their labels."]
 

@@ -1,15 +1,16 @@
 """What a language model can be asked."""
 
+import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from llm_icl.backends.catalogue import ModelEntry
+from llm_icl.config.registry import Registry
+from llm_icl.config.specs import Value
 from llm_icl.prompting.layout import Curve, LabelPlace
 from llm_icl.prompting.rendering import Rendered
-from llm_icl.registry import Registry
 
 # How the labels of a problem are asked for, best first:
 # curve      both labels' probabilities at all positions, from one pass over the longest prompt
@@ -18,6 +19,53 @@ from llm_icl.registry import Registry
 # top        the likeliest next tokens after one prompt, among which the labels are looked for
 # generate   the model writes, and what it writes is read
 MODES = ("curve", "echo", "positions", "top", "generate")
+
+
+_USUAL = ("temperature", "logprobs", "stop", "schema")
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One model: who runs it, under which identifier, and what is known of it.
+
+    `context` counts tokens, `memory` is GB for the weights in 16 bits, `price` US dollars per million tokens as of the
+    date `priced`. `accepts` names the parameters that the provider takes, perhaps by reasoning effort; of a model that
+    nothing is known of it is None, and then the usual ones are tried. `reasoning` is
+    how many tokens a reply may spend before its answer. `thinking` and `effort` are sent as they are. `key` names the
+    environment variable that holds the key. `fingerprint` is that of local files.
+    """
+
+    name: str
+    backend: str
+    identifier: str
+    description: str = ""
+    context: int = 0
+    memory: float = 0.0
+    chat: bool = False
+    accepts: Sequence[str] | Mapping[str, Sequence[str]] | None = None
+    effort: str = ""
+    thinking: str = ""
+    reasoning: int = 0
+    price: Mapping[str, float] = field(default_factory=dict)
+    priced: str = ""
+    weights: Mapping[str, Any] = field(default_factory=dict)
+    base_url: str = ""
+    key: str = ""
+    fingerprint: str = ""
+    options: tuple[tuple[str, Value], ...] = ()
+
+    def record(self) -> dict[str, Any]:
+        """What says which model it is and how it is asked; prices and descriptions may change without a new run."""
+        told = ("description", "memory", "price", "priced", "key")
+        return {key: value for key, value in dataclasses.asdict(self).items() if key not in told}
+
+    def accepted(self, effort: str) -> Sequence[str]:
+        """The parameters that the provider takes at this reasoning effort."""
+        if self.accepts is None:
+            return (*_USUAL, "effort") if effort else _USUAL
+        if isinstance(self.accepts, Mapping):
+            return self.accepts.get(effort or "default", self.accepts.get("default", ()))
+        return self.accepts
 
 
 @dataclass(frozen=True)

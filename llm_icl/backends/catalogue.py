@@ -2,81 +2,31 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from datetime import date
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from llm_icl.cards import Card, parse_card, read_card, read_text
+from llm_icl.backends.base import ModelEntry, backends
+from llm_icl.config.cards import Card, parse_card, read_card, read_text
+from llm_icl.config.specs import Value, canonical_name, parse_value, written
 from llm_icl.errors import RequestError, unknown_name
-from llm_icl.naming import Value, canonical_name, parse_value, written
 
 _SHIPPED = Path(__file__).with_name("catalogue.yaml")
 # A user's own models, where no other file is named.
 OWN = Path("models.yaml")
 DEFAULT_MODEL = "smollm2-135m"
-
 # What a provider may accept or refuse. A family lists them, or lists them by reasoning effort.
 ACCEPTABLE = ("temperature", "logprobs", "stop", "effort", "schema")
-_USUAL = ("temperature", "logprobs", "stop", "schema")
 # US dollars per million tokens.
 PRICES = ("input", "cached", "write", "output")
-
-
-@dataclass(frozen=True)
-class ModelEntry:
-    """One model: who runs it, under which identifier, and what is known of it.
-
-    `context` counts tokens, `memory` is GB for the weights in 16 bits, `price` US dollars per million tokens as of the
-    date `priced`. `accepts` names the parameters that the provider takes, perhaps by reasoning effort; of a model that
-    nothing is known of it is None, and then the usual ones are tried. `reasoning` is
-    how many tokens a reply may spend before its answer. `thinking` and `effort` are sent as they are. `key` names the
-    environment variable that holds the key. `fingerprint` is that of local files.
-    """
-
-    name: str
-    backend: str
-    identifier: str
-    description: str = ""
-    context: int = 0
-    memory: float = 0.0
-    chat: bool = False
-    accepts: Sequence[str] | Mapping[str, Sequence[str]] | None = None
-    effort: str = ""
-    thinking: str = ""
-    reasoning: int = 0
-    price: Mapping[str, float] = field(default_factory=dict)
-    priced: str = ""
-    weights: Mapping[str, Any] = field(default_factory=dict)
-    base_url: str = ""
-    key: str = ""
-    fingerprint: str = ""
-    options: tuple[tuple[str, Value], ...] = ()
-
-    def record(self) -> dict[str, Any]:
-        """What says which model it is and how it is asked; prices and descriptions may change without a new run."""
-        told = ("description", "memory", "price", "priced", "key")
-        return {key: value for key, value in dataclasses.asdict(self).items() if key not in told}
-
-    def accepted(self, effort: str) -> Sequence[str]:
-        """The parameters that the provider takes at this reasoning effort."""
-        if self.accepts is None:
-            return (*_USUAL, "effort") if effort else _USUAL
-        if isinstance(self.accepts, Mapping):
-            return self.accepts.get(effort or "default", self.accepts.get("default", ()))
-        return self.accepts
-
-
 _FIELDS = {entry.name.replace("_", "-") for entry in dataclasses.fields(ModelEntry)} - {
     "name",
     "fingerprint",
     "options",
 }
-
-
 _KINDS: dict[str, tuple[Any, str]] = {
     **dict.fromkeys(("description", "effort", "thinking", "key", "base-url"), (str, "text")),
     **dict.fromkeys(("context", "reasoning"), (int, "a number of tokens")),
@@ -112,8 +62,6 @@ def find_model(text: str, base_url: str = "", own: Path | None = None) -> ModelE
 
 
 def _find(text: str, own: Path | None) -> ModelEntry:
-    from llm_icl.backends.base import backends  # the backends import this module
-
     text, options = _split_options(text)
     suffix = ":" + ",".join(f"{key}={written(value)}" for key, value in options) if options else ""
     entries = model_names(own)

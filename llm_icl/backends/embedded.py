@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from llm_icl.backends.catalogue import ModelEntry
+from llm_icl.backends.base import ModelEntry
 from llm_icl.errors import RequestError
 
 # Part of the folder's name: changes when the conversion would give other weights.

@@ -4,7 +4,8 @@ import importlib.util
 import os
 import subprocess
 
-from llm_icl.backends.catalogue import DEFAULT_MODEL, ModelEntry
+from llm_icl.backends.base import ModelEntry
+from llm_icl.backends.catalogue import DEFAULT_MODEL
 
 # Beside its weights a model needs room for what it computes and keeps: the share of the memory left for them.
 _ROOM = 0.85

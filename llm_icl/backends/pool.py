@@ -3,8 +3,7 @@
 import logging
 from pathlib import Path
 
-from llm_icl.backends.base import LanguageModel, backends
-from llm_icl.backends.catalogue import ModelEntry
+from llm_icl.backends.base import LanguageModel, ModelEntry, backends
 
 log = logging.getLogger(__name__)
 

@@ -8,12 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from llm_icl.backends.base import LabelScores, LocalModel, Reply, backends
-from llm_icl.backends.catalogue import ModelEntry
+from llm_icl.backends.base import LabelScores, LocalModel, ModelEntry, Reply, backends
 from llm_icl.backends.embedded import embedded_weights
 from llm_icl.backends.tokenizers import text_for, tokens_of
+from llm_icl.config.specs import only_known
 from llm_icl.errors import RequestError
-from llm_icl.naming import only_known
 from llm_icl.prompting.layout import Curve, LabelPlace
 from llm_icl.prompting.rendering import Rendered
 from local_models.kv_cache import cached

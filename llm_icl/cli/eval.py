@@ -12,8 +12,8 @@ from llm_icl.cli import options
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llm_icl.reports import Content
-    from llm_icl.request import Request
+    from llm_icl.experiments.evaluation.reports.content import Content
+    from llm_icl.experiments.evaluation.request import Request
     from llm_icl.runs import RunDirectory
 
 
@@ -67,10 +67,10 @@ def command(
     server. Options repeat or take comma lists. The same command again goes on where it stopped, or shows its results.
     """
     from llm_icl.cli.progress import speak
-    from llm_icl.naming import parse_specs, whole_numbers
+    from llm_icl.config.specs import parse_specs, whole_numbers
+    from llm_icl.experiments.evaluation.request import Request, check, read_positions
     from llm_icl.prompting import load_prompt
-    from llm_icl.request import Request, check, read_positions
-    from llm_icl.task_cards import load_task, task_names
+    from llm_icl.tasks.cards import load_task, task_names
 
     speak()
     if not tasks:
@@ -100,7 +100,7 @@ def command(
     check(request, will_ask=not dry_run)
     folder = out or Path("outputs") / request.directory_name()
     if dry_run:
-        from llm_icl.dry_run import say_what_would_be_asked
+        from llm_icl.experiments.evaluation.dry_run import say_what_would_be_asked
 
         say_what_would_be_asked([request], folder.parent / "calls.sqlite", batch, click.echo)
         return
@@ -109,10 +109,11 @@ def command(
 
 
 def _run(request: "Request", folder: Path, limits: options.Limits, as_json: bool) -> None:
+    from llm_icl.asking.cache import CallCache
     from llm_icl.backends.pool import ModelPool
     from llm_icl.cli.progress import Progress
-    from llm_icl.evaluation import Evaluation, check_first_model, is_done
-    from llm_icl.runs import CallCache, RunDirectory
+    from llm_icl.experiments.evaluation.run import Evaluation, check_first_model, is_done
+    from llm_icl.runs import RunDirectory
 
     run, failed = RunDirectory(folder), {}
     with closing(ModelPool(folder)) as pool:
@@ -131,8 +132,10 @@ def _run(request: "Request", folder: Path, limits: options.Limits, as_json: bool
 
 def write_report(runs: "Sequence[RunDirectory]", folder: Path) -> "Content":
     """Put report.html and report.md into a folder. Raises RequestError where the runs cannot be reported."""
-    from llm_icl.files import write_text
-    from llm_icl.reports import gather, render_html, render_markdown
+    from llm_icl.config.files import write_text
+    from llm_icl.experiments.evaluation.report import render_html
+    from llm_icl.experiments.evaluation.reports.content import gather
+    from llm_icl.experiments.evaluation.reports.markdown import render_markdown
 
     content = gather(runs)
     write_text(folder / "report.html", render_html(content))
@@ -142,8 +145,8 @@ def write_report(runs: "Sequence[RunDirectory]", folder: Path) -> "Content":
 
 def fail_with(failed: "dict[str, int]") -> None:
     """Raises WorkError where calls failed, with the most frequent reason."""
+    from llm_icl.config.specs import counted
     from llm_icl.errors import WorkError
-    from llm_icl.naming import counted
 
     errors = sorted(failed.items(), key=lambda entry: -entry[1])
     if errors:
@@ -153,7 +156,13 @@ def fail_with(failed: "dict[str, int]") -> None:
 
 def print_results(content: "Content", report: Path, as_json: bool) -> None:
     """The table of every cell, and where the report is."""
-    from llm_icl.reports.markdown import SHORT, missing_lines, problems_line, results_data, results_table
+    from llm_icl.experiments.evaluation.reports.markdown import (
+        SHORT,
+        missing_lines,
+        problems_line,
+        results_data,
+        results_table,
+    )
 
     if as_json:
         click.echo(json.dumps(results_data(content) | {"report": str(report)}, indent=2))

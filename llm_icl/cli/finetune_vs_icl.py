@@ -8,7 +8,7 @@ import click
 from llm_icl.cli import options
 
 if TYPE_CHECKING:
-    from llm_icl.implicit_finetuning.comparison import ComparisonRequest
+    from llm_icl.experiments.finetuning.comparison import ComparisonRequest
     from llm_icl.runs import RunDirectory
 
 _RATES = "0.0001,0.0003,0.001,0.003,0.01,0.03,0.1"
@@ -61,11 +61,11 @@ def command(
     """
     from llm_icl.backends.catalogue import DEFAULT_MODEL, find_model
     from llm_icl.cli.progress import speak
+    from llm_icl.config.specs import whole_numbers
     from llm_icl.errors import RequestError
-    from llm_icl.implicit_finetuning.comparison import ComparisonRequest, check
-    from llm_icl.implicit_finetuning.text_tasks import load_splits, load_text_task
-    from llm_icl.naming import whole_numbers
-    from llm_icl.request import digest
+    from llm_icl.experiments.finetuning.comparison import ComparisonRequest, check
+    from llm_icl.experiments.finetuning.text_tasks import load_splits, load_text_task
+    from llm_icl.runs.opening import digest
 
     speak()
     model = find_model(model_name or DEFAULT_MODEL)
@@ -85,7 +85,7 @@ def command(
 
 def _run(request: "ComparisonRequest", folder: Path, as_json: bool) -> None:
     from llm_icl.cli.progress import Progress
-    from llm_icl.implicit_finetuning.run import carry_out
+    from llm_icl.experiments.finetuning.run import carry_out
     from llm_icl.runs import RunDirectory
 
     with RunDirectory(folder) as run:
@@ -97,9 +97,15 @@ def _run(request: "ComparisonRequest", folder: Path, as_json: bool) -> None:
 def write_comparison(run: "RunDirectory", folder: Path, as_json: bool) -> None:
     """Put a finished comparison's report.html and report.md into a folder, and print what it found."""
     from llm_icl.cli.tables import print_json
-    from llm_icl.files import write_text
-    from llm_icl.implicit_finetuning.run import read
-    from llm_icl.reports.finetuning import accuracy_table, finetuning_html, finetuning_markdown, measures_table, summary
+    from llm_icl.config.files import write_text
+    from llm_icl.experiments.finetuning.report import (
+        accuracy_table,
+        finetuning_html,
+        finetuning_markdown,
+        measures_table,
+        summary,
+    )
+    from llm_icl.experiments.finetuning.run import read
 
     found = read(run)
     write_text(folder / "report.html", finetuning_html(found, run.record))

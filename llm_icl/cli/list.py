@@ -32,8 +32,8 @@ def _lines(kind: str, catalogue: Path | None, tasks_dir: Path | None, prompts_di
 
         return {name: entry.description for name, entry in model_names(catalogue).items()}
     if kind == "tasks":
-        from llm_icl.cards import read_card
-        from llm_icl.files import data_files
+        from llm_icl.config.cards import read_card
+        from llm_icl.config.files import data_files
 
         # The cards alone: their classes, and with them NumPy, are not needed for a list.
         paths = data_files("tasks", ".yaml", tasks_dir)
@@ -50,20 +50,20 @@ def _lines(kind: str, catalogue: Path | None, tasks_dir: Path | None, prompts_di
             for name, (mixers, given) in ARCHITECTURES.items()
         }
     if kind == "suites":
-        from llm_icl.cards import read_card
-        from llm_icl.files import data_files
+        from llm_icl.config.cards import read_card
+        from llm_icl.config.files import data_files
 
         paths = data_files("tasks/suites", ".yaml", tasks_dir / "suites" if tasks_dir else None)
         return {name: read_card(path).text("description") for name, path in paths.items()}
     if kind == "datasets":
-        from llm_icl.cards import read_card
-        from llm_icl.files import data_files
+        from llm_icl.config.cards import read_card
+        from llm_icl.config.files import data_files
 
         paths = data_files("tasks/text", ".yaml", tasks_dir / "text" if tasks_dir else None)
         return {name: read_card(path).text("description") for name, path in paths.items()}
     if kind == "prompts":
-        from llm_icl.cards import read_document
-        from llm_icl.files import data_files
+        from llm_icl.config.cards import read_document
+        from llm_icl.config.files import data_files
 
         paths = data_files("prompts", ".jinja", prompts_dir)
         return {name: read_document(path).card.text("description") for name, path in paths.items()}

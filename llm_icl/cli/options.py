@@ -10,10 +10,10 @@ import click
 from llm_icl.errors import RequestError
 
 if TYPE_CHECKING:
+    from llm_icl.asking.cache import CallCache
     from llm_icl.backends import ModelEntry
-    from llm_icl.evaluation import Calling
-    from llm_icl.learners.trained import TrainedNetwork
-    from llm_icl.runs import CallCache
+    from llm_icl.experiments.evaluation.run import Calling
+    from llm_icl.networks.trained import TrainedNetwork
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -62,8 +62,8 @@ class Limits:
                 )
 
     def calling(self, cache: "CallCache", account: str) -> "Calling":
-        from llm_icl.evaluation import Calling
-        from llm_icl.runs.budget import Budget
+        from llm_icl.asking.budget import Budget
+        from llm_icl.experiments.evaluation.run import Calling
 
         budget = Budget(self.most_cost, self.most_calls, *cache.spent(account))
         return Calling(cache, account, budget, self.at_once, self.batch)
@@ -71,7 +71,7 @@ class Limits:
 
 def in_flight(text: str) -> int | None:
     """`auto`, or how many requests are in flight at a time."""
-    from llm_icl.naming import whole_numbers
+    from llm_icl.config.specs import whole_numbers
 
     return None if text == "auto" else whole_numbers("--concurrency", [text], 1)[0]
 
@@ -81,7 +81,7 @@ def models(
 ) -> "tuple[tuple[ModelEntry, ...], tuple[TrainedNetwork, ...]]":
     """The language models and the networks of training runs that are named; without a name the embedded default."""
     from llm_icl.backends.catalogue import DEFAULT_MODEL, find_model
-    from llm_icl.learners.trained import find_trained
+    from llm_icl.networks.trained import find_trained
 
     names = list(dict.fromkeys(name for text in texts or (DEFAULT_MODEL,) for name in split_models(text)))
     if "none" in names:

@@ -9,7 +9,7 @@ import click
 from llm_icl.cli import options
 
 if TYPE_CHECKING:
-    from llm_icl.probing import ProbeRequest
+    from llm_icl.experiments.probing.request import ProbeRequest
 
 
 _POINTS = 40
@@ -43,12 +43,12 @@ def command(
     earlier (induction), and to the labels of the nearest earlier points (nearest neighbour).
     """
     from llm_icl.cli.progress import speak
+    from llm_icl.config.specs import parse_specs
     from llm_icl.errors import RequestError
-    from llm_icl.naming import parse_specs
-    from llm_icl.probing import ProbeRequest, check
+    from llm_icl.experiments.probing.request import ProbeRequest, check
     from llm_icl.prompting import load_prompt
-    from llm_icl.request import digest
-    from llm_icl.task_cards import load_task
+    from llm_icl.runs.opening import digest
+    from llm_icl.tasks.cards import load_task
 
     speak()
     asked, trained = options.models(models, "", None)
@@ -69,9 +69,9 @@ def command(
 
 def _run(request: "ProbeRequest", folder: Path, as_json: bool) -> None:
     from llm_icl.cli.progress import Progress
-    from llm_icl.files import write_text
-    from llm_icl.probe_run import carry_out
-    from llm_icl.reports.probe import best_heads_table, probe_html, probe_markdown, strong_heads
+    from llm_icl.config.files import write_text
+    from llm_icl.experiments.probing.report import best_heads_table, probe_html, probe_markdown, strong_heads
+    from llm_icl.experiments.probing.run import carry_out
     from llm_icl.runs import RunDirectory
 
     with RunDirectory(folder) as run:

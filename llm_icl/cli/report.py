@@ -46,9 +46,9 @@ def command(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
 def _joint(runs: "list[RunDirectory]", folder: Path, as_json: bool) -> None:
     """Comparisons of in-context learning with finetuning, in joint tables."""
     from llm_icl.cli.tables import print_json
-    from llm_icl.files import write_text
-    from llm_icl.implicit_finetuning.run import read
-    from llm_icl.reports.finetuning_tables import JointReport
+    from llm_icl.config.files import write_text
+    from llm_icl.experiments.finetuning.joint_report import JointReport
+    from llm_icl.experiments.finetuning.run import read
     from llm_icl.runs import command_line
 
     report = JointReport([(read(run), run.record) for run in runs])

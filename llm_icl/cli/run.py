@@ -11,10 +11,10 @@ from llm_icl.cli import options
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llm_icl.cards import Card
+    from llm_icl.config.cards import Card
     from llm_icl.runs import RunDirectory
-    from llm_icl.suites import Suite, SuiteCell
-    from llm_icl.workers import Crew
+    from llm_icl.suites.crew import Crew
+    from llm_icl.suites.evaluations import Suite, SuiteCell
 
 
 @click.command("run", context_settings={"show_default": True})
@@ -44,7 +44,8 @@ def command(
     The same command again goes on where it stopped. A cell that fails does not stop the others.
     """
     from llm_icl.cli.progress import speak
-    from llm_icl.suites import Places, cells_of, check_cells, find_suite, folder_name, load_suite
+    from llm_icl.suites.cards import find_suite, folder_name
+    from llm_icl.suites.evaluations import Places, cells_of, check_cells, load_suite
 
     speak()
     name, card = find_suite(suite_name, tasks_dir)
@@ -62,7 +63,7 @@ def command(
     folder = out or Path("outputs") / folder_name(name, [cell.request.record() for cell in cells])
     check_cells(cells, will_ask=not dry_run)
     if dry_run:
-        from llm_icl.dry_run import say_what_would_be_asked
+        from llm_icl.experiments.evaluation.dry_run import say_what_would_be_asked
 
         requests = [cell.request for cell in cells if cell.request.models]
         say_what_would_be_asked(requests, folder.parent / "calls.sqlite", batch, click.echo)
@@ -76,13 +77,13 @@ def _train(
     cluster: tuple[float, float] | None, dry_run: bool, as_json: bool,
 ) -> None:  # fmt: skip
     from llm_icl.cli.progress import Progress
-    from llm_icl.naming import counted
-    from llm_icl.ray_cluster import RayCluster
+    from llm_icl.config.specs import counted
     from llm_icl.runs import RunDirectory
-    from llm_icl.suites import folder_name
-    from llm_icl.training_suite_run import carry_out
-    from llm_icl.training_suites import load_training_suite
-    from llm_icl.workers import LocalCrew
+    from llm_icl.suites.cards import folder_name
+    from llm_icl.suites.crew import LocalCrew
+    from llm_icl.suites.ray import RayCluster
+    from llm_icl.suites.run_trainings import carry_out
+    from llm_icl.suites.trainings import load_training_suite
 
     suite = load_training_suite(name, card, tasks_dir)
     folder = out or Path("outputs") / folder_name(name, suite.records())
@@ -101,10 +102,11 @@ def _train(
 
 
 def _run(suite: "Suite", cells: "Sequence[SuiteCell]", folder: Path, limits: options.Limits, as_json: bool) -> None:
+    from llm_icl.asking.cache import CallCache
     from llm_icl.backends.pool import ModelPool
     from llm_icl.cli.progress import Progress
-    from llm_icl.runs import CallCache, RunDirectory
-    from llm_icl.suite_run import carry_out
+    from llm_icl.runs import RunDirectory
+    from llm_icl.suites.run_evaluations import carry_out
 
     with RunDirectory(folder), closing(ModelPool(folder)) as pool:
         calling = limits.calling(CallCache(folder.parent / "calls.sqlite"), folder.name)

@@ -32,11 +32,11 @@ def command(
     prompts_dir: Path | None,
 ) -> None:
     """Draw problems into a file: inputs, true labels, labels as shown, and the functions' parameters."""
+    from llm_icl.config.specs import counted, parse_specs
     from llm_icl.errors import RequestError
-    from llm_icl.exporting import export
-    from llm_icl.function_classes import draw_problems
-    from llm_icl.naming import counted, parse_specs
-    from llm_icl.task_cards import load_task
+    from llm_icl.tasks.cards import load_task
+    from llm_icl.tasks.drawing import draw_problems
+    from llm_icl.tasks.exporting import export
 
     specs = parse_specs([task])
     if len(specs) > 1:

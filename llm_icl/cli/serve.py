@@ -22,7 +22,7 @@ def command(model: str, port: int, catalogue: Path | None, dry_run: bool) -> Non
 
     from llm_icl.backends.catalogue import find_model
     from llm_icl.backends.machine import refusal
-    from llm_icl.backends.vllm_server import serve_command, serves
+    from llm_icl.backends.vllm.process import serve_command, serves
     from llm_icl.cli.progress import speak
     from llm_icl.errors import RequestError, WorkError
 

@@ -49,8 +49,8 @@ def model(name: str, catalogue: Path | None) -> None:
 @click.argument("name")
 def learner(name: str) -> None:
     """What a classical learner does, and the options that may follow its name."""
+    from llm_icl.config.specs import canonical_name
     from llm_icl.learners import learners
-    from llm_icl.naming import canonical_name
 
     found = learners.get(canonical_name(name))
     _explain(inspect.getdoc(found), {field.name: field.default for field in dataclasses.fields(found)})
@@ -60,8 +60,8 @@ def learner(name: str) -> None:
 @click.argument("name")
 def architecture(name: str) -> None:
     """What an architecture is made of, and the options that may follow its name."""
-    from llm_icl.naming import canonical_name
-    from llm_icl.networks import PRETRAINED_OPTIONS, pretrained_entry
+    from llm_icl.config.specs import canonical_name
+    from llm_icl.networks.shapes import PRETRAINED_OPTIONS, pretrained_entry
     from local_models.backbone import ARCHITECTURES, options_of
     from local_models.mixers import MIXERS
     from local_models.pretrained import Pretrained
@@ -94,11 +94,11 @@ def prompt(
     from llm_icl.backends.base import backends
     from llm_icl.backends.catalogue import find_model
     from llm_icl.cli.progress import speak
+    from llm_icl.config.specs import parse_specs
     from llm_icl.errors import RequestError
-    from llm_icl.function_classes import draw_problems
-    from llm_icl.naming import parse_specs
     from llm_icl.prompting import load_prompt, render
     from llm_icl.prompting.rendering import check_task
+    from llm_icl.tasks.drawing import draw_problems
 
     speak()
     if position < 0 or problem < 0:
@@ -138,7 +138,7 @@ def problem(
 ) -> None:
     """One problem: its function and its points."""
     from llm_icl.errors import RequestError
-    from llm_icl.function_classes import draw_problems
+    from llm_icl.tasks.drawing import draw_problems
 
     if number < 0:
         raise RequestError("--problem counts from 0")
@@ -153,16 +153,16 @@ def problem(
 
 
 def _explain(text: str | None, given: Mapping[str, Any]) -> None:
-    from llm_icl.naming import written
+    from llm_icl.config.specs import written
 
     names = ",".join(f"{key.replace('_', '-')}={written(value)}" for key, value in given.items())
     click.echo(f"{text}\n\n{f'Options, as they are unless given: {names}' if names else 'It has no options.'}")
 
 
 def _task(name: str, tasks_dir: Path | None) -> "Task":
+    from llm_icl.config.specs import parse_specs
     from llm_icl.errors import RequestError
-    from llm_icl.naming import parse_specs
-    from llm_icl.task_cards import load_task
+    from llm_icl.tasks.cards import load_task
 
     specs = parse_specs([name])
     if len(specs) > 1:

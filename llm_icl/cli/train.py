@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llm_icl.cli import options
-from llm_icl.training_options import OPTIMISERS, TrainingOptions
+from llm_icl.experiments.training.options import OPTIMISERS, TrainingOptions
 
 if TYPE_CHECKING:
-    from llm_icl.training import TrainingRequest
+    from llm_icl.experiments.training.request import TrainingRequest
 
 _DEFAULT = TrainingOptions(())
 
@@ -55,7 +55,7 @@ def command(
     The same command again goes on where it stopped, to the same weights.
     """
     from llm_icl.cli.progress import speak
-    from llm_icl.task_cards import task_names
+    from llm_icl.tasks.cards import task_names
 
     speak()
     if not chosen["task"]:
@@ -66,9 +66,9 @@ def command(
 
 def _run(request: "TrainingRequest", folder: Path, as_json: bool) -> None:
     from llm_icl.cli.progress import Progress
-    from llm_icl.naming import counted
+    from llm_icl.config.specs import counted
+    from llm_icl.experiments.training.run import carry_out
     from llm_icl.runs import RunDirectory
-    from llm_icl.training_run import carry_out
 
     with RunDirectory(folder) as run, Progress() as progress:
         record = carry_out(request, run, lambda told, steps: progress(_words(told, steps), told.step, steps))

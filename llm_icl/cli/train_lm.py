@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from llm_icl.language_training import LanguageRequest
+    from llm_icl.experiments.language_modelling.request import LanguageRequest
 
 
 @click.command("train-lm", context_settings={"show_default": True})
@@ -48,10 +48,10 @@ def command(
     The same command again goes on where it stopped, to the same weights. Each model's folder can be used as --model.
     """
     from llm_icl.cli.progress import speak
-    from llm_icl.language_training import LanguageRequest
-    from llm_icl.naming import parse_specs, whole_numbers
-    from llm_icl.request import digest
-    from llm_icl.texts import read_texts
+    from llm_icl.config.specs import parse_specs, whole_numbers
+    from llm_icl.experiments.language_modelling.request import LanguageRequest
+    from llm_icl.experiments.language_modelling.texts import read_texts
+    from llm_icl.runs.opening import digest
     from local_models.language_trainer import LanguagePlan
 
     speak()
@@ -73,9 +73,9 @@ def command(
 def _run(request: "LanguageRequest", folder: Path, as_json: bool) -> None:
     from llm_icl.cli.progress import Progress
     from llm_icl.cli.tables import print_json
-    from llm_icl.files import write_text
-    from llm_icl.language_training_run import carry_out
-    from llm_icl.reports.language import LanguageReport
+    from llm_icl.config.files import write_text
+    from llm_icl.experiments.language_modelling.report import LanguageReport
+    from llm_icl.experiments.language_modelling.run import carry_out
     from llm_icl.runs import RunDirectory
 
     with RunDirectory(folder) as run:

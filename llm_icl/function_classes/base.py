@@ -3,19 +3,20 @@
 import itertools
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from llm_icl.config.registry import Registry
+from llm_icl.config.specs import make
 from llm_icl.errors import RequestError
 from llm_icl.problems import Bits, Parameters, Problems, Task
 from llm_icl.randomness import Source
-from llm_icl.registry import Registry
 
 MAX_N = 1000
-
 Mask = NDArray[np.bool_]
 T = TypeVar("T", bound=np.generic)
 
@@ -141,3 +142,23 @@ def closed_up(rows: Bits, lengths: NDArray[np.int64]) -> TeachingSequence:
     used = (rows != 255).all(axis=-1)
     order = np.argsort(~used, axis=-1, kind="stable")
     return TeachingSequence(np.take_along_axis(rows, order[..., None], axis=1), lengths)
+
+
+def function_class_of(task: Task, n: int) -> FunctionClass:
+    """The function class of a task at dimension n.
+
+    A card may give its parameters as a list of cases, the last without a bound: `[{up-to: 7, …}, {…}]`.
+    Raises RequestError where an option or the dimension does not fit.
+    """
+    function_class = make("task", task.name, function_classes.get(task.function_class), _case(task, n))
+    function_class.check(n)
+    return function_class
+
+
+def _case(task: Task, n: int) -> Mapping[str, Any]:
+    if isinstance(task.parameters, Mapping):
+        return task.parameters
+    for case in task.parameters:
+        if n <= case.get("up-to", n):
+            return {key: value for key, value in case.items() if key != "up-to"}
+    raise RequestError(f"task '{task.name}' says nothing of n = {n}")

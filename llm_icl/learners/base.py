@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from llm_icl.config.registry import Registry
+from llm_icl.config.specs import Spec, make
 from llm_icl.errors import RequestError
-from llm_icl.naming import Spec, make
 from llm_icl.problems import Answers, Problems, Task
-from llm_icl.registry import Registry
 
 
 @dataclass(frozen=True)

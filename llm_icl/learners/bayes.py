@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llm_icl.errors import RequestError
-from llm_icl.function_classes import FunctionClass, function_class_of
+from llm_icl.function_classes import FunctionClass
+from llm_icl.function_classes.base import function_class_of
 from llm_icl.learners.base import Learner, learners
 from llm_icl.problems import Answers, Bits, Parameters, Problems, Task
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from llm_icl.cards import Card, read_document
+from llm_icl.config.cards import Card, read_document
+from llm_icl.config.files import data_files
+from llm_icl.config.specs import Spec, only_known
 from llm_icl.errors import RequestError, unknown_name
-from llm_icl.files import data_files
-from llm_icl.naming import Spec, only_known
 
 _FIELDS = ("description", "source", "system", "preamble", "answer", "stop", "max-tokens", "needs")
 # What the prompt's text must have of the task card: `definition` or `algorithm`.

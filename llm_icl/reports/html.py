@@ -7,27 +7,6 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from llm_icl.reports.content import Content
-from llm_icl.reports.figures import all_figures
-from llm_icl.reports.markdown import HEADERS, made_of, missing_lines, problems_line, table_row
-from llm_icl.reports.networks import NETWORK_HEADERS, network_row
-
-
-def render_html(content: Content) -> str:
-    """The page of a comparison."""
-    return page(
-        "report.html.jinja",
-        all_figures(content),
-        content=content,
-        headers=HEADERS,
-        table_row=table_row,
-        problems_line=problems_line,
-        missing_lines=missing_lines,
-        made_of=made_of,
-        network_headers=NETWORK_HEADERS,
-        network_row=network_row,
-    )
-
 
 def page(template: str, figures: dict[str, dict[str, Any]], **values: Any) -> str:
     """A template with its figures. Whatever comes from models or users is escaped by the template."""

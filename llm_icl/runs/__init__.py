@@ -1,7 +1,6 @@
-"""Run directories, and the cache of every call to a model."""
+"""Run directories: what was asked, of whom, what came back."""
 
-from llm_icl.runs.calls import Call, CallCache, call_key
 from llm_icl.runs.directory import RunDirectory
 from llm_icl.runs.opening import command_line, opening_record
 
-__all__ = ["Call", "CallCache", "RunDirectory", "call_key", "command_line", "opening_record"]
+__all__ = ["RunDirectory", "command_line", "opening_record"]

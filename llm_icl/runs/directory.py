@@ -9,8 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from llm_icl.config.files import atomic_path, write_text
 from llm_icl.errors import RequestError
-from llm_icl.files import atomic_path, write_text
 
 if TYPE_CHECKING:
     import polars as pl

@@ -1,12 +1,14 @@
 """What every run.json begins with."""
 
+import hashlib
+import json
 import shlex
 import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from llm_icl.backends.remote import redact
-from llm_icl.versions import versions
+from llm_icl.config.secrets import redact
+from llm_icl.runs.versions import versions
 
 
 def opening_record(kind: str, request: dict[str, Any]) -> dict[str, Any]:
@@ -24,3 +26,8 @@ def opening_record(kind: str, request: dict[str, Any]) -> dict[str, Any]:
 def command_line() -> str:
     """The command that was given, without keys."""
     return redact(shlex.join(["llm-icl", *sys.argv[1:]]))
+
+
+def digest(record: Any) -> str:
+    """A short name for JSON data."""
+    return hashlib.sha256(json.dumps(record, sort_keys=True, default=str).encode()).hexdigest()[:8]

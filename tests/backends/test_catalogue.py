@@ -8,8 +8,8 @@ import pytest
 
 from llm_icl.backends import backends, catalogue
 from llm_icl.backends.catalogue import ACCEPTABLE, DEFAULT_MODEL, find_model, model_names
+from llm_icl.config.specs import canonical_name
 from llm_icl.errors import RequestError
-from llm_icl.naming import canonical_name
 
 
 @pytest.fixture(autouse=True)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from llm_icl.backends import backends, find_model
-from llm_icl.function_classes import draw_problems
-from llm_icl.naming import parse_specs
-from llm_icl.task_cards import load_task
-from tests.asking import ask
+from llm_icl.config.specs import parse_specs
+from llm_icl.tasks.cards import load_task
+from llm_icl.tasks.drawing import draw_problems
+from tests.asking.ask import ask
 from tests.conftest import run_cli
 
 pytestmark = pytest.mark.embedded

@@ -5,15 +5,15 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from llm_icl.asking.plan import plan_for
 from llm_icl.backends import backends, find_model
+from llm_icl.config.specs import parse_specs
 from llm_icl.errors import RequestError
-from llm_icl.function_classes import draw_problems
-from llm_icl.learners.planning import plan_for
-from llm_icl.naming import parse_specs
 from llm_icl.problems import STATUSES
 from llm_icl.prompting import load_prompt, render
-from llm_icl.task_cards import load_task
-from tests.asking import ask
+from llm_icl.tasks.cards import load_task
+from llm_icl.tasks.drawing import draw_problems
+from tests.asking.ask import ask
 
 # Largest difference of a probability between two ways of computing it in float32.
 TOLERANCE = 1e-5

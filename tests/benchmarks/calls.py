@@ -10,12 +10,12 @@ import threading
 import time
 from pathlib import Path
 
+from llm_icl.asking.budget import Budget
+from llm_icl.asking.cache import CallCache, call_key
+from llm_icl.asking.plan import Planned
+from llm_icl.asking.sending import Sender
 from llm_icl.backends import find_model
-from llm_icl.backends.openai import OpenAIModel
-from llm_icl.learners.planning import Planned
-from llm_icl.runs import CallCache, call_key
-from llm_icl.runs.budget import Budget
-from llm_icl.runs.sending import Sender
+from llm_icl.backends.hosted.openai import OpenAIModel
 from tests.benchmarks.timing import show
 
 CALLS, IN_FLIGHT, LATENCY = 2000, 50, 0.05

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 
 from llm_icl.backends import backends, find_model
-from llm_icl.function_classes import draw_problems
-from llm_icl.naming import parse_specs
+from llm_icl.config.specs import parse_specs
 from llm_icl.prompting import load_prompt
 from llm_icl.prompting.layout import label_gap, label_places
 from llm_icl.prompting.rendering import render
-from llm_icl.task_cards import load_task
-from tests.asking import ask as ask_model
+from llm_icl.tasks.cards import load_task
+from llm_icl.tasks.drawing import draw_problems
+from tests.asking.ask import ask as ask_model
 from tests.benchmarks.timing import best, show
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 
 from llm_icl.backends.catalogue import find_model
-from llm_icl.implicit_finetuning.reader import load_reader
-from llm_icl.implicit_finetuning.text_tasks import load_splits, load_text_task, shuffled
+from llm_icl.experiments.finetuning.reader import load_reader
+from llm_icl.experiments.finetuning.text_tasks import load_splits, load_text_task, shuffled
 from tests.benchmarks.timing import show
 
 _QUERIES, _WHOLE = 200, 20  # so many queries are asked with the whole prompt

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from llm_icl.function_classes import draw_problems
+from llm_icl.config.specs import parse_specs
 from llm_icl.learners import learner_of
-from llm_icl.naming import parse_specs
 from llm_icl.problems import Problems
-from llm_icl.task_cards import load_task
+from llm_icl.tasks.cards import load_task
+from llm_icl.tasks.drawing import draw_problems
 from tests.benchmarks.timing import best, show
 
 

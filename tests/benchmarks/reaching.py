@@ -8,7 +8,7 @@ import time
 
 import torch
 
-from llm_icl.training_options import TrainingOptions
+from llm_icl.experiments.training.options import TrainingOptions
 from local_models.backbone import Backbone
 from local_models.optimisers import optimisers_for
 from local_models.trainer import logits, one_step, set_rates

@@ -8,7 +8,7 @@ import random
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from llm_icl.training_options import TrainingOptions
+from llm_icl.experiments.training.options import TrainingOptions
 from local_models.backbone import Backbone, parameter_count
 from local_models.optimisers import optimisers_for
 from local_models.sequence import tokens_of

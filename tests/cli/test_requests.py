@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from llm_icl.asking.cache import CallCache
 from llm_icl.errors import RequestError
-from llm_icl.runs import CallCache
 from tests.conftest import run_cli
 
 WRONG = {
@@ -214,10 +214,10 @@ def test_sample_writes_the_same_problems_in_every_format(tmp_path, target):
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
-    from llm_icl.function_classes import draw_problems
-    from llm_icl.naming import parse_specs
+    from llm_icl.config.specs import parse_specs
     from llm_icl.problems import Problems
-    from llm_icl.task_cards import load_task
+    from llm_icl.tasks.cards import load_task
+    from llm_icl.tasks.drawing import draw_problems
 
     drawn = draw_problems(load_task(parse_specs(["conjunction:noise=0.1"])[0]), 4, 6, 5, 0)
     path = tmp_path / target

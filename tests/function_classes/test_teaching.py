@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from llm_icl.config.specs import parse_specs
 from llm_icl.errors import RequestError
-from llm_icl.function_classes import draw_problems, function_class_of
-from llm_icl.function_classes.base import all_inputs
-from llm_icl.naming import parse_specs
-from llm_icl.task_cards import load_task
+from llm_icl.function_classes.base import all_inputs, function_class_of
+from llm_icl.tasks.cards import load_task
+from llm_icl.tasks.drawing import draw_problems
 
 CLASSES = [
     "conjunction",

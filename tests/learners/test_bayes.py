@@ -7,10 +7,11 @@ from math import prod
 import numpy as np
 import pytest
 
-from llm_icl.function_classes import draw_problems, function_class_of
+from llm_icl.config.specs import parse_specs
+from llm_icl.function_classes.base import function_class_of
 from llm_icl.learners import learner_of
-from llm_icl.naming import parse_specs
-from llm_icl.task_cards import load_task
+from llm_icl.tasks.cards import load_task
+from llm_icl.tasks.drawing import draw_problems
 
 BEATEN = 4.5  # standard errors: by chance once in 300 000
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llm_icl.config.specs import parse_specs
 from llm_icl.errors import RequestError
-from llm_icl.function_classes import draw_problems
 from llm_icl.learners import learner_of, learners
-from llm_icl.naming import parse_specs
 from llm_icl.problems import Problems
-from llm_icl.task_cards import load_task
+from llm_icl.tasks.cards import load_task
+from llm_icl.tasks.drawing import draw_problems
 
 TARGETS = ("conjunction", "disjunction", "monotone-conjunction", "monotone-disjunction")
 

@@ -14,11 +14,11 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from llm_icl.implicit_finetuning.finetuning import applied, finetune
-from llm_icl.implicit_finetuning.projections import attention_layers
-from llm_icl.implicit_finetuning.reader import Reader
-from llm_icl.implicit_finetuning.recording import recording
-from llm_icl.implicit_finetuning.text_tasks import Example, TextTask
+from llm_icl.experiments.finetuning.descent import applied, finetune
+from llm_icl.experiments.finetuning.projections import attention_layers
+from llm_icl.experiments.finetuning.reader import Reader
+from llm_icl.experiments.finetuning.recording import recording
+from llm_icl.experiments.finetuning.text_tasks import Example, TextTask
 from local_models.kv_cache import cached
 from local_models.mixers.momentum import MomentumAttention
 from local_models.momentum_gpt import MomentumGPT, MomentumGPTConfig

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from llm_icl.config.specs import parse_specs
 from llm_icl.errors import RequestError
-from llm_icl.function_classes import draw_problems
-from llm_icl.naming import parse_specs
 from llm_icl.prompting import load_prompt, prompt_names, render
 from llm_icl.prompting.templates import read_prompt
-from llm_icl.task_cards import load_task
+from llm_icl.tasks.cards import load_task
+from llm_icl.tasks.drawing import draw_problems
 
 
 def prompt(text: str):

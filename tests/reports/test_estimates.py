@@ -3,7 +3,7 @@
 import math
 
 from llm_icl.analysis.intervals import NOTHING, Estimate
-from llm_icl.naming import counted
+from llm_icl.config.specs import counted
 from llm_icl.reports.estimates import change, examples, number, points, share
 
 

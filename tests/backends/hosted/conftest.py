@@ -5,13 +5,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from llm_icl.learners.llm import carry_out
-from llm_icl.learners.planning import plan_for
+from llm_icl.asking.answers import carry_out
+from llm_icl.asking.budget import Budget
+from llm_icl.asking.cache import CallCache
+from llm_icl.asking.plan import plan_for
+from llm_icl.asking.sending import Sender
 from llm_icl.problems import STATUSES
 from llm_icl.prompting.templates import read_prompt
-from llm_icl.runs import CallCache
-from llm_icl.runs.budget import Budget
-from llm_icl.runs.sending import Sender
 from tests.backends.hosted.making import KEYS, TEMPLATE, TWO, model_of
 from tests.servers.provider import Provider
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from llm_icl.asking.plan import plan_for
 from llm_icl.backends import backends, find_model
-from llm_icl.function_classes import draw_problems
-from llm_icl.learners.planning import plan_for
-from llm_icl.naming import parse_specs
+from llm_icl.config.specs import parse_specs
 from llm_icl.problems import Problems, Task
-from llm_icl.task_cards import load_task
+from llm_icl.tasks.cards import load_task
+from llm_icl.tasks.drawing import draw_problems
 from tests.servers import provider as servers
 
 KEYS = {

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from llm_icl.asking.plan import plan_for
 from llm_icl.backends import find_model, model_names
-from llm_icl.backends.remote import TransientError
+from llm_icl.backends.hosted.faults import TransientError
 from llm_icl.errors import RequestError
-from llm_icl.learners.planning import plan_for
 from tests.backends.hosted.making import (
     NAMES,
     TEXTS,

@@ -5,10 +5,10 @@ from itertools import pairwise
 
 import pytest
 
-from llm_icl.function_classes import draw_problems
-from llm_icl.naming import parse_specs
+from llm_icl.config.specs import parse_specs
 from llm_icl.prompting import load_prompt, prompt_names, render
-from llm_icl.task_cards import load_task
+from llm_icl.tasks.cards import load_task
+from llm_icl.tasks.drawing import draw_problems
 from tests.backends.hosted.making import LONG, assert_same
 
 SHORT = draw_problems(load_task(parse_specs(["conjunction"])[0]), 15, 12, 2)

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from llm_icl.learners.planning import Planned, plan_for
-from llm_icl.naming import parse_specs
+from llm_icl.asking.plan import Planned, plan_for
+from llm_icl.config.specs import parse_specs
 from llm_icl.prompting import load_prompt
 from tests.backends.hosted.making import (
     CHAT,

@@ -5,10 +5,10 @@ from itertools import chain
 import numpy as np
 import pytest
 
-from llm_icl.function_classes import draw_problems
-from llm_icl.naming import parse_specs
+from llm_icl.config.specs import parse_specs
 from llm_icl.prompting import load_prompt, render
-from llm_icl.task_cards import load_task
+from llm_icl.tasks.cards import load_task
+from llm_icl.tasks.drawing import draw_problems
 from tests.backends.hosted.making import COMPLETED, answering, model_of
 from tests.servers.provider import probability
 

@@ -1,0 +1,1 @@
+"""Problems → calls → replies → answers of a language model."""

@@ -1,0 +1,140 @@
+"""Every reply of a model, on disk before it is counted: no call is repeated, whenever a run was killed."""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from llm_icl.errors import RequestError
+
+# Part of every key: changes when a call of the same description would give another reply.
+_VERSION = 2
+_SQL_VARIABLES = 500  # keys looked up in one statement
+_TABLES = """
+CREATE TABLE IF NOT EXISTS calls (key TEXT PRIMARY KEY, request TEXT NOT NULL, reply TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS spending (account TEXT NOT NULL, key TEXT NOT NULL, cost REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS spending_by_account ON spending (account);
+CREATE TABLE IF NOT EXISTS batches (
+    id TEXT PRIMARY KEY, account TEXT NOT NULL, model TEXT NOT NULL, requests TEXT NOT NULL, calls INTEGER NOT NULL,
+    cost REAL NOT NULL, collected INTEGER NOT NULL
+);
+"""
+
+
+@dataclass(frozen=True)
+class Call:
+    """What was asked and what came back; `reply` is JSON data, `cost` in US dollars."""
+
+    key: str
+    request: dict[str, Any]
+    reply: dict[str, Any]
+    cost: float = 0.0
+
+
+def call_key(model: dict[str, Any], request: dict[str, Any]) -> str:
+    """The canonical form of everything that can change a reply, hashed."""
+    text = json.dumps([_VERSION, model, request], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class CallCache:
+    """Calls in an SQLite database (write-ahead log), which processes may share."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or make the database. Raises RequestError where it cannot be used."""
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self._usable():
+            # Replies are committed from a thread of their own, one commit at a time.
+            self._database = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute("PRAGMA synchronous=FULL")
+            self._database.executescript(_TABLES)
+
+    def get(self, keys: Iterable[str]) -> dict[str, Call]:
+        """The calls that are there, by key."""
+        wanted = list(keys)
+        found: dict[str, Call] = {}
+        for start in range(0, len(wanted), _SQL_VARIABLES):
+            some = wanted[start : start + _SQL_VARIABLES]
+            marks = ",".join("?" * len(some))
+            query = f"SELECT key, request, reply FROM calls WHERE key IN ({marks})"
+            with self._usable():
+                rows = self._database.execute(query, some).fetchall()
+            found |= {key: Call(key, json.loads(request), json.loads(reply)) for key, request, reply in rows}
+        return found
+
+    def put(self, calls: Iterable[Call], account: str = "", closed: str = "") -> None:
+        """Commit calls, all or none, and what they cost to an account; the first reply to a key stays. `closed` is the
+        batch that has thereby been collected.
+        """
+        kept = list(calls)
+        rows = [(call.key, json.dumps(call.request), json.dumps(call.reply)) for call in kept]
+        with self._transaction():
+            self._database.executemany("INSERT OR IGNORE INTO calls VALUES (?, ?, ?)", rows)
+            if account:
+                costs = [(account, call.key, call.cost) for call in kept]
+                self._database.executemany("INSERT INTO spending VALUES (?, ?, ?)", costs)
+            if closed:
+                self._database.execute("UPDATE batches SET collected = 1 WHERE id = ?", (closed,))
+
+    def put_lost(self, key: str, cost: float, account: str) -> None:
+        """A request that may have been paid for, although nothing came back."""
+        with self._transaction():
+            self._database.execute("INSERT INTO spending VALUES (?, ?, ?)", (account, key, cost))
+
+    def spent(self, account: str) -> tuple[float, int]:
+        """What an account and its parts `ACCOUNT/…` have spent: US dollars, and requests. An open batch counts with the
+        most that it can cost.
+        """
+        of_account = "(account = ?1 OR substr(account, 1, length(?1) + 1) = ?1 || '/')"
+        with self._usable():
+            query = f"SELECT COALESCE(SUM(cost), 0), COUNT(*) FROM spending WHERE {of_account}"
+            cost, calls = self._database.execute(query, (account,)).fetchone()
+            query = (
+                "SELECT COALESCE(SUM(cost), 0), COALESCE(SUM(calls), 0) FROM batches "
+                f"WHERE {of_account} AND NOT collected"
+            )
+            waiting, questions = self._database.execute(query, (account,)).fetchone()
+        return float(cost + waiting), int(calls + questions)
+
+    def put_batch(
+        self, batch: str, account: str, model: str, requests: Mapping[str, dict[str, Any]], cost: float
+    ) -> None:
+        """A batch that a provider has taken, and the most that it can cost: on disk before anything is done with it."""
+        with self._transaction():
+            row = (batch, account, model, json.dumps(dict(requests)), len(requests), cost, 0)
+            self._database.execute("INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+    def open_batches(self, model: str) -> dict[str, tuple[dict[str, dict[str, Any]], float]]:
+        """The batches of a model that are not collected yet, by identifier: requests by key, and the greatest cost."""
+        with self._usable():
+            query = "SELECT id, requests, cost FROM batches WHERE model = ? AND NOT collected ORDER BY rowid"
+            rows = self._database.execute(query, (model,)).fetchall()
+        return {batch: (json.loads(requests), cost) for batch, requests, cost in rows}
+
+    def close(self) -> None:
+        self._database.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._usable():
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+            self._database.execute("COMMIT")
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        """No space, no permission or a damaged file: what the user must mend, in one line."""
+        try:
+            yield
+        except sqlite3.Error as problem:
+            raise RequestError(f"the cache of calls {self._path} cannot be used: {problem}") from None

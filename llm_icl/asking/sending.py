@@ -1,0 +1,297 @@
+"""Sends questions to a remote model: many at a time, again where that may help, each reply on disk before it counts."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
+from tenacity.wait import wait_exponential, wait_random
+
+from llm_icl.asking.budget import Budget, BudgetError
+from llm_icl.asking.cache import Call, CallCache
+from llm_icl.asking.limiter import MOST, Limiter
+from llm_icl.backends.hosted.faults import HopelessError, RejectedError, TransientError
+from llm_icl.backends.hosted.model import Question, RemoteModel
+from llm_icl.config.specs import counted
+from llm_icl.errors import BudgetSpentError, WorkError
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+# Told what goes on: how many questions are answered since the last time, and what is in flight or waiting.
+Progress = Callable[[int, str], None]
+
+# Seconds. A wait that is longer than the second is worth a line, longer than the third worth stopping for.
+_BETWEEN_REPORTS = 0.5
+_NOTICEABLE = 5.0
+_TOO_LONG = 900.0
+# Replies that come within so many seconds are committed together.
+_MOMENT = 0.02
+# So many questions in a row that get no answer after all attempts: the server is gone.
+_GONE = 10
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How often a question is sent, and how long the waits are between attempts, in seconds."""
+
+    attempts: int = 10
+    first_wait: float = 0.5
+    longest_wait: float = 60.0
+
+
+class Sender:
+    """One remote model's line to its server, kept open from one set of questions to the next."""
+
+    def __init__(
+        self,
+        model: RemoteModel,
+        cache: CallCache,
+        account: str,
+        budget: Budget,
+        at_once: int | None = None,
+        patience: Patience = Patience(),
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.model = model
+        self.retries: dict[str, int] = {}
+        self._cache = cache
+        self._account = account
+        self._budget = budget
+        self._patience = patience
+        self._sleep = sleep
+        self._limiter = Limiter(at_once)
+        self._runner = asyncio.Runner()
+        self._is_open = False
+        self._alive = max(MOST, at_once or 0)
+        self._uncommitted: list[Call] = []
+        self._committing: asyncio.Task[None] | None = None
+        self._disk = asyncio.Lock()
+        self._stop: Exception | None = None
+        self._without_answer = 0
+        self._waits: dict[object, tuple[float, str]] = {}
+
+    def send(self, questions: Mapping[str, Question], progress: Progress) -> dict[str, dict[str, Any]]:
+        """The reply to each question, by key, or its failure: {"status": …, "message": …}.
+
+        What stops the whole is raised after everything in flight has come back: WorkError, with the way to go on.
+        """
+        return self._runner.run(self._send_all(questions, progress))
+
+    def run(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Something else over the same line, again where that may help. Raises WorkError where it does not."""
+
+        async def do() -> T:
+            await self._open()
+            try:
+                return await self._again(lambda: self._translated(work))
+            except (TransientError, RejectedError, HopelessError) as problem:
+                raise WorkError(f"{self.model.entry.name}: {problem}") from None
+
+        return self._runner.run(do())
+
+    async def _translated(self, work: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await work()
+        except Exception as problem:
+            raise self.model.fault(problem) from None
+
+    def close(self) -> None:
+        if self._is_open:
+            self._runner.run(self.model.aclose())
+        self._runner.close()
+
+    async def _open(self) -> None:
+        if not self._is_open:
+            await self.model.open()
+            self._is_open = True
+
+    async def _send_all(self, questions: Mapping[str, Question], progress: Progress) -> dict[str, dict[str, Any]]:
+        await self._open()
+        room = asyncio.Semaphore(self._alive)
+        replies: dict[str, dict[str, Any]] = {}
+        reported = 0
+
+        def report() -> None:
+            nonlocal reported
+            progress(len(replies) - reported, self._state())
+            reported = len(replies)
+
+        async def watch() -> None:
+            while True:
+                report()
+                await asyncio.sleep(_BETWEEN_REPORTS)
+
+        async def one(key: str, question: Question) -> None:
+            try:
+                reply = await self._answer(key, question)
+                if reply is not None:
+                    replies[key] = reply
+            except Exception as problem:  # such as a disk that is full: nothing more may be sent that cannot be kept
+                self._stop = self._stop or problem
+            finally:
+                room.release()
+
+        tasks: set[asyncio.Task[None]] = set()
+        watching = asyncio.create_task(watch())
+        try:
+            for key, question in questions.items():
+                await room.acquire()
+                if self._stop:
+                    break
+                task = asyncio.create_task(one(key, question))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+            while tasks:
+                await asyncio.gather(*tasks)
+        finally:
+            watching.cancel()
+            for task in tasks:
+                task.cancel()
+            if self._committing is not None:
+                await self._committing
+            report()
+        if isinstance(self._stop, HopelessError):
+            raise WorkError(str(self._stop)) from None
+        if self._stop:
+            raise self._stop
+        return replies
+
+    async def _answer(self, key: str, question: Question) -> dict[str, Any] | None:
+        """A committed reply, or a failure that another attempt would not mend; None where the work must stop."""
+        try:
+            call = await self._again(lambda: self._attempt(key, question))
+        except RejectedError as problem:
+            if problem.status == "error" and not self.model.served:
+                # Nothing has been answered yet: the request itself is wrong, for all questions alike.
+                self._stop = self._stop or HopelessError(f"{self.model.entry.name}: {problem}")
+            return {"status": problem.status, "message": str(problem)}
+        except TransientError as problem:
+            self._without_answer += 1
+            if self._without_answer >= _GONE:
+                self._stop = self._stop or HopelessError(
+                    f"{self.model.entry.name}: {_GONE} requests in a row got no answer ({problem}): "
+                    "the same command goes on where this stopped"
+                )
+            return {"status": "error", "message": str(problem)}
+        except HopelessError as problem:
+            self._stop = self._stop or problem
+            return None
+        except BudgetError:
+            self._stop = self._stop or BudgetSpentError(
+                f"stopped before the limit of {self._budget}: {counted(self._budget.calls, 'call')} cost "
+                f"${self._budget.cost:.4f}; the same command with a higher limit goes on"
+            )
+            return None
+        self._without_answer = 0
+        await self._commit(call)
+        return call.reply
+
+    async def _again(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Attempts, with waits between them."""
+        me = object()
+        first, longest = self._patience.first_wait, self._patience.longest_wait
+        backoff = wait_exponential(first, longest) + wait_random(0, first)
+
+        def wait(state: RetryCallState) -> float:
+            assert state.outcome is not None
+            problem = state.outcome.exception()
+            asked = problem.wait if isinstance(problem, TransientError) else None
+            seconds = max(asked or 0.0, float(backoff(state)))
+            self._waits[me] = (time.monotonic() + seconds, str(problem))
+            if seconds > _NOTICEABLE:
+                log.info("%s: waiting %.0f s: %s", self.model.entry.name, seconds, problem)
+            return seconds
+
+        async def sleep(seconds: float) -> None:
+            try:
+                await self._sleep(seconds)
+            finally:
+                del self._waits[me]
+
+        attempts = AsyncRetrying(
+            retry=retry_if_exception_type(TransientError),
+            stop=lambda state: bool(self._stop) or stop_after_attempt(self._patience.attempts)(state),
+            wait=wait,
+            sleep=sleep,
+            reraise=True,
+        )
+        async for one in attempts:
+            with one:
+                return await attempt()
+        raise AssertionError("unreachable: the last attempt raises")
+
+    async def _attempt(self, key: str, question: Question) -> Call:
+        limiter, budget = self._limiter, self._budget
+        mark = await self._place()
+        overloaded = answered = False
+        try:
+            held = self.model.greatest_cost(question)
+            await budget.hold(held)
+            spent: float | None = held  # whatever stops this now, the request may have been paid for
+            try:
+                reply = await self.model.ask(question)
+                spent = self.model.cost(reply.get("usage", {}))
+                answered = True
+            except TransientError as problem:
+                self._count(problem)
+                overloaded = problem.kind == "overload"
+                if problem.charged:
+                    self._cache.put_lost(key, held, self._account)
+                else:
+                    spent = None
+                if problem.wait is not None and problem.wait > _TOO_LONG:
+                    raise HopelessError(
+                        f"{self.model.entry.name}: the server wants to be left alone for {problem.wait:.0f} s "
+                        f"({problem}): the same command goes on then"
+                    ) from None
+                if overloaded and problem.wait:
+                    limiter.pause(problem.wait)
+                raise
+            except (RejectedError, HopelessError):
+                spent = None
+                raise
+            finally:
+                budget.settle(held, spent)
+        finally:
+            limiter.leave(mark, overloaded, answered)
+        return Call(key, question.request, reply, spent)
+
+    async def _place(self) -> int:
+        """A place among the requests in flight, once the server may be asked."""
+        while True:
+            if pause := self._limiter.paused_for:
+                await self._sleep(pause)
+            mark = await self._limiter.enter()
+            if not self._limiter.paused_for and not self._stop:
+                return mark
+            self._limiter.leave(mark, overloaded=False, answered=False)
+            if self._stop:
+                raise HopelessError(str(self._stop))
+
+    async def _commit(self, call: Call) -> None:
+        """Put the call on disk, together with all that come in within a moment: a commit costs as much as a call."""
+        self._uncommitted.append(call)
+        if self._committing is None:
+            self._committing = asyncio.create_task(self._commit_all())
+        await asyncio.shield(self._committing)
+
+    async def _commit_all(self) -> None:
+        await asyncio.sleep(_MOMENT)
+        async with self._disk:
+            calls, self._uncommitted, self._committing = self._uncommitted, [], None
+            await asyncio.to_thread(self._cache.put, calls, self._account)
+
+    def _count(self, problem: TransientError) -> None:
+        self.retries[problem.kind] = self.retries.get(problem.kind, 0) + 1
+
+    def _state(self) -> str:
+        """What is in flight, and what is waited for: 12 in flight, 3 waiting (HTTP 429: …; next in 8 s)."""
+        state = f"{self._limiter.in_flight} in flight"
+        if self._waits:
+            until, reason = min(self._waits.values())
+            state += f", {len(self._waits)} waiting ({reason}; next in {max(0.0, until - time.monotonic()):.0f} s)"
+        return state

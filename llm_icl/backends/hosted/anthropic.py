@@ -1,0 +1,174 @@
+"""Anthropic's messages. There are no log-probabilities: labels are sampled, and agreement over repeats is reported."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from llm_icl.backends.base import ModelEntry, backends
+from llm_icl.backends.hosted.model import BatchModel, BatchProgress, Question, checked_url, only_own_headers
+from llm_icl.config.specs import only_known
+from llm_icl.errors import RequestError
+from llm_icl.prompting.rendering import Rendered
+
+_ADDRESS = "https://api.anthropic.com"
+# Room for {"label": "…"} around the label.
+_JSON_TOKENS = 30
+THINKING = ("adaptive", "between_tools", "disabled")
+_THOUGHT = 4000
+_EPHEMERAL = {"type": "ephemeral"}
+
+
+@backends.register("anthropic")
+class AnthropicModel(BatchModel):
+    """Options: effort, thinking, constrained (labels by a JSON schema: true where the model takes one), timeout, key
+    (the environment variable that holds it).
+    """
+
+    key_variable = "ANTHROPIC_API_KEY"
+    modes = ("generate",)
+    shares_prefixes = True
+
+    def __init__(self, entry: ModelEntry) -> None:
+        super().__init__(entry)
+        only_known("model", entry.name, self.options, ("effort", "thinking", "constrained", "timeout", "key"))
+        if entry.base_url:
+            checked_url(entry.base_url)
+        self.accepts = entry.accepted(self.effort)
+        constrained = self.options.get("constrained", "schema" in self.accepts)
+        if not isinstance(constrained, bool):
+            raise RequestError(f"model '{entry.name}': constrained must be true or false, not '{constrained}'")
+        self.constrains = constrained
+        self.thinking = str(self.options.get("thinking", entry.thinking))
+        if self.thinking and self.thinking not in THINKING:
+            raise RequestError(f"model '{entry.name}': thinking={self.thinking} is not one of {', '.join(THINKING)}")
+        # Room for what is thought before the answer.
+        self.reasoning = entry.reasoning or (_THOUGHT if self.thinking == "adaptive" else 0)
+        self.address = checked_url(entry.base_url or os.environ.get("ANTHROPIC_BASE_URL") or _ADDRESS)
+        self._client: Any = None
+
+    def identity(self) -> dict[str, Any]:
+        return {
+            "backend": "anthropic",
+            "identifier": self.entry.identifier,
+            "base_url": self.address,
+            "effort": self.effort,
+            "thinking": self.thinking,
+            "reasoning": self.reasoning,
+            "constrained": self.constrains,
+            "sends": sorted(name for name in self.accepts if name == "stop" or (name == "effort" and self.effort)),
+        }
+
+    def wire(self, rendered: Rendered) -> Any:
+        return [{"role": message.role, "content": message.content} for message in rendered.messages()]
+
+    async def open(self) -> None:
+        import anthropic
+        import httpx2
+
+        self._response_type = httpx2.Response
+        with only_own_headers(self.entry):
+            self._client = anthropic.AsyncAnthropic(
+                api_key=self.secret(),
+                base_url=self.address,
+                timeout=self.timeout,
+                max_retries=0,
+                http_client=anthropic.DefaultAioHttpClient(),
+            )
+
+    async def aclose(self) -> None:
+        await self._client.close()
+
+    def body(self, question: Question) -> dict[str, Any]:
+        request = question.request
+        messages = _with_cuts(request["prompt"], question.payload or ())
+        body: dict[str, Any] = {
+            "model": self.entry.identifier,
+            "max_tokens": self.longest_reply(question),
+            "messages": [message for message in messages if message["role"] != "system"],
+        }
+        system = [message["content"] for message in messages if message["role"] == "system"]
+        if system:
+            body["system"] = system[0]
+        if self.thinking:
+            body["thinking"] = {"type": self.thinking}
+        output: dict[str, Any] = {}
+        if self.effort and "effort" in self.accepts:
+            output["effort"] = self.effort
+        if request.get("constrained"):
+            label = {"type": "string", "enum": list(request["labels"])}
+            schema = {"type": "object", "properties": {"label": label}, "required": ["label"]}
+            output["format"] = {"type": "json_schema", "schema": schema | {"additionalProperties": False}}
+        elif "stop" in self.accepts:
+            # Blank ones are not taken; what is written is cut at all of them in any case.
+            stops = [stop for stop in request["stop"] if stop.strip()]
+            body |= {"stop_sequences": stops} if stops else {}
+        return body | ({"output_config": output} if output else {})
+
+    def longest_reply(self, question: Question) -> int:
+        room = _JSON_TOKENS if question.request.get("constrained") else 0
+        return int(question.request["max_tokens"]) + room + self.reasoning
+
+    async def send(self, body: dict[str, Any]) -> str:
+        response = await self._client.post("/v1/messages", body=body, cast_to=self._response_type)
+        return str(response.text)
+
+    def read(self, question: Question, answer: Any) -> dict[str, Any]:
+        usage = answer["usage"]
+        reason = answer["stop_reason"]
+        reply = {
+            "model": answer.get("model", ""),
+            "text": "".join(block["text"] for block in answer["content"] if block["type"] == "text"),
+            "truncated": reason == "max_tokens",
+            "usage": {
+                "input": usage["input_tokens"],
+                "cached": usage.get("cache_read_input_tokens") or 0,
+                "write": usage.get("cache_creation_input_tokens") or 0,
+                "output": usage["output_tokens"],
+            },
+        }
+        if question.request.get("constrained"):
+            reply["constrained"] = True
+        if reason == "refusal":
+            return reply | {"status": "refused"}
+        if reason == "model_context_window_exceeded":
+            return reply | {"status": "too_long"}
+        return reply
+
+    async def submit(self, bodies: Mapping[str, dict[str, Any]]) -> str:
+        requests = [{"custom_id": name, "params": body} for name, body in bodies.items()]
+        return str((await self._client.messages.batches.create(requests=requests)).id)
+
+    async def progress(self, batch: str) -> BatchProgress:
+        state = await self._client.messages.batches.retrieve(batch)
+        counts = state.request_counts
+        done = counts.succeeded + counts.errored + counts.canceled + counts.expired
+        return BatchProgress(state.processing_status == "ended", done)
+
+    async def collect(self, batch: str) -> dict[str, str]:
+        answers = {}
+        async for entry in await self._client.messages.batches.results(batch):
+            if entry.result.type == "succeeded":
+                answers[entry.custom_id] = json.dumps(entry.result.message.to_dict())
+        return answers
+
+
+def _with_cuts(messages: Sequence[dict[str, str]], cuts: Sequence[int]) -> list[dict[str, Any]]:
+    """The messages with their texts divided where the prompts of a problem part, the last two cuts marked: the provider
+    reads from its cache what the prompt before had up to the one, and keeps what the next will have up to the other.
+    """
+    if not cuts:
+        return [dict(message) for message in messages]
+    divided: list[dict[str, Any]] = []
+    start = 0
+    for message in messages:
+        end = start + len(message["content"])
+        borders = [start, *(cut for cut in cuts if start < cut < end), end]
+        blocks = []
+        for a, b in pairwise(borders):
+            block: dict[str, Any] = {"type": "text", "text": message["content"][a - start : b - start]}
+            blocks.append(block | ({"cache_control": _EPHEMERAL} if b in cuts[-2:] else {}))
+        divided.append({"role": message["role"], "content": blocks})
+        start = end
+    return divided

@@ -1,0 +1,271 @@
+"""OpenAI's three interfaces, and any server that speaks one of them (`--base-url`)."""
+
+import asyncio
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from llm_icl.backends.base import ModelEntry, backends
+from llm_icl.backends.hosted.model import BatchModel, BatchProgress, Question, checked_url, only_own_headers, positive
+from llm_icl.config.specs import only_known
+from llm_icl.errors import RequestError
+from llm_icl.prompting.rendering import Rendered
+
+APIS = ("chat", "responses", "completions")
+_ADDRESS = "https://api.openai.com/v1"
+# The responses interface takes no smaller limit.
+_LEAST_OUTPUT = 16
+_MOST_STOPS = 4
+# Likeliest tokens asked for: the most that each interface gives.
+_TOP = {"chat": 20, "completions": 5}
+_PATHS = {"chat": "/chat/completions", "responses": "/responses", "completions": "/completions"}
+
+
+@backends.register("openai")
+class OpenAIModel(BatchModel):
+    """Options: api (chat, responses, completions), effort, temperature, top (likeliest tokens asked for), timeout,
+    key (the environment variable that holds it).
+    """
+
+    key_variable = "OPENAI_API_KEY"
+
+    def __init__(self, entry: ModelEntry) -> None:
+        super().__init__(entry)
+        only_known("model", entry.name, self.options, ("api", "effort", "temperature", "top", "timeout", "key"))
+        if entry.base_url:
+            checked_url(entry.base_url)
+        self.accepts = entry.accepted(self.effort)
+        self.api = str(self.options.get("api", "chat" if "logprobs" in self.accepts else "responses"))
+        if self.api not in APIS:
+            raise RequestError(f"model '{entry.name}': api={self.api} is not one of {', '.join(APIS)}")
+        self.temperature = self.options.get("temperature")
+        if self.temperature is not None:
+            self.temperature = positive(entry, "temperature", self.temperature, least=0.0)
+            if "temperature" not in self.accepts:
+                raise RequestError(f"model '{entry.name}' takes no temperature{self._at_effort}")
+        self.top = self.options.get("top", _TOP.get(self.api, 0))
+        if not isinstance(self.top, int) or isinstance(self.top, bool) or not 0 <= self.top <= 20:
+            raise RequestError(f"model '{entry.name}': top must be a whole number up to 20, not '{self.top}'")
+        self.address = checked_url(entry.base_url or os.environ.get("OPENAI_BASE_URL") or _ADDRESS)
+        scores = self.top and "logprobs" in self.accepts and self.api != "responses"
+        self.modes = ("top", "generate") if scores else ("generate",)
+        self._client: Any = None
+
+    def identity(self) -> dict[str, Any]:
+        return {
+            "backend": "openai",
+            "identifier": self.entry.identifier,
+            "base_url": self.address,
+            "api": self.api,
+            "temperature": self.temperature,
+            "effort": self.effort,
+            "reasoning": self.entry.reasoning,
+            "top": self.top,
+            "sends": self._sends,
+        }
+
+    def wire(self, rendered: Rendered) -> Any:
+        if self.api == "completions":
+            return rendered.completion()
+        return [{"role": message.role, "content": message.content} for message in rendered.messages()]
+
+    def connect(self) -> None:
+        """Find out whether a server of completions reports the tokens of the prompt: then one request gives a curve."""
+        if self.api == "completions" and "top" in self.modes and asyncio.run(self._echoes()):
+            self.modes = ("echo", "top", "generate")
+
+    async def _echoes(self) -> bool:
+        await self.open()
+        probe = {"model": self.entry.identifier, "prompt": "a b", "max_tokens": 1, "logprobs": 1, "echo": True}
+        try:
+            async with asyncio.timeout(self.timeout):
+                answer = json.loads(await self.send(probe))
+            logprobs = answer["choices"][0]["logprobs"]
+            return len(logprobs["tokens"]) > 1 and len(logprobs["text_offset"]) == len(logprobs["top_logprobs"])
+        except (
+            Exception
+        ):  # whatever it says or does, it does not echo; what else is wrong shows with the first question
+            return False
+        finally:
+            await self.aclose()
+
+    async def open(self) -> None:
+        import httpx2
+        import openai
+
+        self._response_type = httpx2.Response
+        with only_own_headers(self.entry):
+            self._client = openai.AsyncOpenAI(
+                api_key=self.secret(),
+                base_url=self.address,
+                timeout=self.timeout,
+                max_retries=0,
+                http_client=openai.DefaultAioHttpClient(),  # takes less processor time than the usual one
+            )
+
+    async def aclose(self) -> None:
+        await self._client.close()
+
+    def body(self, question: Question) -> dict[str, Any]:
+        request = question.request
+        sampled = "repeat" in request
+        temperature = self.temperature if self.temperature is not None else (1.0 if sampled else 0.0)
+        body: dict[str, Any] = {"model": self.entry.identifier}
+        if "temperature" in self.accepts:
+            body["temperature"] = temperature
+        limit = request["max_tokens"] + self._reasoning
+        if self.api == "responses":
+            body |= {"input": request["prompt"], "max_output_tokens": max(limit, _LEAST_OUTPUT), "store": False}
+            return body | ({"reasoning": {"effort": self.effort}} if self._sends_effort else {})
+        if request["stop"] and "stop" in self.accepts:
+            body["stop"] = list(request["stop"])[:_MOST_STOPS]  # what is written is cut at all of them in any case
+        if self.api == "completions":
+            body |= {"prompt": request["prompt"], "max_tokens": limit}
+            if request["mode"] == "echo":
+                return {**body, "max_tokens": 1, "logprobs": self.top, "echo": True}
+            return body | ({"logprobs": self.top} if request["mode"] == "top" else {})
+        # Servers of other makers know the old name of the limit.
+        name = "max_tokens" if self.entry.base_url else "max_completion_tokens"
+        body |= {"messages": request["prompt"], name: limit}
+        if request["mode"] == "top":
+            body |= {"logprobs": True, "top_logprobs": self.top}
+        return body | ({"reasoning_effort": self.effort} if self._sends_effort else {})
+
+    @property
+    def _sends(self) -> list[str]:
+        """What goes into a request because the model takes it."""
+        asked = {"temperature": True, "stop": self.api != "responses", "effort": self._sends_effort}
+        return sorted(name for name in self.accepts if asked.get(name))
+
+    @property
+    def _sends_effort(self) -> bool:
+        return bool(self.effort) and "effort" in self.accepts
+
+    @property
+    def _at_effort(self) -> str:
+        return f" at effort {self.effort}" if self.effort else ""
+
+    @property
+    def _reasoning(self) -> int:
+        """Room for what is thought before the answer; none where it is known that nothing is."""
+        accepts = self.entry.accepts
+        does_not_think = self.effort == "none" and isinstance(accepts, Mapping) and "none" in accepts
+        return 0 if does_not_think else self.entry.reasoning
+
+    def longest_reply(self, question: Question) -> int:
+        return max(int(question.request["max_tokens"]) + self._reasoning, _LEAST_OUTPUT)
+
+    async def send(self, body: dict[str, Any]) -> str:
+        # The SDK's way to send a body as it is: a third less processor time than its typed methods take.
+        response = await self._client.post(_PATHS[self.api], body=body, cast_to=self._response_type)
+        return str(response.text)
+
+    def read(self, question: Question, answer: Any) -> dict[str, Any]:
+        reply: dict[str, Any] = {"model": answer.get("model", ""), "usage": _usage(answer.get("usage") or {})}
+        if self.api == "responses":
+            return reply | _read_response(answer)
+        choice = answer["choices"][0]
+        reply["truncated"] = choice.get("finish_reason") == "length"
+        if self.api == "completions":
+            if question.request["mode"] == "echo":
+                return reply | {"tops": _echoed(question.request, choice["logprobs"])}
+            reply["text"] = choice["text"] or ""
+            listed = choice.get("logprobs") or {}
+            pairs = list(zip(listed.get("tokens") or [], listed.get("top_logprobs") or [], strict=False))
+            return reply | {"tops": [next((top for token, top in pairs if token.strip()), None)]}
+        message = choice["message"]
+        reply["text"] = message.get("content") or ""
+        if message.get("refusal") or choice.get("finish_reason") == "content_filter":
+            return reply | {"status": "refused", "text": message.get("refusal") or reply["text"]}
+        if question.request["mode"] == "top":
+            listed = (choice.get("logprobs") or {}).get("content") or []
+            first = next((token for token in listed if token["token"].strip()), None)
+            reply["tops"] = [first and _summed((top["token"], top["logprob"]) for top in first["top_logprobs"])]
+        return reply
+
+    async def submit(self, bodies: Mapping[str, dict[str, Any]]) -> str:
+        lines = [
+            json.dumps({"custom_id": name, "method": "POST", "url": f"/v1{_PATHS[self.api]}", "body": body})
+            for name, body in bodies.items()
+        ]
+        file = io.BytesIO("\n".join(lines).encode())
+        file.name = "batch.jsonl"
+        uploaded = await self._client.files.create(file=file, purpose="batch")
+        batch = await self._client.batches.create(
+            input_file_id=uploaded.id, endpoint=f"/v1{_PATHS[self.api]}", completion_window="24h"
+        )
+        return str(batch.id)
+
+    async def progress(self, batch: str) -> BatchProgress:
+        state = await self._client.batches.retrieve(batch)
+        counts = state.request_counts
+        done = counts.completed + counts.failed if counts else 0
+        errors = "; ".join(str(error.message) for error in (state.errors.data or [] if state.errors else []))
+        return BatchProgress(state.status in ("completed", "expired", "cancelled", "failed"), done, errors)
+
+    async def collect(self, batch: str) -> dict[str, str]:
+        state = await self._client.batches.retrieve(batch)
+        answers = {}
+        for file in (state.output_file_id, state.error_file_id):
+            if file is None:
+                continue
+            text = (await self._client.files.content(file)).text
+            for line in filter(None, text.splitlines()):
+                entry = json.loads(line)
+                response = entry.get("response") or {}
+                if response.get("status_code") == 200:
+                    answers[entry["custom_id"]] = json.dumps(response["body"])
+        return answers
+
+
+def _usage(usage: Mapping[str, Any]) -> dict[str, int]:
+    """Tokens that are paid for: plain input, input from the provider's cache and into it, output with its reasoning."""
+    whole = usage.get("prompt_tokens", usage.get("input_tokens", 0))
+    inside = usage.get("prompt_tokens_details") or usage.get("input_tokens_details") or {}
+    outside = usage.get("completion_tokens_details") or usage.get("output_tokens_details") or {}
+    cached, write = inside.get("cached_tokens") or 0, inside.get("cache_write_tokens") or 0
+    return {
+        "input": whole - cached - write,
+        "cached": cached,
+        "write": write,
+        "output": usage.get("completion_tokens", usage.get("output_tokens", 0)) or 0,
+        "reasoning": outside.get("reasoning_tokens") or 0,
+    }
+
+
+def _read_response(answer: Any) -> dict[str, Any]:
+    parts = [part for item in answer["output"] if item["type"] == "message" for part in item["content"]]
+    text = "".join(part["text"] for part in parts if part["type"] == "output_text")
+    refusals = [part["refusal"] for part in parts if part["type"] == "refusal"]
+    cut = (answer.get("incomplete_details") or {}).get("reason")
+    if refusals or cut == "content_filter":
+        return {"status": "refused", "text": "".join(refusals) or text, "truncated": False}
+    if answer.get("status") not in ("completed", "incomplete"):
+        raise KeyError(f"status {answer.get('status')}")
+    return {"text": text, "truncated": cut == "max_output_tokens"}
+
+
+def _echoed(request: Mapping[str, Any], logprobs: Mapping[str, Any]) -> list[dict[str, float] | None]:
+    """The likeliest tokens where each label stands; None where the tokenizer put no border there."""
+    tokens, offsets = logprobs["tokens"], list(logprobs["text_offset"])
+    tops: list[dict[str, float] | None] = []
+    for end, label in zip(request["ends"], request["labels"], strict=True):
+        place = next((i for start in (end, end + request["gap"]) if (i := _index(offsets, start)) is not None), None)
+        # After the last prompt the model has written: there is no label that must be a token of its own.
+        if place is None or (label and tokens[place].strip() != label):
+            tops.append(None)
+            continue
+        listed = list((logprobs["top_logprobs"][place] or {}).items())
+        tops.append(_summed([*listed, (tokens[place], logprobs["token_logprobs"][place])]))
+    return tops
+
+
+def _index(offsets: Sequence[int], start: int) -> int | None:
+    return offsets.index(start) if start in offsets else None
+
+
+def _summed(pairs: Any) -> dict[str, float]:
+    """Log-probabilities by token; the same token twice is one."""
+    return {str(token): float(value) for token, value in pairs if value is not None}

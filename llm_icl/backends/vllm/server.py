@@ -1,0 +1,212 @@
+"""Large open models on a vLLM server that runs already."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from llm_icl.backends.base import LabelScores, ModelEntry, TokenModel, backends
+from llm_icl.backends.hosted.faults import TransientError, clean
+from llm_icl.backends.hosted.model import OWN_SERVER_KEY, Question, RemoteModel, checked_url, only_own_headers
+from llm_icl.backends.tokenizers import once_begun
+from llm_icl.backends.vllm.labels import label_nodes, label_scores
+from llm_icl.backends.vllm.options import LEAST_CURVE, OPTIONS, TOP
+from llm_icl.backends.vllm.process import served_models
+from llm_icl.config.specs import only_known
+from llm_icl.errors import RequestError
+from llm_icl.prompting.layout import Curve, LabelPlace
+from llm_icl.prompting.rendering import Rendered
+
+_AT_ONCE = 16
+# A curve of a large model is slow, and many wait for their turn in the server.
+_TIMEOUT = 600.0
+
+
+@backends.register("vllm-server")
+class VllmServer(RemoteModel, TokenModel):
+    """A vLLM server that runs already (`--base-url`). Options: chat, timeout, key."""
+
+    modes = ("curve", "positions", "generate")
+    least_curve = LEAST_CURVE
+    key_variable = OWN_SERVER_KEY
+
+    def __init__(self, entry: ModelEntry) -> None:
+        super().__init__(entry)
+        only_known("model", entry.name, self.options, (*OPTIONS, "key"))
+        self.timeout = float(self.options.get("timeout", _TIMEOUT))
+        self._chat = bool(self.options.get("chat", entry.chat))
+        self.address = checked_url(entry.base_url)
+        # Beside what OpenAI has, the server's own paths stand at its root.
+        self._root = self.address.removesuffix("/v1")
+        self._http: Any = None
+        self._asking: Any = None
+        self._name = entry.identifier
+        self._context = 0
+        self._beginning: int | None = None
+        self._alone = 0
+
+    def connect(self) -> None:
+        import httpx2
+
+        headers = {"Authorization": f"Bearer {self.secret()}"}
+        self._http = httpx2.Client(timeout=self.timeout, headers=headers, trust_env=False)
+        served = served_models(self.address, self._http)
+        if served is None:
+            raise RequestError(f"there is no server at {self.address} that says which models it serves")
+        self._name = next((name for name in (self.entry.identifier, self.entry.name) if name in served), "")
+        if not self._name:
+            raise RequestError(
+                f"the server at {self.address} serves {', '.join(served) or 'nothing'}, not {self.entry.identifier}"
+            )
+        self._context = int(served[self._name].get("max_model_len") or 0)
+        if not self._context:
+            raise RequestError(f"the server at {self.address} is no vLLM: name the model as openai/{self._name}")
+        beginning = self._post("tokenize", {"model": self._name, "prompt": ""})["tokens"]
+        self._beginning = beginning[0] if beginning else None
+
+    def identity(self) -> dict[str, Any]:
+        return {
+            "backend": "vllm-server",
+            "identifier": self.entry.identifier,
+            "base_url": self.address,
+            "chat": self._chat,
+        }
+
+    def found(self) -> dict[str, Any]:
+        return super().found() | {"labels_asked_alone": self._alone}
+
+    def close(self) -> None:
+        if self._http is not None:
+            self._http.close()
+
+    @property
+    def context_length(self) -> int:
+        return self._context
+
+    def as_text(self, rendered: Rendered) -> str:
+        if not (self._chat or rendered.has_turns):
+            return rendered.completion()
+        turns = [{"role": message.role, "content": message.content} for message in rendered.messages()]
+        tokens = self._post("tokenize", {"model": self._name, "messages": turns})["tokens"]
+        return str(self._post("detokenize", {"model": self._name, "tokens": tokens})["prompt"])
+
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            replies = threads.map(lambda text: self._post("tokenize", {"model": self._name, "prompt": text}), texts)
+            return [once_begun(reply["tokens"], self._beginning) for reply in replies]
+
+    def _post(self, path: str, body: dict[str, Any]) -> Any:
+        import httpx2
+
+        try:
+            response = self._http.post(f"{self._root}/{path}", json=body)
+            response.raise_for_status()
+            return response.json()
+        except (httpx2.HTTPError, ValueError) as problem:
+            raise RequestError(clean(f"the server at {self.address} does not {path}: {problem}")) from None
+
+    async def open(self) -> None:
+        import httpx2
+        import openai
+
+        self._response_type = httpx2.Response
+        with only_own_headers(self.entry):
+            self._asking = openai.AsyncOpenAI(
+                api_key=self.secret(),
+                base_url=self.address,
+                timeout=self.timeout,
+                max_retries=0,
+                http_client=openai.DefaultAioHttpClient(),
+            )
+
+    async def aclose(self) -> None:
+        await self._asking.close()
+
+    def body(self, question: Question) -> dict[str, Any]:
+        request = question.request
+        if request["mode"] == "curve":
+            curve: Curve = question.payload
+            return self._after(curve.tokens, (curve.zeros[-1], curve.ones[-1])) | {"prompt_logprobs": TOP}
+        limits = {"max_tokens": request["max_tokens"], "stop": list(request["stop"])}
+        return {"model": self._name, "prompt": self.tokenize([request["prompt"]])[0], "temperature": 0.0, **limits}
+
+    def _after(self, tokens: Sequence[int], labels: Sequence[int]) -> dict[str, Any]:
+        """A request for the log-probabilities of exactly these tokens after others."""
+        return {
+            "model": self._name,
+            "prompt": list(tokens),
+            "temperature": 0.0,
+            "max_tokens": 1,
+            "logprobs": len(labels),
+            "logprob_token_ids": list(labels),
+            "return_tokens_as_token_ids": True,
+        }
+
+    def longest_reply(self, question: Question) -> int:
+        return int(question.request.get("max_tokens", 1))
+
+    def greatest_cost(self, question: Question) -> float:
+        return 0.0
+
+    async def send(self, body: dict[str, Any]) -> str:
+        response = await self._asking.post("/completions", body=body, cast_to=self._response_type)
+        return str(response.text)
+
+    async def ask(self, question: Question) -> dict[str, Any]:
+        if question.request["mode"] == "positions":
+            scores, usage = await self._scores([question.payload])
+            self.served.add(self._name)
+            return {"scores": [[scores[0].zero, scores[0].one]], "usage": usage, "model": self._name}
+        reply = await super().ask(question)
+        missing: list[int] = reply.pop("missing", [])
+        if missing:
+            # A label that is not among the likeliest tokens at its place is asked for by itself.
+            self._alone += len(missing)
+            curve: Curve = question.payload
+            places = [LabelPlace(curve.tokens[: curve.ends[j]], (curve.zeros[j],), (curve.ones[j],)) for j in missing]
+            scores, usage = await self._scores(places)
+            for j, score in zip(missing, scores, strict=True):
+                reply["scores"][j] = [score.zero, score.one]
+            reply["usage"] = {key: reply["usage"][key] + usage[key] for key in usage}
+        return reply
+
+    async def _scores(self, places: Sequence[LabelPlace]) -> tuple[list[LabelScores], dict[str, int]]:
+        nodes = list(dict.fromkeys(node for place in places for node in label_nodes(place)))
+        texts = await asyncio.gather(*(self.request(self._after(context, labels)) for context, labels in nodes))
+        values: dict[tuple[tuple[int, ...], int], float] = {}
+        usage = {"input": 0, "cached": 0, "output": 0}
+        try:
+            for (context, labels), text in zip(nodes, texts, strict=True):
+                answer = json.loads(text)
+                top = answer["choices"][0]["logprobs"]["top_logprobs"][0]
+                values |= {(context, label): top[f"token_id:{label}"] for label in labels}
+                usage = {key: usage[key] + count for key, count in _usage(answer).items()}
+        except (ValueError, KeyError, TypeError, IndexError) as problem:
+            raise TransientError(f"the reply makes no sense ({type(problem).__name__}: {problem})", "reply") from None
+        return [label_scores(place, values) for place in places], usage
+
+    def read(self, question: Question, answer: Any) -> dict[str, Any]:
+        choice = answer["choices"][0]
+        reply: dict[str, Any] = {"model": answer["model"], "usage": _usage(answer)}
+        if question.request["mode"] == "generate":
+            return reply | {"text": choice["text"], "truncated": choice["finish_reason"] == "length"}
+        curve: Curve = question.payload
+        last = {key.removeprefix("token_id:"): value for key, value in choice["logprobs"]["top_logprobs"][0].items()}
+        inside = [choice["prompt_logprobs"][end] for end in curve.ends[:-1]]
+        tops = [{key: value["logprob"] for key, value in top.items()} for top in inside] + [last]
+        scores: list[list[float | None]] = [
+            [top.get(str(zero)), top.get(str(one))]
+            for top, zero, one in zip(tops, curve.zeros, curve.ones, strict=True)
+        ]
+        return reply | {"scores": scores, "missing": [j for j, pair in enumerate(scores) if None in pair]}
+
+
+def _usage(answer: Any) -> dict[str, int]:
+    usage = answer.get("usage") or {}
+    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+    return {
+        "input": usage.get("prompt_tokens", 0) - cached,
+        "cached": cached,
+        "output": usage.get("completion_tokens", 0),
+    }

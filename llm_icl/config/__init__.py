@@ -1,0 +1,1 @@
+"""What people write, as checked values: names with options, cards, files, secrets."""

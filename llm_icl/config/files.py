@@ -1,0 +1,57 @@
+"""Files that are written whole or not at all, and the folders that data comes from."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from llm_icl.config.specs import canonical_name
+
+PACKAGE = Path(__file__).parents[1]
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, moved onto it when the block ends well and removed when it does not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def file_name(name: str) -> str:
+    """A name for a file: readable, not too long, and different for different names."""
+    plain = "".join(c if c.isalnum() or c in "-+.=" else "_" for c in name)[:60]
+    return plain if plain == name else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def data_files(kind: str, suffix: str, own: Path | None) -> dict[str, Path]:
+    """The files of a kind ("tasks" or "prompts") by name, a user's own winning over a shipped one.
+
+    The own folder is the one named on the command line, else ./KIND; then comes what the wheel carries, or the top
+    level of a checkout.
+    """
+    found: dict[str, Path] = {}
+    for folder in (own or Path(kind), PACKAGE / "data" / kind, PACKAGE.parent / kind):
+        for path in folder.glob(f"*{suffix}"):
+            found.setdefault(canonical_name(path.stem), path)
+    return dict(sorted(found.items()))
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current

@@ -1,0 +1,1 @@
+"""What a run directory can hold: one folder for each kind."""

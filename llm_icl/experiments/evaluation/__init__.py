@@ -1,0 +1,1 @@
+"""Learners × tasks → predictions."""

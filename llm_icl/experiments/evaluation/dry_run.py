@@ -1,0 +1,98 @@
+"""What a request would ask, and what it would cost: nothing is loaded and nothing is sent."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from llm_icl.asking.answers import missing_calls
+from llm_icl.asking.batches import DISCOUNT
+from llm_icl.asking.cache import CallCache, call_key
+from llm_icl.asking.plan import plan_for
+from llm_icl.backends import ModelEntry, backends
+from llm_icl.backends.hosted.model import RemoteModel
+from llm_icl.config.specs import counted
+from llm_icl.experiments.evaluation.request import Request, cells
+from llm_icl.problems import Problems
+from llm_icl.prompting.rendering import render
+from llm_icl.prompting.templates import Prompt
+from llm_icl.prompting.token_estimate import estimated_tokens
+from llm_icl.tasks.drawing import draw_problems
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Calls, those of them that are answered already, the tokens of the others by estimate, and US dollars: about for
+    what is read, at most for what is written.
+    """
+
+    calls: int = 0
+    known: int = 0
+    tokens: int = 0
+    read: float = 0.0
+    written: float = 0.0
+
+    def __add__(self, other: "Estimate") -> "Estimate":
+        return Estimate(
+            self.calls + other.calls,
+            self.known + other.known,
+            self.tokens + other.tokens,
+            self.read + other.read,
+            self.written + other.written,
+        )
+
+    def __str__(self) -> str:
+        text = f"{counted(self.calls, 'call')}, {self.known:,} of them answered already, about {self.tokens:,} tokens"
+        if not self.read:
+            return text
+        return f"{text}; about ${self.read:.2f} for what is read, at most ${self.written:.2f} for what is written"
+
+
+def say_what_would_be_asked(
+    requests: Sequence[Request], cache_path: Path, batch: bool, say: Callable[[str], None]
+) -> None:
+    """One line a model and cell, and the whole."""
+    cache = CallCache(cache_path) if cache_path.is_file() else None
+    whole = Estimate()
+    for request in requests:
+        for cell in cells(request):
+            say(f"{cell}: {counted(request.problems, 'problem')} of {counted(request.points, 'point')}")
+            drawn = draw_problems(cell.task, cell.n, request.points, request.problems, cell.seed)
+            versions = [drawn, drawn.with_shuffled_labels()] if request.shuffled_labels else [drawn]
+            for entry in request.models:
+                for prompt in request.prompts:
+                    how, estimate = _estimate(request, versions, entry, prompt, cache, batch)
+                    say(f"  {entry.name}, prompt {prompt.name}: {estimate}; {how}")
+                    whole += estimate
+    say(f"{whole}\nnothing was sent")
+
+
+def _estimate(
+    request: Request, versions: Sequence[Problems], entry: ModelEntry, prompt: Prompt, cache: CallCache | None,
+    batch: bool,
+) -> tuple[str, Estimate]:  # fmt: skip
+    """How a model would be asked, and what that takes."""
+    backend = backends.get(entry.backend)
+    if not issubclass(backend, RemoteModel) or entry.backend == "vllm-server":
+        last = request.positions[-1]
+        texts = [render(prompt, shown, i, last).text for shown in versions for i in range(len(shown))]
+        how = "one for each problem where a whole curve can be scored, which shows when the model is loaded"
+        return how, Estimate(len(texts), 0, estimated_tokens(texts))
+    model = backend(entry)
+    share = (DISCOUNT if batch else 1.0) / 1e6
+    estimate, mode = Estimate(), ""
+    for shown in versions:
+        plan = plan_for(model, prompt, shown, request.positions, request.mode, request.repeats)
+        calls = len({call_key(model.identity(), call.request) for call in plan.calls})  # equal prompts are one call
+        missing = missing_calls(plan, model.identity(), cache).values()
+        tokens = estimated_tokens([call.text for call in missing])
+        written = sum(model.longest_reply(call) for call in missing)
+        price, mode = entry.price, plan.mode
+        estimate += Estimate(
+            calls,
+            calls - len(missing),
+            tokens,
+            share * tokens * price.get("input", 0.0),
+            share * written * price.get("output", 0.0),
+        )
+    prices = f"prices of {entry.priced}" if entry.price else "no price is known"
+    return f"mode {mode}, {prices}", estimate

@@ -1,0 +1,1 @@
+"""In-context learning against finetuning on the same demonstrations."""

@@ -1,0 +1,127 @@
+"""Finetuning on demonstrations, as Dai et al. 2023 do it: one epoch of plain gradient descent, one demonstration at a
+time in the order of the context, on the mean loss of all its tokens, and of keys' and values' projections only.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from llm_icl.experiments.finetuning.projections import Layer
+from llm_icl.experiments.finetuning.reader import Reader
+from llm_icl.experiments.finetuning.recording import recording
+from llm_icl.experiments.finetuning.text_tasks import Example
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a model saw of a demonstration under the weights of that moment, in finetuning those before the update by
+    it: its loss, in nats a token, and the queries [t, h d] of its tokens in each layer.
+    """
+
+    loss: float
+    queries: list[Tensor]
+
+
+# Makes the changes from the demonstrations' loss: gives it, and leaves gradients behind.
+Backward = Callable[[Reader, Tensor], float]
+
+
+def mean_loss(reader: Reader, ids: Tensor) -> float:
+    """The gradient of the mean over all tokens but the first of their negative log-probability."""
+    logits = reader.model(input_ids=ids, use_cache=False).logits[0, :-1].float()
+    loss = F.cross_entropy(logits, ids[0, 1:])
+    loss.backward()
+    return float(loss.detach())
+
+
+@torch.no_grad()
+def looked_at(reader: Reader, layers: Sequence[Layer], example: Example) -> Learned:
+    """What the model as it is sees of a demonstration, learning nothing."""
+    own = reader.demonstration(example)
+    ids = reader.ids([*reader.beginning, *own])
+    with recording(reader.model, layers) as recorded:
+        logits = reader.model(input_ids=ids, use_cache=False).logits[0, :-1].float()
+        queries = [layer.plain_queries[-len(own) :].clone() for layer in recorded]
+    return Learned(float(F.cross_entropy(logits, ids[0, 1:])), queries)
+
+
+@dataclass(frozen=True)
+class Finetuned:
+    """What finetuning made of the trained parameters, and what the model saw of each demonstration on the way."""
+
+    parameters: list[Tensor]
+    learned: list[Learned]
+
+
+def finetune(
+    reader: Reader, layers: Sequence[Layer], demonstrations: Sequence[Example], rate: float,
+    backward: Backward = mean_loss,
+) -> Finetuned:  # fmt: skip
+    """Only keys and values change: of a matrix that makes queries too, the others' entries stay as they are. The model
+    itself is afterwards bit for bit what it was.
+
+    Raises FloatingPointError where the rate is too great.
+    """
+    trained = [(parameter, mask) for layer in layers for parameter, mask in layer.trained]
+    parameters = [parameter for parameter, _ in trained]
+    kept, wanted = _copies(parameters), {id(parameter) for parameter in parameters}
+    needed = [(parameter, parameter.requires_grad) for parameter in reader.model.parameters()]
+    for parameter, _ in needed:
+        parameter.requires_grad_(id(parameter) in wanted)
+    try:
+        learned = [_learn(reader, layers, trained, example, rate, backward) for example in demonstrations]
+        if not all(torch.isfinite(parameter).all() for parameter in parameters):
+            raise FloatingPointError(f"the weights are not finite: the rate {rate} is too great")
+        return Finetuned(_copies(parameters), learned)
+    finally:
+        _put(kept, parameters)
+        for parameter in parameters:
+            parameter.grad = None
+        for parameter, before_needed in needed:
+            parameter.requires_grad_(before_needed)
+
+
+@contextmanager
+def applied(layers: Sequence[Layer], finetuned: Finetuned) -> Iterator[None]:
+    """Within it the model is the finetuned one; afterwards it is bit for bit what it was."""
+    parameters = [parameter for layer in layers for parameter, _ in layer.trained]
+    kept = _copies(parameters)
+    _put(finetuned.parameters, parameters)
+    try:
+        yield
+    finally:
+        _put(kept, parameters)
+
+
+def _copies(parameters: Sequence[Tensor]) -> list[Tensor]:
+    return [parameter.detach().clone() for parameter in parameters]
+
+
+@torch.no_grad()
+def _put(values: Sequence[Tensor], parameters: Sequence[Tensor]) -> None:
+    for value, parameter in zip(values, parameters, strict=True):
+        parameter.copy_(value)
+
+
+def _learn(
+    reader: Reader, layers: Sequence[Layer], trained: Sequence[tuple[torch.nn.Parameter, Tensor]], example: Example,
+    rate: float, backward: Backward,
+) -> Learned:  # fmt: skip
+    own = reader.demonstration(example)
+    ids = reader.ids([*reader.beginning, *own])
+    with recording(reader.model, layers) as recorded:
+        loss = backward(reader, ids)
+        queries = [layer.plain_queries[-len(own) :].detach().clone() for layer in recorded]
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss is {loss}: the rate {rate} is too great")
+    with torch.no_grad():
+        for parameter, mask in trained:
+            if parameter.grad is not None:
+                parameter.sub_(rate * parameter.grad * mask.to(parameter.device))
+                parameter.grad = None
+    return Learned(loss, queries)

@@ -1,0 +1,82 @@
+"""Layer-causal gradient descent (Deutch et al. 2024): a layer learns only from what it and the layers before it know.
+
+In a forward pass information flows upwards only; in backpropagation a layer is told by all layers above it what they
+would have liked. Here every layer's output is read out as if it were the last one's, and its own loss changes that
+layer alone: no gradient passes from a layer to the one below.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from llm_icl.errors import RequestError
+from llm_icl.experiments.finetuning.projections import Layer
+from llm_icl.experiments.finetuning.reader import Reader
+
+# Tokens, of whichever layers, that are read out at once: fewer are slower, and more take more memory for their words.
+_ROWS = 128
+# What the families call the norm before the words are read out.
+_LAST_NORMS = ("norm", "ln_f", "final_layer_norm", "layer_norm")
+
+
+class LayerCausal:
+    """The gradients of all layers' own losses. Calling it gives the loss of the last layer, in nats a token."""
+
+    def __init__(self, model: Any, layers: Sequence[Layer]) -> None:
+        """Raises RequestError for a model whose read-out is not known here: a norm, and then the words."""
+        norms = [getattr(model.base_model, name) for name in _LAST_NORMS if hasattr(model.base_model, name)]
+        attention = {id(layer.module) for layer in layers}
+        self._blocks = [m for m in model.modules() if any(id(child) in attention for child in m.children())]
+        self._norm, self._words = norms[0] if norms else nn.Identity(), model.get_output_embeddings()
+        if not self._reads_out(model):
+            raise RequestError(f"how {type(model).__name__} reads out its words is not known")
+
+    @torch.no_grad()
+    def _reads_out(self, model: Any) -> bool:
+        """Whether the last block's output, so read out, gives the model's own logits."""
+        outputs: list[Tensor] = []
+        hook = self._blocks[-1].register_forward_hook(lambda *run: outputs.append(_stream(run[2])))
+        try:
+            logits = model(input_ids=torch.arange(8, device=model.device).unsqueeze(0), use_cache=False).logits
+        finally:
+            hook.remove()
+        return torch.allclose(self._words(self._norm(outputs[0])), logits, rtol=1e-3, atol=1e-3)
+
+    def __call__(self, reader: Reader, ids: Tensor) -> float:
+        outputs: list[Tensor] = []
+
+        def stop(
+            _: nn.Module, given: tuple[Any, ...], options: dict[str, Any]
+        ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+            return (given[0].detach(), *given[1:]), options
+
+        def keep(_: nn.Module, __: Any, output: Any) -> None:
+            outputs.append(_stream(output))
+
+        hooks = [block.register_forward_pre_hook(stop, with_kwargs=True) for block in self._blocks]
+        hooks += [block.register_forward_hook(keep) for block in self._blocks]
+        try:
+            reader.model(input_ids=ids, use_cache=False, logits_to_keep=1)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        rows = torch.cat([self._norm(output)[0, :-1] for output in outputs])
+        right = ids[0, 1:].repeat(len(outputs))
+        losses, gradients = [], []
+        for some, wanted in zip(rows.split(_ROWS), right.split(_ROWS), strict=True):
+            alone = some.detach().requires_grad_()
+            each = F.cross_entropy(self._words(alone).float(), wanted, reduction="none")
+            (each.sum() / (ids.shape[1] - 1)).backward()
+            losses.append(each.detach())
+            gradients.append(alone.grad)
+        rows.backward(torch.cat(gradients))
+        return float(torch.cat(losses)[1 - ids.shape[1] :].mean())
+
+
+def _stream(output: Any) -> Tensor:
+    """What a block passes on."""
+    stream: Tensor = output[0] if isinstance(output, tuple) else output
+    return stream

@@ -1,0 +1,123 @@
+"""What attention layers compute at one token of a sequence, recorded while a transformers model runs."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from llm_icl.errors import RequestError
+from llm_icl.experiments.finetuning.projections import Layer
+from local_models.kv_cache import cache_among
+
+_NAME = "llm-icl-recording"
+# Attention that transformers cannot exchange, but that is plain: all earlier tokens, scaled products, no positions in
+# them. That of the models of Dai et al. 2023.
+_PLAIN = ("XGLMAttention",)
+
+
+@dataclass
+class Attended:
+    """One layer at one token, over the T tokens up to it and h heads (keys and values of groups repeated for theirs).
+
+    query [h, d], keys [h, T, d] and values [h, T, d] are as attention has them, logits [h, T] scaled and before softmax
+    (minus infinity where the token is not seen), output [D] what the attention layer gives there, and last
+    output [D] at the last token of the sequence. Plain queries [t, h d] are those of the t tokens up to it that were
+    just read, before any rotation.
+    """
+
+    query: Tensor
+    keys: Tensor
+    values: Tensor
+    logits: Tensor
+    output: Tensor
+    last_output: Tensor
+    plain_queries: Tensor
+
+
+@contextmanager
+def recording(model: Any, layers: Sequence[Layer], back: int = 0) -> Iterator[list[Attended]]:
+    """Within it, each run of the model over one sequence replaces what the list holds: one entry for each layer, at the
+    last token or some tokens back.
+
+    Raises RequestError in a run of a model whose attention transformers cannot exchange, and which is not known here.
+    """
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import eager_mask
+
+    found: list[Attended] = []
+    place = {id(layer.module): i for i, layer in enumerate(layers)}
+    parts: list[dict[str, Tensor]] = [{} for _ in layers]
+
+    def attend(
+        module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float | None = None,
+        softcap: float | None = None, s_aux: Tensor | None = None, **_: Any,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        if s_aux is not None:
+            raise RequestError(f"what {type(module).__name__} attends to cannot be recorded: it has attention sinks")
+        groups = query.shape[1] // key.shape[1]
+        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+        logits = query @ key.transpose(-1, -2) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+        if softcap is not None:
+            logits = softcap * torch.tanh(logits / softcap)
+        if mask is not None:
+            logits = logits.masked_fill(mask[..., : key.shape[-2]] < 0, -torch.inf)
+        weights = logits.softmax(-1)
+        at, seen = query.shape[2] - 1 - back, key.shape[2] - back
+        parts[place[id(module)]] |= {
+            "query": query[0, :, at],
+            "keys": key[0, :, :seen],
+            "values": value[0, :, :seen],
+            "logits": logits[0, :, at, :seen],
+        }
+        return (weights @ value).transpose(1, 2).contiguous(), weights
+
+    def keep(layer: int) -> tuple[Any, Any]:
+        def queries(_: Any, __: Any, output: Tensor) -> None:
+            plain = layers[layer].queries(output)
+            parts[layer]["plain_queries"] = plain[: len(plain) - back]
+
+        def whole(module: Any, given: tuple[Any, ...], named: dict[str, Any], output: Any) -> None:
+            if type(module).__name__ in _PLAIN:
+                stream = given[0] if given else named["hidden_states"]
+                parts[layer] |= _plain(module, parts[layer]["plain_queries"], stream, cache_among(named), back)
+            if "logits" not in parts[layer]:
+                raise RequestError(f"what {type(module).__name__} attends to cannot be recorded")
+            if layer == 0:
+                found.clear()
+            added = output[0][0]
+            found.append(Attended(**parts[layer], output=added[-1 - back], last_output=added[-1]))
+
+        return queries, whole
+
+    AttentionInterface.register(_NAME, attend)
+    AttentionMaskInterface.register(_NAME, eager_mask)
+    usual, hooks = model.config._attn_implementation, []
+    try:
+        model.set_attn_implementation(_NAME)
+        for i, layer in enumerate(layers):
+            queries, whole = keep(i)
+            hooks.append(layer.source.register_forward_hook(queries))
+            hooks.append(layer.module.register_forward_hook(whole, with_kwargs=True))
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()
+        model.set_attn_implementation(usual)
+
+
+def _plain(module: Any, queries: Tensor, stream: Tensor, cache: Any, back: int) -> dict[str, Tensor]:
+    """What plain attention computes at a token: from its projections, or where there is one from its cache."""
+    heads = module.num_heads
+    if cache is None:
+        made = (project(stream)[0] for project in (module.k_proj, module.v_proj))
+        keys, values = (one.unflatten(-1, (heads, -1)).transpose(0, 1) for one in made)
+    else:
+        keys, values = cache.layers[module.layer_idx].keys[0], cache.layers[module.layer_idx].values[0]
+    seen = keys.shape[1] - back
+    keys, values = keys[:, :seen], values[:, :seen]
+    query = queries[-1].unflatten(0, (heads, -1))
+    logits = torch.einsum("hd,htd->ht", query, keys) * module.scaling
+    return {"query": query, "keys": keys, "values": values, "logits": logits}

@@ -1,0 +1,1 @@
+"""Attentions compared in language modelling."""

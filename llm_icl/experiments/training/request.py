@@ -1,0 +1,119 @@
+"""What a training run is asked to do, and the problems that it is fed."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from llm_icl.config.files import file_name
+from llm_icl.learners import learners
+from llm_icl.problems import PROBLEMS_VERSION, Problems, Task
+from llm_icl.runs.opening import digest
+from llm_icl.runs.versions import versions
+from llm_icl.tasks.drawing import draw_problems
+from local_models.backbone import Shape
+from local_models.trainer import Batch, Plan
+
+# Problems for training and for trying the model come from other seeds than any evaluation's: none is met twice.
+_TRAINING, _HELD_OUT = 2**31, 2**30
+_HELD_OUT_PROBLEMS = 256
+# Problems that are drawn to see whether teaching sequences fit.
+_TRIED = 2000
+# A curriculum has come to problems of full size after this share of the steps.
+_GROWING = 0.5
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """Everything that a training run is asked to do. Several tasks are mixed, problem by problem.
+
+    While it is trained the network is tried on `tests`. With a curriculum, problems begin with `start_n` bits and
+    `start_points` points, and grow to n and points over the first half of the steps; the bits that are not yet there
+    come in as 0, which is neither of a bit's values.
+    """
+
+    tasks: tuple[Task, ...]
+    tests: tuple[Task, ...]
+    n: int
+    points: int
+    batch: int
+    shape: Shape
+    plan: Plan
+    start_n: int
+    start_points: int
+
+    def record(self) -> dict[str, Any]:
+        return {
+            "tasks": [dataclasses.asdict(task) for task in self.tasks],
+            "tests": [dataclasses.asdict(task) for task in self.tests],
+            "n": [self.n],
+            "points": self.points,
+            "batch": self.batch,
+            "shape": self.shape.record(),
+            "plan": dataclasses.asdict(self.plan),
+            "start_n": self.start_n,
+            "start_points": self.start_points,
+            "versions": {"problems": PROBLEMS_VERSION, "llm-icl": versions()["llm-icl"]},
+        }
+
+    def directory_name(self) -> str:
+        tasks = file_name("+".join(task.name for task in self.tasks))[:60]
+        return f"train-{file_name(self.shape.architecture)}-{tasks}-n{self.n}-{digest(self.record())}"
+
+    def batches(self, step: int) -> Batch:
+        """The batch of a step: the same whenever it is asked for. Problem i is one of task i modulo their number."""
+        numbers = range(step * self.batch, (step + 1) * self.batch)
+        n, points = self.size_at(step)
+        parts = [
+            draw_problems(task, n, points, some, _TRAINING + self.plan.seed)
+            for k, task in enumerate(self.tasks)
+            if (some := numbers[k :: len(self.tasks)])
+        ]
+        return _joined(parts)
+
+    def size_at(self, step: int) -> tuple[int, int]:
+        """n and points of the problems of a step."""
+        grown = min(1.0, step / (_GROWING * self.plan.steps))
+        n = round(self.start_n + grown * (self.n - self.start_n))
+        return n, round(self.start_points + grown * (self.points - self.start_points))
+
+    def check(self) -> None:
+        """Raise RequestError where a task cannot be drawn so, as far as many problems show; before anything is written.
+
+        (A formula's teaching sequence may be long, but rarely is: no number of points is enough for all.)
+        """
+        for step in (0, self.plan.steps - 1):
+            n, points = self.size_at(step)
+            for task in self.tasks:
+                draw_problems(task, n, points, _TRIED if task.teaching else 1, _TRAINING + self.plan.seed)
+        self.held_out()
+
+    def held_out(self) -> dict[str, Batch]:
+        """Problems that training never sees, by task."""
+        return {task.name: _joined([self._held_out(task)]) for task in self.tests}
+
+    def ceilings(self) -> dict[str, dict[str, dict[str, float]]]:
+        """How exact Bayes, where it can be had, and nearest neighbours do on the same held-out problems: by task and
+        learner, accuracy over all points and over their last half.
+        """
+        found: dict[str, dict[str, dict[str, float]]] = {}
+        for task in self.tests:
+            problems, found[task.name] = self._held_out(task), {}
+            for name in ("bayes", "bayes-labels", "nearest-neighbour"):
+                learner = learners.get(name)()
+                if not learner.refusal(task, self.n):
+                    right = learner.answer(problems).prediction == problems.ys
+                    last = right[:, self.points // 2 :]
+                    found[task.name][name] = {"accuracy": float(right.mean()), "last_half": float(last.mean())}
+        return found
+
+    def _held_out(self, task: Task) -> Problems:
+        return draw_problems(task, self.n, self.points, _HELD_OUT_PROBLEMS, _HELD_OUT + self.plan.seed)
+
+
+def _joined(parts: Sequence[Problems]) -> Batch:
+    xs, shown, ys = (np.concatenate([getattr(part, key) for part in parts]) for key in ("xs", "shown", "ys"))
+    return Batch(torch.from_numpy(xs), torch.from_numpy(shown), torch.from_numpy(ys))

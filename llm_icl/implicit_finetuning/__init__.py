@@ -1,1 +1,0 @@
-"""In-context learning against finetuning inside one model, after Dai et al. 2023 and its critics."""

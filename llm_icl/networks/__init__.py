@@ -1,0 +1,1 @@
+"""From a name, or the folder of a training run, to a network."""

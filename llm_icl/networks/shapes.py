@@ -1,0 +1,98 @@
+"""From a name to a network: an architecture trained from scratch, or a pretrained language model with new ends."""
+
+import dataclasses
+from typing import Any
+
+import torch
+
+from llm_icl.backends.base import ModelEntry
+from llm_icl.backends.catalogue import find_model, model_names
+from llm_icl.backends.transformers import source_of
+from llm_icl.config.specs import Spec, only_known
+from llm_icl.errors import RequestError, unknown_name
+from local_models.backbone import ARCHITECTURES, Backbone, Network, Shape, width_for
+from local_models.pretrained import TRAINABLE, Pretrained
+
+# The options of a pretrained model, with what they are unless they are given; weights may also be random: its control.
+PRETRAINED_OPTIONS: dict[str, Any] = {"trainable": "nothing", "weights": "pretrained"}
+
+
+def shape_for(spec: Spec, n: int, points: int, layers: int, width: int, parameters: int | None, seed: int) -> Shape:
+    """The shape of a network for problems of this size; with a number of parameters, of the width that comes nearest.
+
+    A pretrained model has its own layers and width; with `weights=random` it is the control that has its architecture
+    and random weights. Raises RequestError for an unknown architecture, or a width or number that does not suit it.
+    """
+    if spec.name not in ARCHITECTURES:
+        if parameters is not None:
+            raise RequestError(f"'{spec}' has its own number of parameters: leave --parameters out")
+        return _pretrained_shape(spec, n, points, seed)
+    options = {key.replace("-", "_"): value for key, value in spec.options}
+    shape = Shape(spec.name, n + 1, layers=layers, width=width, tokens=2 * points, options=options)
+    try:
+        if parameters is not None:
+            shape = dataclasses.replace(shape, width=width_for(shape, parameters))
+        with torch.device("meta"):
+            Backbone(shape)
+    except (ValueError, RuntimeError, TypeError) as problem:
+        raise RequestError(str(problem)) from None
+    return shape
+
+
+def build(shape: Shape, seed: int) -> Network:
+    """A network of this shape, as it is before training. Raises RequestError where its weights cannot be had."""
+    if shape.architecture in ARCHITECTURES:
+        torch.manual_seed(seed)
+        return Backbone(shape)
+    body = _body(find_model(shape.architecture), shape.options.get("random"))
+    torch.manual_seed(seed)
+    return Pretrained(shape, body)
+
+
+def is_pretrained(shape: Shape) -> bool:
+    return shape.architecture not in ARCHITECTURES
+
+
+def _pretrained_shape(spec: Spec, n: int, points: int, seed: int) -> Shape:
+    from transformers import AutoConfig
+
+    only_known("pretrained model", spec.name, dict(spec.options), PRETRAINED_OPTIONS)
+    given = PRETRAINED_OPTIONS | dict(spec.options)
+    for key, known in (("trainable", TRAINABLE), ("weights", ("pretrained", "random"))):
+        if given[key] not in known:
+            raise RequestError(f"'{spec}': {key} is one of {', '.join(known)}, not '{given[key]}'")
+    source, how = source_of(pretrained_entry(spec.name))
+    try:
+        config = AutoConfig.from_pretrained(source, **how).get_text_config()
+    except Exception as problem:  # the hub's client and the readers of files raise anything
+        reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
+        raise RequestError(f"model '{spec.name}' cannot be had: {reason}") from None
+    longest = getattr(config, "max_position_embeddings", None)
+    if longest is None:
+        raise RequestError(f"model '{spec.name}' does not say how long its context is: it cannot be given new ends")
+    if 2 * points > longest:
+        raise RequestError(f"'{spec.name}' holds problems of at most {longest // 2} points, not {points}")
+    options: dict[str, Any] = {"trainable": given["trainable"]}
+    if given["weights"] == "random":
+        options["random"] = seed
+    return Shape(
+        spec.name, n + 1, width=config.hidden_size, layers=config.num_hidden_layers,
+        tokens=longest, options=options,
+    )  # fmt: skip
+
+
+def pretrained_entry(name: str) -> ModelEntry:
+    local = [key for key, entry in model_names().items() if entry.backend in ("hf", "vllm")]
+    if "/" not in name and name not in local:
+        raise unknown_name("architecture", name, [*ARCHITECTURES, *local], "; or hf/ORGANISATION/NAME")
+    return find_model(name)
+
+
+def _body(entry: ModelEntry, random: int | None) -> Any:
+    from transformers import AutoConfig, AutoModel
+
+    source, how = source_of(entry)
+    if random is None:
+        return AutoModel.from_pretrained(source, dtype=torch.float32, **how)
+    torch.manual_seed(random)
+    return AutoModel.from_config(AutoConfig.from_pretrained(source, **how), dtype=torch.float32)

@@ -1,0 +1,119 @@
+"""A network that was trained here as a learner: `--model outputs/RUN` after `llm-icl train`."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from llm_icl.errors import RequestError
+from llm_icl.learners.base import Learner
+from llm_icl.problems import Answers, Problems, Task
+
+if TYPE_CHECKING:
+    from local_models.backbone import Network
+
+
+@dataclass(frozen=True)
+class TrainedNetwork(Learner):
+    """P(y = 1) as the network of a training run gives it; one forward pass answers all positions of a problem."""
+
+    name: str
+    path: str
+    fingerprint: str
+
+    def answer(self, problems: Problems) -> Answers:
+        import torch
+
+        from local_models.trainer import Batch, logits
+
+        model = self.load()
+        if refusal := self.refusal(problems.task, problems.n, problems.points):
+            raise RequestError(refusal)
+        rows = []
+        with torch.no_grad():
+            for i in range(len(problems)):  # alone, so that its numbers do not depend on the company it is in
+                xs, shown = torch.from_numpy(problems.xs[i : i + 1]), torch.from_numpy(problems.shown[i : i + 1])
+                rows.append(logits(model, Batch(xs, shown, shown)).sigmoid()[0].double().numpy())
+        return Answers.from_probability(np.stack(rows))
+
+    def load(self) -> "Network":
+        """The network itself. Raises RequestError where its checkpoint is damaged."""
+        return _load(self.path, self.fingerprint)
+
+    @property
+    def n(self) -> int:
+        """The bits of the inputs that it was made for."""
+        return self.load().shape.inputs - 1
+
+    @property
+    def points(self) -> int | None:
+        """The most points of a problem that it holds; None where there is no limit."""
+        longest = self.load().longest
+        return None if longest is None else longest // 2
+
+    def about(self) -> dict[str, Any]:
+        """What a report says of the network: what it was trained on, what that cost, how it went."""
+        from local_models.metrics import read_metrics
+
+        folder = Path(self.path).parent
+        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        request = record["request"]
+        return {
+            "architecture": request["shape"]["architecture"],
+            "trained_on": [task["name"] for task in request["tasks"]],
+            "seed": request["plan"]["seed"],
+            "parameters": record["parameters"],
+            "frozen": record["frozen"],
+            "steps": record["steps"],
+            "tokens": record["tokens"],
+            "flops": record["flops"],
+            "wall_seconds": record["wall_seconds"],
+            "ceilings": record["ceilings"],
+            "metrics": read_metrics(folder),
+        }
+
+    def refusal(self, task: Task, n: int, points: int = 1) -> str:
+        """Why the network cannot answer problems of this size; empty where it can."""
+        if self.n != n:
+            return f"{self.name} was trained for n = {self.n}, not n = {n}"
+        if self.points is not None and points > self.points:
+            return f"{self.name} holds problems of at most {self.points} points, not {points}"
+        return ""
+
+
+def find_trained(text: str) -> TrainedNetwork | None:
+    """The network of a training run's folder; None where it is no such folder. Raises RequestError where the run is not
+    finished or its checkpoint is damaged.
+    """
+    folder = Path(text).expanduser()
+    try:
+        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(record, dict) or record.get("kind") != "train":
+        return None
+    if record.get("status") != "complete":
+        raise RequestError(f"{folder} holds a training run that is not finished: give its command again")
+    path = folder / "checkpoint.safetensors"
+    if not path.is_file():
+        raise RequestError(f"{folder} holds no checkpoint")
+    network = TrainedNetwork(folder.name, str(path), hashlib.sha256(path.read_bytes()).hexdigest())
+    network.load()
+    return network
+
+
+@lru_cache(maxsize=2)
+def _load(path: str, _fingerprint: str) -> "Network":
+    from llm_icl.networks.shapes import build
+    from local_models.checkpoints import CheckpointError, restore, shape_of
+
+    try:
+        model = build(shape_of(Path(path)), seed=0)
+        restore(Path(path), model)
+    except CheckpointError as problem:
+        raise RequestError(str(problem)) from None
+    return model.eval()

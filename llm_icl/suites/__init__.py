@@ -1,0 +1,1 @@
+"""A matrix of experiments, and who carries them out."""

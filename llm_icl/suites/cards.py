@@ -1,0 +1,33 @@
+"""Suites by name."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from llm_icl.config.cards import Card, read_card
+from llm_icl.config.files import data_files, file_name
+from llm_icl.errors import unknown_name
+from llm_icl.runs.opening import digest
+
+
+def suite_names(tasks_dir: Path | None = None) -> dict[str, Path]:
+    return data_files("tasks/suites", ".yaml", tasks_dir / "suites" if tasks_dir else None)
+
+
+def find_suite(text: str, tasks_dir: Path | None = None) -> tuple[str, Card]:
+    """The name and the card of a suite that is named, or given as a file. Raises RequestError."""
+    path = Path(text)
+    if path.suffix not in (".yaml", ".yml"):
+        paths = suite_names(tasks_dir)
+        if text not in paths:
+            raise unknown_name("suite", text, paths, "; or a YAML file")
+        path = paths[text]
+    card = read_card(path)
+    if card.fields.get("kind", "eval") not in ("eval", "train"):
+        raise card.error(f"'kind' is eval or train, not {card.fields['kind']!r}", "kind")
+    return path.stem, card
+
+
+def folder_name(name: str, records: Sequence[Any]) -> str:
+    """Readable, and different for every different suite."""
+    return f"suite-{file_name(name)}-{digest(list(records))}"

@@ -1,0 +1,91 @@
+"""What all suites share: a matrix of axes, settings, and overrides for some of its points."""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from llm_icl.config.cards import Card
+from llm_icl.errors import RequestError
+
+# Says what is wrong with a setting's value; empty where nothing is.
+Check = Callable[[str, Any], str]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Axes with their values, settings with their defaults, and settings that hold in some places only."""
+
+    axes: Mapping[str, Sequence[Any]]
+    settings: Mapping[str, Any]
+    overrides: Sequence[Mapping[str, Any]]
+
+    def points(self, axes: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """Every combination of the values of some axes."""
+        for point in itertools.product(*(self.axes[axis] for axis in axes)):
+            yield dict(zip(axes, point, strict=True))
+
+    def settings_at(self, point: Mapping[str, Any]) -> dict[str, Any]:
+        settings = dict(self.settings)
+        for override in self.overrides:
+            if all(axis in point and point[axis] in listed(values) for axis, values in override["when"].items()):
+                settings |= {key: value for key, value in override.items() if key != "when"}
+        return settings
+
+
+def read_matrix(card: Card, axes: Sequence[str], defaults: Mapping[str, Any], settings: Mapping[str, Any],
+                check: Check) -> Matrix:  # fmt: skip
+    """The matrix of a suite's card. An axis without a default must be given. Raises RequestError, with the line."""
+    card.only(("kind", "description", "matrix", "overrides", *settings), needed=("matrix",))
+    found = _axes(card, card.fields["matrix"], axes, defaults)
+    given = {key: card.fields.get(key, default) for key, default in settings.items()}
+
+    def see(chosen: Mapping[str, Any], key: str, where: str) -> None:
+        for name, value in chosen.items():
+            if name not in settings:
+                raise card.error(f"{where}unknown setting '{name}': known are {', '.join(settings)}", key or name)
+            if problem := check(name, value):
+                raise card.error(f"{where}{problem}", key or name)
+
+    see(given, "", "")
+    overrides = card.fields.get("overrides", [])
+    if not isinstance(overrides, list):
+        raise card.error("'overrides' must be a list", "overrides")
+    for override in overrides:
+        if not isinstance(override, dict) or not isinstance(override.get("when"), dict):
+            raise card.error("an override says 'when' it holds, and the settings that then hold", "overrides")
+        for key in override["when"]:
+            if key not in axes:
+                raise card.error(f"unknown axis '{key}' in 'when': known are {', '.join(axes)}", "overrides")
+        see({key: value for key, value in override.items() if key != "when"}, "overrides", "in an override: ")
+    return Matrix(found, given, overrides)
+
+
+def refuse_repeats(suite: str, names: Sequence[str]) -> None:
+    """Raise RequestError where a matrix has the same cell twice."""
+    for name in names:
+        if names.count(name) > 1:
+            raise RequestError(f"suite '{suite}': the cell {name} stands there twice")
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _axes(card: Card, matrix: Any, known: Sequence[str], defaults: Mapping[str, Any]) -> dict[str, list[Any]]:
+    if not isinstance(matrix, dict):
+        raise card.error(f"'matrix' gives lists for {', '.join(known)}", "matrix")
+    for key in matrix:
+        if key not in known:
+            raise card.error(f"unknown axis '{key}': known are {', '.join(known)}", "matrix")
+    axes = {}
+    for axis in known:
+        if axis not in matrix and axis not in defaults:
+            raise card.error(f"the matrix lacks the axis '{axis}'", "matrix")
+        axes[axis] = listed(matrix.get(axis, defaults.get(axis)))
+        if not axes[axis]:
+            raise card.error(f"the axis '{axis}' is empty", "matrix")
+    for axis, least in (("n", 1), ("seed", 0)):
+        if not all(type(value) is int and value >= least for value in axes[axis]):
+            raise card.error(f"the axis '{axis}' holds whole numbers of at least {least}", "matrix")
+    return axes

@@ -1,0 +1,127 @@
+"""Suites that train networks (`kind: train`) and then ask them all, and the classical learners, the same problems."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from llm_icl.config.cards import Card
+from llm_icl.config.files import file_name
+from llm_icl.config.specs import Spec, parse_specs
+from llm_icl.errors import RequestError
+from llm_icl.experiments.evaluation.request import Request
+from llm_icl.experiments.training.options import TrainingOptions
+from llm_icl.experiments.training.request import TrainingRequest
+from llm_icl.learners import learner_of
+from llm_icl.networks.trained import TrainedNetwork
+from llm_icl.problems import Task
+from llm_icl.suites.evaluations import SuiteCell
+from llm_icl.suites.matrix import Matrix, listed, read_matrix, refuse_repeats
+
+AXES = ("architecture", "task", "n", "layers", "width", "parameters", "optimiser", "rate", "seed")
+_DEFAULT = TrainingOptions(())
+_DEFAULT_AXES = {axis: [getattr(_DEFAULT, axis)] for axis in AXES if axis not in ("architecture", "task", "n")}
+_OPTIONS = ("points", "steps", "batch-size", "stop-at", "evaluate-every", "start-n", "start-points", "test")
+# How many problems the networks are asked when they are trained, and which classical learners beside them.
+_SETTINGS: dict[str, Any] = {
+    **{option: getattr(_DEFAULT, option.replace("-", "_")) for option in _OPTIONS},
+    "problems": 100,
+    "learner": [],
+}
+
+
+@dataclass(frozen=True)
+class TrainingCell:
+    """One network to train: its name for a folder, and its name in a report."""
+
+    name: str
+    label: str
+    request: TrainingRequest
+
+
+@dataclass(frozen=True)
+class TrainingSuite:
+    """Networks to train, and how they are asked afterwards."""
+
+    name: str
+    cells: Sequence[TrainingCell]
+    problems: int
+    learners: tuple[Spec, ...] | None
+
+    def records(self) -> list[Any]:
+        asked = {"problems": self.problems, "learners": self.learners and [str(spec) for spec in self.learners]}
+        return [asked, *(cell.request.record() for cell in self.cells)]
+
+
+def load_training_suite(name: str, card: Card, tasks_dir: Path | None = None) -> TrainingSuite:
+    """The suite of a card. Raises RequestError for the first wrong cell."""
+    matrix = read_matrix(card, AXES, _DEFAULT_AXES, _SETTINGS, _wrong)
+    cells = [_cell(name, matrix, point, tasks_dir) for point in matrix.points(AXES)]
+    refuse_repeats(name, [cell.name for cell in cells])
+    tested = [
+        (cell.label, test.name, cell.request.n, cell.request.points) for cell in cells for test in cell.request.tests
+    ]
+    if len(set(tested)) < len(tested):  # networks for different tasks meet in one test
+        cells = [dataclasses.replace(cell, label=f"{cell.label} on {_tasks(cell.request)}") for cell in cells]
+    learners = tuple(parse_specs(map(str, listed(matrix.settings["learner"])))) or None
+    for override in matrix.overrides:
+        for key in set(override) - {"when", *_OPTIONS}:
+            raise card.error(f"'{key}' holds for the whole suite: it cannot be overridden", "overrides")
+    _check_learners(name, cells, learners or ())
+    return TrainingSuite(name, cells, matrix.settings["problems"], learners)
+
+
+def evaluations(suite: TrainingSuite, networks: Mapping[str, TrainedNetwork]) -> list[SuiteCell]:
+    """What is asked of the networks (by the name of their cell) when they are trained: a cell for each test."""
+    groups: dict[tuple[str, int, int], tuple[Task, list[TrainedNetwork]]] = {}
+    for cell in suite.cells:
+        if cell.name in networks:
+            for task in cell.request.tests:
+                key = (task.name, cell.request.n, cell.request.points)
+                network = dataclasses.replace(networks[cell.name], name=cell.label)
+                groups.setdefault(key, (task, []))[1].append(network)
+    return [
+        SuiteCell(
+            file_name(f"asked+{name}+n={n}+points={points}"),
+            Request(
+                tasks=(task,), ns=(n,), seeds=(0,), points=points, problems=suite.problems,
+                positions=tuple(range(points)), models=(), trained=tuple(trained), prompts=(), learners=suite.learners,
+                mode="auto", shuffled_labels=False,
+            ),
+        )
+        for (name, n, points), (task, trained) in groups.items()
+    ]  # fmt: skip
+
+
+def _check_learners(suite: str, cells: Sequence[TrainingCell], learners: Sequence[Spec]) -> None:
+    """Raise RequestError for a classical learner that cannot be asked: before the networks are trained."""
+    tests = {(test.name, cell.request.n): test for cell in cells for test in cell.request.tests}
+    for (_, n), test in tests.items():
+        for spec in learners:
+            if refusal := learner_of(spec).refusal(test, n):
+                raise RequestError(f"suite '{suite}', learner '{spec}': {refusal}")
+
+
+def _tasks(request: TrainingRequest) -> str:
+    return " + ".join(task.name for task in request.tasks)
+
+
+def _cell(suite: str, matrix: Matrix, point: Mapping[str, Any], tasks_dir: Path | None) -> TrainingCell:
+    said = [axis for axis in AXES[3:] if len(matrix.axes[axis]) > 1]
+    label = " ".join([str(point["architecture"]), *(f"{axis}={point[axis]}" for axis in said)])
+    name = f"{label} {point['task']} n={point['n']}"
+    settings = {key: value for key, value in matrix.settings_at(point).items() if key in _OPTIONS}
+    options = {key.replace("-", "_"): value for key, value in settings.items()} | dict(point)
+    options["test"] = tuple(map(str, listed(options["test"] or [])))
+    options["task"] = (str(point["task"]),)
+    try:
+        return TrainingCell(file_name(name.replace(" ", "+")), label, TrainingOptions(**options).request(tasks_dir))
+    except RequestError as problem:
+        raise RequestError(f"suite '{suite}', cell {name}: {problem}") from None
+
+
+def _wrong(name: str, value: Any) -> str:
+    if name == "problems" and (type(value) is not int or value < 1):
+        return f"'problems' must be a whole number of at least 1, not {value!r}"
+    return ""

@@ -1,0 +1,86 @@
+"""From a task to problems: draw functions and points, plant, teach, label, add noise."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from llm_icl.errors import RequestError
+from llm_icl.function_classes.base import FunctionClass, function_class_of
+from llm_icl.problems import PROBLEMS_VERSION, Bits, Parameters, Problems, Task
+from llm_icl.randomness import Source
+
+MAX_POINTS = 10_000
+# Bits, or distances between points, that are held at once.
+_MOST_NUMBERS = 2**32
+# A class all but a 2^-64 part of which is constant gives up, rather than search forever.
+_MAX_ATTEMPTS = 1000
+
+
+def draw_problems(task: Task, n: int, points: int, problems: int | Sequence[int], seed: int = 0) -> Problems:
+    """Draw problems 0 … N-1, or those of the given numbers.
+
+    Problem i depends on the law of the task, n, the seed and i only; its first points do not change when `points`
+    grows. The random numbers are shared by all tasks of one function class: problem i with and without label noise has
+    the same function and the same points, so options are compared pair by pair.
+    """
+    if not 1 <= points <= MAX_POINTS:
+        raise RequestError(f"points = {points} is out of range: 1 to {MAX_POINTS}")
+    count = problems if isinstance(problems, int) else len(problems)
+    if count * points * max(n, points) > _MOST_NUMBERS:
+        raise RequestError(f"{count} problems of {points} points with n = {n} are too many for one draw")
+    if not isinstance(problems, int) and max(problems, default=0) >= 2**32:
+        raise RequestError("problems are numbered up to 2^32 - 1")
+    function_class = function_class_of(task, n)
+    indices = np.arange(problems) if isinstance(problems, int) else np.asarray(problems, dtype=np.int64)
+    source = Source.of(f"problems {PROBLEMS_VERSION} {task.function_class} n={n} seed={seed}", indices)
+    parameters = _draw_functions(task, function_class, source, n)
+
+    # Most tasks need fair bits only, and those are cheap.
+    fair = task.bias == 0.5
+    xs = source.coins("inputs", points, n) if fair else (source.uniform("inputs", points, n) < task.bias).view(np.uint8)
+    if task.planted > 0:
+        planting = function_class.planting(parameters)
+        planted = (source.uniform("planted", points)[..., None] < task.planted) & planting.mask[:, None, :]
+        xs ^= planted & (xs ^ planting.values[:, None, :])  # the planted bits become their values
+    taught = np.zeros(len(indices), dtype=np.int64)
+    if task.teaching > 0:
+        xs, taught = _teach(task, function_class, parameters, source, xs)
+    ys = function_class.labels(source, parameters, xs)
+    shown = ys
+    if task.noise > 0:
+        flipped = source.uniform("noise", points) < task.noise
+        drawn = np.arange(points) >= taught[:, None]  # a teacher does not err: noise spares the prefix
+        shown = ys ^ (flipped & drawn)
+    return Problems(task, n, seed, xs, ys, shown, taught, indices, parameters)
+
+
+def _draw_functions(task: Task, function_class: FunctionClass, source: Source, n: int) -> Parameters:
+    parameters = function_class.draw(source, n)
+    if not task.drop_constant:
+        return parameters
+    left = np.arange(len(source.problems))  # whose function is constant so far
+    for _ in range(_MAX_ATTEMPTS):
+        constant = function_class.is_constant({key: value[left] for key, value in parameters.items()})
+        if not constant.any():
+            return parameters
+        left, source = left[constant], source.again(constant)
+        for key, value in function_class.draw(source, n).items():
+            parameters[key][left] = value
+    raise RequestError(f"task '{task.name}' at n = {n} has (almost) no function that is not constant")
+
+
+def _teach(
+    task: Task, function_class: FunctionClass, parameters: Parameters, source: Source, xs: Bits
+) -> tuple[Bits, np.ndarray]:
+    points = xs.shape[1]
+    sequence = function_class.teaching_sequence(parameters)
+    chosen = source.uniform("teaching", 1)[:, 0] < task.teaching
+    lengths = np.where(chosen, sequence.lengths, 0)
+    if lengths.max(initial=0) > points:
+        raise RequestError(
+            f"task '{task.name}': a teaching sequence takes {lengths.max()} points, and there are {points}"
+        )
+    shown = np.zeros_like(xs)
+    length = min(points, sequence.xs.shape[1])
+    shown[:, :length] = sequence.xs[:, :length]
+    return np.where((np.arange(points) < lengths[:, None])[..., None], shown, xs), lengths

@@ -1,0 +1,34 @@
+"""A model asked in one mode, as an evaluation does it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from llm_icl.asking.answers import Carried, LocalLine, carry_out
+from llm_icl.asking.cache import CallCache
+from llm_icl.asking.plan import plan_for
+from llm_icl.asking.sending import Sender
+from llm_icl.backends.base import LocalModel
+from llm_icl.config.specs import parse_specs
+from llm_icl.problems import Problems
+from llm_icl.prompting import load_prompt
+
+
+def ask(
+    model: LocalModel, prompt: str, problems: Problems, folder: Path, mode: str, positions: Sequence[int] | None = None
+) -> Carried:
+    """Carry a plan out with a cache of its own in `folder`."""
+    positions = range(problems.points) if positions is None else positions
+    loaded = load_prompt(parse_specs([prompt])[0])
+    cache = CallCache(folder / f"{mode}.sqlite")
+    plan = plan_for(model, loaded, problems, positions, mode)
+    line = LocalLine(model, plan, loaded, cache)
+    return carry_out(plan, model.identity(), loaded, problems, positions, cache, line)
+
+
+def ask_remote(sender: Sender, prompt: str, problems: Problems, folder: Path, mode: str) -> Carried:
+    """The same over the line to a server."""
+    positions = range(problems.points)
+    loaded = load_prompt(parse_specs([prompt])[0])
+    plan = plan_for(sender.model, loaded, problems, positions, mode)
+    cache = CallCache(folder / f"{mode}.sqlite")
+    return carry_out(plan, sender.model.identity(), loaded, problems, positions, cache, sender)

@@ -1,0 +1,293 @@
+"""A whole comparison on a tiny model: its numbers, its controls, its report, and how it goes on after a stop."""
+
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+import time
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from transformers import AutoTokenizer, MambaConfig, MambaForCausalLM
+
+from llm_icl.backends.catalogue import find_model
+from llm_icl.errors import RequestError
+from llm_icl.experiments.finetuning import comparison, text_tasks
+from llm_icl.experiments.finetuning.projections import attention_layers
+from llm_icl.experiments.finetuning.reader import load_reader
+from llm_icl.experiments.finetuning.study import study
+from tests.conftest import TinyModels
+from tests.experiments.finetuning.own_texts import write_own_texts
+from tests.inside import run_inside
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("comparison")
+    write_own_texts(folder, 80, 12)
+    model = TinyModels(folder).gpt2()
+    command = f"finetune-vs-icl --model hf/{model} --dataset own.yaml --data-dir . --examples 8 --seed 1,2"
+    command += " --rates 0.01,0.1 --out run"
+    done = run_inside(*command.split(), cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder, command, done
+
+
+def requested(folder, command):
+    """The request of the command, and its model as a reader."""
+    name = next(word for word in command.split() if word.startswith("hf/"))
+    task = text_tasks.load_text_task(str(folder / "own.yaml"))
+    splits = text_tasks.load_splits(task, folder)
+    request = comparison.ComparisonRequest(
+        find_model(name), task, splits, (1, 2), task.demonstrations, 8, (0.01, 0.1), "training", "newline", True
+    )
+    return request, load_reader(request.model, task, "newline")
+
+
+@torch.no_grad()
+def mean_loss(reader, examples):
+    """By transformers' own reckoning."""
+    ids = [torch.tensor([[*reader.beginning, *reader.demonstration(example)]]) for example in examples]
+    return float(np.mean([float(reader.model(input_ids=one, labels=one).loss) for one in ids]))
+
+
+def test_every_way_answers_every_query_of_every_seed(made):
+    folder, *_ = made
+    answers = pl.read_parquet(folder / "run" / "answers.parquet")
+    counts = answers.group_by("way").len().sort("way")
+    assert dict(counts.iter_rows()) == {
+        "gradient descent": 16, "layer-causal gradient descent": 16, "other demonstrations": 16,
+        "shuffled labels": 16, "untrained model": 16,
+    }  # fmt: skip
+    trained = answers.filter(pl.col("way") != "untrained model")
+    # Without demonstrations, and with the same in context, the ways of finetuning make no difference.
+    assert trained.group_by("seed", "example").agg(pl.col("zs").n_unique(), pl.col("icl").n_unique())[
+        ["zs", "icl"]
+    ].max().row(0) == (1, 1)
+    assert (
+        answers.filter(pl.col("seed") == 1)["label"].to_list() == answers.filter(pl.col("seed") == 2)["label"].to_list()
+    )
+
+
+def test_measures_are_what_they_must_be(made):
+    folder, *_ = made
+    rows = pl.read_parquet(folder / "run" / "measures.parquet")
+    bounds = rows.filter(~pl.col("measure").str.contains("distance")).select(
+        pl.col("value").fill_nan(None).min().alias("low"), pl.col("value").fill_nan(None).max().alias("high")
+    )
+    assert bounds["low"][0] >= -1 - 1e-9
+    assert bounds["high"][0] <= 1 + 1e-9
+    assert rows.filter(pl.col("measure") == "dual form, gap")["value"].max() < 1e-10
+    # Before anything is learned it does not matter what will be.
+    null = rows.filter((pl.col("measure") == "Kendall, not finetuned") & (pl.col("way") != "untrained model"))
+    assert null.group_by("seed", "example").agg(pl.col("value").n_unique())["value"].max() == 1
+    assert null["way"].n_unique() == 4
+
+
+def test_the_report_says_it_in_words_and_tables(made):
+    folder, _, done = made
+    text = (folder / "run" / "report.md").read_text()
+    assert "In-context learning against finetuning" in text
+    assert "SimAOU is" in text
+    kept = json.loads((folder / "run" / "run.json").read_text())["kept_labels"]
+    assert f"shuffled labels: {100 * kept['1']:.0f} %, {100 * kept['2']:.0f} % stayed what they were" in text
+    assert "SimAOU is" in done.stdout
+    assert "published, GPT" not in text.split("## How to read this")[0]  # the paper has no such texts
+    assert (folder / "run" / "report.html").stat().st_size > 100_000
+
+
+def test_the_same_command_shows_the_same_and_another_is_refused(made):
+    folder, command, done = made
+    assert run_inside(*command.split(), cwd=folder).stdout == done.stdout
+    other = run_inside(*command.replace("--examples 8", "--examples 9").split(), cwd=folder)
+    assert other.returncode == 2
+    assert "holds the run of another request" in other.stderr
+
+
+def test_a_run_of_an_earlier_version_is_told_to_be_one(made, tmp_path):
+    folder, *_ = made
+    shutil.copytree(folder / "run", tmp_path / "old")
+    record = json.loads((tmp_path / "old" / "run.json").read_text())
+    del record["kept_labels"]
+    (tmp_path / "old" / "run.json").write_text(json.dumps(record))
+    done = run_inside("report", "old", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "made by an earlier version, without kept_labels: run it again" in done.stderr
+
+
+def test_killed_after_a_seed_it_goes_on_from_there_to_the_same_numbers(made):
+    folder, command, done = made
+    command = command.replace("--out run", "--out killed")
+    script = [sys.executable, "-c", "from llm_icl.cli.main import main; main()", *command.split()]
+    first = folder / "killed" / "parts" / "trained-1.npz"
+    with subprocess.Popen(script, cwd=folder, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None and not first.is_file():
+            time.sleep(0.01)
+        process.kill()
+    made_at = first.stat().st_mtime_ns
+    seen = []
+
+    def watch(path, *rest):
+        seen.append((path.name, path.stat().st_mtime_ns))
+        return load(path, *rest)
+
+    load = comparison._load
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comparison, "_load", watch)
+        again = run_inside(*command.split(), cwd=folder)
+    assert again.stdout == done.stdout.replace("report: run", "report: killed")
+    assert seen[0] == ("trained-1.npz", made_at)
+    assert not first.parent.exists()
+
+
+def test_the_papers_choice_reports_the_best_seed_only(made):
+    folder, command, _ = made
+    command = command.replace("--seed 1,2", "--seed 1,2,3,4 --choose-on evaluation --best-seed --no-controls")
+    done = run_inside(*command.replace("--out run", "--out best").split(), cwd=folder)
+    assert done.returncode == 0, done.stderr
+    answers = pl.read_parquet(folder / "best" / "answers.parquet")
+    (chosen,) = answers["seed"].unique()
+    right = {}
+    for seed in (1, 2, 3, 4):
+        one = command.replace("--seed 1,2,3,4", f"--seed {seed}").replace("--out run", f"--out seed-{seed}")
+        assert run_inside(*one.split(), cwd=folder).returncode == 0
+        alone = pl.read_parquet(folder / f"seed-{seed}" / "answers.parquet").filter(pl.col("way") == "gradient descent")
+        right[seed] = (alone["icl"] == alone["label"]).sum()
+    assert chosen == max(right, key=lambda seed: (right[seed], -seed))
+    text = (folder / "best" / "report.md").read_text()
+    assert "stayed what they were" not in text  # nothing was shuffled
+    assert f"seed {chosen}, the best in context of 1, 2, 3, 4" in text
+    assert "chosen on the very examples that are reported, as in the paper" in text
+
+
+def test_demonstrations_that_do_not_fit_are_refused_or_cut_for_both(made, tmp_path):
+    folder, command, _ = made
+    small = TinyModels(tmp_path).gpt2(context=96)
+    command = command.split("--out")[0].replace("--seed 1,2", "--seed 1 --demonstrations 12 --no-controls")
+    command = " ".join(f"hf/{small}" if word.startswith("hf/") else word for word in command.split())
+    refused = run_inside(*command.split(), "--out", "refused", cwd=folder)
+    assert refused.returncode == 2
+    assert "--too-many cut" in refused.stderr
+    # The folder is free for a request that fits.
+    done = run_inside(*command.split(), "--too-many", "cut", "--out", "refused", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((folder / "refused" / "run.json").read_text())
+    count = record["demonstrations"]["1"]
+    assert 1 <= count < 12
+    assert f"{count} demonstrations (of 12: as many as fit)" in (folder / "refused" / "report.md").read_text()
+
+
+def test_texts_to_try_on_are_neither_demonstrated_nor_reported(made):
+    task = text_tasks.TextTask("toy", "", "", "train", "test", "{{ text }}", ("a", "b"), 3)
+    training = [text_tasks.Example(f"t{i}", 0) for i in range(90)]
+    evaluation = [text_tasks.Example(f"e{i}", 0) for i in range(20)]
+    request = comparison.ComparisonRequest(
+        find_model("hf/none"), task, text_tasks.Splits(training, evaluation), (1, 2, 3), 4, 10, (0.1,), "training",
+        "newline", True,
+    )  # fmt: skip
+    used = {example.text for seed in (1, 2, 3) for part in request.drawn(seed) for example in part}
+    tried = {example.text for example in request.tried}
+    assert len(tried) == 50
+    assert not tried & (used | {example.text for example in evaluation})
+    same = dataclasses.replace(request, choose_on="evaluation")
+    assert same.tried == same.evaluation
+
+
+def test_a_model_without_attention_is_refused(made, tmp_path):
+    folder, command, _ = made
+    source = next(word for word in command.split() if word.startswith("hf/")).removeprefix("hf/")
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    config = MambaConfig(vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, state_size=4)
+    MambaForCausalLM(config).save_pretrained(tmp_path / "mamba")
+    tokenizer.save_pretrained(tmp_path / "mamba")
+    done = run_inside(
+        *command.replace(source, str(tmp_path / "mamba")).replace("--out run", "--out no").split(), cwd=folder
+    )
+    assert done.returncode == 2
+    assert "MambaForCausalLM has no attention layers" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_each_way_has_learned_what_its_name_says(made):
+    """Its loss before finetuning is that of these demonstrations in this model."""
+    folder, command, _ = made
+    request, reader = requested(folder, command)
+    losses = json.loads((folder / "run" / "run.json").read_text())["losses"]
+    for seed in (1, 2):
+        demonstrations, others = request.drawn(seed)
+        shuffled = comparison._with_shuffled_labels(demonstrations, seed)
+        untrained = load_reader(request.model, request.task, request.separator, random=seed)
+        truth = {
+            comparison.PUBLISHED_WAY: mean_loss(reader, demonstrations),
+            comparison.LAYER_CAUSAL: mean_loss(reader, demonstrations),
+            comparison.OTHER: mean_loss(reader, others),
+            comparison.SHUFFLED: mean_loss(reader, shuffled),
+            comparison.UNTRAINED: mean_loss(untrained, demonstrations),
+        }
+        assert len({round(loss, 4) for loss in truth.values()}) == 4
+        for way, loss in truth.items():
+            before, during = losses[way][str(seed)]
+            assert before == pytest.approx(loss, rel=1e-5), way
+            assert during != pytest.approx(before, rel=1e-5), way
+    assert losses[comparison.LAYER_CAUSAL]["1"] != losses[comparison.PUBLISHED_WAY]["1"]
+
+
+def test_shuffling_moves_labels_and_nothing_else(made):
+    request, _ = requested(*made[:2])
+    drawn = request.drawn(1)[0]
+    examples = [dataclasses.replace(drawn[i % len(drawn)], label=i % 3) for i in range(30)]
+    shuffled = comparison._with_shuffled_labels(examples, 1)
+    assert [one.text for one in shuffled] == [one.text for one in examples]
+    assert sorted(one.label for one in shuffled) == sorted(one.label for one in examples)
+    kept = sum(one.label == other.label for one, other in zip(examples, shuffled, strict=True))
+    assert 1 <= kept < 20
+    assert comparison._kept_labels(examples, 1) == kept / 30
+
+
+def test_rates_are_chosen_on_the_texts_that_are_tried(made, monkeypatch):
+    folder, command, _ = made
+    request, _ = requested(folder, command)
+    seen = []
+
+    def watch(reader, layers, demonstrations, tried, *rest):
+        seen.append((demonstrations, tried))
+        return best_rate(reader, layers, demonstrations, tried, *rest)
+
+    best_rate = comparison.best_rate
+    monkeypatch.setattr(comparison, "best_rate", watch)
+    comparison._trained(request, 2, {}, lambda *_: None)
+    assert seen == [(request.drawn(2)[0], request.tried)]
+
+
+def test_layer_causal_descent_has_gradient_descents_rate_or_the_next_at_which_it_stays_finite(made, monkeypatch):
+    request, reader = requested(*made[:2])
+    layers = attention_layers(reader.model)
+    tried = []
+
+    def limited(reader, layers, demonstrations, rate, backward):
+        tried.append(rate)
+        if rate > 0.02:
+            raise FloatingPointError("too great")
+        return finetune(reader, layers, demonstrations, rate, backward)
+
+    best = comparison.Finetuning(request.drawn(1)[0], 0.1)
+    assert comparison._layer_causal(reader, layers, best, (0.01, 0.1, 0.3)).rate == 0.1
+    finetune = comparison.finetune
+    monkeypatch.setattr(comparison, "finetune", limited)
+    assert comparison._layer_causal(reader, layers, best, (0.01, 0.1, 0.3, 0.001)).rate == 0.01
+    assert tried == [0.1, 0.01]
+    with pytest.raises(RequestError, match="all rates are too great"):
+        comparison._layer_causal(reader, layers, best, (0.1, 0.05))
+
+
+def test_answers_that_are_not_finite_are_none(made):
+    request, reader = requested(*made[:2])
+    reader.model.get_input_embeddings().weight.data.fill_(float("nan"))
+    with pytest.raises(FloatingPointError, match="not finite"):
+        reader.answer(reader.read([]), request.evaluation[0])
+    ways = {"way": comparison.Finetuning(request.drawn(1)[0], 0.1)}
+    with pytest.raises(RequestError, match=r"^without demonstrations: an answer's log-probability is not finite$"):
+        study(reader, attention_layers(reader.model), request.drawn(1)[0], request.evaluation, ways, lambda *_: None)

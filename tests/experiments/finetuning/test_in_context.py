@@ -1,0 +1,141 @@
+"""Reading demonstrations once for all queries gives what the whole prompt gives; a recording is what was computed."""
+
+import math
+
+import pytest
+import torch
+
+from llm_icl.errors import RequestError
+from llm_icl.experiments.finetuning.projections import attention_layers
+from tests.experiments.finetuning.conftest import BEGINNINGS, DEMONSTRATIONS, FAMILIES, QUERIES, WORDS, make_reader
+
+
+def whole_prompt_scores(reader, demonstrations, query):
+    """The mean log-probability of each label's tokens, from a pass over the whole text for each."""
+    before = list(reader.beginning)
+    for example in demonstrations:
+        before += reader.demonstration(example) + reader.separator
+    tokens, scores = reader.tokens(query), []
+    for label in tokens.labels:
+        ids = [*before, *tokens.text, *label]
+        with torch.no_grad():
+            rows = reader.model(input_ids=reader.ids(ids), use_cache=False).logits[0].double().log_softmax(-1)
+        places = range(len(ids) - len(label), len(ids))
+        scores.append(math.fsum(float(rows[i - 1, ids[i]]) for i in places) / len(label))
+    return scores
+
+
+@pytest.mark.parametrize("separator", ["newline", "end"])
+def test_keys_and_values_that_are_reused_change_nothing(reader, separator):
+    reader.separator = [0] if separator == "end" else reader.separator
+    context = reader.read(DEMONSTRATIONS)
+    for query in (*QUERIES, *QUERIES):  # the second time the context must be as it was
+        found = reader.answer(context, query)
+        assert found.scores == pytest.approx(whole_prompt_scores(reader, DEMONSTRATIONS, query), abs=1e-5)
+    nothing = reader.read([])
+    for query in (*QUERIES, *QUERIES):
+        assert reader.answer(nothing, query).scores == pytest.approx(whole_prompt_scores(reader, [], query), abs=1e-5)
+
+
+def test_a_recording_is_what_attention_computes(reader):
+    layers = attention_layers(reader.model)
+    context = reader.read(DEMONSTRATIONS)
+    plain = reader.answer(context, QUERIES[0])
+    found = reader.answer(context, QUERIES[0], layers)
+    assert found.scores == pytest.approx(plain.scores, abs=1e-5)
+    assert plain.layers == []
+    ids = [*context.tokens, *reader.tokens(QUERIES[0]).text]
+    reader.model.set_attn_implementation("eager")
+    with torch.no_grad():
+        truth = reader.model(input_ids=reader.ids(ids), output_attentions=True, output_hidden_states=True)
+    assert len(found.layers) == len(truth.attentions) == 3
+    for layer, weights in zip(found.layers, truth.attentions, strict=True):
+        torch.testing.assert_close(layer.logits.softmax(-1), weights[0, :, -1], atol=1e-5, rtol=0)
+        size = layer.query.shape[-1]
+        scale = layer.logits / torch.einsum("hd,htd->ht", layer.query, layer.keys)
+        seen = torch.isfinite(layer.logits)
+        assert scale[seen].std() < 1e-3 * abs(scale[seen].mean())  # logits are scaled products of queries and keys
+        assert layer.plain_queries.shape == (len(reader.tokens(QUERIES[0]).text), layer.query.shape[0] * size)
+
+
+def test_what_an_attention_layer_adds_is_what_was_recorded():
+    reader = make_reader("gpt2")
+    layers = attention_layers(reader.model)
+    found = reader.answer(reader.read([]), QUERIES[0], layers).layers
+    for layer, (module, kept) in enumerate(zip(reader.model.transformer.h, found, strict=True)):
+        mixed = torch.einsum("ht,htd->hd", kept.logits.softmax(-1), kept.values).flatten()
+        torch.testing.assert_close(module.attn.c_proj(mixed), kept.output, atol=1e-5, rtol=0), layer
+
+
+def test_what_the_published_code_reads_is_the_output_at_the_first_labels_first_token(reader):
+    layers = attention_layers(reader.model)
+    context = reader.read(DEMONSTRATIONS)
+    for query in QUERIES:
+        found = reader.answer(context, query, layers)
+        tokens = reader.tokens(query)
+        outputs = []
+        hooks = [one.module.register_forward_hook(lambda *run, kept=outputs: kept.append(run[2][0])) for one in layers]
+        with torch.no_grad():
+            ids = [*context.tokens, *tokens.text, tokens.labels[0][0]]
+            reader.model(input_ids=reader.ids(ids), use_cache=False)
+        for hook in hooks:
+            hook.remove()
+        for layer, whole in zip(found.layers, outputs, strict=True):
+            torch.testing.assert_close(layer.last_output, whole[0, -1], atol=2e-5, rtol=0)
+            torch.testing.assert_close(layer.output, whole[0, -2], atol=2e-5, rtol=0)
+
+
+def test_queries_are_those_that_attention_normalises():
+    reader = make_reader("gemma")
+    layers = attention_layers(reader.model)
+    normalised = []
+    hook = layers[1].module.q_norm.register_forward_hook(lambda *run: normalised.append(run[2]))
+    with torch.no_grad():
+        reader.model.model.layers[1].self_attn.q_norm.weight.copy_(torch.linspace(-0.5, 2, 8))
+    found = reader.answer(reader.read([]), QUERIES[0], layers).layers[1]
+    hook.remove()
+    # Read with the first token of a label behind it: [1, h, t + 1, d].
+    own = next(one for one in normalised if one.shape == (1, 4, len(found.plain_queries) + 1, 8))[0, :, :-1]
+    torch.testing.assert_close(found.plain_queries, own.transpose(0, 1).flatten(1), atol=1e-5, rtol=0)
+
+
+def test_as_many_demonstrations_as_fit():
+    reader = make_reader("llama")
+    many = DEMONSTRATIONS * 10
+    count = reader.fitting(many, QUERIES)
+    context = reader.read(many[:count])
+    for query in QUERIES:
+        reader.answer(context, query)
+    # One more does not fit with the longer query, which has 7 tokens and a label of up to 3 behind it.
+    assert len(context.tokens) + 10 <= reader.limit < len(reader.read(many[: count + 1]).tokens) + 10
+    with pytest.raises(RequestError, match="does not fit behind the demonstrations"):
+        reader.answer(reader.read(many[: count + 1]), QUERIES[0])
+
+
+def test_attention_that_cannot_be_recorded_is_refused():
+    reader = make_reader("gpt2")
+    module = reader.model.transformer.h[0].attn
+    layers = attention_layers(reader.model)
+    module.forward = lambda hidden, *_, **__: (hidden, None)
+    with pytest.raises(RequestError, match="GPT2Attention attends to cannot be recorded"):
+        reader.answer(reader.read([]), QUERIES[0], layers)
+
+
+def test_more_demonstrations_than_fit_are_refused():
+    reader = make_reader("llama")
+    with pytest.raises(
+        RequestError, match=r"40 demonstrations of 'toy' are [0-9]+ tokens, and the model's context holds"
+    ):
+        reader.read([DEMONSTRATIONS[0]] * 40)
+
+
+def test_a_model_without_attention_is_refused():
+    with pytest.raises(RequestError, match="Linear has no attention layers"):
+        attention_layers(torch.nn.Linear(2, 2))
+
+
+def test_the_beginning_is_what_the_tokenizer_writes_before_a_text():
+    beginnings = {family: make_reader(family).beginning for family in FAMILIES}
+    words = {name: [WORDS.index(word)] for name, word in BEGINNINGS.items()}
+    assert beginnings == {family: words.get(family, []) for family in FAMILIES}
+    assert sum(map(bool, beginnings.values())) == 3

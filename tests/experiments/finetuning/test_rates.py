@@ -1,0 +1,53 @@
+"""The rate that is chosen, and what was made at it."""
+
+import pytest
+import torch
+
+from llm_icl.experiments.finetuning.comparison import best_rate
+from llm_icl.experiments.finetuning.descent import applied, finetune
+from llm_icl.experiments.finetuning.projections import attention_layers
+from llm_icl.experiments.finetuning.text_tasks import Example
+from tests.experiments.finetuning.conftest import DEMONSTRATIONS, QUERIES, make_reader
+
+TRIED = [*QUERIES, Example("a bright film :", 1), Example("long :", 0), Example("a dull film :", 0)]
+
+
+def right(reader, layers, rate):
+    with applied(layers, finetune(reader, layers, DEMONSTRATIONS, rate)):
+        nothing = reader.read([])
+        return sum(reader.answer(nothing, example).label == example.label for example in TRIED)
+
+
+def chosen(reader, layers, *rates):
+    return best_rate(reader, layers, DEMONSTRATIONS, TRIED, rates, lambda *_: None)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma"])
+def test_it_answers_most_of_the_tried_texts_right_and_of_several_is_the_smallest(family):
+    reader = make_reader(family)
+    layers = attention_layers(reader.model)
+    rates = (0.3, 1e-30, 0.1, 1e45, 0.03, 1e-31)
+    counts = {rate: right(reader, layers, rate) for rate in rates if rate < 1}
+    best = chosen(reader, layers, *rates)
+    assert best.rate == min(rate for rate, count in counts.items() if count == max(counts.values()))
+    truth = finetune(reader, layers, DEMONSTRATIONS, best.rate)
+    assert best.made.learned[-1].loss == truth.learned[-1].loss
+    assert all(torch.equal(a, b) for a, b in zip(best.made.parameters, truth.parameters, strict=True))
+
+
+def test_of_equals_it_is_the_smallest_in_any_order():
+    reader = make_reader("llama")
+    layers = attention_layers(reader.model)
+    assert chosen(reader, layers, 1e-31, 1e-30).rate == chosen(reader, layers, 1e-30, 1e-31).rate == 1e-31
+
+
+def test_where_all_are_too_great_nothing_was_made():
+    reader = make_reader("llama")
+    best = chosen(reader, attention_layers(reader.model), 1e45, 1e44)
+    assert (best.rate, best.made) == (1e44, None)
+
+
+def test_weights_that_are_not_finite_after_the_last_update_are_told():
+    reader = make_reader("llama")
+    with pytest.raises(FloatingPointError, match="the weights are not finite"):
+        finetune(reader, attention_layers(reader.model), DEMONSTRATIONS[:1], 1e45)

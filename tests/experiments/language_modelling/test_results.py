@@ -1,0 +1,150 @@
+"""What language models that were trained are found to be, in the numbers, the words and the report."""
+
+import json
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from scipy import stats
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from tests.experiments.language_modelling.making import ATTENTIONS, COMMAND, LENGTHS, TRAIN
+from tests.inside import run_inside
+
+
+def per_token(losses, attention, length):
+    """The mean loss of a token for each seed."""
+    own = losses.filter((pl.col("attention") == attention) & (pl.col("length") == length))
+    return own.group_by("seed").agg(pl.col("loss").mean() / 32).sort("seed")["loss"].to_numpy()
+
+
+def interval(values):
+    return stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
+
+
+@pytest.mark.parametrize("name", ["softmax-2", "momentum-1", "momentum-learned-2"])
+def test_the_losses_are_those_of_the_saved_models_on_the_held_out_text(made, losses, name):
+    folder, _ = made
+    model = AutoModelForCausalLM.from_pretrained(folder / "run" / name).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder / "run" / name)
+    ids = [*tokenizer((folder / "held.txt").read_text()).input_ids, tokenizer.eos_token_id]
+    attention, seed = name.rsplit("-", 1)
+    for length in LENGTHS:
+        own = losses.filter(
+            (pl.col("attention") == attention) & (pl.col("seed") == int(seed)) & (pl.col("length") == length)
+        ).sort("window")
+        assert own["window"].to_list() == list(range((len(ids) - 1) // 32))
+        for window in (0, 7, len(own) - 1):
+            loss = 0.0
+            for begin in range(32 * window, 32 * window + 32, length):
+                piece = torch.tensor([ids[begin : begin + length]])
+                with torch.no_grad():
+                    log_odds = model(input_ids=piece).logits[0].log_softmax(-1)
+                loss -= sum(float(log_odds[i, ids[begin + i + 1]]) for i in range(length))
+            assert own["loss"][window] == pytest.approx(loss, rel=1e-5)
+
+
+def test_the_models_have_learned_something(losses):
+    for attention in ATTENTIONS:
+        assert (per_token(losses, attention, 32) < math.log(300) - 0.4).all()
+    assert len({*losses.filter(pl.col("window") == 0)["loss"]}) == 18  # no two of them are one
+
+
+def test_the_tables_and_the_verdict_say_what_the_losses_say(made, losses):
+    folder, done = made
+    report = (folder / "run" / "report.md").read_text()
+    for attention in ATTENTIONS:
+        for length in LENGTHS:
+            means = per_token(losses, attention, length)
+            value, low, high = np.exp([means.mean(), *interval(means)])
+            cell = f"{value:.2f} [{low:.2f}, {high:.2f}]"
+            assert cell in done.stdout
+            assert cell in report
+    for attention in ATTENTIONS[1:]:
+        by = per_token(losses, attention, 32) - per_token(losses, "softmax", 32)
+        value, low, high = 100 * np.expm1([by.mean(), *interval(by)])
+        sentence = (
+            f"At 32 tokens {attention} has a perplexity {abs(value):.2f} % {'lower' if value < 0 else 'higher'} than "
+            f"softmax ({value:+.2f} [{low:+.2f}, {high:+.2f}] % over 2 trainings of each): "
+            f"{'better' if high < 0 else 'worse' if low > 0 else 'not distinguishable'}."
+        )
+        assert sentence in done.stdout
+        assert sentence in report
+        assert sentence in (folder / "run" / "report.html").read_text()
+    assert "report: run/report.html" in done.stdout
+
+
+def test_the_report_tells_the_sizes_of_things(made):
+    folder, _ = made
+    report = (folder / "run" / "report.md").read_text()
+    tokenizer = AutoTokenizer.from_pretrained(folder / "run" / "tokenizer")
+    tokens = [len(tokenizer((folder / name).read_text()).input_ids) + 1 for name in ("train.txt", "held.txt")]
+    assert f"trained on {tokens[0]:,} tokens (a vocabulary of 300 from the same text)" in report
+    assert "30 steps of 4 x 32 tokens, 3,840 in all" in report
+    # By hand: 300 + 32 embeddings; 12 w^2 + 13 w for the layer, 2 w for the last norm; 2 x 8 w for the filter.
+    plain = (300 + 32) * 16 + 12 * 16**2 + 13 * 16 + 2 * 16
+    assert f"{plain:,}" in report
+    assert f"{plain + 2 * 8 * 16:,}" in report
+
+
+def test_the_run_as_json_is_the_tables(made):
+    folder, _ = made
+    done = run_inside(*COMMAND.split(), "--out", "run", "--json", cwd=folder)
+    found = json.loads(done.stdout)
+    assert [row["attention"] for row in found["perplexities"]] == list(ATTENTIONS)
+    assert [row["attention"] for row in found["changes"]] == list(ATTENTIONS[1:])
+    # A column for each length and interval: no two of one name.
+    assert all(len(row) == 1 + 2 * len(LENGTHS) for row in found["changes"])
+
+
+def test_the_report_tells_the_vocabulary_that_was_had_and_not_the_one_that_was_asked_for(made):
+    folder, _ = made
+    command = f"{TRAIN} --attention softmax --lengths 32 --steps 1 --seed 1 --out words".replace("300", "9000")
+    done = run_inside(*command.split(), cwd=folder)
+    assert done.returncode == 0, done.stderr
+    count = len(AutoTokenizer.from_pretrained(folder / "words" / "tokenizer"))
+    assert count < 9000
+    assert f"a vocabulary of {count:,} from the same text" in (folder / "words" / "report.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def single(made):
+    folder, _ = made
+    command = f"{TRAIN} --attention softmax,momentum:eta=0 --lengths 32,16 --steps 5 --seed 1 --out single"
+    done = run_inside(*command.split(), cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "single", done
+
+
+def test_one_training_tells_nothing_of_another(single):
+    _, done = single
+    assert "At 32 tokens momentum:eta=0 has" in done.stdout
+    assert "over one training of each): one training does not tell whether another would say the same" in done.stdout
+    assert "not distinguishable" not in done.stdout
+
+
+def test_the_figures_of_one_training_are_finite(single):
+    folder, _ = single
+    html = (folder / "report.html").read_text()
+    assert '"change":' in html
+    assert '"high":Infinity' not in html
+    assert '"low":-1.0' not in html  # nor an interval to -100 %
+
+
+def test_without_a_coefficient_momentum_is_trained_as_softmax_is(single):
+    folder, done = single
+    by_name = dict(pl.read_parquet(folder / "losses.parquet").group_by("attention").agg(pl.col("loss")).iter_rows())
+    assert by_name["momentum:eta=0"] == pytest.approx(by_name["softmax"], rel=1e-6)
+    assert "0.00 %" in done.stdout
+    assert "nan" not in done.stdout
+
+
+def test_one_attention_alone_is_not_compared(made):
+    folder, _ = made
+    command = f"{TRAIN} --attention momentum-learned --steps 2 --seed 1,2 --out alone"
+    done = run_inside(*command.split(), cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "momentum-learned" in done.stdout
+    assert "Change against" not in (folder / "alone" / "report.md").read_text()

@@ -1,0 +1,185 @@
+"""Training through the command line: it learns, goes on bit for bit, and is then a learner like any other."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from llm_icl.config.specs import parse_specs
+from llm_icl.experiments.training.options import TrainingOptions
+from llm_icl.networks.trained import find_trained
+from llm_icl.tasks.cards import load_task
+from llm_icl.tasks.drawing import draw_problems
+from local_models.optimisers import orthogonalised
+from local_models.sequence import tokens_of
+from local_models.trainer import Plan
+from tests.conftest import run_cli
+from tests.inside import run_inside
+
+SHORT = "train --task conjunction --n 4 --points 8 --layers 2 --width 32 --batch-size 16".split()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    command = "train --task conjunction --n 5 --points 20 --layers 2 --steps 400 --out run".split()
+    done = run_inside(*command, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_it_learns_conjunctions_nearly_as_well_as_exact_bayes(trained):
+    record = json.loads((trained / "run" / "run.json").read_text())
+    assert record["evaluation"]["last_half"] > 0.95
+    ceilings = record["ceilings"]["conjunction"]
+    assert ceilings["bayes"]["last_half"] > 0.98
+    assert record["evaluation"]["accuracy"] > ceilings["nearest-neighbour"]["accuracy"]
+    lines = [json.loads(line) for line in (trained / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [100, 200, 300, 400]
+    assert lines[0]["last_half"] < lines[-1]["last_half"]
+
+
+def test_what_was_trained_answers_like_any_other_learner(trained):
+    asked = "eval --model run --task conjunction --n 5 --points 20 --problems 100 --out asked".split()
+    done = run_inside(*asked, cwd=trained)
+    assert done.returncode == 0, done.stderr
+    frame = pl.read_parquet(trained / "asked" / "predictions.parquet")
+    assert set(frame["learner"]) >= {"run", "bayes", "nearest-neighbour"}
+    accuracy = frame.with_columns(right=pl.col("prediction") == pl.col("label")).group_by("learner").agg("right")
+    shares = {name: float(np.mean(right)) for name, right in accuracy.iter_rows()}
+    assert shares["nearest-neighbour"] < shares["run"] < shares["bayes"] + 0.02
+
+
+def test_its_answers_do_not_depend_on_the_company_or_on_later_points(trained):
+    network = find_trained(str(trained / "run"))
+    problems = draw_problems(load_task(parse_specs(["conjunction"])[0]), 5, 20, 6, 3)
+    together = network.answer(problems).probability
+    for i in range(6):
+        np.testing.assert_array_equal(network.answer(problems[i : i + 1]).probability[0], together[i])
+    shorter = draw_problems(load_task(parse_specs(["conjunction"])[0]), 5, 12, 6, 3)
+    np.testing.assert_allclose(network.answer(shorter).probability, together[:, :12], atol=1e-5)
+
+
+def test_a_label_is_seen_only_after_its_point():
+    xs, ys = torch.tensor([[[0, 1], [1, 1]]]), torch.tensor([[1, 0]])
+    expected = [[[-1, 1, 0], [0, 0, 1], [1, 1, 0], [0, 0, -1]]]
+    assert tokens_of(xs, ys, 3).tolist() == expected
+
+
+@pytest.mark.parametrize(("architecture", "optimiser"), [("transformer", "muon"), ("mamba2", "adamw")])
+def test_killed_anywhere_it_ends_with_the_same_weights_bit_for_bit(tmp_path, architecture, optimiser):
+    command = [*SHORT, "--steps", "60", "--evaluate-every", "5", "--architecture", architecture]
+    command += ["--optimiser", optimiser, "--out", "run"]
+    (tmp_path / "undisturbed").mkdir()
+    assert run_cli(*command, cwd=tmp_path / "undisturbed").returncode == 0
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    moments = random.Random(0)
+    for goal in (5, 20, 40):
+        script = [sys.executable, "-c", "from llm_icl.cli.main import main; main()", *command]
+        process = subprocess.Popen(script, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        metrics = folder / "run" / "metrics.jsonl"
+        while process.poll() is None:
+            lines = metrics.read_text().splitlines() if metrics.is_file() else []
+            if len(lines) >= goal / 5:
+                break
+            time.sleep(0.005)
+        time.sleep(moments.random() * 0.05)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert run_cli(*command, cwd=folder).returncode == 0
+    truth, found = (load_file(path / "run" / "checkpoint.safetensors") for path in (tmp_path / "undisturbed", folder))
+    assert set(found) == set(truth)
+    assert all(torch.equal(found[name], truth[name]) for name in truth)
+    assert len(truth) > 40  # the optimisers' numbers are there too
+    steps = [json.loads(line)["step"] for line in metrics.read_text().splitlines()]
+    assert steps == list(range(5, 61, 5))
+
+
+def test_several_tasks_are_mixed_problem_by_problem(tmp_path):
+    request = TrainingOptions(("conjunction", "parity"), n=4, points=6, layers=1, batch_size=5, seed=7).request()
+    batch = request.batches(3)
+    tasks = [load_task(spec) for spec in parse_specs(["conjunction", "parity"])]
+    alone = [draw_problems(task, 4, 6, list(range(15 + k, 20, 2)), 2**31 + 7) for k, task in enumerate(tasks)]
+    assert batch.xs.tolist() == [row for part in alone for row in part.xs.tolist()]
+    assert batch.truth.tolist() == [row for part in alone for row in part.ys.tolist()]
+    assert [part.indices.tolist() for part in alone] == [[15, 17, 19], [16, 18]]
+
+
+def test_the_rate_rises_stays_and_falls():
+    plan = Plan(steps=100, warmup=10, decay=0.5)
+    assert [plan.rate_at(step) for step in (0, 4, 9, 30, 50)] == pytest.approx([0.1, 0.5, 1, 1, 1])
+    assert [plan.rate_at(step) for step in (75, 99)] == pytest.approx([0.5, 0.02])
+
+
+def test_muon_makes_all_singular_values_about_equal():
+    torch.manual_seed(0)
+    for shape in ((16, 16), (16, 40), (40, 16)):
+        values = torch.linalg.svdvals(orthogonalised(torch.randn(shape)))
+        assert values.min() > 0.6
+        assert values.max() < 1.3
+
+
+def test_a_rate_that_is_far_too_great_stops_with_the_step_and_the_seed(tmp_path):
+    done = run_inside(*SHORT, *"--steps 200 --optimiser adam --rate 1e30 --seed 3".split(), cwd=tmp_path)
+    assert done.returncode == 1
+    assert "the loss is" in done.stderr
+    assert "with seed 3" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("train --architecture tranformer --task majority", "unknown architecture 'tranformer'"),
+        ("train --task majority --parameters 100", "100 parameters are too few for transformer"),
+        ("train --task majority --parameters many", "'many' is no number of parameters"),
+        ("train --task majorty", "unknown task 'majorty'"),
+        ("train", "--task is missing"),
+        ("train --task majority --width 30", "a width of 30 does not divide into 4 heads"),
+    ],
+)
+def test_a_wrong_request_is_one_clear_line(tmp_path, arguments, message):
+    done = run_inside(*arguments.split(), cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_network_is_not_asked_what_it_was_not_made_for(trained, tmp_path):
+    for options, message in (
+        ("--n 6 --points 20", "run was trained for n = 5, not n = 6"),
+        ("--n 5 --points 21", "run holds problems of at most 20 points, not 21"),
+    ):
+        done = run_inside(*f"eval --model {trained / 'run'} --task conjunction {options}".split(), cwd=tmp_path)
+        assert done.returncode == 2, done.stderr
+        assert message in done.stderr
+
+
+@pytest.mark.parametrize("damage", ["cut", "other"])
+def test_a_damaged_checkpoint_is_one_clear_line(trained, tmp_path, damage):
+    import shutil
+
+    shutil.copytree(trained / "run", tmp_path / "run")
+    path = tmp_path / "run" / "checkpoint.safetensors"
+    path.write_bytes(path.read_bytes()[:1000] if damage == "cut" else b"no tensors at all")
+    done = run_inside(*"eval --model run --task conjunction --n 5 --points 10".split(), cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "cannot be read as a checkpoint" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_an_unfinished_run_is_not_asked(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text(json.dumps({"kind": "train", "status": "running"}))
+    done = run_inside(*"eval --model run --task conjunction --n 5".split(), cwd=tmp_path)
+    assert done.returncode == 2
+    assert "holds a training run that is not finished" in done.stderr
