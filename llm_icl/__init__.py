@@ -1,3 +1,30 @@
-"""llm-icl: which learning algorithm does a model run in context, and how far is it from the best possible one?"""
+"""llm-icl: which learning algorithm does a model run in context, and how far is it from the best possible one?
+
+The Python API, imported when it is used:
+
+    import llm_icl
+
+    result = llm_icl.evaluate(model="none", task="majority", n=5, points=20, problems=50)
+    result.predictions   # a polars frame: one row for each learner, problem and position
+    result.scores        # the tables of the report, with intervals
+    result.report        # shows itself in a notebook
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from llm_icl.api import Result, draw, evaluate, finetune_vs_icl, load, probe, report, train
 
 __version__ = "0.1.0"
+__all__ = ["Result", "draw", "evaluate", "finetune_vs_icl", "load", "probe", "report", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'llm_icl' has no attribute '{name}'")
+    return getattr(importlib.import_module("llm_icl.api"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,28 +1,50 @@
-"""The predictions table: one row for each learner, problem and position."""
+"""The predictions table: one row for each learner, problem and position, in `predictions.parquet` of a run."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
-from llm_icl.experiments.evaluation.request import Job
 from llm_icl.problems import STATUSES, Answers, Problems
 
+if TYPE_CHECKING:
+    import polars as pl
 
-def predictions_frame(problems: Problems, positions: Sequence[int], job: Job, answers: Answers) -> pl.DataFrame:
-    """One row for each position of each problem."""
+COLUMNS = {
+    "learner": "display name; unique in the run together with task, n, seed, prompt, problem and position",
+    "task": "name of the task, with its options",
+    "n": "bits of an input",
+    "seed": "seed of the problems",
+    "prompt": "prompt template of a language model; null of other learners",
+    "problem": "index of the problem",
+    "position": "examples seen before the query",
+    "label": "the true label of the query, 0 or 1",
+    "probability": "P(y = 1); null where only an answer is known",
+    "prediction": "0 or 1; null where there is no usable answer",
+    "status": f"one of {', '.join(STATUSES)}",
+    "agreement": "of repeated questions, the share of usable answers that were this one; null otherwise",
+    "seen": "whether the query stood among the earlier examples",
+}
+
+
+def predictions_frame(
+    problems: Problems, positions: Sequence[int], learner: str, prompt: str | None, answers: Answers
+) -> "pl.DataFrame":
+    """The rows of one learner; answers are [N, P] for N problems and P positions."""
+    import polars as pl
+
     chosen = np.array(positions)
     count = len(problems) * len(chosen)
     prediction = answers.prediction.ravel()
     probability = pl.Series("probability", answers.probability.ravel()).fill_nan(None)
     return pl.DataFrame(
         {
-            "learner": pl.Series([job.name]).new_from_index(0, count),
+            "learner": pl.Series([learner]).new_from_index(0, count),
             "task": pl.Series([problems.task.name]).new_from_index(0, count),
             "n": np.full(count, problems.n, dtype=np.int32),
             "seed": np.full(count, problems.seed, dtype=np.int64),
-            "prompt": pl.Series([job.prompt.name if job.prompt else None], dtype=pl.String).new_from_index(0, count),
+            "prompt": pl.Series([prompt], dtype=pl.String).new_from_index(0, count),
             "problem": np.repeat(problems.indices, len(chosen)),
             "position": np.tile(chosen, len(problems)),
             "label": problems.ys[:, chosen].ravel(),

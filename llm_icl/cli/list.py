@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from llm_icl.cli import options
+from llm_icl.experiments.options import FolderOptions
 
 KINDS = ("models", "tasks", "prompts", "learners", "suites", "architectures", "datasets")
 
@@ -14,7 +15,7 @@ KINDS = ("models", "tasks", "prompts", "learners", "suites", "architectures", "d
 @click.argument("kind", type=click.Choice(KINDS))
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.option("--catalogue", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Your own models.")
-@options.folders
+@options.declared_options(FolderOptions)
 def command(kind: str, as_json: bool, catalogue: Path | None, tasks_dir: Path | None, prompts_dir: Path | None) -> None:
     """List models, tasks, prompts, learners, suites, architectures or datasets, with a line on each."""
     lines = _lines(kind, catalogue, tasks_dir, prompts_dir)

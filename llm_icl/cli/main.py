@@ -10,18 +10,14 @@ import click
 from llm_icl import __version__
 from llm_icl.errors import RequestError, WorkError
 
+# The verbs that are not kinds of experiments: those come from their registry.
 VERBS = {
-    "eval": "Ask models and learners the same problems.",
-    "probe": "Score what attention heads do.",
-    "finetune-vs-icl": "Compare in-context learning with finetuning on the same demonstrations.",
-    "list": "List what can be named.",
+    "list": "List available models, tasks, prompts, learners, …",
     "report": "Compare finished runs in one report.",
-    "run": "Carry out a suite: a matrix of evaluations.",
+    "run": "Run a suite: a matrix of experiments.",
     "sample": "Draw problems into a file.",
     "serve": "Serve a model on vLLM, for this machine only.",
     "show": "Show one thing in full: a task, a model, a prompt, a problem.",
-    "train": "Train a small network to learn in context.",
-    "train-lm": "Train small language models whose attention has momentum, or has not.",
 }
 
 
@@ -32,27 +28,38 @@ class Verbs(click.Group):
     """Imports a verb's module only when the verb is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(VERBS)
+        return sorted(_summaries())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in VERBS:
+        if cmd_name in VERBS:
+            command: click.Command = importlib.import_module(f"llm_icl.cli.{cmd_name}").command
+            return command
+        if cmd_name not in _summaries():
             return None
-        module = importlib.import_module(f"llm_icl.cli.{cmd_name.replace('-', '_')}")
-        command: click.Command = module.command
-        return command
+        from llm_icl.cli.experiment import command_of
+        from llm_icl.experiments.base import experiments
+
+        return command_of(experiments.get(cmd_name))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         from llm_icl.errors import unknown_name
 
-        if args and not args[0].startswith("-") and args[0] not in VERBS:
-            raise unknown_name("command", args[0], VERBS)
+        if args and not args[0].startswith("-") and args[0] not in VERBS and args[0] not in _summaries():
+            raise unknown_name("command", args[0], _summaries())
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(sorted(VERBS.items()))
+            formatter.write_dl(sorted(_summaries().items()))
+
+
+def _summaries() -> dict[str, str]:
+    """One line on each verb."""
+    from llm_icl.experiments.base import experiments
+
+    return VERBS | {name: kind.summary for name, kind in experiments.items()}
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
@@ -75,7 +82,7 @@ def main() -> None:
     except click.ClickException as problem:
         sys.exit(_fail(problem.format_message(), 2))
     except (click.Abort, KeyboardInterrupt):
-        sys.exit(_fail("interrupted: the same command goes on where it stopped", 130))
+        sys.exit(_fail("interrupted: re-running the command resumes it", 130))
     except BrokenPipeError:
         sys.exit(1)
     except OSError as problem:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llm_icl.cli import options
+from llm_icl.experiments.options import FolderOptions
+from llm_icl.tasks.options import DEFAULT_N
 
 if TYPE_CHECKING:
     from llm_icl.problems import Task
@@ -22,7 +24,7 @@ def command() -> None:
 
 @command.command("task")
 @click.argument("name")
-@options.folders
+@options.declared_options(FolderOptions)
 def task(name: str, tasks_dir: Path | None, prompts_dir: Path | None) -> None:
     """What a task card says, its options applied."""
     loaded = _task(name, tasks_dir)
@@ -78,14 +80,14 @@ def architecture(name: str) -> None:
 @command.command("prompt", context_settings={"show_default": True})
 @click.argument("name")
 @click.option("--task", "task_name", default="majority", help="Task that the examples are from.")
-@click.option("--n", default=options.DEFAULT_N, help="Bits of an input.")
+@click.option("--n", default=DEFAULT_N, help="Bits of an input.")
 @click.option("--position", default=5, help="Examples before the query.")
 @click.option("--problem", default=0, help="Number of the problem.")
 @click.option("--seed", default=0, help="Seed of the problems.")
 @click.option(
     "--model", "model_name", help="Show the text as this model gets it (loads a local model) [both general forms]."
 )
-@options.folders
+@options.declared_options(FolderOptions)
 def prompt(
     name: str, task_name: str, n: int, position: int, problem: int, seed: int, model_name: str | None,
     tasks_dir: Path | None, prompts_dir: Path | None,
@@ -128,11 +130,11 @@ def prompt(
 
 @command.command("problem", context_settings={"show_default": True})
 @click.argument("task_name", metavar="TASK")
-@click.option("--n", default=options.DEFAULT_N, help="Bits of an input.")
+@click.option("--n", default=DEFAULT_N, help="Bits of an input.")
 @click.option("--points", default=20, help="Points of the problem.")
 @click.option("--problem", "number", default=0, help="Number of the problem.")
 @click.option("--seed", default=0, help="Seed of the problems.")
-@options.folders
+@options.declared_options(FolderOptions)
 def problem(
     task_name: str, n: int, points: int, number: int, seed: int, tasks_dir: Path | None, prompts_dir: Path | None
 ) -> None:

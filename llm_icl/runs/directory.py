@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import polars as pl
 
 _PARTS = "parts"
-_BEGUN = {".lock", "run.json"}
 _FIELDS = {"status", "request", "command", "versions"}
 # A report alone is 1 MiB.
 _LEAST_SPACE = 16 * 2**20
@@ -48,18 +47,27 @@ class RunDirectory:
         except OSError:
             os.close(self._lock)
             raise RequestError(f"another process is writing the run {self.path}") from None
-        self._empty = not (self.path / "run.json").is_file()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            # A request that was refused before anything was found does not keep the directory from the next one.
-            if self._empty and kind and issubclass(kind, RequestError) and set(os.listdir(self.path)) <= _BEGUN:
-                (self.path / "run.json").unlink(missing_ok=True)
-        finally:
-            os.close(self._lock)
+        os.close(self._lock)
+
+    @classmethod
+    def finished(cls, path: Path) -> "RunDirectory":
+        """The finished run in a folder. Raises RequestError where there is none."""
+        if not (path / "run.json").is_file():
+            raise RequestError(f"{path} is not a run: it has no run.json")
+        run = cls(path)
+        if run.record["status"] != "complete":
+            raise RequestError(f"{path} holds a run that is not finished: re-run its command")
+        return run
+
+    @property
+    def kind(self) -> str:
+        """The kind of experiment; runs of the first version are evaluations and do not say so."""
+        return str(self.record.get("kind", "eval"))
 
     @property
     def record(self) -> dict[str, Any]:
@@ -74,10 +82,6 @@ class RunDirectory:
             raise RequestError(f"{self.path / 'run.json'} is not the record of a run")
         return record
 
-    @property
-    def complete(self) -> bool:
-        return self.record.get("status") == "complete" and (self.path / "predictions.parquet").is_file()
-
     def is_of(self, request: dict[str, Any]) -> bool:
         """Whether the directory is this request's. An empty one is everyone's."""
         record = self.record
@@ -86,7 +90,7 @@ class RunDirectory:
     def check_request(self, request: dict[str, Any]) -> None:
         """Raise RequestError where the directory holds another request's run."""
         if not self.is_of(request):
-            raise RequestError(f"{self.path} holds the run of another request: give another --out")
+            raise RequestError(f"{self.path} already contains a different run: choose another --out")
 
     def write_record(self, record: dict[str, Any]) -> None:
         write_text(self.path / "run.json", json.dumps(record, indent=2, ensure_ascii=False) + "\n")

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shlex
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,16 +12,35 @@ from llm_icl.config.secrets import redact
 from llm_icl.runs.versions import versions
 
 
-def opening_record(kind: str, request: dict[str, Any]) -> dict[str, Any]:
-    """The record of a run that begins now: what was asked, how, when, and of which versions."""
-    return {
-        "kind": kind,
-        "status": "running",
-        "command": command_line(),
-        "request": request,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": versions(),
-    }
+@dataclass
+class RunRecord:
+    """The part of run.json that is the same for every kind of run; what a kind has found stands beside it."""
+
+    kind: str
+    """Which kind of experiment: `eval`, `train`, `probe`, `train-lm`, `finetune-vs-icl`, or a plug-in's own."""
+    status: str
+    """`running` until everything that was asked for is there, then `complete`."""
+    command: str
+    """The command that was given, without keys."""
+    request: dict[str, Any]
+    """Everything that was asked: as a whole it is the identity of the run."""
+    started: str
+    """When it was first started: an ISO date and time, UTC."""
+    versions: dict[str, str]
+    """Package versions by name, Python's, and the git commit of a checkout."""
+    wall_seconds: float = 0.0
+    """Seconds of all its starts together."""
+    finished: str = ""
+    """When it was finished, as `started`; empty until then."""
+
+    @classmethod
+    def opening(cls, kind: str, request: dict[str, Any]) -> "RunRecord":
+        """The record of a run that begins now."""
+        return cls(kind, "running", command_line(), request, now(), versions())
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def command_line() -> str:

@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Any
 
 from llm_icl.experiments.training.request import TrainingRequest
-from local_models.trainer import Progress
 
 
 class Crew(ABC):
@@ -43,20 +42,18 @@ class Crew(ABC):
 
 
 def train_one(request: TrainingRequest, folder: Path) -> str:
-    """Carry out one run. Returns why it failed, in one line, or nothing. Where the process that started this one, and
+    """Train one network. Returns why it failed, in one line, or nothing. Where the process that started this one, and
     waits for it, is gone, it stops.
     """
-    from llm_icl.experiments.training.run import carry_out
-    from llm_icl.runs import RunDirectory
+    from llm_icl.experiments.training.experiment import Training
 
-    def told(_: Progress, __: int) -> None:
+    def on_progress(what: str, done: int, whole: int) -> None:
         if parent is not None and not parent.is_alive():
             raise SystemExit
 
     parent = multiprocessing.parent_process()
     try:
-        with RunDirectory(folder) as run:
-            carry_out(request, run, told)
+        Training(request).run(folder, on_progress)
     except Exception as problem:  # whatever it is: the other runs go on
         return f"{type(problem).__name__}: {problem}".removeprefix("WorkError: ").removeprefix("RequestError: ")
     return ""

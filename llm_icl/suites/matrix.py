@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from llm_icl.config.cards import Card
+from llm_icl.config.options import Options, declared
 from llm_icl.errors import RequestError
 
-# Says what is wrong with a setting's value; empty where nothing is.
-Check = Callable[[str, Any], str]
+# Raises RequestError where a value is none of the key's.
+Check = Callable[[str, Any], None]
 
 
 @dataclass(frozen=True)
@@ -38,38 +39,59 @@ def read_matrix(card: Card, axes: Sequence[str], defaults: Mapping[str, Any], se
     """The matrix of a suite's card. An axis without a default must be given. Raises RequestError, with the line."""
     card.only(("kind", "description", "matrix", "overrides", *settings), needed=("matrix",))
     found = _axes(card, card.fields["matrix"], axes, defaults)
+    for axis, values in found.items():
+        for value in values:
+            _see(card, check, axis, value, "matrix", f"the axis '{axis}': ")
     given = {key: card.fields.get(key, default) for key, default in settings.items()}
-
-    def see(chosen: Mapping[str, Any], key: str, where: str) -> None:
-        for name, value in chosen.items():
-            if name not in settings:
-                raise card.error(f"{where}unknown setting '{name}': known are {', '.join(settings)}", key or name)
-            if problem := check(name, value):
-                raise card.error(f"{where}{problem}", key or name)
-
-    see(given, "", "")
+    for key, value in given.items():
+        _see(card, check, key, value, key, "")
     overrides = card.fields.get("overrides", [])
     if not isinstance(overrides, list):
         raise card.error("'overrides' must be a list", "overrides")
     for override in overrides:
         if not isinstance(override, dict) or not isinstance(override.get("when"), dict):
             raise card.error("an override says 'when' it holds, and the settings that then hold", "overrides")
-        for key in override["when"]:
-            if key not in axes:
-                raise card.error(f"unknown axis '{key}' in 'when': known are {', '.join(axes)}", "overrides")
-        see({key: value for key, value in override.items() if key != "when"}, "overrides", "in an override: ")
+        for axis, values in override["when"].items():
+            if axis not in axes:
+                raise card.error(f"unknown axis '{axis}' in 'when': known are {', '.join(axes)}", "overrides")
+            for value in listed(values):
+                _see(card, check, axis, value, "overrides", f"in an override, when '{axis}': ")
+        for name, value in override.items():
+            if name == "when":
+                continue
+            if name not in settings:
+                known = ", ".join(settings)
+                raise card.error(f"in an override: unknown setting '{name}': known are {known}", "overrides")
+            _see(card, check, name, value, "overrides", "in an override: ")
     return Matrix(found, given, overrides)
+
+
+def checked_by(*options: type[Options]) -> Check:
+    """Values are checked where an option of their name is declared, in the first of the classes that has it."""
+    known = {one.name: one for kind in reversed(options) for one in declared(kind)}
+
+    def check(name: str, value: Any) -> None:
+        known[name.replace("-", "_")].value(value)
+
+    return check
 
 
 def refuse_repeats(suite: str, names: Sequence[str]) -> None:
     """Raise RequestError where a matrix has the same cell twice."""
     for name in names:
         if names.count(name) > 1:
-            raise RequestError(f"suite '{suite}': the cell {name} stands there twice")
+            raise RequestError(f"suite '{suite}': the cell {name} appears twice")
 
 
 def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
+
+
+def _see(card: Card, check: Check, name: str, value: Any, key: str, where: str) -> None:
+    try:
+        check(name, value)
+    except RequestError as problem:
+        raise card.error(f"{where}{str(problem).removeprefix('--')}", key) from None
 
 
 def _axes(card: Card, matrix: Any, known: Sequence[str], defaults: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -85,7 +107,4 @@ def _axes(card: Card, matrix: Any, known: Sequence[str], defaults: Mapping[str, 
         axes[axis] = listed(matrix.get(axis, defaults.get(axis)))
         if not axes[axis]:
             raise card.error(f"the axis '{axis}' is empty", "matrix")
-    for axis, least in (("n", 1), ("seed", 0)):
-        if not all(type(value) is int and value >= least for value in axes[axis]):
-            raise card.error(f"the axis '{axis}' holds whole numbers of at least {least}", "matrix")
     return axes

@@ -10,17 +10,19 @@ from llm_icl.config.cards import Card
 from llm_icl.config.files import file_name
 from llm_icl.config.specs import Spec, parse_specs
 from llm_icl.errors import RequestError
+from llm_icl.experiments.evaluation.options import EvaluationOptions
 from llm_icl.experiments.evaluation.request import Request
+from llm_icl.experiments.training.experiment import Training
 from llm_icl.experiments.training.options import TrainingOptions
 from llm_icl.experiments.training.request import TrainingRequest
 from llm_icl.learners import learner_of
 from llm_icl.networks.trained import TrainedNetwork
 from llm_icl.problems import Task
 from llm_icl.suites.evaluations import SuiteCell
-from llm_icl.suites.matrix import Matrix, listed, read_matrix, refuse_repeats
+from llm_icl.suites.matrix import Matrix, checked_by, listed, read_matrix, refuse_repeats
 
 AXES = ("architecture", "task", "n", "layers", "width", "parameters", "optimiser", "rate", "seed")
-_DEFAULT = TrainingOptions(())
+_DEFAULT = TrainingOptions(task=())
 _DEFAULT_AXES = {axis: [getattr(_DEFAULT, axis)] for axis in AXES if axis not in ("architecture", "task", "n")}
 _OPTIONS = ("points", "steps", "batch-size", "stop-at", "evaluate-every", "start-n", "start-points", "test")
 # How many problems the networks are asked when they are trained, and which classical learners beside them.
@@ -29,6 +31,7 @@ _SETTINGS: dict[str, Any] = {
     "problems": 100,
     "learner": [],
 }
+_CHECK = checked_by(TrainingOptions, EvaluationOptions)
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class TrainingSuite:
 
 def load_training_suite(name: str, card: Card, tasks_dir: Path | None = None) -> TrainingSuite:
     """The suite of a card. Raises RequestError for the first wrong cell."""
-    matrix = read_matrix(card, AXES, _DEFAULT_AXES, _SETTINGS, _wrong)
+    matrix = read_matrix(card, AXES, _DEFAULT_AXES, _SETTINGS, _CHECK)
     cells = [_cell(name, matrix, point, tasks_dir) for point in matrix.points(AXES)]
     refuse_repeats(name, [cell.name for cell in cells])
     tested = [
@@ -112,16 +115,10 @@ def _cell(suite: str, matrix: Matrix, point: Mapping[str, Any], tasks_dir: Path 
     label = " ".join([str(point["architecture"]), *(f"{axis}={point[axis]}" for axis in said)])
     name = f"{label} {point['task']} n={point['n']}"
     settings = {key: value for key, value in matrix.settings_at(point).items() if key in _OPTIONS}
-    options = {key.replace("-", "_"): value for key, value in settings.items()} | dict(point)
-    options["test"] = tuple(map(str, listed(options["test"] or [])))
-    options["task"] = (str(point["task"]),)
+    chosen = {**settings, **point, "test": listed(settings["test"] or []), "tasks_dir": tasks_dir}
     try:
-        return TrainingCell(file_name(name.replace(" ", "+")), label, TrainingOptions(**options).request(tasks_dir))
+        training = Training.of(TrainingOptions.of(chosen))
+        training.check()
+        return TrainingCell(file_name(name.replace(" ", "+")), label, training.request)
     except RequestError as problem:
         raise RequestError(f"suite '{suite}', cell {name}: {problem}") from None
-
-
-def _wrong(name: str, value: Any) -> str:
-    if name == "problems" and (type(value) is not int or value < 1):
-        return f"'problems' must be a whole number of at least 1, not {value!r}"
-    return ""

@@ -4,16 +4,28 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from llm_icl.config.specs import parse_specs
 from llm_icl.errors import RequestError
 from llm_icl.function_classes.base import FunctionClass, function_class_of
 from llm_icl.problems import PROBLEMS_VERSION, Bits, Parameters, Problems, Task
 from llm_icl.randomness import Source
+from llm_icl.tasks.cards import load_task
+from llm_icl.tasks.options import DrawingOptions
 
 MAX_POINTS = 10_000
 # Bits, or distances between points, that are held at once.
 _MOST_NUMBERS = 2**32
 # A class all but a 2^-64 part of which is constant gives up, rather than search forever.
 _MAX_ATTEMPTS = 1000
+
+
+def draw(options: DrawingOptions) -> Problems:
+    """The problems that are asked for. Raises RequestError."""
+    specs = parse_specs([options.task])
+    if len(specs) > 1:
+        raise RequestError(f"problems are drawn from one task at a time, not from '{options.task}'")
+    task = load_task(specs[0], options.tasks_dir)
+    return draw_problems(task, options.n, options.points, options.problems, options.seed)
 
 
 def draw_problems(task: Task, n: int, points: int, problems: int | Sequence[int], seed: int = 0) -> Problems:

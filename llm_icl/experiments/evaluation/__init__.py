@@ -1,1 +1,5 @@
 """Learners × tasks → predictions."""
+
+from llm_icl.experiments.evaluation import experiment  # registers itself
+
+__all__ = ["experiment"]

@@ -11,7 +11,8 @@ from llm_icl.asking.plan import plan_for
 from llm_icl.backends import ModelEntry, backends
 from llm_icl.backends.hosted.model import RemoteModel
 from llm_icl.config.specs import counted
-from llm_icl.experiments.evaluation.request import Request, cells
+from llm_icl.experiments.evaluation.request import Request
+from llm_icl.experiments.evaluation.steps import settings
 from llm_icl.problems import Problems
 from llm_icl.prompting.rendering import render
 from llm_icl.prompting.templates import Prompt
@@ -54,9 +55,9 @@ def say_what_would_be_asked(
     cache = CallCache(cache_path) if cache_path.is_file() else None
     whole = Estimate()
     for request in requests:
-        for cell in cells(request):
-            say(f"{cell}: {counted(request.problems, 'problem')} of {counted(request.points, 'point')}")
-            drawn = draw_problems(cell.task, cell.n, request.points, request.problems, cell.seed)
+        for setting in settings(request):
+            say(f"{setting}: {counted(request.problems, 'problem')} of {counted(request.points, 'point')}")
+            drawn = draw_problems(setting.task, setting.n, request.points, request.problems, setting.seed)
             versions = [drawn, drawn.with_shuffled_labels()] if request.shuffled_labels else [drawn]
             for entry in request.models:
                 for prompt in request.prompts:

@@ -1,18 +1,17 @@
 """A comparison in its directory: run.json and the numbers."""
 
 import resource
-import time
-from collections.abc import Callable
 
 import polars as pl
 
 from llm_icl.config.files import atomic_path
 from llm_icl.errors import RequestError
+from llm_icl.experiments.base import Session
 from llm_icl.experiments.finetuning.comparison import Compared, ComparisonRequest, compare
-from llm_icl.runs import RunDirectory, opening_record
-from llm_icl.runs.versions import versions
+from llm_icl.progress import OnProgress
+from llm_icl.runs import RunDirectory
 
-_TABLES = ("answers", "measures", "layers")
+TABLES = ("answers", "measures", "layers")
 _NUMBERS = ("rates", "demonstrations", "kept_labels", "losses")
 
 
@@ -22,7 +21,7 @@ def read(run: RunDirectory) -> Compared:
     if record.get("status") != "complete":
         raise RequestError(f"{run.path} holds no finished comparison")
     try:
-        answers, measures, layers = (pl.read_parquet(run.path / f"{name}.parquet") for name in _TABLES)
+        answers, measures, layers = (pl.read_parquet(run.path / f"{name}.parquet") for name in TABLES)
     except (pl.exceptions.PolarsError, OSError) as problem:
         raise RequestError(f"{run.path} holds no finished comparison: {str(problem).splitlines()[0]}") from None
     if missing := [name for name in _NUMBERS if name not in record]:
@@ -38,36 +37,20 @@ def read(run: RunDirectory) -> Compared:
     return Compared(answers, measures, layers, rates, tried, demonstrations, kept_labels, losses)
 
 
-def carry_out(request: ComparisonRequest, run: RunDirectory, report: Callable[[str, int, int], None]) -> None:
-    """Compare; what an earlier start has found is taken from it.
+def compare_in(session: Session, request: ComparisonRequest, on_progress: OnProgress) -> None:
+    """Compare in the session's directory; what an earlier start has found is taken from it."""
 
-    Raises RequestError where the directory holds another run.
-    """
-    earlier = run.record
-    run.check_request(request.record())
-    if earlier.get("status") == "complete" and earlier["versions"] == versions():
-        return
-    if earlier and earlier["versions"] != versions():
-        run.forget_parts()
-        earlier = {}
-    began = time.monotonic() - earlier.get("wall_seconds", 0.0)
-    record = opening_record("finetune-vs-icl", request.record())
-
-    def write() -> None:
+    def save() -> None:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-        record["memory_gb"] = max(memory, earlier.get("memory_gb", 0.0))
-        record["wall_seconds"] = time.monotonic() - began
-        run.write_record(record)
+        session.results["memory_gb"] = max(memory, session.earlier.get("memory_gb", 0.0))
+        session.save()
 
     try:
-        write()
-        found = compare(request, run.parts, report, write)
+        save()
+        found = compare(request, session.run.parts, on_progress, save)
     finally:
-        write()
-    record["status"] = "complete"
-    record |= {name: getattr(found, name) for name in _NUMBERS}
-    for name in _TABLES:
-        with atomic_path(run.path / f"{name}.parquet") as temporary:
+        save()
+    session.results |= {name: getattr(found, name) for name in _NUMBERS}
+    for name in TABLES:
+        with atomic_path(session.path / f"{name}.parquet") as temporary:
             getattr(found, name).write_parquet(temporary)
-    write()
-    run.forget_parts()

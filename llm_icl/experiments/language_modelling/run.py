@@ -2,9 +2,6 @@
 
 import shutil
 import tempfile
-import time
-from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,72 +10,71 @@ import torch
 
 from llm_icl.config.files import atomic_path
 from llm_icl.config.specs import Spec
-from llm_icl.errors import RequestError, WorkError
+from llm_icl.errors import WorkError
+from llm_icl.experiments.base import Session
 from llm_icl.experiments.language_modelling.request import LanguageRequest, build, tokens_of, train_tokenizer
-from llm_icl.runs import RunDirectory, opening_record
-from llm_icl.runs.versions import versions
+from llm_icl.progress import OnProgress
 from local_models.checkpoints import CheckpointError
+from local_models.kv_cache import cached
 from local_models.language_trainer import losses, train
 from local_models.metrics import read_metrics
 from local_models.trainer import CHECKPOINT, TrainingError
 
-LOSSES = "losses.parquet"
+LOSSES, TOKENIZER = "losses.parquet", "tokenizer"
 # The file that a finished model gets last.
 _LAST = "config.json"
 
-Report = Callable[[str, int, int], None]
 
+def train_in(session: Session, request: LanguageRequest, on_progress: OnProgress) -> None:
+    """Train and validate all models, each from where an earlier start stopped.
 
-def carry_out(request: LanguageRequest, run: RunDirectory, report: Report) -> dict[str, Any]:
-    """Train and try all models, each from where an earlier start stopped. Returns the content of run.json.
-
-    The run then holds losses.parquet: for each attention, seed and length of the context the summed loss of each window
-    of held-out tokens, in nats. Raises RequestError where the directory holds another run, WorkError where training
-    cannot go on.
+    The directory then holds losses.parquet: for each attention, seed and length of the context the summed loss of each
+    window of held-out tokens, in nats. Raises WorkError where training cannot go on.
     """
     from transformers import AutoTokenizer
 
-    earlier = run.record
-    run.check_request(request.record())
-    if earlier.get("status") == "complete":
-        return earlier
-    if earlier and earlier["versions"] != versions():  # models that are compared come from the same code
-        raise RequestError(f"{run.path} was begun by other versions of the packages: give another --out")
-    record = opening_record("train-lm", request.record()) | {
-        key: value for key, value in earlier.items() if key in ("started", "wall_seconds")
-    }
-    began = time.monotonic() - earlier.get("wall_seconds", 0.0)
-
-    def write(status: str) -> None:
-        record.update({"status": status, "wall_seconds": time.monotonic() - began})
-        run.write_record(record)
-
-    if not earlier:  # what lies there is no one's
-        shutil.rmtree(run.path / "tokenizer", ignore_errors=True)
-        train_tokenizer(request.training, request.vocabulary, run.path / "tokenizer")
-    tokenizer = AutoTokenizer.from_pretrained(run.path / "tokenizer")
+    run = session.run
+    own = run.path / TOKENIZER
+    if not session.earlier:  # what lies there is no one's
+        shutil.rmtree(own, ignore_errors=True)
+    if not own.is_dir():
+        train_tokenizer(request.training, request.vocabulary, own)
+    tokenizer = AutoTokenizer.from_pretrained(own)
     training = tokens_of(tokenizer, request.training, request.context, "the training text")
     held_out = tokens_of(tokenizer, [request.held_out], request.context, "the held-out text")
-    write("running")
+    models = [(spec, seed) for spec in request.attentions for seed in request.seeds]
+    for spec in request.attentions:
+        _rehearse(request, spec, tokenizer, held_out)
     try:
-        for spec in request.attentions:
-            for seed in request.seeds:
-                if run.part(name_of(str(spec), seed)) is None:
-                    frame = _one(request, spec, seed, run.path, tokenizer, training, held_out, report)
-                    run.write_part(name_of(str(spec), seed), frame)
-                    write("running")
+        for spec, seed in models:
+            if run.part(name_of(str(spec), seed)) is None:
+                frame = _one(request, spec, seed, run.path, tokenizer, training, held_out, on_progress)
+                run.write_part(name_of(str(spec), seed), frame)
+                session.save()
     except (TrainingError, CheckpointError) as problem:
         raise WorkError(f"{run.path}: {problem}") from None
-    finally:
-        write("running")
-    parts = [run.part(name_of(str(spec), seed)) for spec in request.attentions for seed in request.seeds]
+    parts = [run.part(name_of(str(spec), seed)) for spec, seed in models]
     with atomic_path(run.path / LOSSES) as temporary:
         pl.concat([part for part in parts if part is not None]).write_parquet(temporary)
-    record["tokens"] = {"training": len(training), "held out": len(held_out), "vocabulary": len(tokenizer)}
-    record["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
-    write("complete")
-    run.forget_parts()
-    return record
+    tokens = {"training": len(training), "held out": len(held_out), "vocabulary": len(tokenizer)}
+    session.results["tokens"] = tokens
+
+
+def _rehearse(request: LanguageRequest, spec: Spec, tokenizer: Any, tokens: torch.Tensor) -> None:
+    """One step of everything that a model goes through: what fails then fails at once, and not when others of the same
+    run have been trained for minutes.
+    """
+    from transformers import AutoModelForCausalLM, DynamicCache
+
+    model = build(request, spec, request.seeds[0], len(tokenizer), tokenizer.eos_token_id)
+    window = tokens[: request.context + 1].unsqueeze(0)  # (1, T + 1)
+    model(input_ids=window[:, :-1], labels=window[:, :-1]).loss.backward()
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    losses(model, tokens[: request.context + 1], request.lengths[0], request.context)
+    with torch.inference_mode():  # reading on from a cache, as evaluations do
+        model(input_ids=window[:, :1], **cached(model, DynamicCache(config=model.config)))
 
 
 def name_of(attention: str, seed: int) -> str:
@@ -88,7 +84,7 @@ def name_of(attention: str, seed: int) -> str:
 
 def _one(
     request: LanguageRequest, spec: Spec, seed: int, folder: Path, tokenizer: Any, training: torch.Tensor,
-    held_out: torch.Tensor, report: Report,
+    held_out: torch.Tensor, on_progress: OnProgress,
 ) -> pl.DataFrame:  # fmt: skip
     """Train one model and try it."""
     from transformers import AutoModelForCausalLM
@@ -102,7 +98,7 @@ def _one(
             held = "" if tried is None else f", held out {tried:.3f}"
             left = (request.plan.steps - step) / speed
             words = f"{own.name}: loss {loss:.3f}{held}, {speed:.1f} steps/s, {left:.0f} s left"
-            report(words, step, request.plan.steps)
+            on_progress(words, step, request.plan.steps)
 
         train(model, request.plan_of(seed), training, held_out, own, told)
         _save(model, tokenizer, own)

@@ -1,66 +1,52 @@
-"""A training run in its directory: the record, and the way back to where it stopped."""
+"""A training run in its directory, from where an earlier start stopped."""
 
-import time
 from collections import Counter
-from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Any
 
 from llm_icl.errors import WorkError
+from llm_icl.experiments.base import Session
 from llm_icl.experiments.training.request import TrainingRequest
 from llm_icl.networks.shapes import build
-from llm_icl.runs import RunDirectory, opening_record
+from llm_icl.progress import OnProgress
 from local_models.backbone import parameter_count
 from local_models.checkpoints import CheckpointError
 from local_models.counting import flops_per_sequence
 from local_models.metrics import read_metrics
 from local_models.trainer import SCORES, Progress, TrainingError, train
 
-Report = Callable[[Progress, int], None]
 
-
-def carry_out(request: TrainingRequest, run: RunDirectory, report: Report) -> dict[str, Any]:
-    """Train in an open run directory, from where an earlier start stopped. Returns the content of run.json.
-
-    Raises RequestError where the directory holds another run, WorkError where training cannot go on.
-    """
-    earlier = run.record
-    run.check_request(request.record())
-    if earlier.get("status") == "complete":
-        return earlier
+def train_in(session: Session, request: TrainingRequest, on_progress: OnProgress) -> None:
+    """Train in the session's directory. Raises WorkError where training cannot go on."""
     model = build(request.shape, request.plan.seed)
-    record = (
-        opening_record("train", request.record())
-        | {
-            "parameters": parameter_count(model),
-            "frozen": sum(parameter.numel() for parameter in model.parameters() if not parameter.requires_grad),
-            "ceilings": earlier.get("ceilings") or request.ceilings(),
-        }
-        | {key: value for key, value in earlier.items() if key in ("started", "wall_seconds")}
-    )
-    began = time.monotonic() - earlier.get("wall_seconds", 0.0)
+    session.results = {
+        "parameters": parameter_count(model),
+        "frozen": sum(parameter.numel() for parameter in model.parameters() if not parameter.requires_grad),
+        "ceilings": session.earlier.get("ceilings") or request.ceilings(),
+    }
+    session.save()
 
-    def write(status: str) -> None:
-        record.update({"status": status, "wall_seconds": time.monotonic() - began})
-        run.write_record(record)
-
-    def told(progress: Progress) -> None:
+    def on_step(progress: Progress) -> None:
         if progress.step % request.plan.evaluate_every == 0:
-            write("running")
-        report(progress, request.plan.steps)
+            session.save()
+        on_progress(in_words(progress, request.plan.steps), progress.step, request.plan.steps)
 
-    write("running")
     try:
-        train(model, request.plan, request.batches, request.held_out(), run.path, told)
+        train(model, request.plan, request.batches, request.held_out(), session.path, on_step)
     except (TrainingError, CheckpointError) as problem:
-        raise WorkError(f"{run.path}: {problem}") from None
-    last = read_metrics(run.path)[-1]
-    record["steps"] = last["step"]
+        raise WorkError(f"{session.path}: {problem}") from None
+    last = read_metrics(session.path)[-1]
     sizes = Counter(request.size_at(step)[1] for step in range(last["step"]))
     problems = {points: request.batch * count for points, count in sizes.items()}
-    record["tokens"] = sum(count * 2 * points for points, count in problems.items())
-    record["flops"] = sum(count * flops_per_sequence(model, 2 * points) for points, count in problems.items())
-    record["evaluation"] = {key: last[key] for key in (*SCORES, "tasks")}
-    record["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
-    write("complete")
-    return record
+    session.results |= {
+        "steps": last["step"],
+        "tokens": sum(count * 2 * points for points, count in problems.items()),
+        "flops": sum(count * flops_per_sequence(model, 2 * points) for points, count in problems.items()),
+        "evaluation": {key: last[key] for key in (*SCORES, "tasks")},
+    }
+
+
+def in_words(progress: Progress, steps: int) -> str:
+    """How far training is: loss 0.412, accuracy 0.830, last half 0.871, 12.3 steps/s, 40 s left."""
+    found = progress.evaluation
+    validated = f", accuracy {found['accuracy']:.3f}, last half {found['last_half']:.3f}" if found else ""
+    left = (steps - progress.step) / progress.speed
+    return f"loss {progress.loss:.3f}{validated}, {progress.speed:.1f} steps/s, {left:.0f} s left"

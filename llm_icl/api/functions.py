@@ -1,0 +1,98 @@
+"""The API's functions. Their arguments are the options of the commands, with underscores."""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from llm_icl.api.results import Result
+from llm_icl.config.options import Options, declared
+from llm_icl.experiments.base import experiments
+from llm_icl.problems import Problems
+from llm_icl.progress import OnProgress, silent
+from llm_icl.runs import RunDirectory
+from llm_icl.tasks.drawing import draw as draw_problems
+from llm_icl.tasks.options import DrawingOptions
+
+
+def _run(kind: str, out: str | Path | None, keep_old: bool, on_progress: OnProgress, options: dict[str, Any]) -> Result:
+    entry = experiments.get(kind)
+    experiment = entry.of(entry.options.of(options))
+    folder = Path(out) if out is not None else Path("outputs") / experiment.directory_name()
+    run = experiment.run(folder, on_progress, keep_old)
+    if failure := experiment.failure(run):
+        raise failure
+    return Result([run])
+
+
+def evaluate(
+    out: str | Path | None = None, keep_old: bool = False, on_progress: OnProgress = silent, **options: Any
+) -> Result:
+    """Ask models and learners the same problems: `evaluate(model="none", task="parity", n=[5, 7])`."""
+    return _run("eval", out, keep_old, on_progress, options)
+
+
+def train(
+    out: str | Path | None = None, keep_old: bool = False, on_progress: OnProgress = silent, **options: Any
+) -> Result:
+    """Train a network to learn in context: `train(task="conjunction", n=10, steps=500)`."""
+    return _run("train", out, keep_old, on_progress, options)
+
+
+def probe(
+    out: str | Path | None = None, keep_old: bool = False, on_progress: OnProgress = silent, **options: Any
+) -> Result:
+    """Score what attention heads do: `probe(model="outputs/mine")`."""
+    return _run("probe", out, keep_old, on_progress, options)
+
+
+def finetune_vs_icl(
+    out: str | Path | None = None, keep_old: bool = False, on_progress: OnProgress = silent, **options: Any
+) -> Result:
+    """Compare in-context learning with finetuning on the same demonstrations: `finetune_vs_icl(dataset="sst2")`."""
+    return _run("finetune-vs-icl", out, keep_old, on_progress, options)
+
+
+def report(*runs: str | Path | Result, out: str | Path | None = None) -> Result:
+    """Finished runs side by side, of whatever kinds; with `out` the report is also written into that folder."""
+    from llm_icl.reports.files import write_report
+
+    found: list[RunDirectory] = []
+    for run in runs:
+        found += run.runs if isinstance(run, Result) else [RunDirectory.finished(Path(run))]
+    result = Result(found)
+    if out is not None:
+        write_report(result.report, Path(out))
+    return result
+
+
+def load(run: str | Path) -> Result:
+    """A finished run. Raises RequestError where the folder holds none."""
+    return Result([RunDirectory.finished(Path(run))])
+
+
+def draw(**options: Any) -> Problems:
+    """Problems of a task: `draw(task="majority", n=5, points=40, problems=100)`; xs [N, m, n] and ys [N, m]."""
+    return draw_problems(DrawingOptions.of(options))
+
+
+def _declare(function: Callable[..., Any], options: type[Options]) -> None:
+    """Say of a function which options it takes, where help and editors look for it."""
+    own = [one for one in inspect.signature(function).parameters.values() if one.kind is not one.VAR_KEYWORD]
+    given = [
+        inspect.Parameter(
+            one.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if one.required else one.default,
+        )
+        for one in declared(options)
+    ]
+    named = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
+    function.__signature__ = inspect.Signature([*given, *named], return_annotation=Result)  # type: ignore[attr-defined]
+    lines = "\n".join(f"    {one.name}: {one.text}" for one in declared(options))
+    function.__doc__ = f"{function.__doc__}\n\n{lines}\n"
+
+
+for _name, _function in (("eval", evaluate), ("train", train), ("probe", probe), ("finetune-vs-icl", finetune_vs_icl)):
+    _declare(_function, experiments.get(_name).options)
+_declare(draw, DrawingOptions)

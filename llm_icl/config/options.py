@@ -1,0 +1,164 @@
+"""What an experiment can be asked, declared once: a dataclass with a docstring under each field.
+
+From it come the options of the command line, the keys of suites, the arguments of the Python API and the reference
+page. Whoever sets a value (a shell, a YAML file, Python) gets the same checks and the same words.
+"""
+
+import ast
+import dataclasses
+import inspect
+import math
+import textwrap
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from llm_icl.config.specs import whole_numbers
+from llm_icl.errors import RequestError, unknown_name
+
+_KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+
+
+def option(
+    default: Any = dataclasses.MISSING, *, minimum: float | None = None, maximum: float | None = None,
+    above: float | None = None, shown: str = "",
+) -> Any:  # fmt: skip
+    """A field with bounds. `shown` says in words what holds where nothing is given."""
+    limits = {"minimum": minimum, "maximum": maximum, "above": above, "shown": shown}
+    return dataclasses.field(default=default, metadata=limits)
+
+
+@dataclass(frozen=True)
+class Declared:
+    """One option as it was declared. `kind` is the type of a value, or of each of `several`; `choices` are those of a
+    word that is one of a few.
+    """
+
+    name: str
+    kind: type
+    several: bool
+    optional: bool
+    choices: tuple[str, ...]
+    default: Any
+    minimum: float | None
+    maximum: float | None
+    above: float | None
+    shown: str
+    text: str
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def required(self) -> bool:
+        return self.default is dataclasses.MISSING
+
+    @property
+    def limits(self) -> str:
+        """In words: at least 1; empty where there are none."""
+        words = [f"at least {self.minimum:g}"] if self.minimum is not None else []
+        words += [f"above {self.above:g}"] if self.above is not None else []
+        words += [f"at most {self.maximum:,g}"] if self.maximum is not None else []
+        return " and ".join(words)
+
+    def value(self, given: Any) -> Any:
+        """A value as the field has it. Raises RequestError where it is none of this option's."""
+        if given is None and self.optional:
+            return None
+        if not self.several:
+            return self._one(given)
+        items = list(given) if isinstance(given, list | tuple | range) else [given]
+        if self.kind is int:
+            if not all(isinstance(item, str | int) and not isinstance(item, bool) for item in items):
+                raise self._wrong(given)
+            return whole_numbers(self.flag, [str(item) for item in items], int(self.minimum or 0))
+        return tuple(self._one(item) for item in items)
+
+    def _one(self, given: Any) -> Any:
+        if self.kind is Path and isinstance(given, str | Path):
+            return Path(given)
+        if self.kind is float and type(given) is int:
+            given = float(given)
+        if self.kind is str and type(given) in (int, float):
+            given = str(given)
+        if type(given) is not self.kind or (isinstance(given, float) and not math.isfinite(given)):
+            raise self._wrong(given)
+        if self.choices and given not in self.choices:
+            raise RequestError(f"{self.flag} is one of {', '.join(self.choices)}, not {given!r}")
+        if isinstance(given, int | float) and not self._allowed(given):
+            raise RequestError(f"{self.flag} {given} is out of range: {self.limits}")
+        return given
+
+    def _allowed(self, number: float) -> bool:
+        low = self.minimum is None or number >= self.minimum
+        return low and (self.maximum is None or number <= self.maximum) and (self.above is None or number > self.above)
+
+    def _wrong(self, given: Any) -> RequestError:
+        kind = f"{self.kind.__name__.lower()}" if self.kind not in _KINDS else _KINDS[self.kind]
+        return RequestError(f"{self.flag} must be {kind}{f', {self.limits}' if self.limits else ''}, not {given!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The base of all option classes."""
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """From values by name, hyphens or underscores alike. Raises RequestError for the first wrong one."""
+        known = {one.name: one for one in declared(cls)}
+        given = {key.replace("-", "_"): value for key, value in values.items()}
+        for key in given:
+            if key not in known:
+                raise unknown_name("option", key, known)
+        for one in known.values():
+            if one.required and given.get(one.name) in (None, ()):
+                raise RequestError(cls.missing(one.name, given))
+        return cls(**{key: known[key].value(value) for key, value in given.items()})
+
+    @classmethod
+    def missing(cls, name: str, values: Mapping[str, Any]) -> str:
+        """What is said where an option that must be there is not."""
+        return f"--{name.replace('_', '-')} is missing"
+
+
+def declared(options: type[Options]) -> tuple[Declared, ...]:
+    """The options of a class, in the order of its source; those of its bases come last."""
+    hints = typing.get_type_hints(options)
+    texts = {name: text for base in reversed(options.__mro__) for name, text in _docstrings(base).items()}
+    own = [name for base in options.__mro__ for name in base.__dict__.get("__annotations__", {})]
+    fields = {field.name: field for field in dataclasses.fields(options)}
+    return tuple(_declared(fields[name], hints[name], texts.get(name, "")) for name in dict.fromkeys(own))
+
+
+def _declared(field: dataclasses.Field[Any], hint: Any, text: str) -> Declared:
+    optional = several = False
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        optional = type(None) in typing.get_args(hint)
+        (hint,) = [kind for kind in typing.get_args(hint) if kind is not type(None)]
+    if typing.get_origin(hint) is tuple:
+        several, hint = True, typing.get_args(hint)[0]
+    choices = typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
+    limits = {key: field.metadata.get(key) for key in ("minimum", "maximum", "above")}
+    return Declared(
+        field.name, str if choices else hint, several, optional, choices, field.default,
+        shown=field.metadata.get("shown", ""), text=text, **limits,
+    )  # fmt: skip
+
+
+@cache
+def _docstrings(cls: type) -> dict[str, str]:
+    """The docstring under each field of a class, which Python itself does not keep."""
+    if cls is object:
+        return {}
+    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
+    assert isinstance(body, ast.ClassDef)
+    found = {}
+    for field, text in zip(body.body, body.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+            found[ast.unparse(field.target)] = " ".join(str(text.value.value).split())
+    return found

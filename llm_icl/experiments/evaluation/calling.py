@@ -1,0 +1,79 @@
+"""How an evaluation reaches language models, and what that may cost."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from llm_icl.asking.answers import Line
+from llm_icl.asking.batches import Batches
+from llm_icl.asking.budget import Budget
+from llm_icl.asking.cache import CallCache
+from llm_icl.asking.sending import Sender
+from llm_icl.backends import LanguageModel, ModelEntry
+from llm_icl.backends.hosted.model import RemoteModel
+from llm_icl.config.specs import whole_numbers
+from llm_icl.errors import RequestError
+from llm_icl.experiments.evaluation.tally import Tally, add
+from llm_icl.experiments.options import CallingOptions
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Requests in flight at a time (None: as many as the server bears), and what a run may cost."""
+
+    at_once: int | None = None
+    most_cost: float | None = None
+    most_calls: int | None = None
+    batch: bool = False
+
+    @classmethod
+    def of(cls, options: CallingOptions) -> "Limits":
+        at_once = options.concurrency
+        number = None if at_once == "auto" else whole_numbers("--concurrency", [at_once], 1)[0]
+        return cls(number, options.max_cost, options.max_calls, options.batch)
+
+    def check(self, models: Sequence[ModelEntry]) -> None:
+        """Raise RequestError where a limit cannot be kept."""
+        for model in models:
+            if self.most_cost is not None and model.backend in ("openai", "anthropic") and not model.price:
+                raise RequestError(
+                    f"--max-cost: no price is known for '{model.name}'; give it in a catalogue of your own, "
+                    "or limit the calls with --max-calls"
+                )
+
+    def calling(self, cache: CallCache, account: str) -> "Calling":
+        budget = Budget(self.most_cost, self.most_calls, *cache.spent(account))
+        return Calling(cache, account, budget, self.at_once, self.batch)
+
+
+@dataclass(frozen=True)
+class Calling:
+    """How calls are made; unlike the request it does not change what is answered."""
+
+    cache: CallCache
+    account: str
+    budget: Budget
+    at_once: int | None = None
+    batch: bool = False
+
+    @contextlib.contextmanager
+    def channel(self, model: LanguageModel, tally: Tally) -> Iterator[Line | None]:
+        """The way to a remote model, kept open for all its steps; None to a model in this process.
+
+        Raises RequestError where the model has no batch interface and one was asked for.
+        """
+        if not isinstance(model, RemoteModel):
+            if self.batch:
+                raise RequestError("--batch: a model in this process has no batch interface")
+            yield None
+            return
+        sender = Sender(model, self.cache, self.account, self.budget, self.at_once)
+        try:
+            yield Batches(sender, self.cache, self.account, self.budget) if self.batch else sender
+        finally:
+            add(tally.retries, sender.retries)
+            sender.close()
+
+    def spent(self) -> float:
+        """US dollars, over all starts."""
+        return self.cache.spent(self.account)[0]

@@ -1,0 +1,150 @@
+"""`eval`: models and learners on the same problems."""
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llm_icl.errors import WorkError
+from llm_icl.experiments.base import Experiment, Session, experiments
+from llm_icl.experiments.evaluation.options import EvaluationOptions
+from llm_icl.progress import OnProgress, silent
+from llm_icl.runs import RunDirectory
+
+if TYPE_CHECKING:
+    from llm_icl.backends.pool import ModelPool
+    from llm_icl.experiments.evaluation.calling import Calling, Limits
+    from llm_icl.experiments.evaluation.request import Request
+    from llm_icl.reports.document import Report
+
+# Beside the run, so that all runs of a folder share it.
+CACHE = "calls.sqlite"
+
+
+@experiments.register("eval")
+class Evaluation(Experiment):
+    """Ask models and learners the same problems.
+
+    Without --model the embedded default is asked, a small real language model that needs no account, no GPU and no
+    server. Options repeat or take comma lists. Re-running a command resumes it, or prints the results if it is
+    finished.
+    """
+
+    kind = "eval"
+    summary = "Ask models and learners the same problems."
+    options = EvaluationOptions
+    describes = True
+    needed = ("predictions.parquet",)
+
+    def __init__(
+        self, request: "Request", limits: "Limits", pool: "ModelPool | None" = None, calling: "Calling | None" = None
+    ) -> None:
+        """A suite gives all its cells one pool of models and one way of calling."""
+        self.request, self.limits = request, limits
+        self._pool, self._calling = pool, calling
+
+    @classmethod
+    def of(cls, options: EvaluationOptions) -> "Evaluation":
+        from llm_icl.config.specs import parse_specs
+        from llm_icl.experiments.evaluation.calling import Limits
+        from llm_icl.experiments.evaluation.request import Request, read_positions
+        from llm_icl.networks.named import named_models
+        from llm_icl.prompting import load_prompt
+        from llm_icl.tasks.cards import load_task
+
+        models, trained = named_models(options.model, options.base_url, options.catalogue)
+        request = Request(
+            tasks=tuple(load_task(spec, options.tasks_dir) for spec in parse_specs(options.task)),
+            ns=options.n,
+            seeds=options.seed,
+            points=options.points,
+            problems=options.problems,
+            positions=read_positions(options.positions, options.points),
+            models=models,
+            trained=trained,
+            prompts=tuple(load_prompt(spec, options.prompts_dir) for spec in parse_specs(options.prompt)),
+            learners=tuple(parse_specs(options.learner)) if options.learner else None,
+            mode=options.mode,
+            shuffled_labels=options.shuffled_labels,
+            repeats=options.repeats,
+        )
+        return cls(request, Limits.of(options))
+
+    def record(self) -> dict[str, Any]:
+        return self.request.record()
+
+    def directory_name(self) -> str:
+        return self.request.directory_name()
+
+    def products(self) -> tuple[str, ...]:
+        return *self.needed, "exchanges.jsonl", "problems"
+
+    def check(self) -> None:
+        from llm_icl.experiments.evaluation.checking import check
+
+        check(self.request)
+        self.limits.check(self.request.models)
+
+    def describe(self, folder: Path, say: Callable[[str], None]) -> None:
+        from llm_icl.experiments.evaluation.checking import check
+        from llm_icl.experiments.evaluation.dry_run import say_what_would_be_asked
+
+        check(self.request, will_ask=False)
+        say_what_would_be_asked([self.request], folder.parent / CACHE, self.limits.batch, say)
+
+    def run(self, folder: Path, on_progress: OnProgress = silent, keep_old: bool = False) -> RunDirectory:
+        from llm_icl.backends.pool import ModelPool
+
+        if self._pool is not None:
+            return super().run(folder, on_progress, keep_old)
+        with closing(ModelPool(folder)) as self._pool:
+            try:
+                return super().run(folder, on_progress, keep_old)
+            finally:
+                self._pool = None
+
+    def prepare(self, folder: Path) -> None:
+        """Load the first model and see that it can be asked so: what is wrong then leaves nothing behind."""
+        from llm_icl.experiments.evaluation.checking import modes_of
+
+        if self.request.models and self._calling is None:
+            assert self._pool is not None
+            modes_of(self.request, self.request.models[0], self._pool)
+
+    def work(self, session: Session, on_progress: OnProgress) -> None:
+        from llm_icl.experiments.evaluation.run import EvaluationRun
+
+        assert self._pool is not None
+        EvaluationRun(self.request, session, self._pool, self._calls(session), on_progress).run()
+
+    def submit(self, folder: Path, on_progress: OnProgress = silent) -> None:
+        """Hand all questions to the providers' batch interfaces, and wait for nothing."""
+        from llm_icl.experiments.evaluation.run import EvaluationRun
+
+        assert self._pool is not None
+        run = RunDirectory(folder)
+        with run, self.session(run) as session:
+            if session is not None:
+                EvaluationRun(self.request, session, self._pool, self._calls(session), on_progress).submit()
+
+    def failure(self, run: RunDirectory) -> WorkError | None:
+        from llm_icl.config.specs import counted
+
+        failed = sorted(run.record.get("failed", {}).items(), key=lambda entry: -entry[1])
+        if not failed:
+            return None
+        calls = counted(sum(count for _, count in failed), "call")
+        return WorkError(f"{calls} failed ({failed[0][0]}): re-running the command makes them again")
+
+    def _calls(self, session: Session) -> "Calling | None":
+        from llm_icl.asking.cache import CallCache
+
+        if self._calling is not None or not self.request.models:
+            return self._calling
+        return self.limits.calling(CallCache(session.path.parent / CACHE), session.path.name)
+
+    @classmethod
+    def report(cls, runs: Sequence[RunDirectory]) -> "Report":
+        from llm_icl.experiments.evaluation.report import report_of
+
+        return report_of(runs)

@@ -1,0 +1,55 @@
+"""The options of a comparison of in-context learning with finetuning."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from llm_icl.config.options import option
+from llm_icl.errors import RequestError
+from llm_icl.experiments.options import FolderOptions
+
+# What Dai et al. 2023 tried.
+_PAPER = tuple(digit * power for power in (1e-4, 1e-3, 1e-2, 1e-1) for digit in range(1, 10))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonOptions(FolderOptions):
+    """Which model, on which texts, and how."""
+
+    model: str | None = option(None, shown="the embedded default")
+    """Language model that runs in this process."""
+    dataset: str = option()
+    """Labelled texts (llm-icl list datasets), or a card's YAML file."""
+    data_dir: Path | None = option(None, shown="the hub")
+    """Folder with NAME/SPLIT.jsonl, instead of the hub."""
+    demonstrations: int | None = option(None, minimum=1, shown="the card's")
+    """How many demonstrations."""
+    examples: int = option(200, minimum=2)
+    """Queries."""
+    seed: tuple[int, ...] = option((1, 2, 3), minimum=0)
+    """Seeds that draw demonstrations."""
+    rates: str = option("0.0001,0.0003,0.001,0.003,0.01,0.03,0.1")
+    """Learning rates of gradient descent to choose from; 'paper' for the paper's 36."""
+    choose_on: Literal["training", "evaluation"] = option("training")
+    """Where learning rates (and the best seed) are chosen: on other texts, or, as in the paper, on the queries."""
+    best_seed: bool = option(False)
+    """As in the paper, only the seed that is best in context."""
+    too_many: Literal["refuse", "cut"] = option("refuse")
+    """Demonstrations that do not fit the context: refuse, or cut for both, context and finetuning."""
+    separator: Literal["newline", "end"] = option("newline")
+    """Between demonstrations: a line break, or as in the paper the token that ends a text."""
+    controls: bool = option(True)
+    """Also other demonstrations, shuffled labels and an untrained model."""
+
+    @property
+    def learning_rates(self) -> tuple[float, ...]:
+        """Raises RequestError where they are not numbers above 0."""
+        if self.rates == "paper":
+            return _PAPER
+        try:
+            rates = tuple(dict.fromkeys(float(part) for part in self.rates.split(",")))
+        except ValueError:
+            rates = ()
+        if not rates or not all(0 < rate < 1e6 for rate in rates):
+            raise RequestError(f"--rates '{self.rates}' is not a list of numbers above 0: write 0.001,0.01 or paper")
+        return rates

@@ -1,0 +1,80 @@
+"""`probe`: what attention heads do."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from llm_icl.errors import RequestError
+from llm_icl.experiments.base import Experiment, Session, experiments
+from llm_icl.experiments.probing.options import ProbeOptions
+from llm_icl.progress import OnProgress
+from llm_icl.runs import RunDirectory, digest
+from llm_icl.tasks.options import DEFAULT_N
+
+if TYPE_CHECKING:
+    from llm_icl.experiments.probing.request import ProbeRequest
+    from llm_icl.reports.document import Report
+
+_POINTS = 40
+HEADS = "heads.parquet"
+
+
+@experiments.register("probe")
+class Probe(Experiment):
+    """Score every attention head: how much of its attention goes from a query to the label of the same point seen
+    earlier (induction), and to the labels of the nearest earlier points (nearest neighbour).
+    """
+
+    kind = "probe"
+    summary = "Score what attention heads do."
+    options = ProbeOptions
+    needed = (HEADS,)
+
+    def __init__(self, request: "ProbeRequest") -> None:
+        self.request = request
+
+    @classmethod
+    def of(cls, options: ProbeOptions) -> "Probe":
+        from llm_icl.config.specs import parse_specs
+        from llm_icl.experiments.probing.request import ProbeRequest
+        from llm_icl.networks.named import named_models
+        from llm_icl.prompting import load_prompt
+        from llm_icl.tasks.cards import load_task
+
+        models, trained = named_models(options.model)
+        names = [network.name for network in trained] + [model.name for model in models]
+        if len(set(names)) < len(names):
+            raise RequestError("the same model is named twice")
+        n = options.n or next((network.n for network in trained), DEFAULT_N)
+        points = options.points or min((network.points or _POINTS for network in trained), default=_POINTS)
+        if points < 2 * options.copies:
+            raise RequestError(f"--copies {options.copies} of at least two points do not fit into {points} points")
+        request = ProbeRequest(
+            models, trained, load_task(parse_specs([options.task])[0], options.tasks_dir), n, points, options.problems,
+            options.copies, options.seed, load_prompt(parse_specs([options.prompt])[0], options.prompts_dir),
+        )  # fmt: skip
+        return cls(request)
+
+    def record(self) -> dict[str, Any]:
+        return self.request.record()
+
+    def directory_name(self) -> str:
+        return f"probe-{digest(self.record())}"
+
+    def check(self) -> None:
+        from llm_icl.experiments.probing.request import check
+
+        check(self.request)
+
+    def work(self, session: Session, on_progress: OnProgress) -> None:
+        from llm_icl.config.files import atomic_path
+        from llm_icl.experiments.probing.request import probe
+
+        heads = probe(self.request, on_progress)
+        with atomic_path(session.path / HEADS) as temporary:
+            heads.write_parquet(temporary)
+
+    @classmethod
+    def report(cls, runs: Sequence[RunDirectory]) -> "Report":
+        from llm_icl.experiments.probing.report import report_of
+
+        return report_of(runs)

@@ -1,0 +1,37 @@
+"""Which models a list of names means: language models, and networks that were trained here."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from llm_icl.backends import ModelEntry, find_model
+from llm_icl.backends.catalogue import DEFAULT_MODEL
+from llm_icl.errors import RequestError
+from llm_icl.networks.trained import TrainedNetwork, find_trained
+
+
+def named_models(
+    texts: Sequence[str], base_url: str = "", catalogue: Path | None = None
+) -> tuple[tuple[ModelEntry, ...], tuple[TrainedNetwork, ...]]:
+    """The language models and the networks of training runs that are named; without a name the embedded default.
+
+    Raises RequestError for an unknown name.
+    """
+    names = list(dict.fromkeys(name for text in texts or (DEFAULT_MODEL,) for name in split_models(text)))
+    if "none" in names:
+        if len(names) > 1:
+            raise RequestError("--model none excludes other models")
+        return (), ()
+    trained = {name: network for name in names if (network := find_trained(name))}
+    entries = tuple(find_model(name, base_url, catalogue) for name in names if name not in trained)
+    return entries, tuple(trained.values())
+
+
+def split_models(text: str) -> list[str]:
+    """A comma list of models; a comma before an option (`NAME:dtype=float32,chat=true`) does not divide."""
+    names: list[str] = []
+    for piece in text.split(","):
+        if "=" in piece and ":" not in piece and names:
+            names[-1] += f",{piece}"
+        else:
+            names.append(piece.strip())
+    return names

@@ -1,0 +1,150 @@
+"""The cells of a suite, one after the other or several at a time; one that fails does not stop the rest."""
+
+import dataclasses
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from llm_icl.backends.pool import ModelPool
+from llm_icl.config.specs import counted
+from llm_icl.errors import BudgetSpentError, RequestError, WorkError
+from llm_icl.experiments.base import State
+from llm_icl.experiments.evaluation.calling import Calling, Limits
+from llm_icl.experiments.evaluation.experiment import Evaluation
+from llm_icl.experiments.training.experiment import Training
+from llm_icl.networks.trained import TrainedNetwork, find_trained
+from llm_icl.progress import OnProgress
+from llm_icl.runs import RunDirectory
+from llm_icl.suites.crew import Crew
+from llm_icl.suites.evaluations import SuiteCell
+from llm_icl.suites.trainings import TrainingCell, TrainingSuite, evaluations
+from local_models.metrics import read_metrics
+
+# Seconds between two looks at the trainings.
+_PAUSE = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """The finished evaluations of a suite, and why cells failed, by name."""
+
+    finished: list[RunDirectory]
+    failed: dict[str, str]
+
+
+def run_evaluations(
+    cells: Sequence[SuiteCell], folder: Path, pool: ModelPool, calling: Calling, on_progress: OnProgress, keep_old: bool
+) -> Outcome:
+    """Do what is not done yet, each cell in a folder of its own. Raises BudgetSpentError.
+
+    With batches, all cells are submitted before the first is waited for.
+    """
+    outcome = Outcome([], {})
+
+    def evaluation(cell: SuiteCell) -> Evaluation:
+        account = f"{calling.account}/{cell.name}"
+        return Evaluation(cell.request, Limits(), pool, dataclasses.replace(calling, account=account))
+
+    if calling.batch:
+        for cell in cells:
+            with _kept_apart(cell.name, outcome):
+                evaluation(cell).submit(folder / cell.name)
+    for i, cell in enumerate(cells):
+
+        def on_cell(what: str, done: int, whole: int, number: int = i + 1) -> None:
+            on_progress(f"[{number}/{len(cells)}] {what}", done, whole)
+
+        if cell.name in outcome.failed:
+            continue
+        with _kept_apart(cell.name, outcome):
+            run = evaluation(cell).run(folder / cell.name, on_cell, keep_old)
+            outcome.finished.append(run)
+            if errors := run.record["failed"]:
+                calls = counted(sum(errors.values()), "call")
+                outcome.failed[cell.name] = f"{calls} failed ({next(iter(errors))})"
+    return outcome
+
+
+def run_trainings(suite: TrainingSuite, folder: Path, crew: Crew, on_progress: OnProgress, keep_old: bool) -> Outcome:
+    """Train what is not trained yet, then ask all networks and the classical learners the same problems."""
+    todo = [cell for cell in suite.cells if not _stands(cell, folder / cell.name, keep_old)]
+    outcome = Outcome([], _train(suite, todo, folder, crew, on_progress))
+    networks: dict[str, TrainedNetwork] = {}
+    for cell in suite.cells:
+        if cell.name not in outcome.failed:
+            with _kept_apart(cell.name, outcome):
+                if network := find_trained(str(folder / cell.name)):
+                    networks[cell.name] = network
+    with _pool(folder) as pool:
+        for asked in evaluations(suite, networks):
+            with _kept_apart(asked.name, outcome):
+                run = RunDirectory(folder / asked.name)
+                if not run.is_of(asked.request.record()):
+                    shutil.rmtree(run.path)  # asked when other networks were there
+                evaluation = Evaluation(asked.request, Limits(), pool)
+                outcome.finished.append(evaluation.run(run.path, on_progress, keep_old))
+    return outcome
+
+
+@contextmanager
+def _kept_apart(name: str, outcome: Outcome) -> Iterator[None]:
+    """What goes wrong within it is the failure of one cell; a budget that is spent stops all."""
+    try:
+        yield
+    except BudgetSpentError:
+        raise
+    except (RequestError, WorkError) as problem:
+        outcome.failed[name] = str(problem)
+    except Exception as problem:  # whatever a model or an engine raises: the other cells go on
+        outcome.failed[name] = f"{type(problem).__name__}: {problem}"
+
+
+@contextmanager
+def _pool(folder: Path) -> Iterator[ModelPool]:
+    pool = ModelPool(folder)
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
+def _stands(cell: TrainingCell, folder: Path, keep_old: bool) -> bool:
+    try:
+        state = Training(cell.request).state(RunDirectory(folder))
+    except RequestError:  # another request's: the training will say so
+        return False
+    return state is State.FINISHED or (keep_old and state is State.OUTDATED)
+
+
+def _train(
+    suite: TrainingSuite, todo: list[TrainingCell], folder: Path, crew: Crew, on_progress: OnProgress
+) -> dict[str, str]:
+    whole = sum(cell.request.plan.steps for cell in suite.cells)
+    before = whole - sum(cell.request.plan.steps for cell in todo)
+
+    def look() -> None:
+        steps = [_steps(folder / cell.name) for cell in todo]
+        under_way = sum(0 < done < cell.request.plan.steps for done, cell in zip(steps, todo, strict=True))
+        on_progress(
+            f"training, {under_way} of {len(suite.cells)} networks under way, steps", before + sum(steps), whole
+        )
+
+    with crew:
+        for cell in todo:
+            crew.give(cell.name, cell.request, folder / cell.name)
+        return _wait(crew, look)
+
+
+def _wait(crew: Crew, look: Callable[[], None]) -> dict[str, str]:
+    while not crew.finished():
+        look()
+        time.sleep(_PAUSE)
+    look()
+    return crew.failures()
+
+
+def _steps(folder: Path) -> int:
+    lines = read_metrics(folder)
+    return int(lines[-1]["step"]) if lines else 0
