@@ -90,7 +90,8 @@ def _train(
     if dry_run:
         for cell in suite.cells:
             click.echo(
-                f"{cell.name}: {counted(cell.request.plan.steps, 'step')} of {counted(cell.request.batch, 'problem')}"
+                f"{cell.name}: {counted(cell.request.schedule.steps, 'step')} of "
+                f"{counted(cell.request.batch, 'problem')}"
             )
         click.echo(f"{counted(len(suite.cells), 'network')} into {folder}")
         return

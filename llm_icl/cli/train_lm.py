@@ -52,7 +52,7 @@ def command(
     from llm_icl.experiments.language_modelling.request import LanguageRequest
     from llm_icl.experiments.language_modelling.texts import read_texts
     from llm_icl.runs.opening import digest
-    from local_models.language_trainer import LanguagePlan
+    from local_models.language_trainer import LanguageSchedule
 
     speak()
     training, held = read_texts(text, held_out)
@@ -61,10 +61,10 @@ def command(
         if lengths
         else [context // part for part in (4, 2, 1) if context % part == 0]
     )
-    plan = LanguagePlan(steps, batch_size, context, rate, min(100, steps // 10), 0, evaluate_every)
+    schedule = LanguageSchedule(steps, batch_size, context, rate, min(100, steps // 10), 0, evaluate_every)
     request = LanguageRequest(
         tuple(parse_specs(attention)), tuple(training), held, vocabulary, layers, width, heads, tuple(sorted(tried)),
-        plan, whole_numbers("--seed", seeds, 0),
+        schedule, whole_numbers("--seed", seeds, 0),
     )  # fmt: skip
     request.check()
     _run(request, out or Path("outputs") / f"train-lm-{digest(request.record())}", as_json)

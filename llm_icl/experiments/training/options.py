@@ -44,7 +44,7 @@ class TrainingOptions:
         from llm_icl.experiments.training.request import TrainingRequest
         from llm_icl.networks.shapes import is_pretrained, shape_for
         from llm_icl.tasks.cards import load_task
-        from local_models.trainer import Plan
+        from local_models.trainer import Schedule
 
         self._check()
         architectures = parse_specs([self.architecture])
@@ -57,7 +57,7 @@ class TrainingOptions:
         tasks = tuple(load_task(spec, tasks_dir) for spec in parse_specs(self.task))
         # A pretrained model comes undone at the rates that suit a small new one.
         optimiser, rate = ("adamw", 1e-3) if is_pretrained(shape) else ("muon", 8e-3)
-        plan = Plan(
+        schedule = Schedule(
             self.steps, self.optimiser or optimiser, self.rate or rate, seed=self.seed,
             evaluate_every=self.evaluate_every, stop_at=self.stop_at,
         )  # fmt: skip
@@ -68,7 +68,7 @@ class TrainingOptions:
             points=self.points,
             batch=self.batch_size,
             shape=shape,
-            plan=plan,
+            schedule=schedule,
             start_n=self.start_n or self.n,
             start_points=self.start_points or self.points,
         )

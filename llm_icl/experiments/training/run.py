@@ -28,7 +28,7 @@ def carry_out(request: TrainingRequest, run: RunDirectory, report: Report) -> di
     run.check_request(request.record())
     if earlier.get("status") == "complete":
         return earlier
-    model = build(request.shape, request.plan.seed)
+    model = build(request.shape, request.schedule.seed)
     record = (
         opening_record("train", request.record())
         | {
@@ -45,13 +45,13 @@ def carry_out(request: TrainingRequest, run: RunDirectory, report: Report) -> di
         run.write_record(record)
 
     def told(progress: Progress) -> None:
-        if progress.step % request.plan.evaluate_every == 0:
+        if progress.step % request.schedule.evaluate_every == 0:
             write("running")
-        report(progress, request.plan.steps)
+        report(progress, request.schedule.steps)
 
     write("running")
     try:
-        train(model, request.plan, request.batches, request.held_out(), run.path, told)
+        train(model, request.schedule, request.batches, request.held_out(), run.path, told)
     except (TrainingError, CheckpointError) as problem:
         raise WorkError(f"{run.path}: {problem}") from None
     last = read_metrics(run.path)[-1]
