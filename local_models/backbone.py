@@ -1,6 +1,5 @@
 """The model that every mixer is part of: blocks that add to a stream, between a linear input and a linear output."""
 
-import inspect
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -9,32 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from local_models.mixers import MIXERS, Mixer
-from local_models.mixers.attention import Attention
-from local_models.mixers.base import State, linear
-from local_models.mixers.hyena import Hyena
-
-# What people call architectures: the mixers of the blocks, repeated down the layers, and their options.
-ARCHITECTURES: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
-    "transformer": (("attention",), {}),
-    "momentum": (("momentum",), {}),
-    "momentum-learned": (("momentum-learned",), {}),
-    "linear-attention": (("linear-attention",), {}),
-    "lstm": (("lstm",), {}),
-    "gru": (("gru",), {}),
-    "dss": (("dss",), {}),
-    "s4d": (("s4d",), {}),
-    "hyena": (("hyena",), {}),
-    "retnet": (("retnet",), {}),
-    "retnet-reduced": (("retnet",), {"published": False}),
-    "mamba": (("mamba",), {}),
-    "mamba2": (("mamba2",), {}),
-    "deltanet": (("deltanet",), {"gated": False}),
-    "gated-deltanet": (("deltanet",), {}),
-    "gated-deltanet-negative": (("deltanet",), {"negative": True}),
-    "hybrid": (("mamba2", "attention"), {}),
-}
-
+from local_models.architectures import find
+from local_models.mixers.base import Mixer, State, linear
 
 # Standard deviation of learned positions at the start. With 0.2 a small transformer learns faster than with 0.02.
 _POSITIONS = 0.2
@@ -59,7 +34,7 @@ class Shape:
 
 
 class Network(nn.Module):
-    """[B, T, inputs] → [B, T, outputs], what is given at a token depending on it and the earlier ones only.
+    """(B, T, inputs) → (B, T, outputs), what is given at a token depending on it and the earlier ones only.
 
     With `every` it gives the outputs at tokens 0, every, 2 every, … only, and does not compute what they do not need.
     """
@@ -74,11 +49,11 @@ class Network(nn.Module):
     @property
     @abstractmethod
     def longest(self) -> int | None:
-        """The greatest number of tokens that it takes; None where there is no limit."""
+        """The maximum number of tokens that it takes; None where there is no limit."""
 
     @abstractmethod
     def attention(self, inputs: Tensor) -> dict[int, Tensor]:
-        """The attention weights [B, h, T, T] of each layer that has heads."""
+        """The attention weights (B, H, T, T) of each layer that has heads."""
 
 
 class Block(nn.Module):
@@ -92,7 +67,7 @@ class Block(nn.Module):
         self.mlp = nn.Sequential(linear(width, 4 * width), nn.GELU(), mixer.output_projection(4 * width))
 
     def forward(self, x: Tensor, every: int = 1) -> Tensor:
-        x = (x + self.mixer(self.before_mixer(x)))[:, ::every]
+        x = (x + self.mixer(self.before_mixer(x)))[:, ::every]  # (B, T / every, D)
         return x + self.mlp(self.before_mlp(x))
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
@@ -107,15 +82,7 @@ class Backbone(Network):
     def __init__(self, shape: Shape) -> None:
         """Raises ValueError for an architecture that there is not, or options that it does not take."""
         super().__init__(shape)
-        if shape.architecture not in ARCHITECTURES:
-            raise ValueError(f"unknown architecture '{shape.architecture}': known are {', '.join(ARCHITECTURES)}")
-        names, defaults = ARCHITECTURES[shape.architecture]
-        known = options_of(shape.architecture)
-        if unknown := sorted(set(shape.options) - set(known)):
-            raise ValueError(
-                f"{shape.architecture} has no option '{unknown[0]}': it takes {', '.join(known) or 'none'}"
-            )
-        mixers = [_mixer(names[i % len(names)], shape, defaults) for i in range(shape.layers)]
+        mixers = find(shape.architecture).build(shape.width, shape.layers, shape.tokens, shape.options)
         # The inputs are a few numbers of size 1, not an index into a table: the stream begins with numbers of size 1.
         self.read_in = linear(shape.inputs, shape.width)
         # In a hybrid the recurrent layers tell the order.
@@ -128,10 +95,7 @@ class Backbone(Network):
 
     def forward(self, inputs: Tensor, every: int = 1) -> Tensor:
         """Raises ValueError for a sequence that is longer than the table of positions."""
-        x = self.read_in(inputs)
-        if self.positions is not None:
-            self._check_length(inputs.shape[1])
-            x = x + self.positions[: inputs.shape[1]]
+        x = self._stream(inputs)
         *blocks, last = self.blocks
         for block in blocks:
             x = block(x)
@@ -139,14 +103,11 @@ class Backbone(Network):
 
     def attention(self, inputs: Tensor) -> dict[int, Tensor]:
         found = {}
-        x = self.read_in(inputs)
-        if self.positions is not None:
-            self._check_length(inputs.shape[1])
-            x = x + self.positions[: inputs.shape[1]]
+        x = self._stream(inputs)
         blocks = [block for block in self.blocks if isinstance(block, Block)]
         for layer, block in enumerate(blocks):
-            if isinstance(block.mixer, Attention):
-                found[layer] = block.mixer.with_weights(block.before_mixer(x))[1]
+            if block.mixer.has_weights:
+                found[layer] = block.mixer.with_weights(block.before_mixer(x))[1]  # (B, H, T, T)
             x = block(x)
         return found
 
@@ -156,19 +117,26 @@ class Backbone(Network):
         states = [block.mixer.initial_state(len(inputs)) for block in blocks]
         outputs = []
         for t, token in enumerate(inputs.unbind(1)):
-            x = self.read_in(token)
+            x = self.read_in(token)  # (B, D)
             if self.positions is not None:
                 self._check_length(t + 1)
                 x = x + self.positions[t]
             for i, block in enumerate(blocks):
                 x, states[i] = block.step(x, states[i])
             outputs.append(self.read_out(self.norm(x)))
-        return torch.stack(outputs, 1)
+        return torch.stack(outputs, 1)  # (B, T, outputs)
 
     @property
     def longest(self) -> int | None:
-        limits = [block.mixer.longest for block in self.blocks if isinstance(block.mixer, Hyena)]
-        return min([*limits, *([self.shape.tokens] if self.positions is not None else [])], default=None)
+        bounded = any(block.mixer.bounded for block in self.blocks if isinstance(block, Block))
+        return self.shape.tokens if bounded or self.positions is not None else None
+
+    def _stream(self, inputs: Tensor) -> Tensor:
+        x = self.read_in(inputs)  # (B, T, D)
+        if self.positions is None:
+            return x
+        self._check_length(inputs.shape[1])
+        return x + self.positions[: inputs.shape[1]]
 
     def _check_length(self, tokens: int) -> None:
         if tokens > self.shape.tokens:
@@ -176,26 +144,6 @@ class Backbone(Network):
                 f"a sequence of {tokens} tokens is longer than the model's table of positions, which has "
                 f"{self.shape.tokens}"
             )
-
-
-def options_of(architecture: str) -> dict[str, Any]:
-    """The options that all mixers of an architecture take, with what they are unless they are given. What follows from
-    the shape is none.
-    """
-    names, defaults = ARCHITECTURES[architecture]
-    taken = [inspect.signature(MIXERS[name]).parameters for name in names]
-    return {
-        key: defaults.get(key, parameter.default)
-        for key, parameter in taken[0].items()
-        if key not in ("width", "layers", "longest") and all(key in others for others in taken)
-    }
-
-
-def _mixer(name: str, shape: Shape, defaults: Mapping[str, Any]) -> Mixer:
-    options = {**defaults, **shape.options}
-    if name == "hyena":
-        options["longest"] = shape.tokens
-    return MIXERS[name](shape.width, shape.layers, **options)
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -18,14 +18,15 @@ from local_models.trainer import CHECKPOINT, TrainingError, set_rates
 
 # Tokens that are predicted at a time where nothing is learned.
 _AT_ONCE = 8192
-# Of the held-out text, what is tried while training goes on.
-_TRIED = 16_384
+# Of the held-out text, the tokens that a model is validated on while training goes on.
+_VALIDATION = 16_384
 
 
 @dataclass(frozen=True)
-class LanguagePlan:
-    """How a language model is trained: Adam, clipping and decay as Dai et al. 2023 have them (App. C). `rate` rises
-    over `warmup` steps and then falls to 0; a step has `batch` sequences of `length` predicted tokens.
+class LanguageSchedule:
+    """How a language model is trained: Adam, clipping and decay as Dai et al. 2023 have them (App. C). The learning
+    rate rises to `rate` over `warmup` steps and then falls to 0; a step has `batch` sequences of `length` predicted
+    tokens.
     """
 
     steps: int
@@ -38,7 +39,7 @@ class LanguagePlan:
     clip: float = 2.0
 
     def rate_at(self, step: int) -> float:
-        """The share of the rate at a step."""
+        """The share of the maximum learning rate at a step."""
         rising = (step + 1) / (self.warmup + 1)
         return min(1.0, rising, (self.steps - step) / max(1, self.steps - self.warmup))
 
@@ -47,54 +48,62 @@ class LanguagePlan:
 Report = Callable[[int, float, float | None, float], None]
 
 
-def train(model: Any, plan: LanguagePlan, text: Tensor, held_out: Tensor, folder: Path, report: Report) -> None:
-    """Train a transformers model to the end of the plan, from the checkpoint in `folder` where there is one.
+def train(model: Any, schedule: LanguageSchedule, text: Tensor, held_out: Tensor, folder: Path, report: Report) -> None:
+    """Train a transformers model to the end of the schedule, from the checkpoint in `folder` where there is one.
 
-    Texts are token numbers [T]. Raises TrainingError where the loss is no number, CheckpointError where the checkpoint
+    Texts are token numbers (T,). Raises TrainingError where the loss is no number, CheckpointError where the checkpoint
     is not one of this model.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device).train()
-    optimiser = torch.optim.Adam(model.parameters(), lr=plan.rate, betas=(0.9, 0.98), eps=1e-6, fused=True)
+    optimiser = torch.optim.Adam(model.parameters(), lr=schedule.rate, betas=(0.9, 0.98), eps=1e-6, fused=True)
     path, done = folder / CHECKPOINT, 0
-    tried: float | None = None
+    held_out_loss: float | None = None
     if path.is_file():
         about = checkpoints.restore(path, model, [optimiser])
-        done, tried = about["step"], about["held_out_loss"]
+        done, held_out_loss = about["step"], about["held_out_loss"]
     began, first = time.monotonic(), done
     with Metrics(folder, done) as metrics:
-        for step in range(done, plan.steps):
-            set_rates([optimiser], [[plan.rate]], plan.rate_at(step))
-            ids = batch_of(text, plan, step).to(device)
+        for step in range(done, schedule.steps):
+            set_rates([optimiser], [[schedule.rate]], schedule.rate_at(step))
+            ids = batch_of(text, schedule, step).to(device)
             with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-                logits = model(input_ids=ids[:, :-1], use_cache=False).logits
+                logits = model(input_ids=ids[:, :-1], use_cache=False).logits  # (B, T, vocabulary)
             loss = F.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten())
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
+            torch.nn.utils.clip_grad_norm_(model.parameters(), schedule.clip)
             optimiser.step()
             found = float(loss.detach())
             if not math.isfinite(found):
-                raise TrainingError(f"the loss is {found} at step {step} with seed {plan.seed}: try a smaller rate")
-            if (step + 1) % plan.evaluate_every == 0 or step + 1 == plan.steps:
-                windows = losses(model, held_out[: max(_TRIED, plan.length) + 1], plan.length, plan.length)
-                tried = float(windows.sum()) / (len(windows) * plan.length)
+                raise TrainingError(
+                    f"the loss is {found} at step {step} with seed {schedule.seed}: try a smaller learning rate"
+                )
+            if (step + 1) % schedule.evaluate_every == 0 or step + 1 == schedule.steps:
+                windows = losses(
+                    model, held_out[: max(_VALIDATION, schedule.length) + 1], schedule.length, schedule.length
+                )
+                held_out_loss = float(windows.sum()) / (len(windows) * schedule.length)
                 speed = (step + 1 - first) / (time.monotonic() - began)
-                metrics.write(step + 1, {"batch_loss": found, "held_out_loss": tried, "steps_per_second": speed})
-                checkpoints.save(path, model, [optimiser], {"step": step + 1, "held_out_loss": tried})
+                metrics.write(
+                    step + 1, {"batch_loss": found, "held_out_loss": held_out_loss, "steps_per_second": speed}
+                )
+                checkpoints.save(path, model, [optimiser], {"step": step + 1, "held_out_loss": held_out_loss})
                 model.train()
-            report(step + 1, found, tried, (step + 1 - first) / max(time.monotonic() - began, 1e-9))
+            report(step + 1, found, held_out_loss, (step + 1 - first) / max(time.monotonic() - began, 1e-9))
 
 
-def batch_of(text: Tensor, plan: LanguagePlan, step: int) -> Tensor:
-    """Pieces of the text, [batch, length + 1], packed: they begin anywhere. A step has the same ones whenever asked."""
-    starts = np.random.default_rng([plan.seed, step]).integers(len(text) - plan.length, size=(plan.batch, 1))
-    return text[torch.from_numpy(starts) + torch.arange(plan.length + 1)]
+def batch_of(text: Tensor, schedule: LanguageSchedule, step: int) -> Tensor:
+    """Pieces of the text, (batch, length + 1), packed: they begin anywhere. A step has the same ones whenever asked."""
+    starts = np.random.default_rng([schedule.seed, step]).integers(
+        len(text) - schedule.length, size=(schedule.batch, 1)
+    )
+    return text[torch.from_numpy(starts) + torch.arange(schedule.length + 1)]
 
 
 @torch.no_grad()
 def losses(model: Any, text: Tensor, length: int, window: int) -> Tensor:
-    """The summed loss of each window of predicted tokens, in nats, [windows], float64.
+    """The summed loss of each window of predicted tokens, in nats, (windows,), float64.
 
     The text is read in pieces of `length` tokens, each of which predicts the token after it: a token is predicted from
     1 to `length` tokens before it, and the tokens that are predicted are the same for every length that divides
@@ -103,10 +112,10 @@ def losses(model: Any, text: Tensor, length: int, window: int) -> Tensor:
     model.eval()
     device = next(model.parameters()).device
     count = (len(text) - 1) // window
-    pieces = text[: count * window + 1].unfold(0, length + 1, length)  # [pieces, length + 1]
+    pieces = text[: count * window + 1].unfold(0, length + 1, length)  # (pieces, length + 1)
     found = []
     for some in pieces.split(max(1, _AT_ONCE // length)):
         ids = some.to(device)
-        logits = model(input_ids=ids[:, :-1], use_cache=False).logits.float()
+        logits = model(input_ids=ids[:, :-1], use_cache=False).logits.float()  # (B, T, vocabulary)
         found.append(F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none").double().cpu())
     return torch.cat(found).reshape(count, window).sum(1)

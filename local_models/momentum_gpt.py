@@ -37,14 +37,14 @@ class MomentumGPTAttention(GPT2Attention):
     def forward(self, hidden_states: Any, **options: Any) -> Any:
         mixed, weights = super().forward(hidden_states, **options)
         cache = cache_among(options)
-        values = self._values(hidden_states) if cache is None else cache.layers[self.layer_idx].values
-        added = self._momentum(values)[:, :, -hidden_states.shape[1] :].transpose(1, 2).flatten(2)
+        values = self._values(hidden_states) if cache is None else cache.layers[self.layer_idx].values  # (B, H, T, P)
+        added = self._momentum(values)[:, :, -hidden_states.shape[1] :].transpose(1, 2).flatten(2)  # (B, new tokens, D)
         return mixed + added @ self.c_proj.weight, weights
 
     def _values(self, hidden_states: Tensor) -> Tensor:
-        """[B, h, T, d], as attention has them."""
+        """(B, H, T, P), as attention has them."""
         start = 2 * self.embed_dim
-        made = hidden_states @ self.c_attn.weight[:, start:] + self.c_attn.bias[start:]
+        made = hidden_states @ self.c_attn.weight[:, start:] + self.c_attn.bias[start:]  # (B, T, D)
         return made.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)
 
     def _momentum(self, values: Tensor) -> Tensor:

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-# Of the matrices' rate, what everything else takes. Muon's updates have a fixed size, AdamW's need a smaller rate.
+# Of the matrices' learning rate, what everything else takes. Muon's updates have a fixed size, AdamW's need a smaller
+# learning rate.
 _OTHERS = 0.5
 _DECAY = 0.01
 
@@ -51,7 +52,8 @@ def orthogonalised(matrix: Tensor, steps: int = 5) -> Tensor:
 
 def optimisers_for(model: nn.Module, name: str, rate: float) -> list[torch.optim.Optimizer]:
     """The optimisers of a training run: `muon` (with AdamW for what is no matrix of a block), `adamw`, or `adam`, plain
-    and without decay, as Bhattamishra et al. 2024 have it. Parameters that ask for no decay or a smaller rate get it.
+    and without decay, as Bhattamishra et al. 2024 have it. Parameters that ask for no decay or a smaller
+    learning rate get it.
     """
     parameters = {key: value for key, value in model.named_parameters() if value.requires_grad}
     if name == "adam":
@@ -62,7 +64,7 @@ def optimisers_for(model: nn.Module, name: str, rate: float) -> list[torch.optim
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for parameter in rest.values():
         decays = parameter.ndim >= 2 and not getattr(parameter, "no_decay", False)
-        own = min(others, getattr(parameter, "greatest_rate", others))
+        own = min(others, getattr(parameter, "max_rate", others))
         groups.setdefault((own, _DECAY if decays else 0.0), []).append(parameter)
     listed = [{"params": some, "lr": own, "weight_decay": decay} for (own, decay), some in groups.items()]
     adamw = torch.optim.AdamW(listed, lr=others, betas=(0.9, 0.98), fused=True)

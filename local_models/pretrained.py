@@ -51,12 +51,12 @@ class Pretrained(Network):
         body: Any = self.body
         with plain_attention(body):
             weights = body(inputs_embeds=self.read_in(inputs), use_cache=False, output_attentions=True).attentions
-        return dict(enumerate(weights))
+        return dict(enumerate(weights))  # (B, H, T, T) each
 
     def forward(self, inputs: Tensor, every: int = 1) -> Tensor:
         """Raises ValueError for a sequence that is longer than the language model's context."""
         self._check_length(inputs.shape[1])
-        stream = self.body(inputs_embeds=self.read_in(inputs), use_cache=False).last_hidden_state
+        stream = self.body(inputs_embeds=self.read_in(inputs), use_cache=False).last_hidden_state  # (B, T, D)
         return self.read_out(stream[:, ::every])
 
     def _check_length(self, tokens: int) -> None:

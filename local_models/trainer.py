@@ -31,7 +31,7 @@ class TrainingError(Exception):
 
 @dataclass(frozen=True)
 class Batch:
-    """Points xs [B, m, n], their labels as they are shown [B, m], and the true ones [B, m]; all 0 or 1."""
+    """Points xs (B, m, n), their labels as they are shown (B, m), and the true ones (B, m); all 0 or 1."""
 
     xs: Tensor
     shown: Tensor
@@ -43,13 +43,15 @@ class Batch:
 
 # The batch of a step: the same step has the same batch whenever it is asked for.
 Batches = Callable[[int], Batch]
-# What a model is tried on, by the name of the task; training never sees it.
+# What a model is validated on, by the name of the task; training never sees it.
 HeldOut = Mapping[str, Batch]
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How a model is trained. `rate` rises over `warmup` steps, stays, and falls to 0 over the last `decay` of them."""
+class Schedule:
+    """How a model is trained. The learning rate rises to `rate` over `warmup` steps, stays, and falls to 0 over the
+    share `decay` of them at the end.
+    """
 
     steps: int = 2000
     optimiser: str = "muon"
@@ -62,7 +64,7 @@ class Plan:
     stop_at: float = 1.0
 
     def rate_at(self, step: int) -> float:
-        """The share of the rate at a step."""
+        """The share of the maximum learning rate at a step."""
         rising = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
         falling = (self.steps - step) / max(1.0, self.decay * self.steps)
         return min(rising, falling, 1.0)
@@ -79,12 +81,13 @@ class Progress:
 
 
 def train(
-    model: Network, plan: Plan, batches: Batches, held_out: HeldOut, folder: Path, report: Callable[[Progress], None]
-) -> None:
-    """Train to the end of the plan, from the checkpoint in `folder` where there is one.
+    model: Network, schedule: Schedule, batches: Batches, held_out: HeldOut, folder: Path,
+    report: Callable[[Progress], None],
+) -> None:  # fmt: skip
+    """Train to the end of the schedule, from the checkpoint in `folder` where there is one.
 
-    Every `evaluate_every` steps the model is tried on the held-out problems, the metrics get a line, and a checkpoint
-    is written. It ends early where the accuracy over the last half of the points reaches `stop_at`. Raises
+    Every `evaluate_every` steps the model is validated on the held-out problems, the metrics get a line, and a
+    checkpoint is written. It ends early where the accuracy over the last half of the points reaches `stop_at`. Raises
     TrainingError, with the step and the seed, where the loss is no number, and CheckpointError where the checkpoint is
     not one of this model.
     """
@@ -94,7 +97,7 @@ def train(
     path, done = folder / CHECKPOINT, 0
     evaluation: dict[str, Any] = {}
     model.to(device).train()
-    optimisers = optimisers_for(model, plan.optimiser, plan.rate)
+    optimisers = optimisers_for(model, schedule.optimiser, schedule.rate)
     rates = [[group["lr"] for group in optimiser.param_groups] for optimiser in optimisers]
     if path.is_file():
         about = checkpoints.restore(path, model, optimisers)
@@ -104,14 +107,16 @@ def train(
     learner = cast(Network, torch.compile(model)) if device.type == "cuda" else model
     began, first = time.monotonic(), done
     with Metrics(folder, done) as metrics:
-        for step in range(done, plan.steps):
-            if evaluation.get("last_half", 0.0) >= plan.stop_at:
+        for step in range(done, schedule.steps):
+            if evaluation.get("last_half", 0.0) >= schedule.stop_at:
                 break
-            set_rates(optimisers, rates, plan.rate_at(step))
-            loss = one_step(learner, optimisers, batches(step).to(device), plan.clip)
+            set_rates(optimisers, rates, schedule.rate_at(step))
+            loss = one_step(learner, optimisers, batches(step).to(device), schedule.clip)
             if not math.isfinite(loss):
-                raise TrainingError(f"the loss is {loss} at step {step} with seed {plan.seed}: try a smaller rate")
-            if (step + 1) % plan.evaluate_every == 0 or step + 1 == plan.steps:
+                raise TrainingError(
+                    f"the loss is {loss} at step {step} with seed {schedule.seed}: try a smaller learning rate"
+                )
+            if (step + 1) % schedule.evaluate_every == 0 or step + 1 == schedule.steps:
                 evaluation = evaluate(model, held_out)
                 seconds = time.monotonic() - began
                 metrics.write(step + 1, {"batch_loss": loss, "seconds": seconds, **evaluation})
@@ -121,10 +126,11 @@ def train(
 
 
 def logits(model: Network, batch: Batch) -> Tensor:
-    """The logit of label 1 for each point, from the points and shown labels before it: [B, m]."""
+    """The logit of label 1 for each point, from the points and shown labels before it: (B, m)."""
     with torch.autocast(batch.xs.device.type, torch.bfloat16, enabled=batch.xs.is_cuda):
-        tokens = tokens_of(batch.xs, batch.shown, model.shape.inputs)
-        return model(tokens, every=POINT)[..., 0].float()
+        tokens = tokens_of(batch.xs, batch.shown, model.shape.inputs)  # (B, 2m, inputs)
+        found = model(tokens, every=POINT)  # (B, m, outputs)
+        return found[..., 0].float()
 
 
 @torch.no_grad()
@@ -160,7 +166,7 @@ def one_step(model: Network, optimisers: list[torch.optim.Optimizer], batch: Bat
 
 
 def set_rates(optimisers: list[torch.optim.Optimizer], rates: list[list[float]], share: float) -> None:
-    """Give each group of parameters a share of its greatest rate."""
+    """Give each group of parameters a share of its maximum learning rate."""
     for optimiser, own in zip(optimisers, rates, strict=True):
         for group, rate in zip(optimiser.param_groups, own, strict=True):
             group["lr"] = rate * share

@@ -44,7 +44,9 @@ def test_no_kind_of_experiment_imports_another():
         own = module.split(".")
         if own[1:2] == ["experiments"] and own[2:3] and own[2] in kinds:
             others = {target for target in targets if target.split(".")[1:2] == ["experiments"]}
-            foreign = {target for target in others if target.split(".")[2:3] and target.split(".")[2] in kinds - {own[2]}}
+            foreign = {
+                target for target in others if target.split(".")[2:3] and target.split(".")[2] in kinds - {own[2]}
+            }
             assert not foreign, (module, foreign)
 
 

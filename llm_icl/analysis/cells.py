@@ -20,8 +20,8 @@ STATUS_SHARES = ("unparseable", "truncated", "refused", "too_long", "error")
 class Answered:
     """One learner in a cell, over N problems (of all seeds) and P positions.
 
-    correct [N, P] is 1, 0 or NaN (the position is missing); an unusable answer that is the model's doing is 0.
-    probability [N, P] is P(y = 1) or NaN; prediction [N, P] is 0, 1 or NaN. statuses gives the share of each status.
+    correct (N, P) is 1, 0 or NaN (the position is missing); an unusable answer that is the model's doing is 0.
+    probability (N, P) is P(y = 1) or NaN; prediction (N, P) is 0, 1 or NaN. statuses gives the share of each status.
     A model is a language model that was asked in words, a network one that was trained for such problems.
     """
 
@@ -49,7 +49,7 @@ class Answered:
 
 @dataclass(frozen=True)
 class Cell:
-    """One task at one n: positions [P], true labels [N, P], whether the query had been seen [N, P], the learners."""
+    """One task at one n: positions (P,), true labels (N, P), whether the query had been seen (N, P), the learners."""
 
     task: str
     n: int

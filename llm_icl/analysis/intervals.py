@@ -27,7 +27,7 @@ NOTHING = Estimate(np.nan, np.nan, np.nan)
 
 
 def proportion(hits: Floats, trials: Floats) -> Estimate:
-    """A share of hits with problems as clusters; hits [N] and trials [N] are counts for each problem.
+    """A share of hits with problems as clusters; hits (N,) and trials (N,) are counts for each problem.
 
     Wilson's interval (1927) with the effective number of trials p(1 - p)/variance in place of the number, the variance
     being that of the ratio over problems (Korn & Graubard 1998 do so for survey clusters), and Student's t for the
@@ -49,7 +49,7 @@ def proportion(hits: Floats, trials: Floats) -> Estimate:
 
 
 def mean(sums: Floats, counts: Floats, bound: float = np.inf) -> Estimate:
-    """A mean of anything with problems as clusters: sums [N] over counts [N] for each problem, by Student's t.
+    """A mean of anything with problems as clusters: sums (N,) over counts (N,) for each problem, by Student's t.
 
     `bound` is the greatest absolute value that can occur; no interval goes beyond it. Where all problems have the same
     mean there is no variance to go by: then the interval is what a share p of other problems could make of it, with
@@ -69,7 +69,7 @@ def mean(sums: Floats, counts: Floats, bound: float = np.inf) -> Estimate:
 
 
 def crossed_proportion(hits: Floats, trials: Floats) -> Estimate:
-    """A share over examples and seeds, both of which others might have been drawn: hits and trials [N, S].
+    """A share over examples and seeds, both of which others might have been drawn: hits and trials (N, S).
 
     As `proportion`, with the variance of `crossed_mean`.
     """
@@ -87,7 +87,7 @@ def crossed_proportion(hits: Floats, trials: Floats) -> Estimate:
 
 
 def crossed_mean(values: Floats) -> Estimate:
-    """A mean over examples and seeds, both of which others might have been drawn: values [N, S].
+    """A mean over examples and seeds, both of which others might have been drawn: values (N, S).
 
     The variance is that of both together, (MS_examples + MS_seeds - MS_rest) / (N S), by analysis of variance, with
     Satterthwaite's degrees of freedom. With one seed it is over examples only.
@@ -101,7 +101,7 @@ def crossed_mean(values: Floats) -> Estimate:
 
 
 def _crossed_error(values: Floats) -> tuple[float, float]:
-    """The standard error of the mean of values [N, S], and its degrees of freedom."""
+    """The standard error of the mean of values (N, S), and its degrees of freedom."""
     count, seeds = values.shape
     centred = values - values.mean()
     by_example, by_seed = centred.mean(axis=1), centred.mean(axis=0)

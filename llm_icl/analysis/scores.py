@@ -61,13 +61,13 @@ def score(cell: Cell, learner: str) -> Score:
 
 
 def accuracy(correct: Floats, where: NDArray[np.bool_] | None = None) -> Estimate:
-    """The share of right answers [N, P], among chosen positions, with problems as clusters."""
+    """The share of right answers (N, P), among chosen positions, with problems as clusters."""
     used = ~np.isnan(correct) if where is None else ~np.isnan(correct) & where
     return proportion(np.where(used, correct, 0).sum(axis=1), used.sum(axis=1).astype(float))
 
 
 def average(values: Floats, bound: float = np.inf) -> Estimate:
-    """The mean of values [N, P], NaN being missing, none beyond ±bound, with problems as clusters."""
+    """The mean of values (N, P), NaN being missing, none beyond ±bound, with problems as clusters."""
     used = ~np.isnan(values)
     return mean(np.where(used, values, 0).sum(axis=1), used.sum(axis=1).astype(float), bound)
 
@@ -85,7 +85,7 @@ def difference(cell: Cell, better: str, learner: str) -> Estimate:
 
 
 def log_losses(answered: Answered, label: Floats) -> Floats:
-    """-log P(truth) in nats, [N, P]; NaN where there is no probability."""
+    """-log P(truth) in nats, (N, P); NaN where there is no probability."""
     given = np.where(label == 1, answered.probability, 1 - answered.probability)
     return -np.log(np.clip(given, FLOOR, 1))
 

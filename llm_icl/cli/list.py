@@ -44,12 +44,9 @@ def _lines(kind: str, catalogue: Path | None, tasks_dir: Path | None, prompts_di
         }
         return {name: read_card(path).text("description") for name, path in paths.items()} | own
     if kind == "architectures":
-        from local_models.backbone import ARCHITECTURES
+        from local_models.architectures import architectures
 
-        return {
-            name: " then ".join(mixers) + "".join(f", {key} = {value}" for key, value in given.items())
-            for name, (mixers, given) in ARCHITECTURES.items()
-        }
+        return {name: architecture.description for name, architecture in architectures().items()}
     if kind == "suites":
         from llm_icl.config.cards import read_card
         from llm_icl.config.files import data_files

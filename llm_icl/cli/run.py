@@ -58,7 +58,7 @@ def _train(
     folder = out or Path("outputs") / folder_name(name, suite.records())
     if dry_run:
         for cell in suite.cells:
-            steps, problems = counted(cell.request.plan.steps, "step"), counted(cell.request.batch, "problem")
+            steps, problems = counted(cell.request.schedule.steps, "step"), counted(cell.request.batch, "problem")
             click.echo(f"{cell.name}: {steps} of {problems}")
         click.echo(f"{counted(len(suite.cells), 'network')} into {folder}")
         return

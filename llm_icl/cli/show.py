@@ -64,14 +64,12 @@ def architecture(name: str) -> None:
     """What an architecture is made of, and the options that may follow its name."""
     from llm_icl.config.specs import canonical_name
     from llm_icl.networks.shapes import PRETRAINED_OPTIONS, pretrained_entry
-    from local_models.backbone import ARCHITECTURES, options_of
-    from local_models.mixers import MIXERS
+    from local_models.architectures import architectures
     from local_models.pretrained import Pretrained
 
     name = canonical_name(name)
-    if name in ARCHITECTURES:
-        mixers, _ = ARCHITECTURES[name]
-        _explain("\n\n".join(str(inspect.getdoc(MIXERS[mixer])) for mixer in mixers), options_of(name))
+    if found := architectures().get(name):
+        _explain("\n\n".join(str(inspect.getdoc(mixer)) for mixer in found.mixers), found.options)
         return
     pretrained_entry(name)
     _explain(inspect.getdoc(Pretrained), PRETRAINED_OPTIONS)

@@ -22,10 +22,10 @@ class Learner(ABC):
 
     @abstractmethod
     def answer(self, problems: Problems) -> Answers:
-        """The answers at all m positions, [N, m]; those of a problem do not depend on the other problems."""
+        """The answers at all m positions, (N, m); those of a problem do not depend on the other problems."""
 
     def answer_at(self, problems: Problems, positions: NDArray[np.int64]) -> Answers:
-        """The answers at some positions, [N, P]."""
+        """The answers at some positions, (N, P)."""
         return self.answer(problems).at(positions)
 
     def check(self) -> None:  # noqa: B027 (most learners have nothing to check)

@@ -77,7 +77,7 @@ class BayesLabels(ExactBayes):
 
 
 def posterior_predictive(problems: Problems, knows_inputs: bool) -> NDArray[np.float64]:
-    """P(y_k = 1 | x_0, y_0, …, x_k), [N, m]."""
+    """P(y_k = 1 | x_0, y_0, …, x_k), (N, m)."""
     task = problems.task
     function_class = function_class_of(task, problems.n)
     if function_class.has_closed_form(task, problems.n):
@@ -109,7 +109,7 @@ def _weigh(
     """
     task, (count, points) = problems.task, problems.ys.shape
     teaching = task.teaching if knows_inputs else 0.0
-    unplanted = np.array([1 - task.bias, task.bias])[problems.xs].prod(axis=-1)  # [N, m]
+    unplanted = np.array([1 - task.bias, task.bias])[problems.xs].prod(axis=-1)  # (N, m)
     functions = parameters | {"weight": prior[:, None] * np.array([1 - teaching, teaching])}
     if knows_inputs and task.planted > 0:
         mask, values = function_class.planting(parameters)
@@ -121,8 +121,8 @@ def _weigh(
     probability = np.empty((count, points))
     for k in range(points):
         problem, weight = pairs["problem"], pairs["weight"]
-        x = problems.xs[problem, k] if count > 1 else problems.xs[:, k]
-        density = np.ones(len(weight))
+        x = problems.xs[problem, k] if count > 1 else problems.xs[:, k]  # (pairs, n), or (1, n) for all pairs
+        density = np.ones(len(weight))  # (pairs,)
         if "gain" in pairs:
             matches = ~(pairs["mask"] & (x != pairs["values"])).any(axis=-1)
             density = (1 - task.planted) + matches * pairs["gain"]
@@ -130,9 +130,10 @@ def _weigh(
         in_lesson = np.zeros(len(weight), dtype=bool)
         if teaching > 0:
             in_lesson = k < pairs["length"]
-            told = (pairs["lesson"][:, min(k, pairs["lesson"].shape[1] - 1)] == x).all(axis=-1)
+            lesson = pairs["lesson"]  # (pairs, greatest length, n)
+            told = (lesson[:, min(k, lesson.shape[1] - 1)] == x).all(axis=-1)
             weight[:, 1] *= np.where(in_lesson, told / unplanted[problem, k], density)
-        label = function_class.evaluate(pairs, x[:, None, :])[:, 0]
+        label = function_class.evaluate(pairs, x[:, None, :])[:, 0]  # of (pairs, 1, n): (pairs,)
         mass = weight.sum(axis=-1)
         total = np.bincount(problem, mass, minlength=count)
         ones = np.bincount(problem, mass * label, minlength=count)
@@ -150,7 +151,7 @@ def _weigh(
 
 
 def planted_gain(mask: NDArray[np.bool_], values: Bits, bias: float) -> NDArray[np.float64]:
-    """How much likelier a matching point [F] is under planting than without: one over the chance of a match."""
+    """How much likelier a matching point (F,) is under planting than without: one over the chance of a match."""
     ones, zeros = (mask & (values == 1)).sum(axis=-1), (mask & (values == 0)).sum(axis=-1)
     return bias ** -ones.astype(float) * (1 - bias) ** -zeros.astype(float)
 

@@ -58,9 +58,9 @@ class Elimination(Learner):
 
 
 def conjunction_answers(xs: Bits, labels: Bits, monotone: bool) -> NDArray[np.bool_]:
-    """Whether all literals that the earlier positive examples leave are true, [N, m]."""
-    literals = xs if monotone else np.concatenate([xs, 1 - xs], axis=-1)  # [N, m, n or 2n]
-    contradicted = (literals == 0) & (labels[..., None] == 1)
+    """Whether all literals that the earlier positive examples leave are true, (N, m)."""
+    literals = xs if monotone else np.concatenate([xs, 1 - xs], axis=-1)  # (N, m, n or 2n)
+    contradicted = (literals == 0) & (labels[..., None] == 1)  # (N, m, n or 2n)
     dropped = np.logical_or.accumulate(contradicted, axis=1)
     dropped = np.concatenate([np.zeros_like(dropped[:, :1]), dropped[:, :-1]], axis=1)  # by earlier examples only
-    return (dropped | (literals == 1)).all(axis=-1)
+    return (dropped | (literals == 1)).all(axis=-1)  # (N, m)

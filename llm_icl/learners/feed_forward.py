@@ -45,39 +45,40 @@ class FeedForward(Learner):
         return Answers.from_probability(np.concatenate(parts))
 
     def _train(self, problems: Problems) -> NDArray[np.float64]:
-        """P(y = 1) at every position, [N, m], from N·m networks trained in one batched computation."""
+        """P(y = 1) at every position, (N, m), from N·m networks trained in one batched computation."""
         import torch
 
         count, points, n = problems.xs.shape
-        signs = torch.from_numpy(problems.xs.astype(np.float32) * 2 - 1)
+        signs = torch.from_numpy(problems.xs.astype(np.float32) * 2 - 1)  # (N, m, n)
         start = [torch.from_numpy(a) for a in initial_weights(problems.indices, self.seed, n, self.hidden)]
-        # One copy of its problem's start for each prefix: [N·m, …].
+        # One copy of its problem's start for each prefix: (N·m, …).
         parameters = [a.repeat_interleave(points, dim=0).requires_grad_() for a in start]
-        examples = signs.repeat_interleave(points, dim=0)  # [N·m, m, n]
-        labels = torch.from_numpy(problems.shown.astype(np.float32)).repeat_interleave(points, dim=0)
+        examples = signs.repeat_interleave(points, dim=0)  # (N·m, m, n)
+        labels = torch.from_numpy(problems.shown.astype(np.float32)).repeat_interleave(points, dim=0)  # (N·m, m)
         inside = torch.tril(torch.ones(points, points), diagonal=-1).repeat(count, 1)  # prefix k holds points < k
         weight = inside / inside.sum(dim=-1, keepdim=True).clamp(min=1)
         optimizer = torch.optim.Adam(parameters, lr=self.rate)
         for _ in range(self.steps):
-            logits = _logits(parameters, examples)
+            logits = _logits(parameters, examples)  # (N·m, m)
             # The cross-entropy, written out: torch's own gives other last bits in other places of a batch.
             losses = logits.clamp(min=0) - logits * labels + torch.log1p(torch.exp(-logits.abs()))
             optimizer.zero_grad()
             (losses * weight).sum().backward()
             optimizer.step()
         with torch.no_grad():
-            logits = _logits(parameters, signs.reshape(count * points, 1, n)).reshape(count, points)
+            queries = signs.reshape(count * points, 1, n)
+            logits = _logits(parameters, queries).reshape(count, points)  # (N, m)
         probability = 1 / (1 + np.exp(-logits.double().numpy()))
         probability[:, 0] = 0.5
         return probability
 
 
 def _logits(parameters: "list[Tensor]", xs: "Tensor") -> "Tensor":
-    """The networks' logits [F, b] at xs [F, b, n]."""
+    """The networks' logits (F, b) at xs (F, b, n)."""
     import torch
 
     first, first_bias, second, second_bias, last, last_bias = parameters
-    hidden = torch.relu(torch.baddbmm(first_bias, xs, first))
+    hidden = torch.relu(torch.baddbmm(first_bias, xs, first))  # (F, b, hidden)
     hidden = torch.relu(torch.baddbmm(second_bias, hidden, second))
     return torch.baddbmm(last_bias, hidden, last)[..., 0]
 

@@ -43,23 +43,24 @@ class NearestNeighbour(Learner):
         return Answers.from_probability(np.concatenate(parts))
 
     def _share(self, problems: Problems) -> NDArray[np.float64]:
-        """The share of votes for 1, [N, m]."""
+        """The share of votes for 1, (N, m)."""
         points = problems.points
         if (self.k, self.metric, self.tie) == (1, "hamming", "earliest"):  # one voter: no counting
             share = np.take_along_axis(problems.shown, nearest(problems.distances), axis=-1).astype(np.float64)
             share[:, 0] = 0.5
             return share
-        distances = problems.distances.astype(np.int64) if self.metric == "hamming" else _cosine_ranks(problems)
+        hamming = self.metric == "hamming"
+        distances = problems.distances.astype(np.int64) if hamming else _cosine_ranks(problems)  # (N, m, m)
         far = np.iinfo(np.int64).max
         never = ~np.tril(np.ones((points, points), dtype=bool), k=-1)
         if self.tie != "vote":  # the order among equals becomes part of the distance
             order = np.arange(points) if self.tie == "earliest" else np.arange(points)[::-1]
             distances = distances * points + order
-        distances = np.where(never, far, distances)
+        distances = np.where(never, far, distances)  # (N, m, m)
         k = min(self.k, points)
-        limit = distances.min(-1) if k == 1 else np.partition(distances, k - 1, axis=-1)[..., k - 1]
-        votes = (distances <= limit[..., None]) & ~never
-        count = votes.sum(axis=-1)
+        limit = distances.min(-1) if k == 1 else np.partition(distances, k - 1, axis=-1)[..., k - 1]  # (N, m)
+        votes = (distances <= limit[..., None]) & ~never  # (N, m, m)
+        count = votes.sum(axis=-1)  # (N, m)
         ones = (votes & problems.shown[:, None, :].astype(bool)).sum(axis=-1)
         return np.where(count > 0, ones / np.maximum(count, 1), 0.5)
 
@@ -72,6 +73,6 @@ def _cosine_ranks(problems: Problems) -> NDArray[np.int64]:
     """1 - cosine of the 0/1 vectors, in steps of 1e-9 so that equal ones are equal; a zero vector is far from all."""
     xs = problems.xs.astype(np.float64)
     norms = np.sqrt(xs.sum(axis=-1))
-    products = norms[:, :, None] * norms[:, None, :]
+    products = norms[:, :, None] * norms[:, None, :]  # (N, m, m)
     cosine = np.divide(xs @ xs.transpose(0, 2, 1), products, out=np.zeros_like(products), where=products > 0)
     return np.rint((1 - cosine) * 1e9).astype(np.int64)

@@ -22,7 +22,7 @@ class Perceptron(Learner):
             return weights + y[:, None] * x
 
         signs = problems.xs.astype(np.float64) * 2 - 1
-        inputs = np.concatenate([signs, np.ones_like(signs[..., :1])], axis=-1)
+        inputs = np.concatenate([signs, np.ones_like(signs[..., :1])], axis=-1)  # (N, m, n + 1)
         return _run(inputs, problems.shown, np.zeros((len(problems), inputs.shape[-1])), 0.0, update)
 
 
@@ -37,7 +37,7 @@ class Winnow(Learner):
         def update(weights: Weights, x: Weights, y: Weights) -> Weights:
             return weights * 2.0 ** (y[:, None] * x)
 
-        inputs = np.concatenate([problems.xs, 1 - problems.xs], axis=-1).astype(np.float64)
+        inputs = np.concatenate([problems.xs, 1 - problems.xs], axis=-1).astype(np.float64)  # (N, m, 2n)
         return _run(inputs, problems.shown, np.ones((len(problems), inputs.shape[-1])), float(problems.n), update)
 
 
@@ -52,7 +52,7 @@ def _run(
     prediction = np.zeros(labels.shape, dtype=np.int8)
     signs = labels.astype(np.float64) * 2 - 1
     for k in range(labels.shape[1]):
-        x = inputs[:, k]
+        x = inputs[:, k]  # (N, inputs)
         prediction[:, k] = (weights * x).sum(axis=-1) > threshold
         mistake = prediction[:, k] != labels[:, k]
         weights = np.where(mistake[:, None], update(weights, x, signs[:, k]), weights)

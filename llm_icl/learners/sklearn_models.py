@@ -27,7 +27,7 @@ class FittedOnPrefixes(Learner):
                 if labels.min() == labels.max():
                     probability[i, k] = labels[0]
                     continue
-                fitted = self.estimator().fit(problems.xs[i, :k], labels)
+                fitted = self.estimator().fit(problems.xs[i, :k], labels)  # (k, n), (k,)
                 probability[i, k] = fitted.predict_proba(problems.xs[i, k : k + 1])[0, 1]
         return Answers.from_probability(probability)
 

@@ -10,7 +10,8 @@ from llm_icl.backends.catalogue import find_model, model_names
 from llm_icl.backends.transformers import source_of
 from llm_icl.config.specs import Spec, only_known
 from llm_icl.errors import RequestError, unknown_name
-from local_models.backbone import ARCHITECTURES, Backbone, Network, Shape, width_for
+from local_models.architectures import architectures
+from local_models.backbone import Backbone, Network, Shape, width_for
 from local_models.pretrained import TRAINABLE, Pretrained
 
 # The options of a pretrained model, with what they are unless they are given; weights may also be random: its control.
@@ -23,7 +24,7 @@ def shape_for(spec: Spec, n: int, points: int, layers: int, width: int, paramete
     A pretrained model has its own layers and width; with `weights=random` it is the control that has its architecture
     and random weights. Raises RequestError for an unknown architecture, or a width or number that does not suit it.
     """
-    if spec.name not in ARCHITECTURES:
+    if spec.name not in architectures():
         if parameters is not None:
             raise RequestError(f"'{spec}' has its own number of parameters: leave --parameters out")
         return _pretrained_shape(spec, n, points, seed)
@@ -41,7 +42,7 @@ def shape_for(spec: Spec, n: int, points: int, layers: int, width: int, paramete
 
 def build(shape: Shape, seed: int) -> Network:
     """A network of this shape, as it is before training. Raises RequestError where its weights cannot be had."""
-    if shape.architecture in ARCHITECTURES:
+    if not is_pretrained(shape):
         torch.manual_seed(seed)
         return Backbone(shape)
     body = _body(find_model(shape.architecture), shape.options.get("random"))
@@ -50,7 +51,7 @@ def build(shape: Shape, seed: int) -> Network:
 
 
 def is_pretrained(shape: Shape) -> bool:
-    return shape.architecture not in ARCHITECTURES
+    return shape.architecture not in architectures()
 
 
 def _pretrained_shape(spec: Spec, n: int, points: int, seed: int) -> Shape:
@@ -84,7 +85,7 @@ def _pretrained_shape(spec: Spec, n: int, points: int, seed: int) -> Shape:
 def pretrained_entry(name: str) -> ModelEntry:
     local = [key for key, entry in model_names().items() if entry.backend in ("hf", "vllm")]
     if "/" not in name and name not in local:
-        raise unknown_name("architecture", name, [*ARCHITECTURES, *local], "; or hf/ORGANISATION/NAME")
+        raise unknown_name("architecture", name, [*architectures(), *local], "; or hf/ORGANISATION/NAME")
     return find_model(name)
 
 

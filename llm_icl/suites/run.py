@@ -121,12 +121,12 @@ def _stands(cell: TrainingCell, folder: Path, keep_old: bool) -> bool:
 def _train(
     suite: TrainingSuite, todo: list[TrainingCell], folder: Path, crew: Crew, on_progress: OnProgress
 ) -> dict[str, str]:
-    whole = sum(cell.request.plan.steps for cell in suite.cells)
-    before = whole - sum(cell.request.plan.steps for cell in todo)
+    whole = sum(cell.request.schedule.steps for cell in suite.cells)
+    before = whole - sum(cell.request.schedule.steps for cell in todo)
 
     def look() -> None:
         steps = [_steps(folder / cell.name) for cell in todo]
-        under_way = sum(0 < done < cell.request.plan.steps for done, cell in zip(steps, todo, strict=True))
+        under_way = sum(0 < done < cell.request.schedule.steps for done, cell in zip(steps, todo, strict=True))
         on_progress(
             f"training, {under_way} of {len(suite.cells)} networks under way, steps", before + sum(steps), whole
         )

@@ -1,7 +1,8 @@
 """What a sequence mixer is, and what several of them are made of.
 
-Notation: B batch, T tokens, D width, h heads, N state. All mixers map [B, T, D] to [B, T, D], and what they give at a
-token depends on that token and the ones before it only.
+Notation, here and wherever shapes are given: B batch, T tokens, D width, H heads, P width of a head, N states, C
+channels. All mixers map (B, T, D) to (B, T, D), and what they give at a token depends on that token and the ones before
+it only.
 """
 
 import math
@@ -27,8 +28,12 @@ class Mixer(nn.Module):
 
     # Whether the model adds learned positions to its input, without which the mixer could not tell an order.
     needs_positions: ClassVar[bool] = False
+    # Whether a sequence has a maximum length, which the constructor then takes as `longest`.
+    bounded: ClassVar[bool] = False
     # Whether there is a recurrent form: the same output, one token at a time, from a state of a fixed size or a cache.
     recurrent: ClassVar[bool] = True
+    # Whether there are attention weights, which `with_weights` gives.
+    has_weights: ClassVar[bool] = False
 
     def __init__(self, width: int, layers: int) -> None:
         super().__init__()
@@ -36,23 +41,27 @@ class Mixer(nn.Module):
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
-        """[B, T, D] → [B, T, D], all tokens at once."""
+        """(B, T, D) → (B, T, D), all tokens at once."""
+
+    def with_weights(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The same output, and the attention weights (B, H, T, T)."""
+        raise NotImplementedError(f"{type(self).__name__} has no attention weights")
 
     def initial_state(self, batch: int) -> State:
         """What is remembered before the first token."""
         raise NotImplementedError(f"{type(self).__name__} has no recurrent form")
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """One token: [B, D] and what is remembered → [B, D] and what is then remembered."""
+        """One token: (B, D) and what is remembered → (B, D) and what is then remembered."""
         raise NotImplementedError(f"{type(self).__name__} has no recurrent form")
 
     def unroll(self, x: Tensor) -> Tensor:
-        """The recurrent form over a whole sequence, [B, T, D] → [B, T, D]."""
+        """The recurrent form over a whole sequence, (B, T, D) → (B, T, D)."""
         state, outputs = self.initial_state(len(x)), []
         for token in x.unbind(1):
             output, state = self.step(token, state)
             outputs.append(output)
-        return torch.stack(outputs, 1)
+        return torch.stack(outputs, 1)  # (B, T, D)
 
     def like(self, *shape: int, fill: float = 0.0) -> Tensor:
         """A tensor of the kind of the mixer's own parameters."""
@@ -75,11 +84,11 @@ def linear(inside: int, outside: int, std: float | None = None, bias: bool = Tru
     return layer
 
 
-def special(parameter: nn.Parameter, rate: float | None = None) -> nn.Parameter:
-    """Mark a parameter that takes no weight decay and, where given, a learning rate of its own at most that great."""
+def special(parameter: nn.Parameter, max_rate: float | None = None) -> nn.Parameter:
+    """Mark a parameter that takes no weight decay and, where given, has a maximum learning rate of its own."""
     parameter.no_decay = True  # type: ignore[attr-defined]
-    if rate is not None:
-        parameter.greatest_rate = rate  # type: ignore[attr-defined]
+    if max_rate is not None:
+        parameter.max_rate = max_rate  # type: ignore[attr-defined]
     return parameter
 
 
@@ -90,33 +99,33 @@ def check_heads(width: int, heads: int) -> None:
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
-    """[B, T, D] → [B, h, T, D / h]."""
+    """(B, T, D) → (B, H, T, P)."""
     return x.unflatten(-1, (heads, -1)).transpose(1, 2)
 
 
 def join_heads(x: Tensor) -> Tensor:
-    """[B, h, T, D / h] → [B, T, D]."""
+    """(B, H, T, P) → (B, T, D)."""
     return x.transpose(1, 2).flatten(-2)
 
 
 def decay_mask(log_decay: Tensor) -> Tensor:
-    """exp of the sum of log-decays over (s, t], for s <= t, and 0 above: [..., T] → [..., T, T].
+    """exp of the sum of log-decays over (s, t], for s <= t, and 0 above: (..., T) → (..., T, T).
 
     What is above the diagonal is masked before exp: exp of it may be infinite, and infinity times 0 is no number.
     """
     total = log_decay.cumsum(-1)
-    difference = total.unsqueeze(-1) - total.unsqueeze(-2)
+    difference = total.unsqueeze(-1) - total.unsqueeze(-2)  # (..., T, T)
     length = log_decay.shape[-1]
     past = torch.ones(length, length, dtype=torch.bool, device=log_decay.device).tril()
     return difference.masked_fill(~past, -math.inf).exp()
 
 
 def causal_convolution(x: Tensor, kernel: Tensor) -> Tensor:
-    """y[t] = sum over s <= t of kernel[t - s] x[s], by FFT: [B, T, C] and [T, C] → [B, T, C]."""
+    """y_t = sum over s <= t of kernel_(t-s) x_s, by FFT: (B, T, C) and (T, C) → (B, T, C)."""
     length = x.shape[1]
     size = 2 * length  # padded, for the transform goes round
-    spectrum = torch.fft.rfft(x, n=size, dim=1) * torch.fft.rfft(kernel, n=size, dim=0)
-    return torch.fft.irfft(spectrum, n=size, dim=1)[:, :length]
+    spectrum = torch.fft.rfft(x, n=size, dim=1) * torch.fft.rfft(kernel, n=size, dim=0)  # (B, T + 1, C)
+    return torch.fft.irfft(spectrum, n=size, dim=1)[:, :length]  # (B, T, C)
 
 
 def inverse_softplus(x: Tensor) -> Tensor:
@@ -152,22 +161,23 @@ class ShortConvolution(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
-        padded = F.pad(x.transpose(1, 2), (self.size - 1, 0))
-        return F.conv1d(padded, self.weight.unsqueeze(1), self.bias, groups=x.shape[-1]).transpose(1, 2)
+        padded = F.pad(x.transpose(1, 2), (self.size - 1, 0))  # (B, C, size - 1 + T)
+        convolved = F.conv1d(padded, self.weight.unsqueeze(1), self.bias, groups=x.shape[-1])  # (B, C, T)
+        return convolved.transpose(1, 2)
 
     def initial_state(self, batch: int) -> Tensor:
-        """The inputs of the last size - 1 tokens, [B, size - 1, C]."""
+        """The inputs of the last size - 1 tokens, (B, size - 1, C)."""
         return self.weight.new_zeros(batch, self.size - 1, len(self.weight))
 
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        window = torch.cat([state, x.unsqueeze(1)], 1)
-        y = (window * self.weight.T).sum(1)
+        window = torch.cat([state, x.unsqueeze(1)], 1)  # (B, size, C)
+        y = (window * self.weight.T).sum(1)  # (B, C)
         return (y if self.bias is None else y + self.bias), window[:, 1:]
 
 
 def rotated(x: Tensor, angles: Tensor) -> Tensor:
-    """Turn neighbouring pairs of the last dimension by angles: [..., T, d] and [T, d / 2] → [..., T, d]."""
-    pairs = x.unflatten(-1, (-1, 2))
-    a, b = pairs.unbind(-1)
+    """Turn neighbouring pairs of the last dimension by angles: (..., T, P) and (T, P / 2) → (..., T, P)."""
+    pairs = x.unflatten(-1, (-1, 2))  # (..., T, P / 2, 2)
+    a, b = pairs.unbind(-1)  # (..., T, P / 2) each
     cos, sin = angles.cos(), angles.sin()
     return torch.stack([a * cos - b * sin, a * sin + b * cos], -1).flatten(-2)

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from local_models.architectures import architecture
 from local_models.mixers.base import (
     Mixer,
     ShortConvolution,
@@ -23,6 +24,11 @@ from local_models.mixers.base import (
 Memory = tuple[Tensor, Tensor]
 
 
+@architecture("deltanet", "linear attention that corrects what it remembers (Yang et al. 2024)", gated=False)
+@architecture("gated-deltanet", "DeltaNet that also forgets (Yang et al. 2024)")
+@architecture(
+    "gated-deltanet-negative", "gated DeltaNet with eigenvalues down to -1 (Grazzi et al. 2024)", negative=True
+)
 class DeltaNet(Mixer):
     """S_t = a_t (1 - b_t k_t k_t^T) S_{t-1} + b_t k_t v_t^T, o_t = S_t^T q_t with keys of length 1, a gate and a norm
     for each head (Yang et al. 2024).
@@ -34,7 +40,7 @@ class DeltaNet(Mixer):
     def __init__(self, width: int, layers: int, heads: int = 4, gated: bool = True, negative: bool = False) -> None:
         super().__init__(width, layers)
         check_heads(width, heads)
-        self.heads, self.gated, self.greatest = heads, gated, 2.0 if negative else 1.0
+        self.heads, self.gated, self.max_write = heads, gated, 2.0 if negative else 1.0
         self.inside = linear(width, 4 * width, bias=False)
         self.short = ShortConvolution(3 * width, 4, bias=False)
         self.rates = linear(width, 2 * heads if gated else heads, bias=False)
@@ -45,50 +51,53 @@ class DeltaNet(Mixer):
         self.outside = self.output_projection()
 
     def forward(self, x: Tensor) -> Tensor:
-        *mixed, gate = self.inside(x).chunk(4, -1)
-        q, k, v = self._keyed(F.silu(self.short(torch.cat(mixed, -1))))
-        write, log_decay = self._rates(x)
+        *mixed, gate = self.inside(x).chunk(4, -1)  # (B, T, D) each
+        q, k, v = self._keyed(F.silu(self.short(torch.cat(mixed, -1))))  # (B, H, T, P) each
+        write, log_decay = self._rates(x)  # (B, T, H) each
         with full_precision(v) as values:
             q, k = q.to(values.dtype), k.to(values.dtype)
-            write, decay = write.to(values.dtype).transpose(1, 2), decay_mask(log_decay.transpose(1, 2))
+            write = write.to(values.dtype).transpose(1, 2)  # (B, H, T)
+            decay = decay_mask(log_decay.transpose(1, 2))  # (B, H, T, T)
             # What is newly written, u_t = b_t (v_t - a_t S_{t-1}^T k_t), depends on what was written before: a
             # triangular system for all tokens at once.
-            overlap = (decay * (k @ k.transpose(-1, -2))).tril(-1)
+            overlap = (decay * (k @ k.transpose(-1, -2))).tril(-1)  # (B, H, T, T)
             system = torch.eye(x.shape[1], dtype=values.dtype, device=x.device) + write.unsqueeze(-1) * overlap
-            new = torch.linalg.solve_triangular(system, write.unsqueeze(-1) * values, upper=False, unitriangular=True)
-            mixed_values = (decay * (q @ k.transpose(-1, -2))) @ new
+            asked = write.unsqueeze(-1) * values  # (B, H, T, P)
+            new = torch.linalg.solve_triangular(system, asked, upper=False, unitriangular=True)
+            mixed_values = (decay * (q @ k.transpose(-1, -2))) @ new  # (B, H, T, P)
         return self._finished(join_heads(mixed_values.to(x.dtype)), gate)
 
     def initial_state(self, batch: int) -> Memory:
-        """The memory [B, h, d, d], and what the short convolution remembers."""
+        """The memory (B, H, P, P), and what the short convolution remembers."""
         size = self.width // self.heads
         return self.like(batch, self.heads, size, size), self.short.initial_state(batch)
 
     def step(self, x: Tensor, state: Memory) -> tuple[Tensor, Memory]:
         memory, recent = state
         *mixed, gate = self.inside(x).chunk(4, -1)
-        convolved, recent = self.short.step(torch.cat(mixed, -1), recent)
-        q, k, v = (part.squeeze(2) for part in self._keyed(F.silu(convolved).unsqueeze(1)))  # [B, h, d]
-        write, log_decay = self._rates(x)
-        memory = log_decay.exp().reshape(*log_decay.shape, 1, 1) * memory
-        remembered = (k.unsqueeze(-2) @ memory).squeeze(-2)
-        memory = memory + k.unsqueeze(-1) * (write.unsqueeze(-1) * (v - remembered)).unsqueeze(-2)
-        read = (q.unsqueeze(-2) @ memory).squeeze(-2).flatten(1)
+        convolved, recent = self.short.step(torch.cat(mixed, -1), recent)  # (B, 3 D)
+        q, k, v = (part.squeeze(2) for part in self._keyed(F.silu(convolved).unsqueeze(1)))  # (B, H, P)
+        write, log_decay = self._rates(x)  # (B, H) each
+        memory = log_decay.exp().reshape(*log_decay.shape, 1, 1) * memory  # (B, H, P, P)
+        remembered = (k.unsqueeze(-2) @ memory).squeeze(-2)  # (B, H, P)
+        memory = memory + k.unsqueeze(-1) * (write.unsqueeze(-1) * (v - remembered)).unsqueeze(-2)  # (B, H, P, P)
+        read = (q.unsqueeze(-2) @ memory).squeeze(-2).flatten(1)  # (B, D)
         return self._finished(read, gate), (memory, recent)
 
     def _keyed(self, mixed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, (B, H, T, P) each; keys have length 1."""
         q, k, v = (split_heads(part, self.heads) for part in mixed.chunk(3, -1))
         return F.normalize(q, dim=-1) / math.sqrt(q.shape[-1]), F.normalize(k, dim=-1), v
 
     def _rates(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """b and log a, [..., h] each, at least in float32."""
+        """b and log a, (..., H) each, at least in float32."""
         rates = self.rates(x)
         rates = rates.float() if rates.dtype in (torch.bfloat16, torch.float16) else rates
-        write = self.greatest * rates[..., : self.heads].sigmoid()
+        write = self.max_write * rates[..., : self.heads].sigmoid()
         if not self.gated:
             return write, torch.zeros_like(write)
         return write, -self.log_decay.exp() * F.softplus(rates[..., self.heads :] + self.step_bias)
 
     def _finished(self, mixed: Tensor, gate: Tensor) -> Tensor:
-        normed = self.norm(mixed.unflatten(-1, (self.heads, -1))).flatten(-2)
+        normed = self.norm(mixed.unflatten(-1, (self.heads, -1))).flatten(-2)  # (..., H, P), and back to (..., D)
         return self.outside(normed * F.silu(gate))

@@ -6,6 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from local_models.architectures import architecture
 from local_models.mixers.base import (
     Mixer,
     ShortConvolution,
@@ -17,12 +18,14 @@ from local_models.mixers.base import (
 )
 
 
+@architecture("hyena", "long convolutions with filters that a small network writes, and gates (Poli et al. 2023)")
 class Hyena(Mixer):
     """v, x^1 … x^N = short convolution of W u; for n = N … 2: v <- h_n * (v x^n) + b_n v x^n; y = W v x^1 (Poli et al.
     2023). The filters are functions of t / longest: beyond `longest` tokens they are not defined, which is an error.
     There is no recurrence of a fixed size.
     """
 
+    bounded = True
     recurrent = False
 
     def __init__(
@@ -55,19 +58,19 @@ class Hyena(Mixer):
         length = x.shape[1]
         if length > self.longest:
             raise ValueError(f"a sequence of {length} tokens is longer than Hyena's filters, which have {self.longest}")
-        value, *gates = self.short(self.inside(x)).chunk(self.order + 1, -1)
+        value, *gates = self.short(self.inside(x)).chunk(self.order + 1, -1)  # (B, T, D) each
         with full_precision(x):
-            filters = self.filters(length)
+            filters = self.filters(length)  # (order - 1, T, D)
         for gate, taps, bias in zip(reversed(gates[1:]), filters, self.bias, strict=True):
-            gated = value * gate
+            gated = value * gate  # (B, T, D)
             with full_precision(gated) as inputs:
                 value = (causal_convolution(inputs, taps) + bias * inputs).to(gated.dtype)
         return self.outside(value * gates[0])
 
     def filters(self, length: int) -> Tensor:
-        """[order - 1, T, D]."""
+        """(order - 1, T, D)."""
         hidden = self.features[:length]
         for layer in self.hidden:
-            hidden = torch.sin(self.frequency * layer(hidden))
-        taps = self.last(hidden) * self.window[:length]
+            hidden = torch.sin(self.frequency * layer(hidden))  # (T, filter_width)
+        taps = self.last(hidden) * self.window[:length]  # (T, (order - 1) D)
         return torch.stack(taps.chunk(self.order - 1, -1))

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from local_models.architectures import architecture
 from local_models.mixers.base import (
     Mixer,
     ShortConvolution,
@@ -19,10 +20,11 @@ from local_models.mixers.base import (
 Memory = tuple[Tensor, Tensor]
 
 
+@architecture("mamba", "a state space whose step, input and output depend on the token (Gu & Dao 2023)")
 class Mamba(Mixer):
     """h_t = exp(dt_t A) h_{t-1} + dt_t x_t B_t, y_t = C_t h_t + D x_t with dt, B and C from the token, behind a short
     convolution and a gate (Gu & Dao 2023). Every channel and state has a decay of its own, so that there is no form
-    over all tokens at once but a scan: about ten times slower than attention on a CPU.
+    over all tokens at once but a scan: about ten times slower than attention on a CPU. E = expand D are its channels.
     """
 
     def __init__(self, width: int, layers: int, states: int = 16, expand: int = 2) -> None:
@@ -40,20 +42,20 @@ class Mamba(Mixer):
         self.outside = self.output_projection(inner)
 
     def forward(self, x: Tensor) -> Tensor:
-        inputs, gate = self.inside(x).chunk(2, -1)
+        inputs, gate = self.inside(x).chunk(2, -1)  # (B, T, E) each
         inputs = F.silu(self.short(inputs))
         with full_precision(inputs) as precise:
-            decay, drive, read = self._selected(precise)
+            decay, drive, read = self._selected(precise)  # (B, T, E, N) twice, (B, T, N)
             state, outputs = torch.zeros_like(drive[:, 0]), []
             # unbind, for indexing in a loop makes the backward pass ten times slower.
             for a, b, c in zip(decay.unbind(1), drive.unbind(1), read.unbind(1), strict=True):
-                state = torch.addcmul(b, a, state)
-                outputs.append((state @ c.unsqueeze(-1)).squeeze(-1))
-            y = torch.stack(outputs, 1) + self.direct * precise
+                state = torch.addcmul(b, a, state)  # (B, E, N)
+                outputs.append((state @ c.unsqueeze(-1)).squeeze(-1))  # (B, E)
+            y = torch.stack(outputs, 1) + self.direct * precise  # (B, T, E)
         return self.outside(y.to(x.dtype) * F.silu(gate))
 
     def initial_state(self, batch: int) -> Memory:
-        """The state [B, E, N], and what the short convolution remembers."""
+        """The state (B, E, N), and what the short convolution remembers."""
         return self.like(batch, len(self.direct), self.states), self.short.initial_state(batch)
 
     def step(self, x: Tensor, state: Memory) -> tuple[Tensor, Memory]:
@@ -62,13 +64,13 @@ class Mamba(Mixer):
         inputs, recent = self.short.step(inputs, recent)
         inputs = F.silu(inputs)
         decay, drive, read = self._selected(inputs)
-        memory = decay * memory + drive
-        y = (memory @ read.unsqueeze(-1)).squeeze(-1) + self.direct * inputs
+        memory = decay * memory + drive  # (B, E, N)
+        y = (memory @ read.unsqueeze(-1)).squeeze(-1) + self.direct * inputs  # (B, E)
         return self.outside(y * F.silu(gate)), (memory, recent)
 
     def _selected(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """exp(dt A) and dt x B, [..., E, N], and C, [..., N], for inputs [..., E]."""
+        """exp(dt A) and dt x B, (..., E, N), and C, (..., N), for inputs (..., E)."""
         step, write, read = self.select(x).split([self.rank, self.states, self.states], -1)
-        step = F.softplus(F.linear(step, self.step_weight, self.step_bias))
+        step = F.softplus(F.linear(step, self.step_weight, self.step_bias))  # (..., E)
         decay = torch.exp(-step.unsqueeze(-1) * self.log_decay.exp())
         return decay, (step * x).unsqueeze(-1) * write.unsqueeze(-2), read

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from local_models.architectures import architecture
 from local_models.mixers.base import (
     Mixer,
     ShortConvolution,
@@ -18,6 +19,7 @@ from local_models.mixers.base import (
 Memory = tuple[Tensor, Tensor]
 
 
+@architecture("mamba2", "Mamba with one decay a head, a kind of linear attention (Dao & Gu 2024)")
 class Mamba2(Mixer):
     """S_t = a_t S_{t-1} + B_t (dt_t x_t)^T, y_t = S_t^T C_t + D x_t with a_t = exp(-exp(A) dt_t) for each head; B and C
     are shared by the heads (Dao & Gu 2024).
@@ -39,29 +41,31 @@ class Mamba2(Mixer):
 
     def forward(self, x: Tensor) -> Tensor:
         gate, mixed, step = self._projected(x)
-        inputs, write, read = self._divided(F.silu(self.short(mixed)))
+        inputs, write, read = self._divided(F.silu(self.short(mixed)))  # (B, T, H, P), (B, T, N) twice
         with full_precision(inputs) as precise:
-            step = F.softplus(step.to(precise.dtype) + self.step_bias)  # [B, T, h]
-            decay = decay_mask((-self.log_decay.exp() * step).transpose(1, 2))  # [B, h, T, T]
-            scores = (read.to(precise.dtype) @ write.to(precise.dtype).transpose(-1, -2)).unsqueeze(1)  # [B, 1, T, T]
-            heads = precise.transpose(1, 2)  # [B, h, T, P]
-            y = (decay * scores) @ (heads * step.transpose(1, 2).unsqueeze(-1))
-            y = (y + self.direct.reshape(-1, 1, 1) * heads).transpose(1, 2).flatten(2)
+            step = F.softplus(step.to(precise.dtype) + self.step_bias)  # (B, T, H)
+            decay = decay_mask((-self.log_decay.exp() * step).transpose(1, 2))  # (B, H, T, T)
+            scores = (read.to(precise.dtype) @ write.to(precise.dtype).transpose(-1, -2)).unsqueeze(1)  # (B, 1, T, T)
+            heads = precise.transpose(1, 2)  # (B, H, T, P)
+            y = (decay * scores) @ (heads * step.transpose(1, 2).unsqueeze(-1))  # (B, H, T, P)
+            y = (y + self.direct.reshape(-1, 1, 1) * heads).transpose(1, 2).flatten(2)  # (B, T, H P)
         return self.outside(self.norm(y.to(x.dtype) * F.silu(gate)))
 
     def initial_state(self, batch: int) -> Memory:
-        """The state [B, h, N, P], and what the short convolution remembers."""
+        """The state (B, H, N, P), and what the short convolution remembers."""
         return self.like(batch, self.heads, self.states, self.inner // self.heads), self.short.initial_state(batch)
 
     def step(self, x: Tensor, state: Memory) -> tuple[Tensor, Memory]:
         memory, recent = state
         gate, mixed, step = self._projected(x)
         mixed, recent = self.short.step(mixed, recent)
-        inputs, write, read = self._divided(F.silu(mixed))  # [B, h, P], [B, N], [B, N]
-        step = F.softplus(step + self.step_bias).unsqueeze(-1)  # [B, h, 1]
-        decay = torch.exp(-self.log_decay.exp().unsqueeze(-1) * step).unsqueeze(-1)
-        memory = decay * memory + write.reshape(len(x), 1, -1, 1) * (step * inputs).unsqueeze(-2)
-        y = (read.unsqueeze(1).unsqueeze(1) @ memory).squeeze(-2) + self.direct.unsqueeze(-1) * inputs
+        inputs, write, read = self._divided(F.silu(mixed))  # (B, H, P), (B, N), (B, N)
+        step = F.softplus(step + self.step_bias).unsqueeze(-1)  # (B, H, 1)
+        decay = torch.exp(-self.log_decay.exp().unsqueeze(-1) * step).unsqueeze(-1)  # (B, H, 1, 1)
+        written = write.reshape(len(x), 1, -1, 1) * (step * inputs).unsqueeze(-2)  # (B, H, N, P)
+        memory = decay * memory + written
+        y = (read.unsqueeze(1).unsqueeze(1) @ memory).squeeze(-2)  # (B, H, P)
+        y = y + self.direct.unsqueeze(-1) * inputs
         return self.outside(self.norm(y.flatten(1) * F.silu(gate))), (memory, recent)
 
     def _projected(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

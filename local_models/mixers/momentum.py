@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from local_models.architectures import architecture
 from local_models.mixers.attention import Attention
 from local_models.mixers.base import causal_convolution, full_precision, special
 
@@ -13,29 +14,32 @@ FILTER_TERMS = 8
 
 
 def decayed_past(values: Tensor, eta: Tensor) -> Tensor:
-    """The sum over i < t of eta^(t-i) v_i, of values [B, h, T, d]; eta [1 or h, 1, 1], which must be more exact than
+    """The sum over i < t of eta^(t-i) v_i, of values (B, H, T, P); eta (1 or H, 1, 1), which must be more exact than
     half precision: a coefficient near 1 would be another one there.
     """
     ages = torch.arange(values.shape[2], device=values.device)
-    age = ages.unsqueeze(1) - ages  # t - i
-    powers = (eta.reshape(-1, 1) ** ages.clamp(min=1)).to(values.dtype)  # [1 or h, T]
-    return torch.where(age > 0, powers[:, age.clamp(min=0)], 0.0) @ values
+    age = ages.unsqueeze(1) - ages  # t - i, (T, T)
+    powers = (eta.reshape(-1, 1) ** ages.clamp(min=1)).to(values.dtype)  # (1 or H, T)
+    weights = torch.where(age > 0, powers[:, age.clamp(min=0)], 0.0)  # (1 or H, T, T)
+    return weights @ values
 
 
 def filtered_past(values: Tensor, delta: Tensor, gamma: Tensor) -> Tensor:
-    """The sum over i <= t of k(t-i) v_i, of values [B, h, T, d], where the channels of all heads together, D = h d of
-    them, have k_c[age] = D^(-1/2) sum over n of gamma_cn sigmoid(delta_cn)^age; delta and gamma [D, 8].
+    """The sum over i <= t of k(t-i) v_i, of values (B, H, T, P), where the channels of all heads together, D = H P of
+    them, have k_c(age) = D^(-1/2) sum over n of gamma_cn sigmoid(delta_cn)^age; delta and gamma (D, 8).
     """
     heads, length = values.shape[1:3]
     with full_precision(values) as inputs:
         ages = torch.arange(length, device=values.device, dtype=inputs.dtype)
         decays = torch.nn.functional.logsigmoid(delta.to(inputs.dtype))
-        terms = torch.exp(ages.reshape(-1, 1, 1) * decays)
-        kernel = (terms * gamma.to(inputs.dtype)).sum(-1) / math.sqrt(len(delta))  # [T, D]
-        added = causal_convolution(inputs.transpose(1, 2).flatten(2), kernel)
-    return added.to(values.dtype).unflatten(-1, (heads, -1)).transpose(1, 2)
+        terms = torch.exp(ages.reshape(-1, 1, 1) * decays)  # (T, D, 8)
+        kernel = (terms * gamma.to(inputs.dtype)).sum(-1) / math.sqrt(len(delta))  # (T, D)
+        channels = inputs.transpose(1, 2).flatten(2)  # (B, T, D)
+        added = causal_convolution(channels, kernel)
+    return added.to(values.dtype).unflatten(-1, (heads, -1)).transpose(1, 2)  # (B, H, T, P)
 
 
+@architecture("momentum", "attention plus a decaying sum of earlier values (Dai et al. 2023, the paper's formula)")
 class MomentumAttention(Attention):
     """The formula of Dai et al. 2023, §5: Attn(V, K, q_t) + sum over i < t of eta^(t-i) v_i.
 
@@ -71,11 +75,12 @@ class MomentumAttention(Attention):
         if isinstance(eta, float) and eta == 0:
             return super().momentum(values)
         exact = torch.promote_types(values.dtype, torch.float32)
-        base = torch.as_tensor(eta, dtype=exact, device=values.device).reshape(-1, 1, 1)
+        base = torch.as_tensor(eta, dtype=exact, device=values.device).reshape(-1, 1, 1)  # (1 or H, 1, 1)
         past = decayed_past(values, base)
         return past * ((1 - base) / base).to(past.dtype) if self.normalised else past
 
 
+@architecture("momentum-learned", "attention plus a learned filter over the values (Dai et al. 2023, their code)")
 class MomentumFilter(Attention):
     """What the authors posted as their momentum attention: a learned filter over the values, each channel its own, the
     current token included. There is no coefficient eta. With gamma = 0 this is plain attention.

@@ -3,11 +3,13 @@
 import torch
 from torch import Tensor, nn
 
+from local_models.architectures import architecture
 from local_models.mixers.base import Mixer
 
 Hidden = tuple[Tensor, ...]
 
 
+@architecture("lstm", "long short-term memory (Hochreiter & Schmidhuber 1997)")
 class LSTM(Mixer):
     """Long short-term memory (Hochreiter & Schmidhuber 1997). The forget gate is open at the start."""
 
@@ -25,15 +27,16 @@ class LSTM(Mixer):
         return self.outside(self.cell(x)[0])
 
     def initial_state(self, batch: int) -> Hidden:
-        """The output and the cell, [1, B, D] each."""
+        """The output and the cell, (1, B, D) each."""
         zero = self.like(1, batch, self.width)
         return zero, zero
 
     def step(self, x: Tensor, state: Hidden) -> tuple[Tensor, Hidden]:
-        output, state = self.cell(x.unsqueeze(1), state)
+        output, state = self.cell(x.unsqueeze(1), state)  # (B, 1, D)
         return self.outside(output).squeeze(1), state
 
 
+@architecture("gru", "the gated recurrent unit (Cho et al. 2014)")
 class GRU(Mixer):
     """The gated recurrent unit (Cho et al. 2014)."""
 
@@ -46,9 +49,9 @@ class GRU(Mixer):
         return self.outside(self.cell(x)[0])
 
     def initial_state(self, batch: int) -> Tensor:
-        """The output, [1, B, D]."""
+        """The output, (1, B, D)."""
         return self.like(1, batch, self.width)
 
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        output, state = self.cell(x.unsqueeze(1), state)
+        output, state = self.cell(x.unsqueeze(1), state)  # (B, 1, D)
         return self.outside(output).squeeze(1), state

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from local_models.architectures import architecture
 from local_models.mixers.base import (
     Mixer,
     check_heads,
@@ -23,6 +24,8 @@ _SLOWEST = 1e-4
 _EPS = 1e-6
 
 
+@architecture("retnet", "retention: linear attention that forgets, each head at its own speed (Sun et al. 2023)")
+@architecture("retnet-reduced", "retention without turn, norm and scale (Bhattamishra et al. 2024)", published=False)
 class Retention(Mixer):
     """S_t = gamma_h S_{t-1} + k_t v_t^T, o_t = S_t^T q_t with gamma_h = 1 - 2^(-5-h), queries and keys turned by their
     position, a norm for each head and a gate (Sun et al. 2023).
@@ -47,30 +50,32 @@ class Retention(Mixer):
         length = x.shape[1]
         q, k, v, gate = self._projected(x, torch.arange(length, device=x.device))
         with full_precision(v) as values:
-            decay = decay_mask(self.log_gamma.to(values.dtype).unsqueeze(-1).expand(-1, length))  # [h, T, T]
-            scores = q.to(values.dtype) @ k.to(values.dtype).transpose(-1, -2)
-            mixed = (scores * decay) @ values
+            decay = decay_mask(self.log_gamma.to(values.dtype).unsqueeze(-1).expand(-1, length))  # (H, T, T)
+            scores = q.to(values.dtype) @ k.to(values.dtype).transpose(-1, -2)  # (B, H, T, T)
+            mixed = (scores * decay) @ values  # (B, H, T, P)
         return self._finished(mixed.to(v.dtype), gate)
 
     def initial_state(self, batch: int) -> tuple[Tensor, int]:
-        """The decayed sum of outer products, [B, h, d, d], and the position."""
+        """The decayed sum of outer products, (B, H, P, P), and the position."""
         size = self.width // self.heads
         return self.like(batch, self.heads, size, size), 0
 
     def step(self, x: Tensor, state: tuple[Tensor, int]) -> tuple[Tensor, tuple[Tensor, int]]:
         memory, position = state
-        q, k, v, gate = self._projected(x.unsqueeze(1), torch.tensor([position], device=x.device))
-        memory = self.log_gamma.exp().reshape(-1, 1, 1) * memory + k.transpose(-1, -2) @ v
+        now = torch.tensor([position], device=x.device)
+        q, k, v, gate = self._projected(x.unsqueeze(1), now)  # (B, H, 1, P), the gate (B, 1, D)
+        memory = self.log_gamma.exp().reshape(-1, 1, 1) * memory + k.transpose(-1, -2) @ v  # (B, H, P, P)
         return self._finished(q @ memory, gate).squeeze(1), (memory, position + 1)
 
     def _projected(self, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Queries, keys and values, (B, H, T, P) each, and the gate, (B, T, D)."""
         *parts, gate = self.inside(x).chunk(4, -1)
         q, k, v = (split_heads(part, self.heads) for part in parts)
         if self.published:
             # In bfloat16 positions beyond 256 are not even numbers of their own.
             with full_precision(q) as precise:
                 turn = _SLOWEST ** torch.linspace(0, 1, q.shape[-1] // 2, dtype=precise.dtype, device=q.device)
-                angles = positions.to(precise.dtype).unsqueeze(1) * turn
+                angles = positions.to(precise.dtype).unsqueeze(1) * turn  # (T, P / 2)
                 q, k = rotated(precise, angles), rotated(k.to(precise.dtype), angles) / math.sqrt(q.shape[-1])
         return q, k, v, gate
 

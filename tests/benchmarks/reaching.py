@@ -27,12 +27,12 @@ def run() -> None:
     ).request()
     held_out = request.held_out()["conjunction"]
     model = Backbone(request.shape)
-    optimisers = optimisers_for(model, "muon", request.plan.rate)
+    optimisers = optimisers_for(model, "muon", request.schedule.rate)
     rates = [[group["lr"] for group in optimiser.param_groups] for optimiser in optimisers]
 
     def ours(step: int) -> None:
-        set_rates(optimisers, rates, request.plan.rate_at(step))
-        one_step(model, optimisers, request.batches(step), request.plan.clip)
+        set_rates(optimisers, rates, request.schedule.rate_at(step))
+        one_step(model, optimisers, request.batches(step), request.schedule.clip)
 
     first = _until(ours, lambda batch: logits(model, batch), held_out, float("inf"))
     baseline, learn, draw = plain(_LAYERS, _WIDTH)

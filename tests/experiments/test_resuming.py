@@ -183,9 +183,7 @@ def test_interrupted_it_is_resumed(kind, places, finished, works, tmp_path):
 
 
 @each_kind
-def test_interrupted_under_other_versions_it_is_said_and_started_again(
-    kind, places, finished, works, tmp_path, caplog
-):
+def test_interrupted_under_other_versions_it_is_said_and_started_again(kind, places, finished, works, tmp_path, caplog):
     folder = finished(kind, tmp_path / "run")
     expected = numbers(kind, folder)
     change(folder, status="running", wall_seconds=1000.0)

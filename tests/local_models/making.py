@@ -3,12 +3,36 @@
 import torch
 from torch import nn
 
-from local_models.mixers import MIXERS
+from local_models.mixers.attention import Attention
+from local_models.mixers.deltanet import DeltaNet
+from local_models.mixers.hyena import Hyena
+from local_models.mixers.linear_attention import LinearAttention
+from local_models.mixers.mamba import Mamba
+from local_models.mixers.mamba2 import Mamba2
+from local_models.mixers.momentum import MomentumAttention, MomentumFilter
+from local_models.mixers.recurrent import GRU, LSTM
+from local_models.mixers.retnet import Retention
+from local_models.mixers.state_space import DSS, S4D
 
 # 24 channels divide into 1, 2, 3 and 4 heads of an even width; 37 tokens are an odd number of them.
 WIDTH, LAYERS, TOKENS, BATCH = 24, 3, 37, 3
 
-# Every entry of MIXERS, and every option that changes what it computes.
+MIXERS = {
+    "attention": Attention,
+    "momentum": MomentumAttention,
+    "momentum-learned": MomentumFilter,
+    "linear-attention": LinearAttention,
+    "lstm": LSTM,
+    "gru": GRU,
+    "dss": DSS,
+    "s4d": S4D,
+    "hyena": Hyena,
+    "retnet": Retention,
+    "mamba": Mamba,
+    "mamba2": Mamba2,
+    "deltanet": DeltaNet,
+}
+# Every mixer, and every option that changes what it computes.
 CASES = {
     "attention": ("attention", {"heads": 3}),
     "attention, one head": ("attention", {"heads": 1}),
@@ -74,7 +98,7 @@ def ordinary(module):
 
 
 def sequences(tokens=TOKENS, width=WIDTH, seed=1):
-    """Inputs [B, T, D], exactly float32 too."""
+    """Inputs (B, T, D), exactly float32 too."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(BATCH, tokens, width, generator=generator).double()
 

@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
-from local_models.backbone import ARCHITECTURES, Backbone, Block, Shape, options_of, parameter_count, width_for
-from local_models.mixers import MIXERS, state_space
+from local_models.architectures import Architecture, architectures, find, register
+from local_models.backbone import Backbone, Block, Shape, parameter_count, width_for
+from local_models.mixers import state_space
 from local_models.mixers.attention import Attention
 from local_models.mixers.mamba2 import Mamba2
 from tests.local_models.making import assert_close, gradients, ordinary, sequences
@@ -15,6 +16,8 @@ INPUTS, OUTPUTS, WIDTH, LAYERS, LONGEST = 5, 2, 32, 3, 24
 WITH_POSITIONS = ("transformer", "momentum", "momentum-learned", "linear-attention")
 WITHOUT_STEPS = ("hyena",)
 BOUNDED = (*WITH_POSITIONS, "hyena")
+
+ARCHITECTURES = tuple(architectures())
 
 every_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES)
 every_recurrent_architecture = pytest.mark.parametrize(
@@ -58,10 +61,6 @@ def by_hand(model, x):
 
 
 # --- what it computes ---
-
-
-def test_every_mixer_is_part_of_an_architecture():
-    assert {name for names, _ in ARCHITECTURES.values() for name in names} == set(MIXERS)
 
 
 @every_architecture
@@ -182,15 +181,23 @@ def test_options_go_to_the_mixers_and_over_the_architectures_own():
     assert not model_of("retnet-reduced").blocks[0].mixer.published
     assert model_of("retnet-reduced", options={"published": True}).blocks[0].mixer.published
     negative = model_of("gated-deltanet-negative").blocks[0].mixer
-    assert (negative.gated, negative.greatest) == (True, 2)
+    assert (negative.gated, negative.max_write) == (True, 2)
     plain = model_of("deltanet").blocks[0].mixer
-    assert (plain.gated, plain.greatest) == (False, 1)
+    assert (plain.gated, plain.max_write) == (False, 1)
 
 
-def test_an_unknown_architecture_is_an_error_that_names_the_known_ones():
-    with pytest.raises(ValueError, match="unknown architecture 'rwkv'") as error:
-        Backbone(Shape("rwkv", 3))
+def test_an_unknown_architecture_is_an_error_that_names_the_nearest_and_the_known_ones():
+    with pytest.raises(ValueError, match="unknown architecture 'mamb': did you mean 'mamba'") as error:
+        Backbone(Shape("mamb", 3))
     assert all(name in str(error.value) for name in ARCHITECTURES)
+    with pytest.raises(ValueError, match="unknown architecture 'rwkv': known are deltanet, "):
+        Backbone(Shape("rwkv", 3))
+
+
+def test_a_name_means_one_architecture():
+    with pytest.raises(ValueError, match="there are two architectures 'transformer'"):
+        register(Architecture("transformer", "another one", (Mamba2,)))
+    assert find("transformer").mixers == (Attention,)
 
 
 # --- lengths ---
@@ -238,10 +245,16 @@ def test_hyenas_filters_serve_the_models_length_and_are_an_error_beyond():
 
 
 def test_the_options_are_those_of_all_mixers_as_the_architecture_has_them():
-    assert options_of("momentum") == {"heads": 4, "eta": 0.5, "learned": False, "per_head": False, "normalised": False}
-    assert options_of("deltanet") == {"heads": 4, "gated": False, "negative": False}
-    assert options_of("gated-deltanet-negative") == {"heads": 4, "gated": True, "negative": True}
-    assert options_of("hybrid") == {}  # Mamba-2 has no number of heads, and attention no states
+    assert find("momentum").options == {
+        "heads": 4,
+        "eta": 0.5,
+        "learned": False,
+        "per_head": False,
+        "normalised": False,
+    }
+    assert find("deltanet").options == {"heads": 4, "gated": False, "negative": False}
+    assert find("gated-deltanet-negative").options == {"heads": 4, "gated": True, "negative": True}
+    assert find("hybrid").options == {}  # Mamba-2 has no number of heads, and attention no states
 
 
 @every_architecture

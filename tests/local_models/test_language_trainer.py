@@ -1,4 +1,4 @@
-"""Language models are trained on the batches, at the rates and to the losses that the plan says."""
+"""Language models are trained on the batches, at the rates and to the losses that the schedule says."""
 
 import json
 import math
@@ -9,7 +9,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from local_models import language_trainer
-from local_models.language_trainer import LanguagePlan, batch_of, losses, train
+from local_models.language_trainer import LanguageSchedule, batch_of, losses, train
 from local_models.momentum_gpt import MomentumGPT, MomentumGPTConfig
 from local_models.trainer import CHECKPOINT, TrainingError
 
@@ -20,9 +20,9 @@ SIZES = {
 }  # fmt: skip
 
 
-def plan_of(**more):
+def schedule_of(**more):
     defaults = {"steps": 12, "batch": 3, "length": 8, "rate": 1e-2, "warmup": 3, "seed": 1, "evaluate_every": 5}
-    return LanguagePlan(**defaults | more)
+    return LanguageSchedule(**defaults | more)
 
 
 def model_of(seed=0, **momentum):
@@ -59,44 +59,44 @@ def quietly(*_):
     pass
 
 
-# --- the plan ---
+# --- the schedule ---
 
 
 def test_the_rate_rises_to_its_greatest_value_and_falls_in_a_line_to_the_end():
-    plan = plan_of(steps=110, warmup=10)
+    schedule = schedule_of(steps=110, warmup=10)
     known = {0: 1 / 11, 4: 5 / 11, 9: 10 / 11, 10: 1.0, 35: 0.75, 60: 0.5, 109: 0.01}
-    assert [plan.rate_at(step) for step in known] == pytest.approx(list(known.values()))
-    shares = [plan.rate_at(step) for step in range(110)]
+    assert [schedule.rate_at(step) for step in known] == pytest.approx(list(known.values()))
+    shares = [schedule.rate_at(step) for step in range(110)]
     assert sum(share == 1.0 for share in shares) == 1
     assert shares == sorted(shares[:11]) + sorted(shares[11:], reverse=True)
 
 
 @pytest.mark.parametrize("steps", [1, 5])
 def test_without_a_warm_up_the_rate_only_falls(steps):
-    plan = plan_of(steps=steps, warmup=0)
-    assert [plan.rate_at(step) for step in range(steps)] == pytest.approx([1 - i / steps for i in range(steps)])
+    schedule = schedule_of(steps=steps, warmup=0)
+    assert [schedule.rate_at(step) for step in range(steps)] == pytest.approx([1 - i / steps for i in range(steps)])
 
 
 def test_the_clip_is_that_of_the_paper():
-    assert plan_of().clip == 2.0
+    assert schedule_of().clip == 2.0
 
 
 # --- batches ---
 
 
 def test_the_batch_of_a_step_is_the_same_whenever_it_is_asked_for():
-    text, plan = random_text(500), plan_of()
+    text, schedule = random_text(500), schedule_of()
     torch.manual_seed(1)
-    first = [batch_of(text, plan, step) for step in (0, 7, 3)]
+    first = [batch_of(text, schedule, step) for step in (0, 7, 3)]
     torch.manual_seed(2)
-    assert all(torch.equal(batch_of(text, plan, step), batch) for step, batch in zip((0, 7, 3), first, strict=True))
+    assert all(torch.equal(batch_of(text, schedule, step), batch) for step, batch in zip((0, 7, 3), first, strict=True))
 
 
 def test_a_batch_is_whole_pieces_of_the_text_that_begin_anywhere_in_it():
     text = torch.arange(100, 115)  # the place of a token is told by its number: pieces of 9 begin at 0 to 6
-    plan, begun = plan_of(batch=4), []
+    schedule, begun = schedule_of(batch=4), []
     for step in range(500):
-        batch = batch_of(text, plan, step)
+        batch = batch_of(text, schedule, step)
         assert batch.shape == (4, 9)
         for piece in batch:
             assert piece.tolist() == list(range(int(piece[0]), int(piece[0]) + 9))
@@ -109,16 +109,16 @@ def test_a_batch_is_whole_pieces_of_the_text_that_begin_anywhere_in_it():
 
 def test_a_text_of_one_piece_is_that_piece():
     text = random_text(9)
-    assert torch.equal(batch_of(text, plan_of(batch=2), 5), text.expand(2, 9))
+    assert torch.equal(batch_of(text, schedule_of(batch=2), 5), text.expand(2, 9))
 
 
 def test_every_seed_and_step_has_a_batch_of_its_own():
     text = random_text(100_000)
     drawn = {
-        tuple(batch_of(text, plan_of(seed=seed), step).flatten().tolist()) for seed in range(6) for step in range(6)
+        tuple(batch_of(text, schedule_of(seed=seed), step).flatten().tolist()) for seed in range(6) for step in range(6)
     }
     assert len(drawn) == 36
-    greatest = batch_of(text, plan_of(seed=2**32 - 1), 2**31)
+    greatest = batch_of(text, schedule_of(seed=2**32 - 1), 2**31)
     assert tuple(greatest.flatten().tolist()) not in drawn
 
 
@@ -170,20 +170,20 @@ def test_trying_a_model_leaves_no_gradients():
 # --- training ---
 
 
-def adam_by_hand(model, plan, text, steps):
+def adam_by_hand(model, schedule, text, steps):
     """The steps of Kingma & Ba's Adam on clipped gradients, written out."""
     first = [torch.zeros_like(p) for p in model.parameters()]
     second = [torch.zeros_like(p) for p in model.parameters()]
     for step in range(steps):
-        ids = batch_of(text, plan, step)
+        ids = batch_of(text, schedule, step)
         log_odds = model(input_ids=ids[:, :-1]).logits.log_softmax(-1)
         loss = -log_odds.gather(-1, ids[:, 1:, None]).mean()
         gradients = torch.autograd.grad(loss, list(model.parameters()))
         norm = math.sqrt(sum(float((g.double() ** 2).sum()) for g in gradients))
-        rate = plan.rate * plan.rate_at(step)
+        rate = schedule.rate * schedule.rate_at(step)
         with torch.no_grad():
             for p, g, m, v in zip(model.parameters(), gradients, first, second, strict=True):
-                g = g * min(1.0, plan.clip / norm)
+                g = g * min(1.0, schedule.clip / norm)
                 m.mul_(0.9).add_(0.1 * g)
                 v.mul_(0.98).add_(0.02 * g**2)
                 p -= rate * (m / (1 - 0.9 ** (step + 1))) / ((v / (1 - 0.98 ** (step + 1))).sqrt() + 1e-6)
@@ -192,12 +192,12 @@ def adam_by_hand(model, plan, text, steps):
 
 @pytest.mark.parametrize("momentum", [{}, {"learned": True}])
 def test_its_steps_are_adams_on_clipped_gradients(tmp_path, momentum):
-    plan, text, told = plan_of(steps=6, warmup=2, clip=0.6), random_text(300), []
+    schedule, text, told = schedule_of(steps=6, warmup=2, clip=0.6), random_text(300), []
     model, other = sharp(model_of(**momentum)), sharp(model_of(**momentum))
-    train(model, plan, text, random_text(30, 1), tmp_path, lambda *what: told.append(what))
-    done = list(adam_by_hand(other, plan, text, 6))
+    train(model, schedule, text, random_text(30, 1), tmp_path, lambda *what: told.append(what))
+    done = list(adam_by_hand(other, schedule, text, 6))
     norms = [norm for _, norm in done]
-    assert max(norms) > 2 * plan.clip  # so that clipping shows
+    assert max(norms) > 2 * schedule.clip  # so that clipping shows
     assert [step for step, *_ in told] == [1, 2, 3, 4, 5, 6]
     assert [loss for _, loss, *_ in told] == pytest.approx([loss for loss, _ in done], rel=1e-4)
     for (name, found), expected in zip(model.named_parameters(), other.parameters(), strict=True):
@@ -210,13 +210,13 @@ def test_a_repetitive_text_is_learned(tmp_path):
     model = model_of()
     before = float(losses(model, text, 8, 8).mean()) / 8
     assert before == pytest.approx(math.log(VOCABULARY), rel=0.05)
-    train(model, plan_of(steps=120, batch=8), text, text[:200], tmp_path, quietly)
+    train(model, schedule_of(steps=120, batch=8), text, text[:200], tmp_path, quietly)
     assert float(losses(model, text, 8, 8).mean()) / 8 < 0.5
 
 
 def test_what_is_told_and_written_down_is_the_loss_of_held_out_text(tmp_path):
     model, held, told = model_of(), random_text(8 * 4 + 3, 1), []
-    train(model, plan_of(), random_text(300), held, tmp_path, lambda *what: told.append(what))
+    train(model, schedule_of(), random_text(300), held, tmp_path, lambda *what: told.append(what))
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [5, 10, 12]
     assert [tried for _, _, tried, _ in told] == [
@@ -230,7 +230,7 @@ def test_what_is_told_and_written_down_is_the_loss_of_held_out_text(tmp_path):
 def test_stopped_anywhere_it_goes_on_to_the_same_weights(tmp_path, stop):
     text, held = random_text(300), random_text(30, 1)
     whole, cut, other = (model_of(seed, learned=True) for seed in (0, 0, 7))
-    train(whole, plan_of(), text, held, tmp_path, quietly)
+    train(whole, schedule_of(), text, held, tmp_path, quietly)
     (tmp_path / "cut").mkdir()
 
     def end(step, *_):
@@ -238,23 +238,25 @@ def test_stopped_anywhere_it_goes_on_to_the_same_weights(tmp_path, stop):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(cut, plan_of(), text, held, tmp_path / "cut", end)
+        train(cut, schedule_of(), text, held, tmp_path / "cut", end)
     again, seen = (other if stop >= 5 else model_of(0, learned=True)), []
-    train(again, plan_of(), text, held, tmp_path / "cut", lambda step, *_: seen.append(step))
+    train(again, schedule_of(), text, held, tmp_path / "cut", lambda step, *_: seen.append(step))
     assert seen == list(range(stop // 5 * 5 + 1, 13))
     for (name, found), expected in zip(again.named_parameters(), whole.parameters(), strict=True):
         assert torch.equal(found, expected), name
 
 
 def test_a_loss_that_is_no_number_stops_with_the_step_and_the_seed(tmp_path):
-    with pytest.raises(TrainingError, match=r"the loss is (nan|inf) at step 1 with seed 3: try a smaller rate"):
-        train(model_of(), plan_of(rate=1e38, seed=3), random_text(300), random_text(30), tmp_path, quietly)
+    with pytest.raises(
+        TrainingError, match=r"the loss is (nan|inf) at step 1 with seed 3: try a smaller learning rate"
+    ):
+        train(model_of(), schedule_of(rate=1e38, seed=3), random_text(300), random_text(30), tmp_path, quietly)
     assert not (tmp_path / CHECKPOINT).exists()
 
 
-def test_a_context_longer_than_what_is_usually_tried_is_tried_nevertheless(tmp_path, monkeypatch):
-    monkeypatch.setattr(language_trainer, "_TRIED", 8)
+def test_a_context_longer_than_what_is_usually_validated_on_is_validated_on_nevertheless(tmp_path, monkeypatch):
+    monkeypatch.setattr(language_trainer, "_VALIDATION", 8)
     model, held = model_of(), random_text(40, 1)
-    train(model, plan_of(length=16, steps=1, warmup=0), random_text(300), held, tmp_path, quietly)
+    train(model, schedule_of(length=16, steps=1, warmup=0), random_text(300), held, tmp_path, quietly)
     line = json.loads((tmp_path / "metrics.jsonl").read_text())
     assert math.isfinite(line["held_out_loss"])

@@ -8,7 +8,7 @@ import torch
 
 from local_models.backbone import Backbone, Shape
 from local_models.metrics import Metrics, read_metrics
-from local_models.trainer import Batch, Plan, train
+from local_models.trainer import Batch, Schedule, train
 
 
 def events(folder):
@@ -63,7 +63,7 @@ def test_training_that_was_cut_off_has_every_step_once_and_the_same_numbers(tmp_
     def trained(folder, report):
         torch.manual_seed(0)
         model = Backbone(Shape("transformer", 4, width=16, layers=1, tokens=12))
-        train(model, Plan(steps=8, evaluate_every=2), batches, {"random": batches(99)}, folder, report)
+        train(model, Schedule(steps=8, evaluate_every=2), batches, {"random": batches(99)}, folder, report)
 
     (tmp_path / "whole").mkdir()
     (tmp_path / "cut").mkdir()

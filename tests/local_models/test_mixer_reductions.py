@@ -5,8 +5,7 @@ import math
 import pytest
 import torch
 
-from local_models.mixers import MIXERS
-from tests.local_models.making import BATCH, LAYERS, TOKENS, WIDTH, assert_close, mixer, sequences
+from tests.local_models.making import BATCH, LAYERS, MIXERS, TOKENS, WIDTH, assert_close, mixer, sequences
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from local_models.backbone import Backbone, Shape
-from local_models.mixers import MIXERS
+from tests.local_models.making import MIXERS
 
 WIDTH, LAYERS = 64, 3
 
@@ -235,8 +235,8 @@ def test_marks_are_checked_for_every_mixer():
 
 
 @pytest.mark.parametrize("name", MIXERS)
-def test_only_eigenvalues_and_steps_of_state_spaces_have_a_rate_of_their_own(name):
-    rates = marks(start(name), "greatest_rate")
+def test_only_eigenvalues_and_steps_of_state_spaces_have_a_maximum_learning_rate_of_their_own(name):
+    rates = marks(start(name), "max_rate")
     if name in ("dss", "s4d"):
         assert {rates.pop(parameter) for parameter in ("log_real", "imaginary", "log_step")} == {1e-3}
         rates.pop("read_out", None)

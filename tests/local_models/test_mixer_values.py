@@ -7,8 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from local_models.mixers import MIXERS
-from tests.local_models.making import BATCH, LAYERS, TOKENS, WIDTH, assert_close, made, mixer, sequences
+from tests.local_models.making import BATCH, LAYERS, MIXERS, TOKENS, WIDTH, assert_close, made, mixer, sequences
 
 # Where a mixer keeps constants, such as retention's decays, as float32.
 CONSTANTS = 2e-6

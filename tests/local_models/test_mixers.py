@@ -5,10 +5,11 @@ import copy
 import pytest
 import torch
 
-from local_models.mixers import MIXERS
+from local_models.architectures import architectures
 from tests.local_models.making import (
     BATCH,
     CASES,
+    MIXERS,
     RECURRENT,
     TOKENS,
     WIDTH,
@@ -25,6 +26,20 @@ every_recurrent_case = pytest.mark.parametrize("case", RECURRENT)
 
 def test_there_is_a_case_for_every_mixer():
     assert {name for name, _ in CASES.values()} == set(MIXERS)
+    registered = {mixer for architecture in architectures().values() for mixer in architecture.mixers}
+    assert registered == set(MIXERS.values())
+
+
+@every_case
+def test_a_mixer_has_attention_weights_or_says_that_it_has_none(case):
+    model = made(case)
+    if model.has_weights:
+        weights = model.with_weights(sequences())[1]
+        assert weights.shape == (BATCH, model.heads, TOKENS, TOKENS)
+        torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights[..., 0]))
+    else:
+        with pytest.raises(NotImplementedError, match="has no attention weights"):
+            model.with_weights(sequences())
 
 
 @every_case

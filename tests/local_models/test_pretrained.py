@@ -9,7 +9,7 @@ from local_models.backbone import Shape
 from local_models.checkpoints import CheckpointError
 from local_models.counting import flops_per_sequence
 from local_models.pretrained import Pretrained
-from local_models.trainer import CHECKPOINT, Batch, Plan, train
+from local_models.trainer import CHECKPOINT, Batch, Schedule, train
 
 WIDTH, CONTEXT, BITS = 16, 24, 3
 NORMS = {"gpt2": ("ln_1", "ln_2", "ln_f"), "llama": ("input_layernorm", "post_attention_layernorm", "norm")}
@@ -45,8 +45,8 @@ def batches(step):
 
 
 def trained(model, folder, steps=3):
-    plan = Plan(steps, "adamw", 1e-2, warmup=0, evaluate_every=steps, stop_at=2.0)
-    train(model, plan, batches, {"first bit": batches(99)}, folder, lambda _: None)
+    schedule = Schedule(steps, "adamw", 1e-2, warmup=0, evaluate_every=steps, stop_at=2.0)
+    train(model, schedule, batches, {"first bit": batches(99)}, folder, lambda _: None)
     return model
 
 
@@ -148,12 +148,12 @@ def test_training_goes_on_from_a_checkpoint_to_the_same_weights(tmp_path):
 
     (tmp_path / "whole").mkdir()
     (tmp_path / "cut").mkdir()
-    plan = Plan(8, "adamw", 1e-2, evaluate_every=2, stop_at=2.0)
+    schedule = Schedule(8, "adamw", 1e-2, evaluate_every=2, stop_at=2.0)
     found = []
     for folder, report in (("whole", None), ("cut", stop), ("cut", None)):
         model = model_of("gpt2", "norms")
         try:
-            train(model, plan, batches, {"first bit": batches(99)}, tmp_path / folder, report or (lambda _: None))
+            train(model, schedule, batches, {"first bit": batches(99)}, tmp_path / folder, report or (lambda _: None))
         except KeyboardInterrupt:
             continue
         found.append(model.state_dict())

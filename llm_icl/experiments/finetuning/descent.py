@@ -20,7 +20,7 @@ from llm_icl.experiments.finetuning.text_tasks import Example
 @dataclass(frozen=True)
 class Learned:
     """What a model saw of a demonstration under the weights of that moment, in finetuning those before the update by
-    it: its loss, in nats a token, and the queries [t, h d] of its tokens in each layer.
+    it: its loss, in nats a token, and the queries (t, H P) of its t tokens in each layer.
     """
 
     loss: float
@@ -33,7 +33,8 @@ Backward = Callable[[Reader, Tensor], float]
 
 def mean_loss(reader: Reader, ids: Tensor) -> float:
     """The gradient of the mean over all tokens but the first of their negative log-probability."""
-    logits = reader.model(input_ids=ids, use_cache=False).logits[0, :-1].float()
+    logits = reader.model(input_ids=ids, use_cache=False).logits  # (1, T, vocabulary)
+    logits = logits[0, :-1].float()
     loss = F.cross_entropy(logits, ids[0, 1:])
     loss.backward()
     return float(loss.detach())
@@ -45,7 +46,8 @@ def looked_at(reader: Reader, layers: Sequence[Layer], example: Example) -> Lear
     own = reader.demonstration(example)
     ids = reader.ids([*reader.beginning, *own])
     with recording(reader.model, layers) as recorded:
-        logits = reader.model(input_ids=ids, use_cache=False).logits[0, :-1].float()
+        logits = reader.model(input_ids=ids, use_cache=False).logits  # (1, T, vocabulary)
+        logits = logits[0, :-1].float()
         queries = [layer.plain_queries[-len(own) :].clone() for layer in recorded]
     return Learned(float(F.cross_entropy(logits, ids[0, 1:])), queries)
 

@@ -33,19 +33,19 @@ def dual_form(layer: Attended, start: int, end: int) -> DualForm:
     """From one recorded layer, whose tokens from `start` up to `end` are the demonstrations'; in float64. What comes
     before them, a token for the beginning, is there without them too.
     """
-    q, keys, values = layer.query.double(), layer.keys.double(), layer.values.double()
-    seen = ~torch.isinf(layer.logits)
+    q, keys, values = layer.query.double(), layer.keys.double(), layer.values.double()  # (H, P), (H, T, P) twice
+    seen = ~torch.isinf(layer.logits)  # (H, T)
     keys = keys * seen.unsqueeze(-1)  # a token out of a sliding window is not attended to
-    linear = torch.einsum("htd,ht->hd", values, torch.einsum("htd,hd->ht", keys, q))
-    # Sums of outer products, [h, d, d]: of the tokens that are there without demonstrations, and of theirs.
+    linear = torch.einsum("htd,ht->hd", values, torch.einsum("htd,hd->ht", keys, q))  # (H, P)
+    # Sums of outer products, (H, P, P): of the tokens that are there without demonstrations, and of theirs.
     tokens = torch.arange(keys.shape[1], device=keys.device)
     own = (tokens < start) | (tokens >= end)
-    zero_shot = torch.einsum("htv,htk->hvk", values[:, own], keys[:, own])
-    change = torch.einsum("htv,htk->hvk", values[:, ~own], keys[:, ~own])
-    applied = torch.einsum("hvk,hk->hv", zero_shot + change, q)
+    zero_shot = torch.einsum("htv,htk->hvk", values[:, own], keys[:, own])  # (H, P, P)
+    change = torch.einsum("htv,htk->hvk", values[:, ~own], keys[:, ~own])  # (H, P, P)
+    applied = torch.einsum("hvk,hk->hv", zero_shot + change, q)  # (H, P)
     gap = (applied - linear).abs().amax() / linear.abs().amax()
     logits = layer.logits.double()
-    softmax = _mix(logits, values)
+    softmax = _mix(logits, values)  # (H, P)
     alone = _mix(logits[:, own], values[:, own])
     linear_change = torch.einsum("hvk,hk->hv", change, q)
     return DualForm(
@@ -62,7 +62,7 @@ def _cosine(a: Tensor, b: Tensor) -> float:
 
 
 def _mix(logits: Tensor, values: Tensor) -> Tensor:
-    return torch.einsum("ht,htd->hd", logits.softmax(-1), values)
+    return torch.einsum("ht,htd->hd", logits.softmax(-1), values)  # (H, P)
 
 
 def _unit(vectors: Tensor) -> Tensor:

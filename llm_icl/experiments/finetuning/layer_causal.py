@@ -63,8 +63,8 @@ class LayerCausal:
         finally:
             for hook in hooks:
                 hook.remove()
-        rows = torch.cat([self._norm(output)[0, :-1] for output in outputs])
-        right = ids[0, 1:].repeat(len(outputs))
+        rows = torch.cat([self._norm(output)[0, :-1] for output in outputs])  # of (1, T, D): (L (T - 1), D)
+        right = ids[0, 1:].repeat(len(outputs))  # (L (T - 1),)
         losses, gradients = [], []
         for some, wanted in zip(rows.split(_ROWS), right.split(_ROWS), strict=True):
             alone = some.detach().requires_grad_()
@@ -78,5 +78,5 @@ class LayerCausal:
 
 def _stream(output: Any) -> Tensor:
     """What a block passes on."""
-    stream: Tensor = output[0] if isinstance(output, tuple) else output
+    stream: Tensor = output[0] if isinstance(output, tuple) else output  # (B, T, D)
     return stream

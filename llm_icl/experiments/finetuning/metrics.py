@@ -31,7 +31,7 @@ def cosine(a: Floats, b: Floats) -> Floats:
 
 
 def update_similarity(zs: Floats, icl: Floats, ft: Floats) -> Floats:
-    """SimAOU: the cosine of the changes that both make to an attention layer's output, [L, D] each → [L].
+    """SimAOU: the cosine of the changes that both make to an attention layer's output, (L, D) each → (L,).
 
     The outputs are brought to length 1 before their differences are taken, as published.
     """
@@ -40,14 +40,14 @@ def update_similarity(zs: Floats, icl: Floats, ft: Floats) -> Floats:
 
 
 def random_update_similarity(rng: np.random.Generator, zs: Floats, icl: Floats, ft: Floats) -> Floats:
-    """Its null: the same of a change as long as finetuning's, in a direction that any other is as likely as, [L]. It is
-    not 0: of outputs that are brought to length 1, great changes all go inwards.
+    """Its null: the same of a change as long as finetuning's, in a direction that any other is as likely as, (L,). It
+    is not 0: of outputs that are brought to length 1, great changes all go inwards.
     """
     return update_similarity(zs, icl, zs + _along(rng.normal(size=zs.shape), ft - zs))
 
 
 def map_similarity(a: Floats, b: Floats) -> float:
-    """SimAM of one layer as published: the cosine of attention to the query's tokens before softmax, [h, T] each,
+    """SimAM of one layer as published: the cosine of attention to the query's tokens before softmax, (H, T) each,
     averaged over heads. It is not invariant to a constant added to all logits of a head, to which attention is.
     """
     return float(np.nanmean(cosine(a, b)))
@@ -74,7 +74,7 @@ def random_map_softmax_similarity(rng: np.random.Generator, zs: Floats, icl: Flo
 
 
 def rank_correlation(icl: Floats, ft: Floats) -> float:
-    """Kendall's tau-b of the attention to training tokens, [T] each, in one layer; NaN where one is constant, or where
+    """Kendall's tau-b of the attention to training tokens, (T,) each, in one layer; NaN where one is constant, or where
     there are fewer than two.
     """
     from scipy.stats import kendalltau
@@ -95,7 +95,7 @@ def overlap(icl: Floats, ft: Floats, count: int) -> float:
 
 
 def demonstrations_attention(attention: Floats, demonstrations: NDArray[np.int64]) -> Floats:
-    """The softmax of the attention to training tokens [T], summed within each demonstration: [k], for those that the
+    """The softmax of the attention to training tokens (T,), summed within each demonstration: (k,), for those that the
     tokens belong to.
     """
     if not len(attention):

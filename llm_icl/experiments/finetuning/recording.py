@@ -20,11 +20,12 @@ _PLAIN = ("XGLMAttention",)
 
 @dataclass
 class Attended:
-    """One layer at one token, over the T tokens up to it and h heads (keys and values of groups repeated for theirs).
+    """One layer at one token, over the T tokens up to it and H heads of width P (keys and values of groups repeated for
+    theirs).
 
-    query [h, d], keys [h, T, d] and values [h, T, d] are as attention has them, logits [h, T] scaled and before softmax
-    (minus infinity where the token is not seen), output [D] what the attention layer gives there, and last
-    output [D] at the last token of the sequence. Plain queries [t, h d] are those of the t tokens up to it that were
+    query (H, P), keys (H, T, P) and values (H, T, P) are as attention has them, logits (H, T) scaled and before softmax
+    (minus infinity where the token is not seen), output (D,) what the attention layer gives there, and last
+    output (D,) at the last token of the sequence. Plain queries (t, H P) are those of the t tokens up to it that were
     just read, before any rotation.
     """
 
@@ -58,8 +59,9 @@ def recording(model: Any, layers: Sequence[Layer], back: int = 0) -> Iterator[li
         if s_aux is not None:
             raise RequestError(f"what {type(module).__name__} attends to cannot be recorded: it has attention sinks")
         groups = query.shape[1] // key.shape[1]
-        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-        logits = query @ key.transpose(-1, -2) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)  # (1, H, T, P) each
+        scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+        logits = query @ key.transpose(-1, -2) * scale  # (1, H, t, T)
         if softcap is not None:
             logits = softcap * torch.tanh(logits / softcap)
         if mask is not None:
@@ -67,16 +69,16 @@ def recording(model: Any, layers: Sequence[Layer], back: int = 0) -> Iterator[li
         weights = logits.softmax(-1)
         at, seen = query.shape[2] - 1 - back, key.shape[2] - back
         parts[place[id(module)]] |= {
-            "query": query[0, :, at],
-            "keys": key[0, :, :seen],
-            "values": value[0, :, :seen],
-            "logits": logits[0, :, at, :seen],
+            "query": query[0, :, at],  # (H, P)
+            "keys": key[0, :, :seen],  # (H, T, P)
+            "values": value[0, :, :seen],  # (H, T, P)
+            "logits": logits[0, :, at, :seen],  # (H, T)
         }
-        return (weights @ value).transpose(1, 2).contiguous(), weights
+        return (weights @ value).transpose(1, 2).contiguous(), weights  # (1, t, H, P), (1, H, t, T)
 
     def keep(layer: int) -> tuple[Any, Any]:
         def queries(_: Any, __: Any, output: Tensor) -> None:
-            plain = layers[layer].queries(output)
+            plain = layers[layer].queries(output)  # (t, H P)
             parts[layer]["plain_queries"] = plain[: len(plain) - back]
 
         def whole(module: Any, given: tuple[Any, ...], named: dict[str, Any], output: Any) -> None:
@@ -87,7 +89,7 @@ def recording(model: Any, layers: Sequence[Layer], back: int = 0) -> Iterator[li
                 raise RequestError(f"what {type(module).__name__} attends to cannot be recorded")
             if layer == 0:
                 found.clear()
-            added = output[0][0]
+            added = output[0][0]  # of (1, t, D): (t, D)
             found.append(Attended(**parts[layer], output=added[-1 - back], last_output=added[-1]))
 
         return queries, whole
@@ -113,11 +115,11 @@ def _plain(module: Any, queries: Tensor, stream: Tensor, cache: Any, back: int) 
     heads = module.num_heads
     if cache is None:
         made = (project(stream)[0] for project in (module.k_proj, module.v_proj))
-        keys, values = (one.unflatten(-1, (heads, -1)).transpose(0, 1) for one in made)
+        keys, values = (one.unflatten(-1, (heads, -1)).transpose(0, 1) for one in made)  # (H, T, P) each
     else:
         keys, values = cache.layers[module.layer_idx].keys[0], cache.layers[module.layer_idx].values[0]
     seen = keys.shape[1] - back
     keys, values = keys[:, :seen], values[:, :seen]
-    query = queries[-1].unflatten(0, (heads, -1))
-    logits = torch.einsum("hd,htd->ht", query, keys) * module.scaling
+    query = queries[-1].unflatten(0, (heads, -1))  # (H, P)
+    logits = torch.einsum("hd,htd->ht", query, keys) * module.scaling  # (H, T)
     return {"query": query, "keys": keys, "values": values, "logits": logits}

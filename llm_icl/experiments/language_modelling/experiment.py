@@ -44,17 +44,17 @@ class LanguageModelling(Experiment):
         from llm_icl.config.specs import parse_specs
         from llm_icl.experiments.language_modelling.request import LanguageRequest
         from llm_icl.experiments.language_modelling.texts import read_texts
-        from local_models.language_trainer import LanguagePlan
+        from local_models.language_trainer import LanguageSchedule
 
         training, held_out = read_texts(options.text, options.held_out)
         context, steps = options.context, options.steps
         lengths = options.lengths or [context // part for part in (4, 2, 1) if context % part == 0]
-        plan = LanguagePlan(
+        schedule = LanguageSchedule(
             steps, options.batch_size, context, options.rate, min(_WARM_UP, steps // 10), 0, options.evaluate_every
         )
         request = LanguageRequest(
             tuple(parse_specs(options.attention)), tuple(training), held_out, options.vocabulary, options.layers,
-            options.width, options.heads, tuple(sorted(lengths)), plan, options.seed,
+            options.width, options.heads, tuple(sorted(lengths)), schedule, options.seed,
         )  # fmt: skip
         return cls(request)
 

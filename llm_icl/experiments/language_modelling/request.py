@@ -13,7 +13,7 @@ import torch
 from llm_icl.config.specs import Spec, only_known
 from llm_icl.errors import RequestError, unknown_name
 from llm_icl.runs.versions import versions
-from local_models.language_trainer import LanguagePlan
+from local_models.language_trainer import LanguageSchedule
 
 END = "<|endoftext|>"
 # Attention as in GPT-2; with the paper's momentum; with the filter that its authors posted.
@@ -33,15 +33,15 @@ class LanguageRequest:
     width: int
     heads: int
     lengths: tuple[int, ...]
-    plan: LanguagePlan
+    schedule: LanguageSchedule
     seeds: tuple[int, ...]
 
     @property
     def context(self) -> int:
-        return self.plan.length
+        return self.schedule.length
 
-    def plan_of(self, seed: int) -> LanguagePlan:
-        return dataclasses.replace(self.plan, seed=seed)
+    def schedule_of(self, seed: int) -> LanguageSchedule:
+        return dataclasses.replace(self.schedule, seed=seed)
 
     def record(self) -> dict[str, Any]:
         return {
@@ -53,7 +53,7 @@ class LanguageRequest:
             "width": self.width,
             "heads": self.heads,
             "lengths": list(self.lengths),
-            "plan": dataclasses.asdict(self.plan),
+            "plan": dataclasses.asdict(self.schedule),
             "seeds": list(self.seeds),
             "versions": {"llm-icl": versions()["llm-icl"]},
         }

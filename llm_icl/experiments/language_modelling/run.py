@@ -96,11 +96,11 @@ def _one(
 
         def told(step: int, loss: float, tried: float | None, speed: float) -> None:
             held = "" if tried is None else f", held out {tried:.3f}"
-            left = (request.plan.steps - step) / speed
+            left = (request.schedule.steps - step) / speed
             words = f"{own.name}: loss {loss:.3f}{held}, {speed:.1f} steps/s, {left:.0f} s left"
-            on_progress(words, step, request.plan.steps)
+            on_progress(words, step, request.schedule.steps)
 
-        train(model, request.plan_of(seed), training, held_out, own, told)
+        train(model, request.schedule_of(seed), training, held_out, own, told)
         _save(model, tokenizer, own)
     model = AutoModelForCausalLM.from_pretrained(own, dtype=torch.float32)
     model.to("cuda" if torch.cuda.is_available() else "cpu")

@@ -15,7 +15,7 @@ Mask = NDArray[np.bool_]
 
 
 def copies_of(points: int, copies: int) -> Mask:
-    """Where a sequence of points is repeated: for each query [m] the earlier copies of its point, [m, m].
+    """Where a sequence of points is repeated: for each query (m,) the earlier copies of its point, (m, m).
 
     The first copy has none. (Olsson et al. 2022 call what looks there an induction head.)
     """
@@ -25,8 +25,8 @@ def copies_of(points: int, copies: int) -> Mask:
 
 
 def nearest_points(xs: Bits, start: int) -> Mask:
-    """For each query [m] from `start` on, the earlier points that are nearest to it: xs [m, n] → [m, m]."""
-    distances = hamming_distances(xs[None])[0].astype(float)
+    """For each query (m,) from `start` on, the earlier points that are nearest to it: xs (m, n) → (m, m)."""
+    distances = hamming_distances(xs[None])[0].astype(float)  # of (1, m, m): (m, m)
     earlier = np.tril(np.ones(distances.shape, dtype=bool), k=-1)
     distances[~earlier] = np.inf
     nearest = earlier & (distances == distances.min(axis=1, keepdims=True))
@@ -37,11 +37,11 @@ def nearest_points(xs: Bits, start: int) -> Mask:
 def mass(weights: Floats, queries: NDArray[np.int64], labels: NDArray[np.int64], targets: Mask) -> Floats:
     """The attention from each query to the labels of its targets, summed, and averaged over the queries that have any.
 
-    weights [h, T, T] are attention weights from a token to a token; queries and labels [m] are the tokens that a label
-    is predicted at, and the labels' own (a label that is not in the sequence is never a target) → [h].
+    weights (H, T, T) are attention weights from a token to a token; queries and labels (m,) are the tokens that a label
+    is predicted at, and the labels' own (a label that is not in the sequence is never a target) → (H,).
     """
     asked = targets.any(axis=1)
-    there = weights[:, queries[asked]][:, :, np.minimum(labels, weights.shape[-1] - 1)]
+    there = weights[:, queries[asked]][:, :, np.minimum(labels, weights.shape[-1] - 1)]  # (H, queries asked, m)
     found: Floats = (there * targets[asked]).sum(axis=-1).mean(axis=-1)
     return found
 

@@ -55,8 +55,8 @@ class ProbeRequest:
 
 @dataclass(frozen=True)
 class Seen:
-    """One problem as a model has it: the attention weights [h, T, T] by layer, the tokens at which labels are predicted
-    and those of the labels, [m] each.
+    """One problem as a model has it: the attention weights (H, T, T) by layer, the tokens at which labels are predicted
+    and those of the labels, (m,) each.
     """
 
     weights: dict[int, NDArray[np.float64]]
@@ -103,7 +103,7 @@ def probe(request: ProbeRequest, report: Callable[[str, int, int], None]) -> pl.
                     found.setdefault(layer, []).append(mass(weights, seen.queries, seen.labels, targets))
                 uniform.append(uniform_mass(seen.queries, targets))
             for layer, values in found.items():
-                for head, of_head in enumerate(np.stack(values, axis=1)):
+                for head, of_head in enumerate(np.stack(values, axis=1)):  # (H, N)
                     value, low, high = mean(of_head, np.ones(len(of_head)), 1.0)
                     rows.append((name, score, layer, head, value, max(low, 0.0), high, float(np.mean(uniform))))
     columns = ("model", "score", "layer", "head", "value", "low", "high", "uniform")
@@ -115,7 +115,7 @@ def _repeated(problems: Problems, points: int, copies: int) -> Problems:
     times = (1, copies)
     return dataclasses.replace(
         problems,
-        xs=np.tile(problems.xs[:, :points], (*times, 1)),
+        xs=np.tile(problems.xs[:, :points], (*times, 1)),  # (N, copies points, n)
         ys=np.tile(problems.ys[:, :points], times),
         shown=np.tile(problems.shown[:, :points], times),
     )
@@ -139,7 +139,7 @@ def _network(network: TrainedNetwork) -> Look:
         xs, shown = torch.from_numpy(problems.xs[i : i + 1]), torch.from_numpy(problems.shown[i : i + 1])
         with torch.no_grad():
             found = model.attention(tokens_of(xs, shown, model.shape.inputs))
-        weights = {layer: one[0].double().numpy() for layer, one in found.items()}
+        weights = {layer: one[0].double().numpy() for layer, one in found.items()}  # of (1, H, T, T): (H, T, T)
         queries = 2 * np.arange(problems.points)
         return Seen(weights, queries, queries + 1)
 
@@ -163,7 +163,7 @@ def _language_model(entry: ModelEntry, prompt: Prompt) -> Look:
             raise RequestError(f"{entry.name}: {problem}") from None
         if len(curve.tokens) > model.context_length:
             raise RequestError(f"{entry.name} has no room for {problems.points} points: give fewer --points")
-        weights = {layer: one.double().numpy() for layer, one in model.attention(curve.tokens).items()}
+        weights = {layer: one.double().numpy() for layer, one in model.attention(curve.tokens).items()}  # (H, T, T)
         ends = np.array(curve.ends)
         return Seen(weights, ends - 1, ends)
 

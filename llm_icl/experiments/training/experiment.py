@@ -35,7 +35,7 @@ class Training(Experiment):
         from llm_icl.experiments.training.request import TrainingRequest
         from llm_icl.networks.shapes import is_pretrained, shape_for
         from llm_icl.tasks.cards import load_task
-        from local_models.trainer import Plan
+        from local_models.trainer import Schedule
 
         architectures = parse_specs([options.architecture])
         if len(architectures) != 1:
@@ -47,7 +47,7 @@ class Training(Experiment):
         tasks = tuple(load_task(spec, options.tasks_dir) for spec in parse_specs(options.task))
         # A pretrained model comes undone at the learning rates that suit a small new one.
         optimiser, rate = ("adamw", 1e-3) if is_pretrained(shape) else ("muon", 8e-3)
-        plan = Plan(
+        schedule = Schedule(
             options.steps, options.optimiser or optimiser, options.rate or rate, seed=options.seed,
             evaluate_every=options.evaluate_every, stop_at=options.stop_at,
         )  # fmt: skip
@@ -58,7 +58,7 @@ class Training(Experiment):
             points=options.points,
             batch=options.batch_size,
             shape=shape,
-            plan=plan,
+            schedule=schedule,
             start_n=options.start_n or options.n,
             start_points=options.start_points or options.points,
         )

@@ -15,9 +15,9 @@ from llm_icl.runs.opening import digest
 from llm_icl.runs.versions import versions
 from llm_icl.tasks.drawing import draw_problems
 from local_models.backbone import Shape
-from local_models.trainer import Batch, Plan
+from local_models.trainer import Batch, Schedule
 
-# Problems for training and for trying the model come from other seeds than any evaluation's: none is met twice.
+# Problems for training and for validating the model come from other seeds than any evaluation's: none is met twice.
 _TRAINING, _HELD_OUT = 2**31, 2**30
 _HELD_OUT_PROBLEMS = 256
 # Problems that are drawn to see whether teaching sequences fit.
@@ -30,7 +30,7 @@ _GROWING = 0.5
 class TrainingRequest:
     """Everything that a training run is asked to do. Several tasks are mixed, problem by problem.
 
-    While it is trained the network is tried on `tests`. With a curriculum, problems begin with `start_n` bits and
+    While it is trained the network is validated on `tests`. With a curriculum, problems begin with `start_n` bits and
     `start_points` points, and grow to n and points over the first half of the steps; the bits that are not yet there
     come in as 0, which is neither of a bit's values.
     """
@@ -41,7 +41,7 @@ class TrainingRequest:
     points: int
     batch: int
     shape: Shape
-    plan: Plan
+    schedule: Schedule
     start_n: int
     start_points: int
 
@@ -53,7 +53,7 @@ class TrainingRequest:
             "points": self.points,
             "batch": self.batch,
             "shape": self.shape.record(),
-            "plan": dataclasses.asdict(self.plan),
+            "plan": dataclasses.asdict(self.schedule),
             "start_n": self.start_n,
             "start_points": self.start_points,
             "versions": {"problems": PROBLEMS_VERSION, "llm-icl": versions()["llm-icl"]},
@@ -68,7 +68,7 @@ class TrainingRequest:
         numbers = range(step * self.batch, (step + 1) * self.batch)
         n, points = self.size_at(step)
         parts = [
-            draw_problems(task, n, points, some, _TRAINING + self.plan.seed)
+            draw_problems(task, n, points, some, _TRAINING + self.schedule.seed)
             for k, task in enumerate(self.tasks)
             if (some := numbers[k :: len(self.tasks)])
         ]
@@ -76,7 +76,7 @@ class TrainingRequest:
 
     def size_at(self, step: int) -> tuple[int, int]:
         """n and points of the problems of a step."""
-        grown = min(1.0, step / (_GROWING * self.plan.steps))
+        grown = min(1.0, step / (_GROWING * self.schedule.steps))
         n = round(self.start_n + grown * (self.n - self.start_n))
         return n, round(self.start_points + grown * (self.points - self.start_points))
 
@@ -85,10 +85,10 @@ class TrainingRequest:
 
         (A formula's teaching sequence may be long, but rarely is: no number of points is enough for all.)
         """
-        for step in (0, self.plan.steps - 1):
+        for step in (0, self.schedule.steps - 1):
             n, points = self.size_at(step)
             for task in self.tasks:
-                draw_problems(task, n, points, _TRIED if task.teaching else 1, _TRAINING + self.plan.seed)
+                draw_problems(task, n, points, _TRIED if task.teaching else 1, _TRAINING + self.schedule.seed)
         self.held_out()
 
     def held_out(self) -> dict[str, Batch]:
@@ -111,7 +111,7 @@ class TrainingRequest:
         return found
 
     def _held_out(self, task: Task) -> Problems:
-        return draw_problems(task, self.n, self.points, _HELD_OUT_PROBLEMS, _HELD_OUT + self.plan.seed)
+        return draw_problems(task, self.n, self.points, _HELD_OUT_PROBLEMS, _HELD_OUT + self.schedule.seed)
 
 
 def _joined(parts: Sequence[Problems]) -> Batch:

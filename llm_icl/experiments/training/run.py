@@ -16,7 +16,7 @@ from local_models.trainer import SCORES, Progress, TrainingError, train
 
 def train_in(session: Session, request: TrainingRequest, on_progress: OnProgress) -> None:
     """Train in the session's directory. Raises WorkError where training cannot go on."""
-    model = build(request.shape, request.plan.seed)
+    model = build(request.shape, request.schedule.seed)
     session.results = {
         "parameters": parameter_count(model),
         "frozen": sum(parameter.numel() for parameter in model.parameters() if not parameter.requires_grad),
@@ -25,12 +25,12 @@ def train_in(session: Session, request: TrainingRequest, on_progress: OnProgress
     session.save()
 
     def on_step(progress: Progress) -> None:
-        if progress.step % request.plan.evaluate_every == 0:
+        if progress.step % request.schedule.evaluate_every == 0:
             session.save()
-        on_progress(in_words(progress, request.plan.steps), progress.step, request.plan.steps)
+        on_progress(in_words(progress, request.schedule.steps), progress.step, request.schedule.steps)
 
     try:
-        train(model, request.plan, request.batches, request.held_out(), session.path, on_step)
+        train(model, request.schedule, request.batches, request.held_out(), session.path, on_step)
     except (TrainingError, CheckpointError) as problem:
         raise WorkError(f"{session.path}: {problem}") from None
     last = read_metrics(session.path)[-1]

@@ -11,16 +11,16 @@ from transformers import AutoTokenizer
 
 from llm_icl.config.specs import parse_specs
 from llm_icl.experiments.language_modelling.request import LanguageRequest, build
-from local_models.language_trainer import LanguagePlan
+from local_models.language_trainer import LanguageSchedule
 from tests.experiments.finetuning.own_texts import write_own_texts
 from tests.experiments.language_modelling.making import MODELS, TRAIN
 from tests.inside import run_inside
 
 
 def test_models_of_a_seed_begin_with_the_same_weights_as_far_as_they_share_them():
-    plan = LanguagePlan(10, 2, 32, 1e-3, 1, 0, 5)
+    schedule = LanguageSchedule(10, 2, 32, 1e-3, 1, 0, 5)
     specs = parse_specs(["softmax,momentum:eta=0.3,momentum:eta=0.9,momentum-learned"])
-    request = LanguageRequest(tuple(specs), ("",), "", 300, 2, 16, 2, (32,), plan, (1, 2))
+    request = LanguageRequest(tuple(specs), ("",), "", 300, 2, 16, 2, (32,), schedule, (1, 2))
     plain, *others = (build(request, spec, 1, 300, 0).state_dict() for spec in specs)
     for model in others:
         assert all(torch.equal(model[name], value) for name, value in plain.items())
@@ -35,7 +35,7 @@ def test_models_of_a_seed_begin_with_the_same_weights_as_far_as_they_share_them(
             assert torch.equal(again[name], value)
             drawn = name.endswith(("delta", "gamma")) or (name.endswith("weight") and "ln_" not in name)
             assert torch.equal(other[name], value) != drawn, name
-    assert dataclasses.replace(request, seeds=(3,)).plan_of(3).seed == 3
+    assert dataclasses.replace(request, seeds=(3,)).schedule_of(3).seed == 3
 
 
 def test_the_tokenizer_has_single_digits_and_gives_every_text_back(made):

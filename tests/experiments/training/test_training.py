@@ -20,7 +20,7 @@ from llm_icl.tasks.cards import load_task
 from llm_icl.tasks.drawing import draw_problems
 from local_models.optimisers import orthogonalised
 from local_models.sequence import tokens_of
-from local_models.trainer import Plan
+from local_models.trainer import Schedule
 from tests.conftest import run_cli
 from tests.inside import run_inside
 
@@ -115,9 +115,9 @@ def test_several_tasks_are_mixed_problem_by_problem(tmp_path):
 
 
 def test_the_rate_rises_stays_and_falls():
-    plan = Plan(steps=100, warmup=10, decay=0.5)
-    assert [plan.rate_at(step) for step in (0, 4, 9, 30, 50)] == pytest.approx([0.1, 0.5, 1, 1, 1])
-    assert [plan.rate_at(step) for step in (75, 99)] == pytest.approx([0.5, 0.02])
+    schedule = Schedule(steps=100, warmup=10, decay=0.5)
+    assert [schedule.rate_at(step) for step in (0, 4, 9, 30, 50)] == pytest.approx([0.1, 0.5, 1, 1, 1])
+    assert [schedule.rate_at(step) for step in (75, 99)] == pytest.approx([0.5, 0.02])
 
 
 def test_muon_makes_all_singular_values_about_equal():
