@@ -59,6 +59,7 @@ def command(
     """Compare what demonstrations do in a model's context with what finetuning on them does (Dai et al. 2023), with the
     controls that show how much of the likeness is due to learning the same.
     """
+    from llm_icl.backends.base import backends
     from llm_icl.backends.catalogue import DEFAULT_MODEL, find_model
     from llm_icl.cli.progress import speak
     from llm_icl.config.specs import whole_numbers
@@ -69,7 +70,7 @@ def command(
 
     speak()
     model = find_model(model_name or DEFAULT_MODEL)
-    if model.backend != "hf":
+    if not backends.get(model.backend).exposes_weights:
         raise RequestError(f"'{model.name}' does not run in this process: its weights cannot be finetuned here")
     task = load_text_task(dataset, tasks_dir)
     splits = load_splits(task, data_dir)

@@ -54,8 +54,10 @@ class Limits:
 
     def check(self, models: "Sequence[ModelEntry]") -> None:
         """Raise RequestError where a limit cannot be kept."""
+        from llm_icl.backends.base import backends
+
         for model in models:
-            if self.most_cost is not None and model.backend in ("openai", "anthropic") and not model.price:
+            if self.most_cost is not None and backends.get(model.backend).priced and not model.price:
                 raise RequestError(
                     f"--max-cost: no price is known for '{model.name}'; give it in a catalogue of your own, "
                     "or limit the calls with --max-calls"

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from llm_icl.asking.answers import Carried, Line, LocalLine, carry_out, missing_calls
+from llm_icl.asking.answers import AnsweredPlan, answer_plan, missing_requests
 from llm_icl.asking.batches import Batches
 from llm_icl.asking.budget import Budget
 from llm_icl.asking.cache import CallCache, call_key
-from llm_icl.asking.plan import Plan, plan_for
+from llm_icl.asking.channels import Channel, LocalChannel
+from llm_icl.asking.modes.base import Plan
+from llm_icl.asking.plan import plan_for
 from llm_icl.asking.sending import Sender
 from llm_icl.backends import LanguageModel, ModelEntry
 from llm_icl.backends.base import LocalModel
@@ -135,9 +137,9 @@ class Evaluation:
                 if step.job.learner is not None:
                     self._answer(step)
             for index in range(len(self._request.models)):
-                with self._model(index) as (model, line):
+                with self._model(index) as (model, channel):
                     for step in self._steps_of(index):
-                        self._ask(step, model, line)
+                        self._ask(step, model, channel)
         finally:
             self._write_record("running")
         self._report("done", len(self._steps), len(self._steps))
@@ -205,9 +207,9 @@ class Evaluation:
         self._write_record("running")
 
     @contextmanager
-    def _model(self, index: int) -> Iterator[tuple[LanguageModel, Line | None]]:
-        """A language model for as long as its steps take, with the line to it where it is remote; with --batch all its
-        questions are then on their way.
+    def _model(self, index: int) -> Iterator[tuple[LanguageModel, Channel | None]]:
+        """A language model for as long as its steps take, with the channel to it where it is remote; with --batch all
+        its questions are then on their way.
         """
         assert self._calling is not None
         calling, entry = self._calling, self._request.models[index]
@@ -216,18 +218,18 @@ class Evaluation:
         model = self._pool.get(entry)
         self._record["models"][entry.name] = model.identity()
         sender: Sender | None = None
-        line: Line | None = None
+        channel: Channel | None = None
         try:
             if isinstance(model, RemoteModel):
-                line = sender = Sender(model, calling.cache, calling.account, calling.budget, calling.at_once)
+                channel = sender = Sender(model, calling.cache, calling.account, calling.budget, calling.at_once)
             if calling.batch:
                 if sender is None:
                     raise RequestError(f"--batch: {entry.name} is no hosted model")
-                line = batches = Batches(sender, calling.cache, calling.account, calling.budget)
+                channel = batches = Batches(sender, calling.cache, calling.account, calling.budget)
                 for step in self._steps_of(index):
                     plan = self._plan(step, model, self._shown(step))
-                    batches.submit(missing_calls(plan, model.identity(), calling.cache))
-            yield model, line
+                    batches.submit(missing_requests(plan, model.identity(), calling.cache))
+            yield model, channel
         finally:
             self._record["models"][entry.name] = model.identity() | model.found()
             if sender is not None:
@@ -244,46 +246,44 @@ class Evaluation:
         request = self._request
         return plan_for(model, step.job.prompt, shown, request.positions, request.mode, request.repeats)
 
-    def _ask(self, step: Step, model: LanguageModel, line: Line | None) -> None:
+    def _ask(self, step: Step, model: LanguageModel, channel: Channel | None) -> None:
         """A language model's answers, from the cache where they are there, and what was exchanged."""
         assert self._calling is not None
         job, cell, cache, began = step.job, step.cell, self._calling.cache, time.monotonic()
         assert job.prompt is not None
         shown = self._shown(step)
         plan = self._plan(step, model, shown)
-        if line is None:
+        if channel is None:
             assert isinstance(model, LocalModel)
-            line = LocalLine(model, plan, job.prompt, cache)
-        whole, done = len({call_key(model.identity(), call.request) for call in plan.calls}), 0
+            channel = LocalChannel(model, plan, cache)
+        whole, done = len({call_key(model.identity(), call.request.data()) for call in plan.calls}), 0
 
-        def progress(calls: int, what: str) -> None:
+        def on_calls(calls: int, what: str) -> None:
             nonlocal done
             done += calls
             self._report(f"{cell}: {job.name}{f' ({what})' if what else ''}", done, whole)
 
         positions = self._request.positions
-        carried = carry_out(plan, model.identity(), job.prompt, shown, positions, cache, line, progress)
+        answered = answer_plan(plan, model.identity(), job.prompt, shown, positions, cache, channel, on_calls)
         about = {"learner": job.name, "task": cell.task.name, "n": cell.n, "seed": cell.seed, "prompt": job.prompt.name}
-        self._exchanges[step.part] = [about | exchange for exchange in carried.exchanges]
+        self._exchanges[step.part] = [about | exchange for exchange in answered.exchanges]
         if not self._known(step):
-            self._count(step, plan, carried)
-            self._keep(step, shown, carried.answers, began)
+            self._count(step, plan, answered)
+            self._keep(step, shown, answered.answers, began)
 
-    def _count(self, step: Step, plan: Plan, carried: Carried) -> None:
+    def _count(self, step: Step, plan: Plan, answered: AnsweredPlan) -> None:
         """What a job adds to the record: how it was asked, calls, tokens, failures."""
         job = step.job
         assert job.prompt is not None
         record = self._record
         mode = {"learner": job.name, "cell": str(step.cell), "prompt": job.prompt.name, "mode": plan.mode}
-        record["modes"].append(mode | {"because": list(plan.reasons), "agreement": carried.agreement})
-        record["calls"]["new"] += carried.new
-        record["calls"]["cached"] += len(plan.calls) - carried.new
-        for failure in carried.failures:
+        record["modes"].append(mode | {"because": list(plan.reasons), "agreement": answered.agreement})
+        record["calls"]["new"] += answered.new
+        record["calls"]["cached"] += len(plan.calls) - answered.new
+        for failure in answered.failures:
             record["failed"][failure] = record["failed"].get(failure, 0) + 1
-        replies = {id(exchange["reply"]): exchange["reply"] for exchange in carried.exchanges}  # one may answer several
-        for reply in replies.values():
-            for kind, count in reply.get("usage", {}).items():
-                record["tokens"][kind] = record["tokens"].get(kind, 0) + count
+        for kind, count in answered.usage.items():
+            record["tokens"][kind] = record["tokens"].get(kind, 0) + count
 
     def _write_record(self, status: str) -> None:
         if self._calling is not None:
