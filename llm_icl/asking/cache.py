@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from llm_icl.backends.exchange import Reply
 from llm_icl.errors import RequestError
 
 # Part of every key: changes when a call of the same description would give another reply.
@@ -27,11 +28,11 @@ CREATE TABLE IF NOT EXISTS batches (
 
 @dataclass(frozen=True)
 class Call:
-    """What was asked and what came back; `reply` is JSON data, `cost` in US dollars."""
+    """What was asked, as JSON data, and what came back; `cost` in US dollars."""
 
     key: str
     request: dict[str, Any]
-    reply: dict[str, Any]
+    reply: Reply
     cost: float = 0.0
 
 
@@ -65,7 +66,7 @@ class CallCache:
             query = f"SELECT key, request, reply FROM calls WHERE key IN ({marks})"
             with self._usable():
                 rows = self._database.execute(query, some).fetchall()
-            found |= {key: Call(key, json.loads(request), json.loads(reply)) for key, request, reply in rows}
+            found |= {key: Call(key, json.loads(request), Reply(**json.loads(reply))) for key, request, reply in rows}
         return found
 
     def put(self, calls: Iterable[Call], account: str = "", closed: str = "") -> None:
@@ -73,7 +74,7 @@ class CallCache:
         batch that has thereby been collected.
         """
         kept = list(calls)
-        rows = [(call.key, json.dumps(call.request), json.dumps(call.reply)) for call in kept]
+        rows = [(call.key, json.dumps(call.request), json.dumps(call.reply.data())) for call in kept]
         with self._transaction():
             self._database.executemany("INSERT OR IGNORE INTO calls VALUES (?, ?, ?)", rows)
             if account:

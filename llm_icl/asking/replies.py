@@ -1,12 +1,12 @@
-"""From a model's reply to an answer."""
+"""From a model's reply to an answer: what the modes read it with."""
 
 import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from llm_icl.backends.exchange import Reply
 from llm_icl.prompting.templates import Prompt
 
 # A label that is not among the likeliest tokens has at most the probability that these leave. Where that leaves
@@ -28,20 +28,6 @@ class Outcome:
     agreement: float = math.nan
 
 
-def read_reply(reply: Mapping[str, Any], prompt: Prompt, positions: int) -> list[Outcome]:
-    """What a reply says at each of its positions."""
-    if "status" in reply:
-        return [Outcome(status=reply["status"])] * positions
-    if "scores" in reply:
-        return [_from_scores(zero, one) for zero, one in reply["scores"]]
-    if "tops" in reply:
-        if "text" in reply:
-            return [_from_top(top, prompt, _from_text(reply, prompt)) for top in reply["tops"]]
-        # Of an echoed text nothing was written. Without a border where a label stands, nothing can be read there.
-        return [_from_top(top, prompt, Outcome(status="unparseable" if top else "error")) for top in reply["tops"]]
-    return [_from_text(reply, prompt)]
-
-
 def agreed(outcomes: Sequence[Outcome]) -> Outcome:
     """What repeated replies say together: the label that most of them give; of two as frequent the one given first.
 
@@ -56,13 +42,17 @@ def agreed(outcomes: Sequence[Outcome]) -> Outcome:
     return Outcome(label=label, agreement=count / len(labels))
 
 
-def _from_scores(zero: float, one: float) -> Outcome:
-    """Log-probabilities of both labels."""
+def from_scores(reply: Reply) -> list[Outcome]:
+    """Log-probabilities of both labels at each position."""
+    return [_compared(zero, one) for zero, one in reply.scores or ()]
+
+
+def _compared(zero: float, one: float) -> Outcome:
     share = _share(zero, one)
     return Outcome(status="error") if math.isnan(share) else Outcome(share, int(share > 0.5))
 
 
-def _from_top(top: Mapping[str, float] | None, prompt: Prompt, written: Outcome) -> Outcome:
+def from_top(top: Mapping[str, float] | None, prompt: Prompt, written: Outcome) -> Outcome:
     """The likeliest next tokens. A blank before a label makes no difference to what it says: the ways to write it that
     are listed count together.
     """
@@ -70,7 +60,7 @@ def _from_top(top: Mapping[str, float] | None, prompt: Prompt, written: Outcome)
         return written
     scores = [_log_sum([value for token, value in top.items() if token.strip() == label]) for label in prompt.labels]
     if scores[0] is not None and scores[1] is not None:
-        return _from_scores(scores[0], scores[1])
+        return _compared(scores[0], scores[1])
     known = scores[0] if scores[0] is not None else scores[1]
     if known is None:
         return written
@@ -84,10 +74,10 @@ def _from_top(top: Mapping[str, float] | None, prompt: Prompt, written: Outcome)
     return Outcome((bound + certain) / 2 if abs(bound - certain) < _NARROW else math.nan, label)
 
 
-def _from_text(reply: Mapping[str, Any], prompt: Prompt) -> Outcome:
+def from_text(reply: Reply, prompt: Prompt) -> Outcome:
     """What was written, up to the first stop string. Reasoning that was cut off has not come to a label."""
-    text, truncated = str(reply["text"]), bool(reply["truncated"])
-    if reply.get("constrained"):
+    text, truncated = reply.text or "", reply.truncated
+    if reply.constrained:
         text = _constrained_label(text)
     ends = [text.index(stop) for stop in prompt.stop if stop in text]
     if ends:

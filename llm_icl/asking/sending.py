@@ -5,24 +5,23 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_exponential, wait_random
 
 from llm_icl.asking.budget import Budget, BudgetError
 from llm_icl.asking.cache import Call, CallCache
+from llm_icl.asking.channels import OnCalls
 from llm_icl.asking.limiter import MOST, Limiter
+from llm_icl.backends.exchange import Reply, Request
 from llm_icl.backends.hosted.faults import HopelessError, RejectedError, TransientError
-from llm_icl.backends.hosted.model import Question, RemoteModel
+from llm_icl.backends.hosted.model import RemoteModel
 from llm_icl.config.specs import counted
 from llm_icl.errors import BudgetSpentError, WorkError
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-
-# Told what goes on: how many questions are answered since the last time, and what is in flight or waiting.
-Progress = Callable[[int, str], None]
 
 # Seconds. A wait that is longer than the second is worth a line, longer than the third worth stopping for.
 _BETWEEN_REPORTS = 0.5
@@ -44,7 +43,7 @@ class Patience:
 
 
 class Sender:
-    """One remote model's line to its server, kept open from one set of questions to the next."""
+    """One remote model's channel to its server, kept open from one set of questions to the next."""
 
     def __init__(
         self,
@@ -74,15 +73,15 @@ class Sender:
         self._without_answer = 0
         self._waits: dict[object, tuple[float, str]] = {}
 
-    def send(self, questions: Mapping[str, Question], progress: Progress) -> dict[str, dict[str, Any]]:
-        """The reply to each question, by key, or its failure: {"status": …, "message": …}.
+    def send(self, requests: Mapping[str, Request], on_calls: OnCalls) -> dict[str, Reply]:
+        """The reply to each question, by key, or its failure: a reply with a status and a message.
 
         What stops the whole is raised after everything in flight has come back: WorkError, with the way to go on.
         """
-        return self._runner.run(self._send_all(questions, progress))
+        return self._runner.run(self._send_all(requests, on_calls))
 
     def run(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Something else over the same line, again where that may help. Raises WorkError where it does not."""
+        """Something else over the same channel, again where that may help. Raises WorkError where it does not."""
 
         async def do() -> T:
             await self._open()
@@ -109,15 +108,15 @@ class Sender:
             await self.model.open()
             self._is_open = True
 
-    async def _send_all(self, questions: Mapping[str, Question], progress: Progress) -> dict[str, dict[str, Any]]:
+    async def _send_all(self, requests: Mapping[str, Request], on_calls: OnCalls) -> dict[str, Reply]:
         await self._open()
         room = asyncio.Semaphore(self._alive)
-        replies: dict[str, dict[str, Any]] = {}
+        replies: dict[str, Reply] = {}
         reported = 0
 
         def report() -> None:
             nonlocal reported
-            progress(len(replies) - reported, self._state())
+            on_calls(len(replies) - reported, self._state())
             reported = len(replies)
 
         async def watch() -> None:
@@ -125,9 +124,9 @@ class Sender:
                 report()
                 await asyncio.sleep(_BETWEEN_REPORTS)
 
-        async def one(key: str, question: Question) -> None:
+        async def one(key: str, request: Request) -> None:
             try:
-                reply = await self._answer(key, question)
+                reply = await self._answer(key, request)
                 if reply is not None:
                     replies[key] = reply
             except Exception as problem:  # such as a disk that is full: nothing more may be sent that cannot be kept
@@ -138,11 +137,11 @@ class Sender:
         tasks: set[asyncio.Task[None]] = set()
         watching = asyncio.create_task(watch())
         try:
-            for key, question in questions.items():
+            for key, request in requests.items():
                 await room.acquire()
                 if self._stop:
                     break
-                task = asyncio.create_task(one(key, question))
+                task = asyncio.create_task(one(key, request))
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
             while tasks:
@@ -160,15 +159,15 @@ class Sender:
             raise self._stop
         return replies
 
-    async def _answer(self, key: str, question: Question) -> dict[str, Any] | None:
+    async def _answer(self, key: str, request: Request) -> Reply | None:
         """A committed reply, or a failure that another attempt would not mend; None where the work must stop."""
         try:
-            call = await self._again(lambda: self._attempt(key, question))
+            call = await self._again(lambda: self._attempt(key, request))
         except RejectedError as problem:
             if problem.status == "error" and not self.model.served:
                 # Nothing has been answered yet: the request itself is wrong, for all questions alike.
                 self._stop = self._stop or HopelessError(f"{self.model.entry.name}: {problem}")
-            return {"status": problem.status, "message": str(problem)}
+            return Reply(status=problem.status, message=str(problem))
         except TransientError as problem:
             self._without_answer += 1
             if self._without_answer >= _GONE:
@@ -176,7 +175,7 @@ class Sender:
                     f"{self.model.entry.name}: {_GONE} requests in a row got no answer ({problem}): "
                     "the same command goes on where this stopped"
                 )
-            return {"status": "error", "message": str(problem)}
+            return Reply(status="error", message=str(problem))
         except HopelessError as problem:
             self._stop = self._stop or problem
             return None
@@ -224,17 +223,17 @@ class Sender:
                 return await attempt()
         raise AssertionError("unreachable: the last attempt raises")
 
-    async def _attempt(self, key: str, question: Question) -> Call:
+    async def _attempt(self, key: str, request: Request) -> Call:
         limiter, budget = self._limiter, self._budget
         mark = await self._place()
         overloaded = answered = False
         try:
-            held = self.model.greatest_cost(question)
+            held = self.model.greatest_cost(request)
             await budget.hold(held)
             spent: float | None = held  # whatever stops this now, the request may have been paid for
             try:
-                reply = await self.model.ask(question)
-                spent = self.model.cost(reply.get("usage", {}))
+                reply = await self.model.ask(request)
+                spent = self.model.cost(reply.usage or {})
                 answered = True
             except TransientError as problem:
                 self._count(problem)
@@ -258,7 +257,7 @@ class Sender:
                 budget.settle(held, spent)
         finally:
             limiter.leave(mark, overloaded, answered)
-        return Call(key, question.request, reply, spent)
+        return Call(key, request.data(), reply, spent)
 
     async def _place(self) -> int:
         """A place among the requests in flight, once the server may be asked."""

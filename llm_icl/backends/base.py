@@ -7,19 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from llm_icl.backends.exchange import LabelScores, Reply
 from llm_icl.config.registry import Registry
 from llm_icl.config.specs import Value
+from llm_icl.errors import RequestError
 from llm_icl.prompting.layout import Curve, LabelPlace
 from llm_icl.prompting.rendering import Rendered
-
-# How the labels of a problem are asked for, best first:
-# curve      both labels' probabilities at all positions, from one pass over the longest prompt
-# echo       the same from the likeliest tokens that a server reports at each place of a text
-# positions  both labels' probabilities after one prompt
-# top        the likeliest next tokens after one prompt, among which the labels are looked for
-# generate   the model writes, and what it writes is read
-MODES = ("curve", "echo", "positions", "top", "generate")
-
 
 _USUAL = ("temperature", "logprobs", "stop", "schema")
 
@@ -68,26 +61,17 @@ class ModelEntry:
         return self.accepts
 
 
-@dataclass(frozen=True)
-class LabelScores:
-    """Natural log-probabilities of label 0 and of label 1 at one position, over the whole vocabulary."""
-
-    zero: float
-    one: float
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What a model wrote, without the stop string that ended it; `truncated` where the token limit ended it."""
-
-    text: str
-    truncated: bool
-
-
 class LanguageModel(ABC):
-    """A model that answers prompts. `modes` are those of MODES that it can be asked in, best first."""
+    """A model that answers prompts. `modes` are the names of those that it can be asked in, best first."""
 
     modes: tuple[str, ...]
+    # Whether it answers in this process, whether its calls cost money, and whether its attention and gradients can be
+    # had: then `source` says where transformers finds its weights, and `attention` is there.
+    local: bool = False
+    priced: bool = False
+    exposes_weights: bool = False
+    # The backend that asks the same model at a server, where there is one: `--base-url`.
+    served_by: str = ""
     # From how many positions of one problem on a whole curve costs less than its positions one by one.
     least_curve: int = 1
     # Whether the same prompt may be answered differently when it is asked again.
@@ -109,6 +93,13 @@ class LanguageModel(ABC):
     def load(cls, entry: ModelEntry, logs: Path) -> "LanguageModel":
         """The model, ready to be asked; what it logs goes into the folder `logs`. Raises RequestError as above."""
         return cls(entry)
+
+    @classmethod
+    def source(cls, entry: ModelEntry) -> tuple[str, dict[str, Any]]:
+        """What `from_pretrained` of transformers is called with to have the weights. Raises RequestError where they are
+        unavailable.
+        """
+        raise RequestError(f"'{entry.name}' does not run in this process: its weights are unavailable")
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:
@@ -150,9 +141,16 @@ class LocalModel(TokenModel):
     """A model in this process."""
 
     modes = ("curve", "positions", "generate")
+    local = True
     # How many problems are scored, and how many texts continued, and kept, together.
     problems_at_once: int = 1
     texts_at_once: int = 1
+
+    @classmethod
+    def source(cls, entry: ModelEntry) -> tuple[str, dict[str, Any]]:
+        from llm_icl.backends.weights import source_of
+
+        return source_of(entry)
 
     @abstractmethod
     def score_curves(self, curves: Sequence[Curve], shared: int) -> list[list[LabelScores]]:
@@ -168,6 +166,12 @@ class LocalModel(TokenModel):
     @abstractmethod
     def generate(self, texts: Sequence[str], max_tokens: int, stop: Sequence[str]) -> list[Reply]:
         """The likeliest continuation, token by token, up to a stop string or the token limit."""
+
+    def attention(self, tokens: Sequence[int]) -> dict[int, Any]:
+        """The attention weights [h, T, T] of every layer over one sequence, float32 tensors on the CPU; a model with
+        `exposes_weights` has them.
+        """
+        raise NotImplementedError
 
 
 backends: Registry[type[LanguageModel]] = Registry("backend", "llm_icl.backends")

@@ -52,10 +52,10 @@ def find_model(text: str, base_url: str = "", own: Path | None = None) -> ModelE
     base_url = base_url or entry.base_url
     if not base_url:
         return entry
-    if entry.backend == "hf":
+    asked_by = backends.get(entry.backend)
+    if asked_by.local and not asked_by.served_by:
         raise RequestError(f"model '{entry.name}' runs in this process: --base-url is for models that are served")
-    # A model that vLLM runs is then asked at a vLLM server that runs already.
-    backend = "vllm-server" if entry.backend == "vllm" else entry.backend
+    backend = asked_by.served_by or entry.backend
     if base_url == entry.base_url:
         return dataclasses.replace(entry, backend=backend)
     return dataclasses.replace(entry, backend=backend, base_url=base_url, price={}, priced="")  # its price is not known
@@ -66,10 +66,11 @@ def _find(text: str, own: Path | None) -> ModelEntry:
     suffix = ":" + ",".join(f"{key}={written(value)}" for key, value in options) if options else ""
     entries = model_names(own)
     backend, slash, identifier = text.partition("/")
-    if slash and backend in dict(backends.items()):
+    known_backends = dict(backends.items()) if slash else {}
+    if backend in known_backends:
         if not identifier:
             raise RequestError(f"'{text}' lacks an identifier: write {backend}/ORGANISATION/NAME, or a path")
-        mark = _fingerprint(identifier) if backend in ("hf", "vllm") else ""
+        mark = _fingerprint(identifier) if known_backends[backend].local else ""
         # What is known of a model holds however it is named.
         known = next((e for e in entries.values() if (e.backend, e.identifier) == (backend, identifier)), None)
         named = known or ModelEntry(text, backend, identifier)

@@ -2,14 +2,12 @@
 
 import copy
 import inspect
-import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-from llm_icl.backends.base import LabelScores, LocalModel, ModelEntry, Reply, backends
-from llm_icl.backends.embedded import embedded_weights
+from llm_icl.backends.base import LocalModel, ModelEntry, backends
+from llm_icl.backends.exchange import LabelScores, Reply
 from llm_icl.backends.tokenizers import text_for, tokens_of
 from llm_icl.config.specs import only_known
 from llm_icl.errors import RequestError
@@ -31,6 +29,8 @@ _WORTH_SHARING = 0.2
 class TransformersModel(LocalModel):
     """Options: dtype (float32 on a CPU, bfloat16 on a GPU), device, revision, chat (ask in the chat format)."""
 
+    exposes_weights = True
+
     def __init__(self, entry: ModelEntry) -> None:
         """Load the model. Raises RequestError where there is no such model or it cannot be read."""
         import torch
@@ -50,7 +50,7 @@ class TransformersModel(LocalModel):
         self._chat = bool(options.get("chat", False))
         self._shared_tokens: tuple[int, ...] = ()
         self._shared_cache: Any = None
-        source, arguments = source_of(entry)
+        source, arguments = self.source(entry)
         if "revision" in options:
             arguments["revision"] = str(options["revision"])
         try:
@@ -66,7 +66,7 @@ class TransformersModel(LocalModel):
     def identity(self) -> dict[str, Any]:
         commit = getattr(self._model.config, "_commit_hash", None)
         return {
-            "backend": "hf",
+            "backend": self._entry.backend,
             "identifier": self._entry.identifier,
             "weights": self._entry.weights.get("sha256") or commit or self._entry.fingerprint,
             "dtype": self._dtype,
@@ -166,7 +166,7 @@ class TransformersModel(LocalModel):
             ends = [text.index(word) for word in stop if word in text]
             cut = text[: min(ends)] if ends else text
             ended = bool(ends) or int(written[-1]) in self._ends
-            replies.append(Reply(cut, truncated=not ended and len(written) >= max_tokens))
+            replies.append(Reply(text=cut, truncated=not ended and len(written) >= max_tokens))
         return replies
 
     def _groups(self, curves: Sequence[Curve]) -> Iterator[list[int]]:
@@ -242,20 +242,3 @@ class _Continuation:
         ids = torch.tensor([self._tokens[common:]], device=owner._device)
         kept = torch.arange(len(tokens) - common - last, len(tokens) - common, device=owner._device)
         return torch.log_softmax(owner._logits(ids, kept, self._cache)[0], dim=-1)
-
-
-def source_of(entry: ModelEntry) -> tuple[str, dict[str, Any]]:
-    """What `from_pretrained` is called with. Raises RequestError for a GGUF file that is none."""
-    import local_models.momentum_gpt  # noqa: F401  (a kind of model that transformers then knows)
-
-    if entry.weights:
-        return str(embedded_weights(entry)), {}
-    path = Path(entry.identifier).expanduser()
-    if path.suffix == ".gguf":
-        if not path.is_file():
-            raise RequestError(f"model '{entry.name}': there is no file {path}")
-        with path.open("rb") as stream:
-            if stream.read(4) != b"GGUF":
-                raise RequestError(f"model '{entry.name}': {path} is not a GGUF file")
-        return str(path.parent), {"gguf_file": path.name}
-    return str(path) if os.path.isdir(path) else entry.identifier, {}  # a name too long for a path is no folder

@@ -20,15 +20,17 @@ def command(model: str, port: int, catalogue: Path | None, dry_run: bool) -> Non
     """
     import shlex
 
+    from llm_icl.backends.base import backends
     from llm_icl.backends.catalogue import find_model
     from llm_icl.backends.machine import refusal
+    from llm_icl.backends.vllm.engine import VllmModel
     from llm_icl.backends.vllm.process import serve_command, serves
     from llm_icl.cli.progress import speak
     from llm_icl.errors import RequestError, WorkError
 
     speak()
     entry = find_model(model, own=catalogue)
-    if entry.backend != "vllm":
+    if not issubclass(backends.get(entry.backend), VllmModel):
         raise RequestError(f"model '{entry.name}' does not run on vLLM: its backend is {entry.backend}")
     if dry_run:
         click.echo(shlex.join(serve_command(entry, port)))

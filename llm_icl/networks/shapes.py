@@ -5,9 +5,8 @@ from typing import Any
 
 import torch
 
-from llm_icl.backends.base import ModelEntry
+from llm_icl.backends.base import ModelEntry, backends
 from llm_icl.backends.catalogue import find_model, model_names
-from llm_icl.backends.transformers import source_of
 from llm_icl.config.specs import Spec, only_known
 from llm_icl.errors import RequestError, unknown_name
 from local_models.architectures import architectures
@@ -62,7 +61,8 @@ def _pretrained_shape(spec: Spec, n: int, points: int, seed: int) -> Shape:
     for key, known in (("trainable", TRAINABLE), ("weights", ("pretrained", "random"))):
         if given[key] not in known:
             raise RequestError(f"'{spec}': {key} is one of {', '.join(known)}, not '{given[key]}'")
-    source, how = source_of(pretrained_entry(spec.name))
+    entry = pretrained_entry(spec.name)
+    source, how = backends.get(entry.backend).source(entry)
     try:
         config = AutoConfig.from_pretrained(source, **how).get_text_config()
     except Exception as problem:  # the hub's client and the readers of files raise anything
@@ -83,7 +83,7 @@ def _pretrained_shape(spec: Spec, n: int, points: int, seed: int) -> Shape:
 
 
 def pretrained_entry(name: str) -> ModelEntry:
-    local = [key for key, entry in model_names().items() if entry.backend in ("hf", "vllm")]
+    local = [key for key, entry in model_names().items() if backends.get(entry.backend).local]
     if "/" not in name and name not in local:
         raise unknown_name("architecture", name, [*architectures(), *local], "; or hf/ORGANISATION/NAME")
     return find_model(name)
@@ -92,7 +92,7 @@ def pretrained_entry(name: str) -> ModelEntry:
 def _body(entry: ModelEntry, random: int | None) -> Any:
     from transformers import AutoConfig, AutoModel
 
-    source, how = source_of(entry)
+    source, how = backends.get(entry.backend).source(entry)
     if random is None:
         return AutoModel.from_pretrained(source, dtype=torch.float32, **how)
     torch.manual_seed(random)

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from llm_icl.asking.answers import Carried, LocalLine, carry_out
+from llm_icl.asking.answers import AnsweredPlan, answer_plan
 from llm_icl.asking.cache import CallCache
+from llm_icl.asking.channels import LocalChannel
 from llm_icl.asking.plan import plan_for
 from llm_icl.asking.sending import Sender
 from llm_icl.backends.base import LocalModel
@@ -15,20 +16,20 @@ from llm_icl.prompting import load_prompt
 
 def ask(
     model: LocalModel, prompt: str, problems: Problems, folder: Path, mode: str, positions: Sequence[int] | None = None
-) -> Carried:
-    """Carry a plan out with a cache of its own in `folder`."""
+) -> AnsweredPlan:
+    """Answer a plan with a cache of its own in `folder`."""
     positions = range(problems.points) if positions is None else positions
     loaded = load_prompt(parse_specs([prompt])[0])
     cache = CallCache(folder / f"{mode}.sqlite")
     plan = plan_for(model, loaded, problems, positions, mode)
-    line = LocalLine(model, plan, loaded, cache)
-    return carry_out(plan, model.identity(), loaded, problems, positions, cache, line)
+    channel = LocalChannel(model, plan, cache)
+    return answer_plan(plan, model.identity(), loaded, problems, positions, cache, channel)
 
 
-def ask_remote(sender: Sender, prompt: str, problems: Problems, folder: Path, mode: str) -> Carried:
-    """The same over the line to a server."""
+def ask_remote(sender: Sender, prompt: str, problems: Problems, folder: Path, mode: str) -> AnsweredPlan:
+    """The same over the channel to a server."""
     positions = range(problems.points)
     loaded = load_prompt(parse_specs([prompt])[0])
     plan = plan_for(sender.model, loaded, problems, positions, mode)
     cache = CallCache(folder / f"{mode}.sqlite")
-    return carry_out(plan, sender.model.identity(), loaded, problems, positions, cache, sender)
+    return answer_plan(plan, sender.model.identity(), loaded, problems, positions, cache, sender)

@@ -12,10 +12,10 @@ import pytest
 
 from llm_icl.asking.budget import Budget
 from llm_icl.asking.cache import CallCache, call_key
-from llm_icl.asking.plan import Planned
-from llm_icl.asking.replies import read_reply
+from llm_icl.asking.modes import MODES
 from llm_icl.asking.sending import Patience, Sender
 from llm_icl.backends import find_model
+from llm_icl.backends.exchange import GenerateRequest, TopRequest
 from llm_icl.backends.hosted.anthropic import AnthropicModel
 from llm_icl.backends.hosted.openai import OpenAIModel
 from llm_icl.config.specs import parse_specs
@@ -49,10 +49,10 @@ def questions(model, count=6, mode=None):
     found = {}
     for i in range(count):
         prompt = [{"role": "user", "content": f"Input: {i}\nLabel:"}]
-        request = {"mode": mode, "prompt": prompt, "stop": ["\n"], "max_tokens": 2}
-        if model.constrains:
-            request |= {"constrained": True, "labels": ["0", "1"]}
-        found[call_key(model.identity(), request)] = Planned(i, (0,), "", (), request)
+        kind = TopRequest if mode == "top" else GenerateRequest
+        labels = ("0", "1") if model.constrains else ()
+        request = kind(prompt=prompt, stop=("\n",), max_tokens=2, labels=labels)
+        found[call_key(model.identity(), request.data())] = request
     return found
 
 
@@ -70,14 +70,18 @@ class Sent:
         self.replies = [replies[key] for key in self.asked]
         self.committed = self.cache.get(self.asked)
 
+    def read(self, reply):
+        (outcome,) = MODES[next(iter(self.asked.values())).mode].read(reply, PROMPT)
+        return outcome
+
     @property
     def statuses(self):
-        return Counter(read_reply(reply, PROMPT, 1)[0].status for reply in self.replies)
+        return Counter(reply.status or self.read(reply).status for reply in self.replies)
 
     def is_right(self):
         """Every label is the one that the pretended model gives, and is on disk."""
-        labels = [read_reply(reply, PROMPT, 1)[0].label for reply in self.replies]
-        truth = [int(probability(prompt_of({"messages": q.request["prompt"]})) > 0.5) for q in self.asked.values()]
+        labels = [self.read(reply).label for reply in self.replies]
+        truth = [int(probability(prompt_of({"messages": q.prompt})) > 0.5) for q in self.asked.values()]
         return labels == truth and len(self.committed) == len(self.asked)
 
 
@@ -169,7 +173,7 @@ def test_an_overload_that_does_not_end_is_an_error_after_bounded_attempts(provid
     provider.fault = lambda body, before: "503"
     sent = Sent(openai(provider), tmp_path)
     assert sent.statuses == {"error": 6}
-    assert all("HTTP 503" in reply["message"] for reply in sent.replies)
+    assert all("HTTP 503" in reply.message for reply in sent.replies)
     assert not sent.committed
     assert set(provider.prompts().values()) == {QUICK.attempts}
 
@@ -200,7 +204,7 @@ def test_a_prompt_that_is_too_long_is_no_error_of_the_others(provider, tmp_path)
     provider.fault = lambda body, before: "400 long" if "Input: 3\n" in prompt_of(body) else ""
     sent = Sent(openai(provider), tmp_path)
     assert sent.statuses == {"ok": 5, "too_long": 1}
-    assert "maximum context length" in sent.replies[3]["message"]
+    assert "maximum context length" in sent.replies[3].message
     assert set(provider.prompts().values()) == {1}
 
 
@@ -211,7 +215,7 @@ def test_a_parameter_that_is_refused_is_left_out_from_then_on_and_that_is_record
     assert sent.is_right()
     assert len(provider.received) == 7  # the first question twice
     assert ["temperature" in received.body for received in provider.received] == [True] + [False] * 6
-    assert all(reply["dropped"] == ["temperature"] for reply in sent.replies)
+    assert all(reply.dropped == ["temperature"] for reply in sent.replies)
     assert model.found()["dropped"] == ["temperature"]
 
 
@@ -221,7 +225,7 @@ def test_without_log_probabilities_the_label_that_was_written_stands(provider, t
     )
     sent = Sent(openai(provider), tmp_path, at_once=1)
     assert sent.is_right()
-    assert all("logprobs" in reply["dropped"] for reply in sent.replies)
+    assert all("logprobs" in reply.dropped for reply in sent.replies)
 
 
 def test_a_server_that_dies_and_returns_costs_nothing_but_time(provider, tmp_path):

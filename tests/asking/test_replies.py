@@ -1,14 +1,24 @@
 """What a reply says: written labels, both labels' log-probabilities, and the likeliest tokens of a distribution."""
 
 import math
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from llm_icl.asking.replies import Outcome, agreed, read_reply
+from llm_icl.asking.answers import answer_plan
+from llm_icl.asking.cache import CallCache
+from llm_icl.asking.modes import MODES
+from llm_icl.asking.modes.base import Plan, Planned
+from llm_icl.asking.replies import Outcome, agreed
+from llm_icl.backends.exchange import EchoRequest, Reply
 from llm_icl.config.specs import parse_specs
+from llm_icl.problems import STATUSES
 from llm_icl.prompting import load_prompt
+from llm_icl.tasks.cards import load_task
+from llm_icl.tasks.drawing import draw_problems
 
 
 def prompt(text):
@@ -18,14 +28,13 @@ def prompt(text):
 BASIC, REASONED, WORDS = prompt("basic"), prompt("pac-step-by-step"), prompt("basic:labels=no/yes")
 
 
-def read(reply, of=BASIC):
-    """The outcome of a reply with one position."""
-    (outcome,) = read_reply(reply, of, 1)
-    return outcome
+def read(mode, of=BASIC, **members):
+    """The outcomes of a reply with these members."""
+    return MODES[mode].read(Reply(**members), of)
 
 
 def written(text, of=BASIC, truncated=False, **more):
-    outcome = read({"text": text, "truncated": truncated, **more}, of)
+    (outcome,) = read("generate", of, text=text, truncated=truncated, **more)
     assert math.isnan(outcome.probability)
     assert math.isnan(outcome.agreement)
     return outcome.label, outcome.status
@@ -37,20 +46,27 @@ def logs(probabilities):
 
 def top(probabilities, text="?", of=BASIC):
     """The outcome of the likeliest tokens, given with their probabilities, where `text` was written."""
-    return read({"tops": [logs(probabilities)], "text": text, "truncated": False}, of)
+    (outcome,) = read("top", of, tops=[logs(probabilities)], text=text, truncated=False)
+    return outcome
 
 
 @pytest.mark.parametrize("status", ["refused", "too_long", "error"])
-def test_a_reply_with_a_status_has_it_at_all_its_positions(status):
-    reply = {"status": status, "message": "no", "text": " 1", "truncated": False, "tops": [logs({"1": 1})]}
-    outcomes = read_reply(reply, BASIC, 3)
-    assert [(outcome.label, outcome.status) for outcome in outcomes] == [(None, status)] * 3
-    assert all(math.isnan(outcome.probability) for outcome in outcomes)
+def test_a_reply_with_a_status_has_it_at_all_its_positions(tmp_path, status):
+    reply = Reply(status=status, message="no", text=" 1", truncated=False, tops=[logs({"1": 1})])
+    request = EchoRequest(prompt="", ends=(0, 1, 2), gap=0, labels=("0", "1", ""))
+    plan = Plan("echo", (Planned(0, (0, 1, 2), "", request),))
+    problems = draw_problems(load_task(parse_specs(["majority"])[0]), 3, 3, 1, 0)
+    channel = SimpleNamespace(send=lambda requests, on_calls: dict.fromkeys(requests, reply))
+    cache = CallCache(tmp_path / "calls.sqlite")
+    answers = answer_plan(plan, {}, BASIC, problems, range(3), cache, channel).answers
+    assert [STATUSES[code] for code in answers.status[0]] == [status] * 3
+    assert (answers.prediction == -1).all()
+    assert np.isnan(answers.probability).all()
 
 
 def test_scores_are_compared_at_each_position():
     pairs = [[math.log(0.2), math.log(0.3)], [math.log(0.3), math.log(0.1)], [-3.0, -3.0]]
-    outcomes = read_reply({"scores": pairs}, BASIC, 3)
+    outcomes = read("curve", scores=pairs)
     assert [outcome.probability for outcome in outcomes] == pytest.approx([0.6, 0.25, 0.5])
     assert [(outcome.label, outcome.status) for outcome in outcomes] == [(1, "ok"), (0, "ok"), (0, "ok")]
 
@@ -67,13 +83,13 @@ def test_scores_are_compared_at_each_position():
     ],
 )
 def test_scores_of_any_size_have_a_probability(zero, one, expected):
-    assert read({"scores": [[zero, one]]}).probability == pytest.approx(expected)
+    assert read("positions", scores=[[zero, one]])[0].probability == pytest.approx(expected)
 
 
 @settings(deadline=None)
 @given(zero=st.floats(-800, 0), one=st.floats(-800, 0))
 def test_swapping_the_labels_swaps_their_probabilities(zero, one):
-    first, second = read_reply({"scores": [[zero, one], [one, zero]]}, BASIC, 2)
+    first, second = read("curve", scores=[[zero, one], [one, zero]])
     assert first.probability + second.probability == pytest.approx(1)
     assert (first.probability > 0.5) <= (one >= zero)
     assert first.label == int(first.probability > 0.5)
@@ -169,7 +185,7 @@ def test_the_likeliest_tokens_are_searched_for_the_words_that_were_asked_for():
 
 def test_each_position_has_likeliest_tokens_of_its_own():
     tops = [logs({"1": 0.6, "0": 0.2}), None, logs({"0": 0.9, "1": 0.1}), logs({"x": 1.0})]
-    outcomes = read_reply({"tops": tops}, BASIC, 4)
+    outcomes = read("echo", tops=tops)
     assert [outcome.label for outcome in outcomes] == [1, None, 0, None]
     assert [outcome.status for outcome in outcomes] == [
         "ok",
@@ -187,7 +203,7 @@ def test_each_position_has_likeliest_tokens_of_its_own():
 @pytest.mark.parametrize("listed", [None, {}, {"x": 0.5, "10": 0.4, "": 0.1}])
 def test_without_a_label_among_the_likeliest_tokens_counts_what_was_written(listed, text, truncated, label, status):
     tops = [listed and logs(listed)]
-    outcome = read({"tops": tops, "text": text, "truncated": truncated})
+    (outcome,) = read("top", tops=tops, text=text, truncated=truncated)
     assert (outcome.label, outcome.status) == (label, status)
     assert math.isnan(outcome.probability)
 

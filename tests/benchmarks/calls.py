@@ -12,9 +12,9 @@ from pathlib import Path
 
 from llm_icl.asking.budget import Budget
 from llm_icl.asking.cache import CallCache, call_key
-from llm_icl.asking.plan import Planned
 from llm_icl.asking.sending import Sender
 from llm_icl.backends import find_model
+from llm_icl.backends.exchange import TopRequest
 from llm_icl.backends.hosted.openai import OpenAIModel
 from tests.benchmarks.timing import show
 
@@ -47,15 +47,15 @@ def _harness(base_url: str) -> None:
     """What `eval` does for the calls of one cell, the import of the SDK included."""
     model = OpenAIModel(find_model("openai/gpt-4.1", base_url))
     questions = {}
-    for i, prompt in enumerate(_prompts()):
-        request = {"mode": "top", "prompt": prompt, "stop": ["\n"], "max_tokens": 2}
-        questions[call_key(model.identity(), request)] = Planned(i, (0,), "", (), request)
+    for prompt in _prompts():
+        request = TopRequest(prompt=prompt, stop=("\n",), max_tokens=2)
+        questions[call_key(model.identity(), request.data())] = request
     with tempfile.TemporaryDirectory() as folder:
         sender = Sender(model, CallCache(Path(folder) / "calls.sqlite"), "bench", Budget(), IN_FLIGHT)
         replies = sender.send(questions, lambda done, what: None)
         sender.close()
     assert len(replies) == CALLS
-    assert all("tops" in reply for reply in replies.values())
+    assert all(reply.tops for reply in replies.values())
 
 
 def _plain(base_url: str) -> None:

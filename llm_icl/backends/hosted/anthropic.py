@@ -7,7 +7,8 @@ from itertools import pairwise
 from typing import Any
 
 from llm_icl.backends.base import ModelEntry, backends
-from llm_icl.backends.hosted.model import BatchModel, BatchProgress, Question, checked_url, only_own_headers
+from llm_icl.backends.exchange import GenerateRequest, Reply, Request
+from llm_icl.backends.hosted.model import BatchModel, BatchProgress, checked_url, only_own_headers
 from llm_icl.config.specs import only_known
 from llm_icl.errors import RequestError
 from llm_icl.prompting.rendering import Rendered
@@ -18,6 +19,8 @@ _JSON_TOKENS = 30
 THINKING = ("adaptive", "between_tools", "disabled")
 _THOUGHT = 4000
 _EPHEMERAL = {"type": "ephemeral"}
+# Reasons to stop after which there is no answer.
+_STATUSES = {"refusal": "refused", "model_context_window_exceeded": "too_long"}
 
 
 @backends.register("anthropic")
@@ -50,7 +53,7 @@ class AnthropicModel(BatchModel):
 
     def identity(self) -> dict[str, Any]:
         return {
-            "backend": "anthropic",
+            "backend": self.entry.backend,
             "identifier": self.entry.identifier,
             "base_url": self.address,
             "effort": self.effort,
@@ -80,12 +83,12 @@ class AnthropicModel(BatchModel):
     async def aclose(self) -> None:
         await self._client.close()
 
-    def body(self, question: Question) -> dict[str, Any]:
-        request = question.request
-        messages = _with_cuts(request["prompt"], question.payload or ())
+    def body(self, request: Request) -> dict[str, Any]:
+        assert isinstance(request, GenerateRequest)
+        messages = _with_cuts(request.prompt, request.cuts)
         body: dict[str, Any] = {
             "model": self.entry.identifier,
-            "max_tokens": self.longest_reply(question),
+            "max_tokens": self.longest_reply(request),
             "messages": [message for message in messages if message["role"] != "system"],
         }
         system = [message["content"] for message in messages if message["role"] == "system"]
@@ -96,28 +99,27 @@ class AnthropicModel(BatchModel):
         output: dict[str, Any] = {}
         if self.effort and "effort" in self.accepts:
             output["effort"] = self.effort
-        if request.get("constrained"):
-            label = {"type": "string", "enum": list(request["labels"])}
+        if request.constrained:
+            label = {"type": "string", "enum": list(request.labels)}
             schema = {"type": "object", "properties": {"label": label}, "required": ["label"]}
             output["format"] = {"type": "json_schema", "schema": schema | {"additionalProperties": False}}
         elif "stop" in self.accepts:
             # Blank ones are not taken; what is written is cut at all of them in any case.
-            stops = [stop for stop in request["stop"] if stop.strip()]
+            stops = [stop for stop in request.stop if stop.strip()]
             body |= {"stop_sequences": stops} if stops else {}
         return body | ({"output_config": output} if output else {})
 
-    def longest_reply(self, question: Question) -> int:
-        room = _JSON_TOKENS if question.request.get("constrained") else 0
-        return int(question.request["max_tokens"]) + room + self.reasoning
+    def longest_reply(self, request: Request) -> int:
+        return request.max_tokens + (_JSON_TOKENS if request.constrained else 0) + self.reasoning
 
     async def send(self, body: dict[str, Any]) -> str:
         response = await self._client.post("/v1/messages", body=body, cast_to=self._response_type)
         return str(response.text)
 
-    def read(self, question: Question, answer: Any) -> dict[str, Any]:
+    def read(self, request: Request, answer: Any) -> Reply:
         usage = answer["usage"]
         reason = answer["stop_reason"]
-        reply = {
+        members = {
             "model": answer.get("model", ""),
             "text": "".join(block["text"] for block in answer["content"] if block["type"] == "text"),
             "truncated": reason == "max_tokens",
@@ -128,13 +130,11 @@ class AnthropicModel(BatchModel):
                 "output": usage["output_tokens"],
             },
         }
-        if question.request.get("constrained"):
-            reply["constrained"] = True
-        if reason == "refusal":
-            return reply | {"status": "refused"}
-        if reason == "model_context_window_exceeded":
-            return reply | {"status": "too_long"}
-        return reply
+        if request.constrained:
+            members["constrained"] = True
+        if reason in _STATUSES:
+            members["status"] = _STATUSES[reason]
+        return Reply(**members)
 
     async def submit(self, bodies: Mapping[str, dict[str, Any]]) -> str:
         requests = [{"custom_id": name, "params": body} for name, body in bodies.items()]

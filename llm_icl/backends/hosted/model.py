@@ -14,10 +14,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 from llm_icl.backends.base import LanguageModel, ModelEntry
+from llm_icl.backends.exchange import Reply, Request
 from llm_icl.backends.hosted.faults import TransientError, clean, fault_of, refused_parameter
 from llm_icl.config.secrets import remember
 from llm_icl.errors import RequestError
@@ -32,16 +33,6 @@ _TOGETHER = {"logprobs": ("top_logprobs",), "top_logprobs": ("logprobs",)}
 _SENT_FROM_ENVIRONMENT = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS", "ANTHROPIC_CUSTOM_HEADERS")
 # Tokens that a provider puts around each message, at most.
 _AROUND_MESSAGE = 16
-
-
-class Question(Protocol):
-    """`request` is JSON data, all that can change the reply; `payload` what the backend works with."""
-
-    @property
-    def request(self) -> dict[str, Any]: ...
-
-    @property
-    def payload(self) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -61,6 +52,7 @@ class RemoteModel(LanguageModel):
     """
 
     samples = True
+    priced = True
 
     def __init__(self, entry: ModelEntry) -> None:
         self.entry = entry
@@ -100,7 +92,7 @@ class RemoteModel(LanguageModel):
         return key
 
     @abstractmethod
-    def body(self, question: Question) -> dict[str, Any]:
+    def body(self, request: Request) -> dict[str, Any]:
         """What is sent, as JSON data."""
 
     @abstractmethod
@@ -108,13 +100,13 @@ class RemoteModel(LanguageModel):
         """What comes back, as text. Raises whatever the SDK raises."""
 
     @abstractmethod
-    def read(self, question: Question, answer: Any) -> dict[str, Any]:
+    def read(self, request: Request, answer: Any) -> Reply:
         """The reply in the form that is kept, from the provider's JSON data. Raises KeyError, TypeError or IndexError
         where something is missing from it.
         """
 
     @abstractmethod
-    def longest_reply(self, question: Question) -> int:
+    def longest_reply(self, request: Request) -> int:
         """The greatest number of tokens that the reply may have and cost."""
 
     @classmethod
@@ -132,9 +124,9 @@ class RemoteModel(LanguageModel):
     async def aclose(self) -> None:
         """Called once, in the event loop, after the last question."""
 
-    async def ask(self, question: Question) -> dict[str, Any]:
+    async def ask(self, request: Request) -> Reply:
         """One attempt at one question. Raises one of the three errors above."""
-        return self.reply(question, await self.request(self.body(question)))
+        return self.reply(request, await self.request(self.body(request)))
 
     async def request(self, body: dict[str, Any]) -> str:
         """One request. A parameter that the provider refuses is left out from then on, and this is recorded."""
@@ -149,17 +141,15 @@ class RemoteModel(LanguageModel):
                     raise self.fault(problem) from None
                 self.dropped |= {parameter, *_TOGETHER.get(parameter, ())}
 
-    def reply(self, question: Question, text: str) -> dict[str, Any]:
+    def reply(self, request: Request, text: str) -> Reply:
         """The reply that a text holds. Raises TransientError where it is no reply: it may have been cut."""
         try:
-            reply = self.read(question, json.loads(text))
+            reply = self.read(request, json.loads(text))
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as problem:
             reason = f"the reply makes no sense ({type(problem).__name__}: {problem})"
             raise TransientError(clean(reason), "reply", charged=True) from None
-        self.served.add(str(reply.get("model", "")))
-        if self.dropped:
-            reply["dropped"] = sorted(self.dropped)
-        return reply
+        self.served.add(reply.model)
+        return reply.changed(dropped=sorted(self.dropped)) if self.dropped else reply
 
     def found(self) -> dict[str, Any]:
         served = sorted(name for name in self.served if name)
@@ -172,14 +162,14 @@ class RemoteModel(LanguageModel):
         dollars = sum(usage.get(kind, 0) * price.get(kind, plain) for kind in ("input", "cached", "write", "output"))
         return dollars / 1e6
 
-    def greatest_cost(self, question: Question) -> float:
+    def greatest_cost(self, request: Request) -> float:
         """What the question can cost at most, in US dollars: no tokenizer makes more tokens than there are bytes."""
-        prompt = question.request["prompt"]
+        prompt = request.prompt
         messages = [message["content"] for message in prompt] if isinstance(prompt, list) else [prompt]
         tokens = sum(len(message.encode()) + _AROUND_MESSAGE for message in messages)
         price = self.entry.price
         dearest = max((price.get(kind, 0.0) for kind in ("input", "write")), default=0.0)
-        return (tokens * dearest + self.longest_reply(question) * price.get("output", 0.0)) / 1e6
+        return (tokens * dearest + self.longest_reply(request) * price.get("output", 0.0)) / 1e6
 
     def fault(self, problem: Exception) -> Exception:
         """What an SDK's exception means: one of the three errors, or itself."""

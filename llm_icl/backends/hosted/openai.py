@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llm_icl.backends.base import ModelEntry, backends
-from llm_icl.backends.hosted.model import BatchModel, BatchProgress, Question, checked_url, only_own_headers, positive
+from llm_icl.backends.exchange import EchoRequest, Reply, Request, TopRequest
+from llm_icl.backends.hosted.model import BatchModel, BatchProgress, checked_url, only_own_headers, positive
 from llm_icl.config.specs import only_known
 from llm_icl.errors import RequestError
 from llm_icl.prompting.rendering import Rendered
@@ -55,7 +56,7 @@ class OpenAIModel(BatchModel):
 
     def identity(self) -> dict[str, Any]:
         return {
-            "backend": "openai",
+            "backend": self.entry.backend,
             "identifier": self.entry.identifier,
             "base_url": self.address,
             "api": self.api,
@@ -108,28 +109,27 @@ class OpenAIModel(BatchModel):
     async def aclose(self) -> None:
         await self._client.close()
 
-    def body(self, question: Question) -> dict[str, Any]:
-        request = question.request
-        sampled = "repeat" in request
+    def body(self, request: Request) -> dict[str, Any]:
+        sampled = request.repeat is not None
         temperature = self.temperature if self.temperature is not None else (1.0 if sampled else 0.0)
         body: dict[str, Any] = {"model": self.entry.identifier}
         if "temperature" in self.accepts:
             body["temperature"] = temperature
-        limit = request["max_tokens"] + self._reasoning
+        limit = request.max_tokens + self._reasoning
         if self.api == "responses":
-            body |= {"input": request["prompt"], "max_output_tokens": max(limit, _LEAST_OUTPUT), "store": False}
+            body |= {"input": request.prompt, "max_output_tokens": max(limit, _LEAST_OUTPUT), "store": False}
             return body | ({"reasoning": {"effort": self.effort}} if self._sends_effort else {})
-        if request["stop"] and "stop" in self.accepts:
-            body["stop"] = list(request["stop"])[:_MOST_STOPS]  # what is written is cut at all of them in any case
+        if request.stop and "stop" in self.accepts:
+            body["stop"] = list(request.stop)[:_MOST_STOPS]  # what is written is cut at all of them in any case
         if self.api == "completions":
-            body |= {"prompt": request["prompt"], "max_tokens": limit}
-            if request["mode"] == "echo":
+            body |= {"prompt": request.prompt, "max_tokens": limit}
+            if isinstance(request, EchoRequest):
                 return {**body, "max_tokens": 1, "logprobs": self.top, "echo": True}
-            return body | ({"logprobs": self.top} if request["mode"] == "top" else {})
+            return body | ({"logprobs": self.top} if isinstance(request, TopRequest) else {})
         # Servers of other makers know the old name of the limit.
         name = "max_tokens" if self.entry.base_url else "max_completion_tokens"
-        body |= {"messages": request["prompt"], name: limit}
-        if request["mode"] == "top":
+        body |= {"messages": request.prompt, name: limit}
+        if isinstance(request, TopRequest):
             body |= {"logprobs": True, "top_logprobs": self.top}
         return body | ({"reasoning_effort": self.effort} if self._sends_effort else {})
 
@@ -154,36 +154,36 @@ class OpenAIModel(BatchModel):
         does_not_think = self.effort == "none" and isinstance(accepts, Mapping) and "none" in accepts
         return 0 if does_not_think else self.entry.reasoning
 
-    def longest_reply(self, question: Question) -> int:
-        return max(int(question.request["max_tokens"]) + self._reasoning, _LEAST_OUTPUT)
+    def longest_reply(self, request: Request) -> int:
+        return max(request.max_tokens + self._reasoning, _LEAST_OUTPUT)
 
     async def send(self, body: dict[str, Any]) -> str:
         # The SDK's way to send a body as it is: a third less processor time than its typed methods take.
         response = await self._client.post(_PATHS[self.api], body=body, cast_to=self._response_type)
         return str(response.text)
 
-    def read(self, question: Question, answer: Any) -> dict[str, Any]:
-        reply: dict[str, Any] = {"model": answer.get("model", ""), "usage": _usage(answer.get("usage") or {})}
+    def read(self, request: Request, answer: Any) -> Reply:
+        members: dict[str, Any] = {"model": answer.get("model", ""), "usage": _usage(answer.get("usage") or {})}
         if self.api == "responses":
-            return reply | _read_response(answer)
+            return Reply(**members, **_read_response(answer))
         choice = answer["choices"][0]
-        reply["truncated"] = choice.get("finish_reason") == "length"
+        members["truncated"] = choice.get("finish_reason") == "length"
         if self.api == "completions":
-            if question.request["mode"] == "echo":
-                return reply | {"tops": _echoed(question.request, choice["logprobs"])}
-            reply["text"] = choice["text"] or ""
+            if isinstance(request, EchoRequest):
+                return Reply(**members, tops=_echoed(request, choice["logprobs"]))
             listed = choice.get("logprobs") or {}
             pairs = list(zip(listed.get("tokens") or [], listed.get("top_logprobs") or [], strict=False))
-            return reply | {"tops": [next((top for token, top in pairs if token.strip()), None)]}
+            tops = [next((top for token, top in pairs if token.strip()), None)]
+            return Reply(**members, text=choice["text"] or "", tops=tops)
         message = choice["message"]
-        reply["text"] = message.get("content") or ""
+        members["text"] = message.get("content") or ""
         if message.get("refusal") or choice.get("finish_reason") == "content_filter":
-            return reply | {"status": "refused", "text": message.get("refusal") or reply["text"]}
-        if question.request["mode"] == "top":
+            return Reply(**members | {"status": "refused", "text": message.get("refusal") or members["text"]})
+        if isinstance(request, TopRequest):
             listed = (choice.get("logprobs") or {}).get("content") or []
             first = next((token for token in listed if token["token"].strip()), None)
-            reply["tops"] = [first and _summed((top["token"], top["logprob"]) for top in first["top_logprobs"])]
-        return reply
+            members["tops"] = [first and _summed((top["token"], top["logprob"]) for top in first["top_logprobs"])]
+        return Reply(**members)
 
     async def submit(self, bodies: Mapping[str, dict[str, Any]]) -> str:
         lines = [
@@ -247,12 +247,12 @@ def _read_response(answer: Any) -> dict[str, Any]:
     return {"text": text, "truncated": cut == "max_output_tokens"}
 
 
-def _echoed(request: Mapping[str, Any], logprobs: Mapping[str, Any]) -> list[dict[str, float] | None]:
+def _echoed(request: EchoRequest, logprobs: Mapping[str, Any]) -> list[dict[str, float] | None]:
     """The likeliest tokens where each label stands; None where the tokenizer put no border there."""
     tokens, offsets = logprobs["tokens"], list(logprobs["text_offset"])
     tops: list[dict[str, float] | None] = []
-    for end, label in zip(request["ends"], request["labels"], strict=True):
-        place = next((i for start in (end, end + request["gap"]) if (i := _index(offsets, start)) is not None), None)
+    for end, label in zip(request.ends, request.labels, strict=True):
+        place = next((i for start in (end, end + request.gap) if (i := _index(offsets, start)) is not None), None)
         # After the last prompt the model has written: there is no label that must be a token of its own.
         if place is None or (label and tokens[place].strip() != label):
             tops.append(None)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from llm_icl.backends.base import LabelScores, LocalModel, ModelEntry, Reply
+from llm_icl.backends.base import LocalModel, ModelEntry
+from llm_icl.backends.exchange import LabelScores, Reply
 from llm_icl.backends.tokenizers import text_for, tokens_of
 from llm_icl.backends.vllm.labels import label_nodes, label_scores
 from llm_icl.backends.vllm.options import LEAST_CURVE, TOP, engine_arguments
@@ -20,6 +21,7 @@ class VllmModel(LocalModel):
     problems_at_once = 32
     texts_at_once = 256
     least_curve = LEAST_CURVE
+    served_by = "vllm-server"
 
     def __init__(self, entry: ModelEntry) -> None:
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
@@ -43,7 +45,7 @@ class VllmModel(LocalModel):
     def identity(self) -> dict[str, Any]:
         config = self._engine.llm_engine.model_config
         return {
-            "backend": "vllm",
+            "backend": self._entry.backend,
             "identifier": self._entry.identifier,
             "weights": config.revision or self._entry.fingerprint,
             "dtype": str(config.dtype).removeprefix("torch."),
@@ -103,7 +105,8 @@ class VllmModel(LocalModel):
     def generate(self, texts: Sequence[str], max_tokens: int, stop: Sequence[str]) -> list[Reply]:
         settings = {"max_tokens": max_tokens, "stop": list(stop), "detokenize": True}
         outputs = self._run(self.tokenize(texts), [settings] * len(texts))
-        return [Reply(output.outputs[0].text, output.outputs[0].finish_reason == "length") for output in outputs]
+        written = [output.outputs[0] for output in outputs]
+        return [Reply(text=one.text, truncated=one.finish_reason == "length") for one in written]
 
     def _labels(self, labels: Sequence[int]) -> dict[str, Any]:
         """Log-probabilities of exactly these tokens after the prompt; unlike the likeliest ones they leave the prefix

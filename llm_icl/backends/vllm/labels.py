@@ -1,6 +1,6 @@
 """Labels of several tokens: which token probabilities give theirs."""
 
-from llm_icl.backends.base import LabelScores
+from llm_icl.backends.exchange import LabelScores
 from llm_icl.prompting.layout import LabelPlace
 
 Node = tuple[tuple[int, ...], tuple[int, ...]]

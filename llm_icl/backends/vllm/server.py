@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from llm_icl.backends.base import LabelScores, ModelEntry, TokenModel, backends
+from llm_icl.backends.base import ModelEntry, TokenModel, backends
+from llm_icl.backends.exchange import CurveRequest, LabelScores, PositionsRequest, Reply, Request
 from llm_icl.backends.hosted.faults import TransientError, clean
-from llm_icl.backends.hosted.model import OWN_SERVER_KEY, Question, RemoteModel, checked_url, only_own_headers
+from llm_icl.backends.hosted.model import OWN_SERVER_KEY, RemoteModel, checked_url, only_own_headers
 from llm_icl.backends.tokenizers import once_begun
 from llm_icl.backends.vllm.labels import label_nodes, label_scores
 from llm_icl.backends.vllm.options import LEAST_CURVE, OPTIONS, TOP
@@ -30,6 +31,7 @@ class VllmServer(RemoteModel, TokenModel):
     modes = ("curve", "positions", "generate")
     least_curve = LEAST_CURVE
     key_variable = OWN_SERVER_KEY
+    priced = False
 
     def __init__(self, entry: ModelEntry) -> None:
         super().__init__(entry)
@@ -123,13 +125,12 @@ class VllmServer(RemoteModel, TokenModel):
     async def aclose(self) -> None:
         await self._asking.close()
 
-    def body(self, question: Question) -> dict[str, Any]:
-        request = question.request
-        if request["mode"] == "curve":
-            curve: Curve = question.payload
+    def body(self, request: Request) -> dict[str, Any]:
+        if isinstance(request, CurveRequest):
+            curve = request.curve
             return self._after(curve.tokens, (curve.zeros[-1], curve.ones[-1])) | {"prompt_logprobs": TOP}
-        limits = {"max_tokens": request["max_tokens"], "stop": list(request["stop"])}
-        return {"model": self._name, "prompt": self.tokenize([request["prompt"]])[0], "temperature": 0.0, **limits}
+        limits = {"max_tokens": request.max_tokens, "stop": list(request.stop)}
+        return {"model": self._name, "prompt": self.tokenize([request.prompt])[0], "temperature": 0.0, **limits}
 
     def _after(self, tokens: Sequence[int], labels: Sequence[int]) -> dict[str, Any]:
         """A request for the log-probabilities of exactly these tokens after others."""
@@ -143,33 +144,39 @@ class VllmServer(RemoteModel, TokenModel):
             "return_tokens_as_token_ids": True,
         }
 
-    def longest_reply(self, question: Question) -> int:
-        return int(question.request.get("max_tokens", 1))
+    def longest_reply(self, request: Request) -> int:
+        return request.max_tokens
 
-    def greatest_cost(self, question: Question) -> float:
+    def greatest_cost(self, request: Request) -> float:
         return 0.0
 
     async def send(self, body: dict[str, Any]) -> str:
         response = await self._asking.post("/completions", body=body, cast_to=self._response_type)
         return str(response.text)
 
-    async def ask(self, question: Question) -> dict[str, Any]:
-        if question.request["mode"] == "positions":
-            scores, usage = await self._scores([question.payload])
+    async def ask(self, request: Request) -> Reply:
+        if isinstance(request, PositionsRequest):
+            scores, usage = await self._scores([request.place])
             self.served.add(self._name)
-            return {"scores": [[scores[0].zero, scores[0].one]], "usage": usage, "model": self._name}
-        reply = await super().ask(question)
-        missing: list[int] = reply.pop("missing", [])
-        if missing:
-            # A label that is not among the likeliest tokens at its place is asked for by itself.
-            self._alone += len(missing)
-            curve: Curve = question.payload
-            places = [LabelPlace(curve.tokens[: curve.ends[j]], (curve.zeros[j],), (curve.ones[j],)) for j in missing]
-            scores, usage = await self._scores(places)
-            for j, score in zip(missing, scores, strict=True):
-                reply["scores"][j] = [score.zero, score.one]
-            reply["usage"] = {key: reply["usage"][key] + usage[key] for key in usage}
+            return Reply.of_scores(scores).changed(usage=usage, model=self._name)
+        reply = await super().ask(request)
+        if isinstance(request, CurveRequest):
+            return await self._completed(request.curve, reply)
         return reply
+
+    async def _completed(self, curve: Curve, reply: Reply) -> Reply:
+        """A label that is not among the likeliest tokens at its place is asked for by itself."""
+        scores = list(reply.scores or ())
+        missing = [j for j, pair in enumerate(scores) if None in pair]
+        if not missing:
+            return reply
+        self._alone += len(missing)
+        places = [LabelPlace(curve.tokens[: curve.ends[j]], (curve.zeros[j],), (curve.ones[j],)) for j in missing]
+        found, usage = await self._scores(places)
+        for j, score in zip(missing, found, strict=True):
+            scores[j] = [score.zero, score.one]
+        whole = reply.usage or {}
+        return reply.changed(scores=scores, usage={key: whole[key] + usage[key] for key in usage})
 
     async def _scores(self, places: Sequence[LabelPlace]) -> tuple[list[LabelScores], dict[str, int]]:
         nodes = list(dict.fromkeys(node for place in places for node in label_nodes(place)))
@@ -186,20 +193,21 @@ class VllmServer(RemoteModel, TokenModel):
             raise TransientError(f"the reply makes no sense ({type(problem).__name__}: {problem})", "reply") from None
         return [label_scores(place, values) for place in places], usage
 
-    def read(self, question: Question, answer: Any) -> dict[str, Any]:
+    def read(self, request: Request, answer: Any) -> Reply:
         choice = answer["choices"][0]
-        reply: dict[str, Any] = {"model": answer["model"], "usage": _usage(answer)}
-        if question.request["mode"] == "generate":
-            return reply | {"text": choice["text"], "truncated": choice["finish_reason"] == "length"}
-        curve: Curve = question.payload
+        model, usage = answer["model"], _usage(answer)
+        if not isinstance(request, CurveRequest):
+            truncated = choice["finish_reason"] == "length"
+            return Reply(model=model, usage=usage, text=choice["text"], truncated=truncated)
+        curve = request.curve
         last = {key.removeprefix("token_id:"): value for key, value in choice["logprobs"]["top_logprobs"][0].items()}
         inside = [choice["prompt_logprobs"][end] for end in curve.ends[:-1]]
         tops = [{key: value["logprob"] for key, value in top.items()} for top in inside] + [last]
-        scores: list[list[float | None]] = [
+        scores = [
             [top.get(str(zero)), top.get(str(one))]
             for top, zero, one in zip(tops, curve.zeros, curve.ones, strict=True)
         ]
-        return reply | {"scores": scores, "missing": [j for j, pair in enumerate(scores) if None in pair]}
+        return Reply(model=model, usage=usage, scores=scores)
 
 
 def _usage(answer: Any) -> dict[str, int]:

@@ -4,12 +4,12 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from llm_icl.asking.answers import Line
 from llm_icl.asking.batches import Batches
 from llm_icl.asking.budget import Budget
 from llm_icl.asking.cache import CallCache
+from llm_icl.asking.channels import Channel
 from llm_icl.asking.sending import Sender
-from llm_icl.backends import LanguageModel, ModelEntry
+from llm_icl.backends import LanguageModel, ModelEntry, backends
 from llm_icl.backends.hosted.model import RemoteModel
 from llm_icl.config.specs import whole_numbers
 from llm_icl.errors import RequestError
@@ -35,7 +35,7 @@ class Limits:
     def check(self, models: Sequence[ModelEntry]) -> None:
         """Raise RequestError where a limit cannot be kept."""
         for model in models:
-            if self.most_cost is not None and model.backend in ("openai", "anthropic") and not model.price:
+            if self.most_cost is not None and backends.get(model.backend).priced and not model.price:
                 raise RequestError(
                     f"--max-cost: no price is known for '{model.name}'; give it in a catalogue of your own, "
                     "or limit the calls with --max-calls"
@@ -57,7 +57,7 @@ class Calling:
     batch: bool = False
 
     @contextlib.contextmanager
-    def channel(self, model: LanguageModel, tally: Tally) -> Iterator[Line | None]:
+    def channel(self, model: LanguageModel, tally: Tally) -> Iterator[Channel | None]:
         """The way to a remote model, kept open for all its steps; None to a model in this process.
 
         Raises RequestError where the model has no batch interface and one was asked for.

@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from llm_icl.asking.answers import missing_calls
+from llm_icl.asking.answers import missing_requests
 from llm_icl.asking.batches import DISCOUNT
 from llm_icl.asking.cache import CallCache, call_key
 from llm_icl.asking.plan import plan_for
 from llm_icl.backends import ModelEntry, backends
+from llm_icl.backends.base import TokenModel
 from llm_icl.backends.hosted.model import RemoteModel
 from llm_icl.config.specs import counted
 from llm_icl.experiments.evaluation.request import Request
@@ -73,7 +74,7 @@ def _estimate(
 ) -> tuple[str, Estimate]:  # fmt: skip
     """How a model would be asked, and what that takes."""
     backend = backends.get(entry.backend)
-    if not issubclass(backend, RemoteModel) or entry.backend == "vllm-server":
+    if not issubclass(backend, RemoteModel) or issubclass(backend, TokenModel):  # its tokenizer is needed for a plan
         last = request.positions[-1]
         texts = [render(prompt, shown, i, last).text for shown in versions for i in range(len(shown))]
         how = "one for each problem where a whole curve can be scored, which shows when the model is loaded"
@@ -83,14 +84,14 @@ def _estimate(
     estimate, mode = Estimate(), ""
     for shown in versions:
         plan = plan_for(model, prompt, shown, request.positions, request.mode, request.repeats)
-        calls = len({call_key(model.identity(), call.request) for call in plan.calls})  # equal prompts are one call
-        missing = missing_calls(plan, model.identity(), cache).values()
-        tokens = estimated_tokens([call.text for call in missing])
-        written = sum(model.longest_reply(call) for call in missing)
+        calls = {call_key(model.identity(), call.request.data()): call for call in plan.calls}  # equal ones are one
+        missing = missing_requests(plan, model.identity(), cache)
+        tokens = estimated_tokens([calls[key].text for key in missing])
+        written = sum(model.longest_reply(request) for request in missing.values())
         price, mode = entry.price, plan.mode
         estimate += Estimate(
-            calls,
-            calls - len(missing),
+            len(calls),
+            len(calls) - len(missing),
             tokens,
             share * tokens * price.get("input", 0.0),
             share * written * price.get("output", 0.0),

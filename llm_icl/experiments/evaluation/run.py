@@ -8,10 +8,12 @@ from contextlib import contextmanager
 import numpy as np
 import polars as pl
 
-from llm_icl.asking.answers import Line, LocalLine, carry_out, missing_calls
+from llm_icl.asking.answers import answer_plan, missing_requests
 from llm_icl.asking.batches import Batches
 from llm_icl.asking.cache import call_key
-from llm_icl.asking.plan import Plan, plan_for
+from llm_icl.asking.channels import Channel, LocalChannel
+from llm_icl.asking.modes.base import Plan
+from llm_icl.asking.plan import plan_for
 from llm_icl.backends import LanguageModel
 from llm_icl.backends.base import LocalModel
 from llm_icl.backends.pool import ModelPool
@@ -94,7 +96,7 @@ class EvaluationRun:
             self._keep(step, problems, answers, began)
 
     @contextmanager
-    def _model(self, index: int) -> Iterator[tuple[LanguageModel, Line | None]]:
+    def _model(self, index: int) -> Iterator[tuple[LanguageModel, Channel | None]]:
         """A language model for as long as its steps take, with the channel to it where it is remote; with --batch all
         its questions are then on their way.
         """
@@ -109,7 +111,7 @@ class EvaluationRun:
                 if isinstance(channel, Batches):
                     for step in self._steps_of(index):
                         plan = self._plan(step, model, self._shown(step))
-                        channel.submit(missing_calls(plan, model.identity(), self._calling.cache))
+                        channel.submit(missing_requests(plan, model.identity(), self._calling.cache))
                 yield model, channel
         finally:
             self._tally.models[entry.name] = model.identity() | model.found()
@@ -119,7 +121,7 @@ class EvaluationRun:
         request = self._request
         return plan_for(model, step.job.prompt, shown, request.positions, request.mode, request.repeats)
 
-    def _ask(self, step: Step, model: LanguageModel, channel: Line | None) -> None:
+    def _ask(self, step: Step, model: LanguageModel, channel: Channel | None) -> None:
         """A language model's answers, from the cache where they are there, and what was exchanged."""
         assert self._calling is not None
         job, setting, cache, began = step.job, step.setting, self._calling.cache, time.monotonic()
@@ -128,8 +130,8 @@ class EvaluationRun:
         plan = self._plan(step, model, shown)
         if channel is None:
             assert isinstance(model, LocalModel)
-            channel = LocalLine(model, plan, job.prompt, cache)
-        whole, done = len({call_key(model.identity(), call.request) for call in plan.calls}), 0
+            channel = LocalChannel(model, plan, cache)
+        whole, done = len({call_key(model.identity(), call.request.data()) for call in plan.calls}), 0
 
         def on_calls(calls: int, what: str) -> None:
             nonlocal done
@@ -137,12 +139,12 @@ class EvaluationRun:
             self._on_progress(f"{setting}: {job.name}{f' ({what})' if what else ''}", done, whole)
 
         positions = self._request.positions
-        carried = carry_out(plan, model.identity(), job.prompt, shown, positions, cache, channel, on_calls)
+        answered = answer_plan(plan, model.identity(), job.prompt, shown, positions, cache, channel, on_calls)
         about = {"learner": job.name, "task": setting.task.name, "n": setting.n, "seed": setting.seed}
-        self._exchanges[step.part] = [about | {"prompt": job.prompt.name} | one for one in carried.exchanges]
+        self._exchanges[step.part] = [about | {"prompt": job.prompt.name} | one for one in answered.exchanges]
         if not self._known(step):
-            self._tally.count_step(step, plan, carried)
-            self._keep(step, shown, carried.answers, began)
+            self._tally.count_step(step, plan, answered)
+            self._keep(step, shown, answered.answers, began)
 
     def _known(self, step: Step) -> bool:
         """Whether an earlier start has finished this step; its predictions are then taken over."""

@@ -1,10 +1,11 @@
 """What an evaluation counts while it asks, for its run.json."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from llm_icl.asking.answers import Carried
-from llm_icl.asking.plan import Plan
+from llm_icl.asking.answers import AnsweredPlan
+from llm_icl.asking.modes.base import Plan
 from llm_icl.experiments.evaluation.steps import Step
 
 
@@ -41,22 +42,20 @@ class Tally:
     def data(self) -> dict[str, Any]:
         return asdict(self)
 
-    def count_step(self, step: Step, plan: Plan, carried: Carried) -> None:
+    def count_step(self, step: Step, plan: Plan, answered: AnsweredPlan) -> None:
         """How a model was asked in a step; its calls, tokens and failures."""
         job = step.job
         assert job.prompt is not None
         mode = {"learner": job.name, "cell": str(step.setting), "prompt": job.prompt.name, "mode": plan.mode}
-        self.modes.append(mode | {"because": list(plan.reasons), "agreement": carried.agreement})
-        self.calls["new"] += carried.new
-        self.calls["cached"] += len(plan.calls) - carried.new
-        add(self.failed, dict.fromkeys(carried.failures, 0))
-        for failure in carried.failures:
+        self.modes.append(mode | {"because": list(plan.reasons), "agreement": answered.agreement})
+        self.calls["new"] += answered.new
+        self.calls["cached"] += len(plan.calls) - answered.new
+        add(self.failed, dict.fromkeys(answered.failures, 0))
+        for failure in answered.failures:
             self.failed[failure] += 1
-        replies = {id(exchange["reply"]): exchange["reply"] for exchange in carried.exchanges}  # one may answer several
-        for reply in replies.values():
-            add(self.tokens, reply.get("usage", {}))
+        add(self.tokens, answered.usage)
 
 
-def add(counts: dict[str, Any], more: dict[str, Any]) -> None:
+def add(counts: dict[str, Any], more: Mapping[str, Any]) -> None:
     for kind, count in more.items():
         counts[kind] = counts.get(kind, 0) + count

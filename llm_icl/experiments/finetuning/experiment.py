@@ -30,12 +30,13 @@ class Comparison(Experiment):
 
     @classmethod
     def of(cls, options: ComparisonOptions) -> "Comparison":
+        from llm_icl.backends.base import backends
         from llm_icl.backends.catalogue import DEFAULT_MODEL, find_model
         from llm_icl.experiments.finetuning.comparison import ComparisonRequest
         from llm_icl.experiments.finetuning.text_tasks import load_splits, load_text_task
 
         model = find_model(options.model or DEFAULT_MODEL)
-        if model.backend != "hf":
+        if not backends.get(model.backend).exposes_weights:
             raise RequestError(f"'{model.name}' does not run in this process: its weights cannot be finetuned here")
         task = load_text_task(options.dataset, options.tasks_dir)
         splits = load_splits(task, options.data_dir)

@@ -10,7 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from llm_icl.analysis.intervals import mean
-from llm_icl.backends import ModelEntry
+from llm_icl.backends import ModelEntry, backends
+from llm_icl.backends.base import LocalModel
 from llm_icl.errors import RequestError
 from llm_icl.experiments.probing.heads import copies_of, mass, nearest_points, uniform_mass
 from llm_icl.networks.trained import TrainedNetwork
@@ -147,12 +148,13 @@ def _network(network: TrainedNetwork) -> Look:
 
 
 def _language_model(entry: ModelEntry, prompt: Prompt) -> Look:
-    from llm_icl.backends.transformers import TransformersModel
     from llm_icl.prompting.layout import CannotScoreError, curve_of, label_gap
 
-    if entry.backend != "hf":
+    backend = backends.get(entry.backend)
+    if not backend.exposes_weights:
         raise RequestError(f"{entry.name} does not run in this process: its attention cannot be seen")
-    model = TransformersModel(entry)
+    model = backend(entry)
+    assert isinstance(model, LocalModel)
 
     def look(problems: Problems, i: int) -> Seen:
         positions = range(problems.points)

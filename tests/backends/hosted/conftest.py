@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from llm_icl.asking.answers import carry_out
+from llm_icl.asking.answers import answer_plan
 from llm_icl.asking.budget import Budget
 from llm_icl.asking.cache import CallCache
 from llm_icl.asking.plan import plan_for
@@ -64,16 +64,16 @@ def ask(provider, cache, written):
         sender = Sender(model, cache, account, Budget(), at_once=1)
         provider.received.clear()
         try:
-            carried = carry_out(plan, {"account": account}, prompt, problems, positions, cache, sender)
+            answered = answer_plan(plan, {"account": account}, prompt, problems, positions, cache, sender)
         finally:
             sender.close()
-        statuses = [[STATUSES[code] for code in row] for row in carried.answers.status]
+        statuses = [[STATUSES[code] for code in row] for row in answered.answers.status]
         cost, calls = cache.spent(account)
         assert calls == len(provider.received)
         return SimpleNamespace(
-            model=model, plan=plan, answers=carried.answers, statuses=statuses, cost=cost,
+            model=model, plan=plan, answers=answered.answers, statuses=statuses, cost=cost,
             received=list(provider.received), bodies=[received.body for received in provider.received],
-            replies=[exchange["reply"] for exchange in carried.exchanges],
+            replies=[exchange["reply"] for exchange in answered.exchanges],
         )  # fmt: skip
 
     return do

@@ -62,7 +62,7 @@ def model_of(name, base_url=""):
 
 def bodies_of(model, prompt, mode, repeats=1):
     """What would be sent."""
-    return [model.body(call) for call in plan_for(model, prompt, TWO, range(2), mode, repeats).calls]
+    return [model.body(call.request) for call in plan_for(model, prompt, TWO, range(2), mode, repeats).calls]
 
 
 def answering(monkeypatch, change):

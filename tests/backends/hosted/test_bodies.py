@@ -114,7 +114,7 @@ def test_no_model_is_sent_what_it_refuses(provider, written, options):
 def test_the_sdk_sends_nothing_again_by_itself(provider, written, name, fault):
     provider.fault = lambda body, before: fault
     model = model_of(name)
-    question = plan_for(model, written(), TWO, [0]).calls[0]
+    question = plan_for(model, written(), TWO, [0]).calls[0].request
 
     async def once():
         await model.open()

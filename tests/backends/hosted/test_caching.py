@@ -72,7 +72,7 @@ def test_the_requests_leave_in_the_order_of_the_positions(ask):
     asked = ask("claude-opus-5", load_prompt(parse_specs(["basic"])[0]), LONG, repeats=2, positions=[0, 3, 59])
     shown = ["".join(text for _, _, text, _ in blocks_of(body)).count("Label:") - 1 for body in asked.bodies]
     assert shown == [0, 0, 3, 3, 59, 59] * 2
-    assert [call.repeat for call in asked.plan.calls] == [0] * 6 + [1] * 6
+    assert [call.request.repeat for call in asked.plan.calls] == [0] * 6 + [1] * 6
     # Only some of the positions are asked for: what the one before them has been kept up to is still the first mark.
     first, second, third = (blocks_of(body) for body in asked.bodies[0:6:2])
     assert [len(marks_of(blocks)) for blocks in (first, second, third)] == [1, 2, 2]

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from llm_icl.asking.plan import Planned, plan_for
+from llm_icl.asking.plan import plan_for
+from llm_icl.backends.exchange import GenerateRequest
 from llm_icl.config.specs import parse_specs
 from llm_icl.prompting import load_prompt
 from tests.backends.hosted.making import (
@@ -140,10 +141,10 @@ def test_no_question_costs_more_than_was_held_for_it(provider, name, prompt):
     path = {"messages": CHAT, "input": RESPONSES, "prompt": COMPLETIONS}
     for mode in model.modes if prompt.label_comes_next else ("generate",):
         for call in plan_for(model, prompt, LONG, range(0, 60, 7), mode).calls:
-            body = model.body(call)
+            body = model.body(call.request)
             where = MESSAGES if name.startswith("claude") else next(path[key] for key in path if key in body)
-            reply = model.reply(call, json.dumps(every_byte(body, servers.answer(where, body))))
-            cost, held = model.cost(reply["usage"]), model.greatest_cost(call)
+            reply = model.reply(call.request, json.dumps(every_byte(body, servers.answer(where, body))))
+            cost, held = model.cost(reply.usage), model.greatest_cost(call.request)
             assert 0 < cost <= held
             assert held < 2 * cost  # and a budget can be used up
 
@@ -152,5 +153,5 @@ def test_tokens_that_openai_puts_into_its_cache_have_a_price_of_their_own():
     model = model_of("gpt-5.6-luna")
     usage = {"prompt_tokens": 2000, "prompt_tokens_details": {"cache_write_tokens": 2000}, "completion_tokens": 2}
     answer = {"model": "m", "choices": [{"message": {"content": "1"}, "finish_reason": "stop"}], "usage": usage}
-    question = Planned(0, (0,), "", (), {"mode": "generate", "prompt": [], "stop": (), "max_tokens": 2})
-    assert model.cost(model.read(question, answer)["usage"]) == pytest.approx((2000 * 0.25 + 2 * 1.2) / 1e6)
+    request = GenerateRequest(prompt=[], max_tokens=2)
+    assert model.cost(model.read(request, answer).usage) == pytest.approx((2000 * 0.25 + 2 * 1.2) / 1e6)

@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 
 from llm_icl.asking.cache import Call, CallCache, call_key
+from llm_icl.backends.exchange import Reply
 from tests.conftest import run_cli
 
 COMMAND = "eval --task majority,conjunction --n 3,4 --points 12 --problems 10 --out run".split()
@@ -218,6 +219,6 @@ def test_the_key_of_a_call_holds_the_model_and_the_request():
 
 def test_the_first_reply_to_a_call_stays(tmp_path):
     cache = CallCache(tmp_path / "calls.sqlite")
-    cache.put([Call("k", {}, {"answer": 1}), Call("l", {}, {"answer": 3})])
-    CallCache(tmp_path / "calls.sqlite").put([Call("k", {}, {"answer": 2})])
-    assert {key: call.reply["answer"] for key, call in cache.get(["k", "l", "m"]).items()} == {"k": 1, "l": 3}
+    cache.put([Call("k", {}, Reply(text="1")), Call("l", {}, Reply(text="3"))])
+    CallCache(tmp_path / "calls.sqlite").put([Call("k", {}, Reply(text="2"))])
+    assert {key: call.reply.text for key, call in cache.get(["k", "l", "m"]).items()} == {"k": "1", "l": "3"}

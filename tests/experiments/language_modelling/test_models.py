@@ -99,7 +99,7 @@ def test_a_new_process_knows_their_kind_of_model(long):
     folder, models = long
     script = (
         "import sys; from llm_icl.backends.catalogue import find_model; "
-        "from llm_icl.backends.transformers import source_of; from transformers import AutoConfig\n"
+        "from llm_icl.backends.weights import source_of; from transformers import AutoConfig\n"
         "for name in sys.argv[1:]:\n"
         "    source, how = source_of(find_model(name)); found = AutoConfig.from_pretrained(source, **how)\n"
         "    print(found.model_type, found.learned, found.eta)"

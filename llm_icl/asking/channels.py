@@ -1,0 +1,48 @@
+"""How calls that are not in the cache are answered: over a channel, here to a model in this process."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from llm_icl.asking.cache import Call, CallCache
+from llm_icl.asking.modes import MODES
+from llm_icl.asking.modes.base import Plan, Planned
+from llm_icl.backends.base import LocalModel
+from llm_icl.backends.exchange import Reply, Request
+
+# Gets how many calls were answered since the last time, and what is going on.
+OnCalls = Callable[[int, str], None]
+
+
+class Channel(Protocol):
+    """The way to a model: in this process, over HTTP or through a provider's batches."""
+
+    def send(self, requests: Mapping[str, Request], on_calls: OnCalls) -> dict[str, Reply]:
+        """The reply to each request, by key; a failure is a reply with a status and a message."""
+
+
+@dataclass(frozen=True)
+class LocalChannel:
+    """Calls to a model in this process, in blocks that are kept as they are finished."""
+
+    model: LocalModel
+    plan: Plan
+    cache: CallCache
+
+    def send(self, requests: Mapping[str, Request], on_calls: OnCalls) -> dict[str, Reply]:
+        keys = {id(request): key for key, request in requests.items()}
+        replies: dict[str, Reply] = {}
+        for block in MODES[self.plan.mode].blocks(self.model, self.plan.calls):
+            missing = [call for call in block if id(call.request) in keys]
+            if not missing:
+                continue
+            # Blocks are the same on every run, so what a prompt is scored together with is too.
+            answered = zip(block, self._ask(block), strict=True)
+            done = {keys[id(call.request)]: (call, reply) for call, reply in answered if id(call.request) in keys}
+            self.cache.put(Call(key, call.request.data(), reply) for key, (call, reply) in done.items())
+            replies |= {key: reply for key, (_, reply) in done.items()}
+            on_calls(len(missing), "")
+        return replies
+
+    def _ask(self, block: Sequence[Planned]) -> list[Reply]:
+        return MODES[self.plan.mode].ask(self.model, [call.request for call in block], self.plan.shared)

@@ -1,0 +1,51 @@
+"""Both labels' probabilities at all positions, from one pass over the longest prompt."""
+
+from collections.abc import Sequence
+
+from llm_icl.asking.modes.base import Mode, Plan, Planned
+from llm_icl.asking.replies import Outcome, from_scores
+from llm_icl.backends.base import LanguageModel, LocalModel, TokenModel
+from llm_icl.backends.exchange import CurveRequest, Reply
+from llm_icl.problems import Problems
+from llm_icl.prompting.layout import curve_of, label_gap, shared_text
+from llm_icl.prompting.rendering import render
+from llm_icl.prompting.templates import Prompt
+
+
+class CurveMode(Mode[CurveRequest]):
+    """One call a problem: the longest prompt that fits."""
+
+    name = "curve"
+
+    def plan(
+        self, model: LanguageModel, prompt: Prompt, problems: Problems, positions: Sequence[int], repeats: int
+    ) -> Plan:
+        assert isinstance(model, TokenModel)
+        gap = label_gap(prompt, problems, model.as_text)
+        shared = len(model.tokenize([shared_text(prompt, problems, model.as_text)])[0]) - 1
+        calls, curves, too_long = [], [], []
+        for i in range(len(problems)):
+            curve = curve_of(prompt, problems, i, positions, gap, model.as_text, model.tokenize)
+            fitting = [j for j, end in enumerate(curve.ends) if end < model.context_length]
+            too_long += [(i, position) for position in positions[len(fitting) :]]
+            if not fitting:
+                continue
+            if len(fitting) < len(positions):
+                curve = curve_of(prompt, problems, i, positions[: len(fitting)], gap, model.as_text, model.tokenize)
+            kept = tuple(positions[: len(fitting)])
+            text = model.as_text(render(prompt, problems, i, kept[-1])) + gap
+            calls.append(Planned(i, kept, text, CurveRequest(prompt=text, curve=curve)))
+            curves.append(curve)
+        same = all(curve.tokens[:shared] == curves[0].tokens[:shared] for curve in curves)
+        shortest = min((curve.ends[0] for curve in curves), default=0)
+        return Plan(self.name, tuple(calls), tuple(too_long), shared if same and shared < shortest else 0)
+
+    def least_positions(self, model: LanguageModel) -> int:
+        return model.least_curve
+
+    def ask(self, model: LocalModel, requests: Sequence[CurveRequest], shared: int) -> list[Reply]:
+        scores = model.score_curves([request.curve for request in requests], shared)
+        return [Reply.of_scores(curve) for curve in scores]
+
+    def read(self, reply: Reply, prompt: Prompt) -> list[Outcome]:
+        return from_scores(reply)
