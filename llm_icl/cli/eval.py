@@ -1,6 +1,5 @@
 """`llm-icl eval`: learners × tasks → predictions, a table and a report."""
 
-import json
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,11 +9,7 @@ import click
 from llm_icl.cli import options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from llm_icl.experiments.evaluation.reports.content import Content
     from llm_icl.experiments.evaluation.request import Request
-    from llm_icl.runs import RunDirectory
 
 
 @click.command("eval", context_settings={"show_default": True})
@@ -112,6 +107,8 @@ def _run(request: "Request", folder: Path, limits: options.Limits, as_json: bool
     from llm_icl.asking.cache import CallCache
     from llm_icl.backends.pool import ModelPool
     from llm_icl.cli.progress import Progress
+    from llm_icl.cli.showing import show
+    from llm_icl.experiments.evaluation.report import report_of
     from llm_icl.experiments.evaluation.run import Evaluation, check_first_model, is_done
     from llm_icl.runs import RunDirectory
 
@@ -125,22 +122,8 @@ def _run(request: "Request", folder: Path, limits: options.Limits, as_json: bool
                 calling = limits.calling(cache, folder.name) if cache else None
                 with Progress() as progress:
                     failed = Evaluation(request, pool, run, calling, progress).carry_out()
-            content = write_report([run], folder)
-    print_results(content, folder / "report.html", as_json)
+            show(report_of([run]), folder, as_json)
     fail_with(failed)
-
-
-def write_report(runs: "Sequence[RunDirectory]", folder: Path) -> "Content":
-    """Put report.html and report.md into a folder. Raises RequestError where the runs cannot be reported."""
-    from llm_icl.config.files import write_text
-    from llm_icl.experiments.evaluation.report import render_html
-    from llm_icl.experiments.evaluation.reports.content import gather
-    from llm_icl.experiments.evaluation.reports.markdown import render_markdown
-
-    content = gather(runs)
-    write_text(folder / "report.html", render_html(content))
-    write_text(folder / "report.md", render_markdown(content))
-    return content
 
 
 def fail_with(failed: "dict[str, int]") -> None:
@@ -152,25 +135,3 @@ def fail_with(failed: "dict[str, int]") -> None:
     if errors:
         reason, _ = errors[0]
         raise WorkError(f"{counted(sum(failed.values()), 'call')} failed ({reason}): the same command asks them again")
-
-
-def print_results(content: "Content", report: Path, as_json: bool) -> None:
-    """The table of every cell, and where the report is."""
-    from llm_icl.experiments.evaluation.reports.markdown import (
-        SHORT,
-        missing_lines,
-        problems_line,
-        results_data,
-        results_table,
-    )
-
-    if as_json:
-        click.echo(json.dumps(results_data(content) | {"report": str(report)}, indent=2))
-        return
-    for section in content.sections:
-        click.echo(f"{section.cell.title}: {problems_line(section)}\n")
-        click.echo(results_table(section, columns=SHORT) + "\n")
-        for line in (*missing_lines(section), *section.sentences):
-            click.echo(line)
-        click.echo()
-    click.echo(f"report: {report}")

@@ -9,7 +9,6 @@ from llm_icl.cli import options
 
 if TYPE_CHECKING:
     from llm_icl.experiments.finetuning.comparison import ComparisonRequest
-    from llm_icl.runs import RunDirectory
 
 _RATES = "0.0001,0.0003,0.001,0.003,0.01,0.03,0.1"
 
@@ -85,36 +84,15 @@ def command(
 
 def _run(request: "ComparisonRequest", folder: Path, as_json: bool) -> None:
     from llm_icl.cli.progress import Progress
+    from llm_icl.cli.showing import show
+    from llm_icl.experiments.finetuning.report import report_of
     from llm_icl.experiments.finetuning.run import carry_out
     from llm_icl.runs import RunDirectory
 
     with RunDirectory(folder) as run:
         with Progress() as progress:
             carry_out(request, run, progress)
-        write_comparison(run, folder, as_json)
-
-
-def write_comparison(run: "RunDirectory", folder: Path, as_json: bool) -> None:
-    """Put a finished comparison's report.html and report.md into a folder, and print what it found."""
-    from llm_icl.cli.tables import print_json
-    from llm_icl.config.files import write_text
-    from llm_icl.experiments.finetuning.report import (
-        accuracy_table,
-        finetuning_html,
-        finetuning_markdown,
-        measures_table,
-        summary,
-    )
-    from llm_icl.experiments.finetuning.run import read
-
-    found = read(run)
-    write_text(folder / "report.html", finetuning_html(found, run.record))
-    write_text(folder / "report.md", finetuning_markdown(found, run.record))
-    if as_json:
-        tables = {"accuracies": accuracy_table(found, run.record), "measures": measures_table(found, run.record)}
-        print_json(tables, folder / "report.html")
-        return
-    click.echo(f"{summary(found, run.record)}\n\nreport: {folder / 'report.html'}")
+        show(report_of([run]), folder, as_json)
 
 
 def _rates(text: str) -> tuple[float, ...]:

@@ -1,6 +1,5 @@
 """`llm-icl probe`: what the attention heads of models do."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,20 +68,12 @@ def command(
 
 def _run(request: "ProbeRequest", folder: Path, as_json: bool) -> None:
     from llm_icl.cli.progress import Progress
-    from llm_icl.config.files import write_text
-    from llm_icl.experiments.probing.report import best_heads_table, probe_html, probe_markdown, strong_heads
+    from llm_icl.cli.showing import show
+    from llm_icl.experiments.probing.report import report_of
     from llm_icl.experiments.probing.run import carry_out
     from llm_icl.runs import RunDirectory
 
     with RunDirectory(folder) as run:
         with Progress() as progress:
-            heads = carry_out(request, run, progress)
-        write_text(folder / "report.html", probe_html(heads, run.record))
-        write_text(folder / "report.md", probe_markdown(heads, run.record))
-    if as_json:
-        click.echo(json.dumps({"heads": heads.to_dicts(), "report": str(folder / "report.html")}, indent=2))
-        return
-    click.echo(best_heads_table(heads, "simple") + "\n")
-    for line in strong_heads(heads):
-        click.echo(line)
-    click.echo(f"\nreport: {folder / 'report.html'}")
+            carry_out(request, run, progress)
+        show(report_of([run]), folder, as_json)

@@ -118,11 +118,12 @@ def _run(suite: "Suite", cells: "Sequence[SuiteCell]", folder: Path, limits: opt
 
 def _finish(runs: "Sequence[RunDirectory]", folder: Path, failed: "dict[str, str]", cells: int, as_json: bool) -> None:
     """Report what was done, and say what was not. Raises WorkError where something failed."""
-    from llm_icl.cli.eval import print_results, write_report
+    from llm_icl.cli.showing import show
     from llm_icl.errors import WorkError
+    from llm_icl.experiments.evaluation.report import report_of
 
     if runs:
-        print_results(write_report(runs, folder), folder / "report.html", as_json)
+        show(report_of(runs), folder, as_json)
     if failed:
         for name, reason in failed.items():
             click.echo(f"failed: {name}: {reason}", err=True)

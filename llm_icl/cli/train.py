@@ -1,6 +1,5 @@
 """`llm-icl train`: a network that learns in context, on problems without end."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,25 +65,18 @@ def command(
 
 def _run(request: "TrainingRequest", folder: Path, as_json: bool) -> None:
     from llm_icl.cli.progress import Progress
-    from llm_icl.config.specs import counted
+    from llm_icl.cli.showing import show
+    from llm_icl.experiments.training.report import report_of
     from llm_icl.experiments.training.run import carry_out
     from llm_icl.runs import RunDirectory
 
-    with RunDirectory(folder) as run, Progress() as progress:
-        record = carry_out(request, run, lambda told, steps: progress(_words(told, steps), told.step, steps))
-    if as_json:
-        click.echo(json.dumps(record | {"run": str(folder)}, indent=2))
-        return
-    frozen = f" and {record['frozen']:,} frozen ones" if record["frozen"] else ""
-    steps, seconds = counted(record["steps"], "step"), f"{record['wall_seconds']:.0f} s"
-    click.echo(f"{request.shape.architecture}, {record['parameters']:,} parameters{frozen}, {steps}, {seconds}")
-    for task, result in record["evaluation"]["tasks"].items():
-        click.echo(f"\n{task}, n = {request.n}")
-        for name, entry in ({"the network": result} | record["ceilings"][task]).items():
-            click.echo(f"{name:18} {100 * entry['accuracy']:5.1f} % of all, {100 * entry['last_half']:5.1f} % of the "
-                       f"last {request.points - request.points // 2} points")  # fmt: skip
-    click.echo(f"\nrun: {folder} (llm-icl eval --model {folder} --task {request.tests[0].name} --n {request.n} "
-               f"--points {request.points})")  # fmt: skip
+    with RunDirectory(folder) as run:
+        with Progress() as progress:
+            carry_out(request, run, lambda told, steps: progress(_words(told, steps), told.step, steps))
+        show(report_of([run]), folder, as_json, run=str(folder))
+    if not as_json:
+        click.echo(f"run: {folder} (llm-icl eval --model {folder} --task {request.tests[0].name} --n {request.n} "
+                   f"--points {request.points})")  # fmt: skip
 
 
 def _words(progress: Any, steps: int) -> str:

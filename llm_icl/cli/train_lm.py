@@ -72,19 +72,12 @@ def command(
 
 def _run(request: "LanguageRequest", folder: Path, as_json: bool) -> None:
     from llm_icl.cli.progress import Progress
-    from llm_icl.cli.tables import print_json
-    from llm_icl.config.files import write_text
-    from llm_icl.experiments.language_modelling.report import LanguageReport
+    from llm_icl.cli.showing import show
+    from llm_icl.experiments.language_modelling.report import report_of
     from llm_icl.experiments.language_modelling.run import carry_out
     from llm_icl.runs import RunDirectory
 
     with RunDirectory(folder) as run:
         with Progress() as progress:
             carry_out(request, run, progress)
-        report = LanguageReport(run)
-        write_text(folder / "report.html", report.html())
-        write_text(folder / "report.md", report.markdown())
-    if as_json:
-        print_json({"perplexities": report.perplexities(), "changes": report.changes()}, folder / "report.html")
-        return
-    click.echo(f"{report.summary()}\n\nreport: {folder / 'report.html'}")
+        show(report_of([run]), folder, as_json)
