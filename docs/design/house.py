@@ -6,6 +6,7 @@ TYPE_CHECKING, they are arrows too.
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -25,6 +26,7 @@ FLOORS = (
 )
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Every module of the package by its dotted name. The package itself is the door: it holds the version, and imports
     the API only when somebody asks for it.
@@ -34,6 +36,7 @@ def modules() -> dict[str, Path]:
     return {name.removesuffix(".__init__"): file for name, file in names.items() if name != f"{PACKAGE}.__init__"}
 
 
+@cache
 def imports() -> dict[str, set[str]]:
     """The modules of the package that each of them imports."""
     known = modules()
