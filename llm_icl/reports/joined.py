@@ -5,15 +5,19 @@ from dataclasses import replace
 
 from llm_icl.reports.document import Block, Paragraph, Report, Section
 
+# With more reports than this their titles would be a paragraph.
+_NAMED = 2
+
 
 def joined(reports: Sequence[Report], title: str = "") -> Report:
     """A section for each report with its own inside; what they all note stands once. One report stays what it is."""
     if len(reports) == 1:
         return reports[0]
+    titles = [report.title for report in reports]
     notes = dict.fromkeys(note for report in reports for note in report.notes)
     provenance = [made for report in reports for made in report.provenance]
     return Report(
-        title or "; ".join(report.title for report in reports),
+        title or ("; ".join(titles) if len(titles) <= _NAMED else f"{len(titles)} reports"),
         sections=tuple(_section(report, f"part-{i}") for i, report in enumerate(reports, 1)),
         notes=tuple(notes),
         provenance=tuple(made for i, made in enumerate(provenance) if made not in provenance[:i]),

@@ -76,7 +76,7 @@ def test_a_page_has_landmarks_captions_scopes_and_text_alternatives():
 
 def test_every_figure_has_its_data_its_place_and_its_words():
     text = html.html_page(report_about("x"))
-    figures = json.loads(re.search(r'<script type="application/json" id="figures">(.*?)</script>', text)[1])
+    figures = json.loads(re.search(r'<script type="application/json" id="figure-data">(.*?)</script>', text)[1])
     assert list(figures) == ["outer-curve", "outer-left", "outer-right"]
     assert {attributes["id"] for attributes in Page(text).all("div") if attributes.get("class") == "figure"} == set(
         figures
@@ -153,7 +153,7 @@ def test_what_is_behind_a_fold_and_a_command_stay_what_they_are():
 def test_joined_reports_stand_under_their_titles_and_say_a_note_once():
     one, two = report_about("one"), report_about("two")
     whole = joined([one, two, report_about("one")])
-    assert whole.title == "one; two; one"
+    assert whole.title == "3 reports"
     assert [section.heading for section in whole.sections] == ["one", "two", "one"]
     assert whole.notes == ("one", "two")
     assert len(whole.provenance) == 2
@@ -162,4 +162,6 @@ def test_joined_reports_stand_under_their_titles_and_say_a_note_once():
     identifiers = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(identifiers) == len(set(identifiers))
     assert joined([one]) is one
+    assert joined([one, two]).title == "one; two"
+    assert joined([one, two], "both").title == "both"
     assert figure("curve") in [drawn for section in whole.all_sections() for drawn in section.figures()]

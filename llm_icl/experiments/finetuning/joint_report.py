@@ -55,7 +55,7 @@ class _Joint:
         sections = (
             Section("Accuracy", "accuracy", (self._accuracy(), self._recovery())),
             Section("Similarity", "similarity", tuple(map(self._measure, _MEASURES))),
-            Section("Above the null, by set of texts", "figures", tuple(map(self._figure, _DRAWN))),
+            Section("Above the null, by set of texts", "above-null", tuple(map(self._figure, _DRAWN))),
             Section("Finetuning", "finetuning", self._finetuning()),
         )
         return Report(

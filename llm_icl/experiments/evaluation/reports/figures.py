@@ -1,6 +1,7 @@
 """The figures of evaluations."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -35,8 +36,11 @@ def learning_curves(content: CellContent, colours: Mapping[str, str]) -> Figure:
                 rows.append({"learner": name, "examples": position, "band": band} | numbers)
                 at[position] |= {f"learner{i}": f"{written(accuracy, 'share')} %"}
     picked, opacity = picking("learner")
-    near = alt.selection_point(fields=["examples"], nearest=True, on="pointerover", empty=False, clear="pointerout")
-    x = alt.X("examples:Q", title="examples before the query", axis=alt.Axis(tickMinStep=1))
+    near = alt.selection_point(fields=["examples"], on="pointerover", empty=False, clear="pointerout")
+    positions = [float(position) for position in cell.positions]
+    ends = [positions[0], positions[-1]] if len(positions) > 1 else [positions[0] - 0.5, positions[0] + 0.5]
+    scale = alt.Scale(domain=ends, nice=False)
+    x = alt.X("examples:Q", scale=scale, title="examples before the query", axis=alt.Axis(tickMinStep=1))
     y = alt.Y("accuracy:Q", title="accuracy", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%"))
     base = alt.Chart(alt.InlineData(values=rows)).encode(
         x=x, color=coloured("learner", colours, list(cell.learners)), opacity=opacity
@@ -50,17 +54,26 @@ def learning_curves(content: CellContent, colours: Mapping[str, str]) -> Figure:
     points = base.mark_point(filled=True, size=50).encode(
         y=y, opacity=alt.condition(near & picked, alt.value(1.0), alt.value(0.0))
     )
-    # A learner's name may hold anything, also what Vega reads as a path: fields are numbered, and names are titles.
+    # Each number of examples has a strip of the figure. (A selection of the nearest mark loses the text in tooltips.) A
+    # learner's name may hold anything, also what Vega reads as a path: fields are numbered, and names are titles.
     tooltip = ["examples:Q", *(alt.Tooltip(f"learner{i}:N", title=name) for i, name in enumerate(names))]
-    rule = (
-        alt.Chart(alt.InlineData(values=list(at.values())))
-        .mark_rule(color="#888888")
-        .encode(x=x, opacity=alt.condition(near, alt.value(0.5), alt.value(0.0)), tooltip=tooltip)
+    middles = [(a + b) / 2 for a, b in pairwise(positions)]
+    strips = [
+        {"left": left, "right": right, **row}
+        for left, right, row in zip([ends[0], *middles], [*middles, ends[1]], at.values(), strict=True)
+    ]
+    strip = (
+        alt.Chart(alt.InlineData(values=strips))
+        .mark_rect(color="#888888")
+        .encode(
+            x=alt.X("left:Q", scale=scale), x2="right:Q",
+            opacity=alt.condition(near, alt.value(0.08), alt.value(0.0)), tooltip=tooltip,
+        )
         .add_params(near)
-    )
+    )  # fmt: skip
     last = ", ".join(f"{score.learner} {100 * score.last.value:.1f} %" for score in content.scores if score.last.known)
     says = f"Accuracy on {cell.title} by the number of examples, after {max(at)} of them: {last or 'no answer'}."
-    return figure("learning-curves", "Learning curves", alt.layer(band, line, points, rule), 300, says)
+    return figure("learning-curves", "Learning curves", alt.layer(band, line, points, strip), 300, says)
 
 
 def accuracy_by_n(contents: Sequence[CellContent], colours: Mapping[str, str]) -> Figure:
