@@ -49,7 +49,7 @@ class Answered:
 
 @dataclass(frozen=True)
 class Cell:
-    """One task at one n: positions (P,), true labels (N, P), whether the query is a repeated point (N, P), the learners."""
+    """One task at one n: positions (P,), labels (N, P), whether the query occurred before (N, P), the learners."""
 
     task: str
     n: int

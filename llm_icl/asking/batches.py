@@ -45,7 +45,7 @@ class Batches:
         self._identity = json.dumps(self._model.identity(), sort_keys=True)
 
     def submit(self, requests: Mapping[str, Request]) -> None:
-        """Submit the requests that are not in a batch yet. Raises WorkError if the budget or the provider refuses them."""
+        """Submit the requests that are not in a batch yet. Raises WorkError if refused."""
         waiting = {key for requests, _ in self._cache.open_batches(self._identity).values() for key in requests}
         missing = {key: request for key, request in requests.items() if key not in waiting}
         for part in _parts({key: self._model.body(request) for key, request in missing.items()}):

@@ -36,8 +36,8 @@ def plan_for(
                 raise CannotScoreError("repeats require generated answers")
             if not (candidate.writes or prompt.label_comes_next):
                 raise CannotScoreError(f"prompt '{prompt.name}' asks for more than the label")
-            if mode == "auto" and len(positions) < (least := candidate.min_positions(model)):
-                raise CannotScoreError(f"separate prompts are faster for fewer than {least} positions")
+            if mode == "auto" and len(positions) < (minimum := candidate.min_positions(model)):
+                raise CannotScoreError(f"separate prompts are faster for fewer than {minimum} positions")
             plan = candidate.plan(model, prompt, problems, positions, repeats)
             return dataclasses.replace(plan, reasons=tuple(reasons))
         except CannotScoreError as reason:

@@ -99,9 +99,7 @@ class LanguageModel(ABC):
         """The arguments of `from_pretrained` of transformers that load the weights. Raises RequestError if they are
         unavailable.
         """
-        raise RequestError(
-            f"'{entry.name}' does not run in this process: its weights are unavailable. Use a local model (hf/ORGANISATION/NAME)"
-        )
+        raise RequestError(f"'{entry.name}' does not run in this process: choose a local model")
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:

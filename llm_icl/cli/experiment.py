@@ -12,7 +12,7 @@ from llm_icl.experiments.base import Experiment
 def command_of(kind: type[Experiment]) -> click.Command:
     """The command of a kind, built from the class's docstring and declared options."""
 
-    def run_experiment(out: Path | None, as_json: bool, keep_old: bool, dry_run: bool = False, **chosen: Any) -> None:
+    def run(out: Path | None, as_json: bool, keep_old: bool, dry_run: bool = False, **chosen: Any) -> None:
         from llm_icl.cli.progress import Progress, speak
         from llm_icl.cli.showing import show
         from llm_icl.errors import RequestError
@@ -26,14 +26,14 @@ def command_of(kind: type[Experiment]) -> click.Command:
             experiment.describe(folder, click.echo)
             return
         with Progress() as progress:
-            run = experiment.run(folder, progress, keep_old)
-        show(kind.report([run]), folder, as_json, run=str(folder))
-        if failure := experiment.failure(run):
+            finished = experiment.run(folder, progress, keep_old)
+        show(kind.report([finished]), folder, as_json, run=str(folder))
+        if failure := experiment.failure(finished):
             raise failure
 
     for option in reversed(_own(kind)):
-        run_experiment = option(run_experiment)
-    with_options = declared_options(kind.options)(run_experiment)
+        run = option(run)
+    with_options = declared_options(kind.options)(run)
     return click.command(kind.kind, help=kind.__doc__, context_settings={"show_default": True})(with_options)
 
 

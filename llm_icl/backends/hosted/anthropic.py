@@ -1,4 +1,4 @@
-"""Anthropic's messages. No log-probabilities are available: labels are sampled, and agreement over repeats is reported."""
+"""Anthropic's messages. Without log-probabilities: labels are sampled, and agreement over repeats is reported."""
 
 import json
 import os

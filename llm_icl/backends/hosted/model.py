@@ -64,7 +64,10 @@ class RemoteModel(LanguageModel):
         if self.options.get("effort") and "effort" not in entry.accepted(self.effort):
             raise RequestError(f"model '{entry.name}' does not support effort=… (reasoning effort)")
         self.timeout = positive(
-            entry, "timeout", self.options.get("timeout", REASONING_TIMEOUT if entry.reasoning else TIMEOUT), least=1e-3
+            entry,
+            "timeout",
+            self.options.get("timeout", REASONING_TIMEOUT if entry.reasoning else TIMEOUT),
+            minimum=1e-3,
         )
 
     @classmethod
@@ -192,7 +195,7 @@ class BatchModel(RemoteModel):
 
 def positive(entry: ModelEntry, option: str, value: object, minimum: float) -> float:
     """Parse a numeric option. Raises RequestError if it is not a number or too small."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < math.inf:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not minimum <= value < math.inf:
         raise RequestError(f"model '{entry.name}': {option} must be a number of at least {minimum:g}, not '{value}'")
     return float(value)
 

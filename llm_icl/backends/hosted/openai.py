@@ -43,7 +43,7 @@ class OpenAIModel(BatchModel):
             raise RequestError(f"model '{entry.name}': api={self.api} is not one of {', '.join(APIS)}")
         self.temperature = self.options.get("temperature")
         if self.temperature is not None:
-            self.temperature = positive(entry, "temperature", self.temperature, least=0.0)
+            self.temperature = positive(entry, "temperature", self.temperature, minimum=0.0)
             if "temperature" not in self.accepts:
                 raise RequestError(f"model '{entry.name}' does not support temperature{self._at_effort}")
         self.top = self.options.get("top", _TOP.get(self.api, 0))

@@ -34,7 +34,7 @@ def served_models(address: str, http: Any = None) -> dict[str, dict[str, Any]] |
 
 
 def serves(address: str, entry: ModelEntry) -> bool:
-    """Whether a server at this address serves this model. Raises RequestError if it serves another: the port is taken."""
+    """Whether a server at this address serves this model. Raises RequestError if it serves another."""
     served = served_models(address)
     if served is None:
         return False

@@ -26,8 +26,8 @@ SCORES = ("induction", "nearest-neighbour")
 
 @dataclass(frozen=True)
 class ProbeRequest:
-    """Whose heads are looked at, over which problems. For the induction score, `points` // `copies` points stand there
-    `copies` times; for the nearest-neighbour score, queries count from the middle of the problem on.
+    """The models and problems of a probe. For the induction score, `points` // `copies` points are repeated `copies`
+    times; for the nearest-neighbour score, the queries are the second half of the points.
     """
 
     models: tuple[ModelEntry, ...]
@@ -57,7 +57,7 @@ class ProbeRequest:
 
 @dataclass(frozen=True)
 class Seen:
-    """One problem as a model has it: the attention weights (H, T, T) by layer, the tokens at which labels are predicted
+    """One problem as seen by a model: the attention weights (H, T, T) by layer, the tokens at which labels are predicted
     and those of the labels, (m,) each.
     """
 
@@ -70,18 +70,18 @@ Look = Callable[[Problems, int], Seen]
 
 
 def check(request: ProbeRequest) -> None:
-    """Raise RequestError where a network cannot be looked at: it has no heads, or no room for the problems."""
+    """Raise RequestError for a network without attention heads, or if the problems are too long."""
     for network in request.trained:
         if refusal := network.refusal(request.task, request.n, request.points):
             raise RequestError(refusal)
         problem = draw_problems(request.task, request.n, request.points, 1, request.seed)
         if not _network(network)(problem, 0).weights:
-            raise RequestError(f"{network.name} has no attention heads")
+            raise RequestError(f"{network.name} has no attention heads to probe")
 
 
 def probe(request: ProbeRequest, on_progress: OnProgress) -> pl.DataFrame:
-    """One row for each model, score, layer and head: value with its 95 % interval over problems, and what uniform
-    attention would score. Raises RequestError where a model has no heads, or no room for the problems.
+    """One row for each model, score, layer and head: value with its 95 % interval over problems, and the score of
+    uniform attention. Raises RequestError for a model without heads, or if the problems are too long.
     """
     rows = []
     drawn = draw_problems(request.task, request.n, request.points, request.problems, request.seed)
@@ -100,7 +100,7 @@ def probe(request: ProbeRequest, on_progress: OnProgress) -> pl.DataFrame:
                     targets = nearest_points(problems.xs[i], request.points // 2)
                 seen = look(problems, i)
                 if not seen.weights:
-                    raise RequestError(f"{name} has no attention heads")
+                    raise RequestError(f"{name} has no attention heads to probe")
                 for layer, weights in seen.weights.items():
                     found.setdefault(layer, []).append(mass(weights, seen.queries, seen.labels, targets))
                 uniform.append(uniform_mass(seen.queries, targets))
@@ -113,7 +113,7 @@ def probe(request: ProbeRequest, on_progress: OnProgress) -> pl.DataFrame:
 
 
 def _repeated(problems: Problems, points: int, copies: int) -> Problems:
-    """The first points of each problem, several times over."""
+    """The first points of each problem, repeated."""
     times = (1, copies)
     return dataclasses.replace(
         problems,
@@ -153,7 +153,7 @@ def _language_model(entry: ModelEntry, prompt: Prompt) -> Look:
 
     backend = backends.get(entry.backend)
     if not backend.exposes_weights:
-        raise RequestError(f"{entry.name} does not run in this process: its attention cannot be seen")
+        raise RequestError(f"{entry.name} does not run in this process: its attention weights are unavailable")
     model = backend(entry)
     assert isinstance(model, LocalModel)
 
@@ -165,7 +165,9 @@ def _language_model(entry: ModelEntry, prompt: Prompt) -> Look:
         except CannotScoreError as problem:
             raise RequestError(f"{entry.name}: {problem}") from None
         if len(curve.tokens) > model.context_length:
-            raise RequestError(f"{entry.name} has no room for {problems.points} points: give fewer --points")
+            raise RequestError(
+                f"{entry.name} cannot fit {problems.points} points into its context: give fewer --points"
+            )
         weights = {layer: one.double().numpy() for layer, one in model.attention(curve.tokens).items()}  # (H, T, T)
         ends = np.array(curve.ends)
         return Seen(weights, ends - 1, ends)
