@@ -57,8 +57,8 @@ class ProbeRequest:
 
 @dataclass(frozen=True)
 class Seen:
-    """One problem as seen by a model: the attention weights (H, T, T) by layer, the tokens at which labels are predicted
-    and those of the labels, (m,) each.
+    """One problem as seen by a model: the attention weights (H, T, T) by layer, and the positions of the tokens
+    at which labels are predicted and of the labels' tokens, (m,) each.
     """
 
     weights: dict[int, NDArray[np.float64]]

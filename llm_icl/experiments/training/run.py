@@ -6,15 +6,15 @@ from llm_icl.errors import WorkError
 from llm_icl.experiments.base import Session
 from llm_icl.experiments.training.request import TrainingRequest
 from llm_icl.networks.shapes import build
-from llm_icl.progress import OnProgress
+from llm_icl.progress import OnStepProgress
 from local_models.backbone import parameter_count
 from local_models.checkpoints import CheckpointError
 from local_models.counting import flops_per_sequence
 from local_models.metrics import read_metrics
-from local_models.trainer import SCORES, Progress, TrainingError, train
+from local_models.trainer import SCORES, StepProgress, TrainingError, train
 
 
-def train_in(session: Session, request: TrainingRequest, on_progress: OnProgress) -> None:
+def train_in(session: Session, request: TrainingRequest, on_progress: OnStepProgress) -> None:
     """Train in the session's directory. Raises WorkError if training fails."""
     model = build(request.shape, request.schedule.seed)
     session.results = {
@@ -24,7 +24,7 @@ def train_in(session: Session, request: TrainingRequest, on_progress: OnProgress
     }
     session.save()
 
-    def on_step(progress: Progress) -> None:
+    def on_step(progress: StepProgress) -> None:
         if progress.step % request.schedule.evaluate_every == 0:
             session.save()
         on_progress(progress_text(progress, request.schedule.steps), progress.step, request.schedule.steps)
@@ -44,7 +44,7 @@ def train_in(session: Session, request: TrainingRequest, on_progress: OnProgress
     }
 
 
-def progress_text(progress: Progress, steps: int) -> str:
+def progress_text(progress: StepProgress, steps: int) -> str:
     """The progress of training: loss 0.412, accuracy 0.830, last half 0.871, 12.3 steps/s, 40 s left."""
     found = progress.evaluation
     validated = f", accuracy {found['accuracy']:.3f}, last half {found['last_half']:.3f}" if found else ""

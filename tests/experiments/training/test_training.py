@@ -116,8 +116,8 @@ def test_several_tasks_are_mixed_problem_by_problem(tmp_path):
 
 def test_the_rate_rises_stays_and_falls():
     schedule = Schedule(steps=100, warmup=10, decay=0.5)
-    assert [schedule.rate_at(step) for step in (0, 4, 9, 30, 50)] == pytest.approx([0.1, 0.5, 1, 1, 1])
-    assert [schedule.rate_at(step) for step in (75, 99)] == pytest.approx([0.5, 0.02])
+    assert [schedule.learning_rate_factor(step) for step in (0, 4, 9, 30, 50)] == pytest.approx([0.1, 0.5, 1, 1, 1])
+    assert [schedule.learning_rate_factor(step) for step in (75, 99)] == pytest.approx([0.5, 0.02])
 
 
 def test_muon_makes_all_singular_values_about_equal():
