@@ -21,7 +21,7 @@ def markdown_text(report: Report) -> str:
     parts += _bullets(report.verdicts)
     parts += [part for section in report.sections for part in _section(section, 2)]
     if report.notes:
-        parts += ["## Notes", *_bullets(report.notes)]
+        parts += ["## How to read this", *_bullets(report.notes)]
     if report.provenance:
         parts += ["## Provenance", *(part for made in report.provenance for part in _provenance(made))]
     return "\n\n".join(parts) + "\n"

@@ -6,7 +6,7 @@ from llm_icl.errors import WorkError
 from llm_icl.experiments.base import Session
 from llm_icl.experiments.training.request import TrainingRequest
 from llm_icl.networks.shapes import build
-from llm_icl.progress import OnStepProgress
+from llm_icl.progress import OnProgress
 from local_models.backbone import parameter_count
 from local_models.checkpoints import CheckpointError
 from local_models.counting import flops_per_sequence
@@ -14,7 +14,7 @@ from local_models.metrics import read_metrics
 from local_models.trainer import SCORES, StepProgress, TrainingError, train
 
 
-def train_in(session: Session, request: TrainingRequest, on_progress: OnStepProgress) -> None:
+def train_in(session: Session, request: TrainingRequest, on_progress: OnProgress) -> None:
     """Train in the session's directory. Raises WorkError if training fails."""
     model = build(request.shape, request.schedule.seed)
     session.results = {
