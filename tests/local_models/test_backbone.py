@@ -238,9 +238,11 @@ def test_hyenas_filters_serve_the_models_length_and_are_an_error_beyond():
     assert model(tokens(LONGEST)).shape == (3, LONGEST, OUTPUTS)
     with pytest.raises(ValueError, match="a sequence of 25 tokens is longer than Hyena's filters, which have 24"):
         model(tokens(LONGEST + 1))
-    with pytest.raises(ValueError, match="hyena has no option 'longest': it takes order, bands, filter_width, inner"):
+    with pytest.raises(
+        ValueError, match="hyena has no option 'longest': options are order, bands, filter_width, inner"
+    ):
         model_of("hyena", options={"longest": 60})
-    with pytest.raises(ValueError, match="lstm has no option 'heads': it takes none"):
+    with pytest.raises(ValueError, match="lstm has no option 'heads': options are none"):
         model_of("lstm", options={"heads": 2})
 
 

@@ -1,15 +1,17 @@
 """Whose a run's directory is."""
 
+import dataclasses
+
 import pytest
 
 from llm_icl.errors import RequestError
-from llm_icl.runs import RunDirectory, opening_record
+from llm_icl.runs import RunDirectory, RunRecord
 
 
 def begun(folder, problem, found=False):
     """A run that begins, finds something or not, and ends with a problem."""
     with RunDirectory(folder) as run:
-        run.write_record(opening_record("eval", {"task": "one"}))
+        run.write_record(dataclasses.asdict(RunRecord.opening("eval", {"task": "one"})))
         if found:
             run.parts.mkdir()
             (run.parts / "x").touch()
@@ -34,7 +36,7 @@ def test_a_request_that_was_refused_later_keeps_what_was_found(tmp_path):
 
 def test_a_run_that_was_there_before_stays(tmp_path):
     with RunDirectory(tmp_path) as run:
-        run.write_record(opening_record("eval", {"task": "one"}))
+        run.write_record(dataclasses.asdict(RunRecord.opening("eval", {"task": "one"})))
     refused(tmp_path)
     assert not RunDirectory(tmp_path).is_of({"task": "other"})
 

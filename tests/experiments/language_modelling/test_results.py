@@ -82,7 +82,7 @@ def test_the_report_tells_the_sizes_of_things(made):
     tokenizer = AutoTokenizer.from_pretrained(folder / "run" / "tokenizer")
     tokens = [len(tokenizer((folder / name).read_text()).input_ids) + 1 for name in ("train.txt", "held.txt")]
     assert f"trained on {tokens[0]:,} tokens (vocabulary: 300, from the same text)" in report
-    assert "30 steps of 4 x 32 tokens, 3,840 in all" in report
+    assert "30 steps of 4 x 32 tokens, 3,840 in total" in report
     # By hand: 300 + 32 embeddings; 12 w^2 + 13 w for the layer, 2 w for the last norm; 2 x 8 w for the filter.
     plain = (300 + 32) * 16 + 12 * 16**2 + 13 * 16 + 2 * 16
     assert f"{plain:,}" in report
@@ -125,7 +125,7 @@ def single(made):
 
 def test_one_training_tells_nothing_of_another(single):
     _, done = single
-    assert "At 32 tokens momentum:eta=0 has" in done.stdout
+    assert "At 32 tokens the perplexity of momentum:eta=0 is" in done.stdout
     assert "over one seed per attention): no significance test is possible with one seed" in done.stdout
     assert "no significant difference" not in done.stdout
 

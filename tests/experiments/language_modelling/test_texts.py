@@ -87,10 +87,10 @@ def test_the_second_line_is_the_next_one_after_the_first(folder):
 
 
 def test_the_first_line_must_stand_once(folder):
-    assert "the line 'CHAPTER 9' stands 0 times" in refused([folder / "story.txt"], "CHAPTER 9..CHAPTER 2")
+    assert "the line 'CHAPTER 9' occurs 0 times" in refused([folder / "story.txt"], "CHAPTER 9..CHAPTER 2")
     (folder / "copy.txt").write_text("CHAPTER 1\n")
     both = [folder / "story.txt", folder / "copy.txt"]
-    assert "the line 'CHAPTER 1' stands 2 times" in refused(both, "CHAPTER 1..CHAPTER 2")
+    assert "the line 'CHAPTER 1' occurs 2 times" in refused(both, "CHAPTER 1..CHAPTER 2")
 
 
 def test_the_second_line_must_come_after_the_first(folder):

@@ -9,11 +9,10 @@ import pytest
 import torch
 
 from llm_icl.config.specs import parse_specs
+from llm_icl.experiments.training.experiment import Training
 from llm_icl.experiments.training.options import TrainingOptions
-from llm_icl.experiments.training.run import carry_out
 from llm_icl.networks.trained import find_trained
 from llm_icl.prompting import load_prompt, render
-from llm_icl.runs import RunDirectory
 from llm_icl.tasks.cards import load_task
 from llm_icl.tasks.drawing import draw_problems
 from tests.conftest import TinyModels
@@ -52,9 +51,10 @@ def of_network(folder):
 
 
 def train(path, architecture, points=POINTS):
-    options = TrainingOptions((TASK,), architecture, n=N, points=points, layers=2, width=16, steps=4, batch_size=4)
-    with RunDirectory(path) as run:
-        carry_out(options.request(), run, lambda *_: None)
+    options = TrainingOptions(
+        task=(TASK,), architecture=architecture, n=N, points=points, layers=2, width=16, steps=4, batch_size=4
+    )
+    Training.of(options).run(path)
 
 
 def drawn():

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from llm_icl.config.specs import parse_specs
+from llm_icl.experiments.training.experiment import Training
 from llm_icl.experiments.training.options import TrainingOptions
 from llm_icl.networks.trained import find_trained
 from llm_icl.tasks.cards import load_task
@@ -105,7 +106,9 @@ def test_killed_anywhere_it_ends_with_the_same_weights_bit_for_bit(tmp_path, arc
 
 
 def test_several_tasks_are_mixed_problem_by_problem(tmp_path):
-    request = TrainingOptions(("conjunction", "parity"), n=4, points=6, layers=1, batch_size=5, seed=7).request()
+    request = Training.of(
+        TrainingOptions(task=("conjunction", "parity"), n=4, points=6, layers=1, batch_size=5, seed=7)
+    ).request
     batch = request.batches(3)
     tasks = [load_task(spec) for spec in parse_specs(["conjunction", "parity"])]
     alone = [draw_problems(task, 4, 6, list(range(15 + k, 20, 2)), 2**31 + 7) for k, task in enumerate(tasks)]
