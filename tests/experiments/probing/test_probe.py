@@ -193,7 +193,7 @@ def test_the_best_head_stands_in_the_report(folder, of_language_model):
         place = f"the maximum is {best['value']:.3f} (layer {best['layer']}, head {best['head']})"
         assert place in text
         assert place in of_language_model.stdout
-    assert f"{PROBLEMS} problems of {TASK}, n = 3, 8 points; for induction, 2 points 3 times." in text
+    assert f"{PROBLEMS} problems of {TASK}, n = 3, 8 points; for induction, 2 points repeated 3 times." in text
 
 
 @pytest.mark.browser
