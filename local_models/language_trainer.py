@@ -44,11 +44,13 @@ class LanguageSchedule:
         return min(1.0, rising, (self.steps - step) / max(1, self.steps - self.warmup))
 
 
-# Told the step, its loss in nats a token, the loss on held-out text, and steps a second in this start.
-Report = Callable[[int, float, float | None, float], None]
+# Called with the step, its loss in nats a token, the loss on held-out text, and steps a second in this start.
+OnStep = Callable[[int, float, float | None, float], None]
 
 
-def train(model: Any, schedule: LanguageSchedule, text: Tensor, held_out: Tensor, folder: Path, report: Report) -> None:
+def train(
+    model: Any, schedule: LanguageSchedule, text: Tensor, held_out: Tensor, folder: Path, on_step: OnStep
+) -> None:
     """Train a transformers model to the end of the schedule, from the checkpoint in `folder` where there is one.
 
     Texts are token numbers (T,). Raises TrainingError where the loss is no number, CheckpointError where the checkpoint
@@ -90,7 +92,7 @@ def train(model: Any, schedule: LanguageSchedule, text: Tensor, held_out: Tensor
                 )
                 checkpoints.save(path, model, [optimiser], {"step": step + 1, "held_out_loss": held_out_loss})
                 model.train()
-            report(step + 1, found, held_out_loss, (step + 1 - first) / max(time.monotonic() - began, 1e-9))
+            on_step(step + 1, found, held_out_loss, (step + 1 - first) / max(time.monotonic() - began, 1e-9))
 
 
 def batch_of(text: Tensor, schedule: LanguageSchedule, step: int) -> Tensor:

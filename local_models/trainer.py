@@ -82,7 +82,7 @@ class Progress:
 
 def train(
     model: Network, schedule: Schedule, batches: Batches, held_out: HeldOut, folder: Path,
-    report: Callable[[Progress], None],
+    on_step: Callable[[Progress], None],
 ) -> None:  # fmt: skip
     """Train to the end of the schedule, from the checkpoint in `folder` where there is one.
 
@@ -122,7 +122,7 @@ def train(
                 metrics.write(step + 1, {"batch_loss": loss, "seconds": seconds, **evaluation})
                 checkpoints.save(path, model, optimisers, {"step": step + 1, "evaluation": evaluation}, model.shape)
             speed = (step + 1 - first) / max(time.monotonic() - began, 1e-9)
-            report(Progress(step + 1, loss, evaluation, speed))
+            on_step(Progress(step + 1, loss, evaluation, speed))
 
 
 def logits(model: Network, batch: Batch) -> Tensor:

@@ -146,12 +146,14 @@ def test_a_link_leads_to_a_file_and_a_heading_that_exist(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)
-def test_a_module_that_a_document_names_exists(page):
+def test_a_file_that_a_document_names_exists(page):
+    """Design notes leave llm_icl/ out. Names in capitals stand for others, and runs are not here."""
+    tops = {path.name for folder in (ROOT, ROOT / "llm_icl") for path in folder.iterdir() if path.is_dir()} - {
+        "outputs"
+    }
     for name in re.findall(r"`((?:[\w.-]+/)+[\w.-]*)`", page.read_text(encoding="utf-8")):
-        if name.startswith(("llm_icl/", "local_models/", "tests/", "docs/", "locks/")):
-            assert (ROOT / name).exists(), f"{_name(page)} names {name}"
-        if (ROOT / "llm_icl" / name.split("/")[0] / "__init__.py").exists():  # design notes leave llm_icl/ out
-            assert (ROOT / "llm_icl" / name).exists(), f"{_name(page)} names {name}"
+        if name.split("/")[0] in tops and not re.search(r"\b[A-Z]{2,}\b", name):
+            assert any((folder / name).exists() for folder in (ROOT, ROOT / "llm_icl")), f"{_name(page)} names {name}"
 
 
 def test_the_reference_of_commands_is_what_the_sources_declare():

@@ -6,6 +6,7 @@ TYPE_CHECKING, they are arrows too.
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -25,13 +26,17 @@ FLOORS = (
 )
 
 
+@cache
 def modules() -> dict[str, Path]:
-    """Every module of the package by its dotted name."""
+    """Every module of the package by its dotted name. The package itself is the door: it holds the version, and imports
+    the API only when somebody asks for it.
+    """
     files = sorted((ROOT / PACKAGE).rglob("*.py"))
     names = {".".join(file.relative_to(ROOT).with_suffix("").parts): file for file in files}
-    return {name.removesuffix(".__init__"): file for name, file in names.items()}
+    return {name.removesuffix(".__init__"): file for name, file in names.items() if name != f"{PACKAGE}.__init__"}
 
 
+@cache
 def imports() -> dict[str, set[str]]:
     """The modules of the package that each of them imports."""
     known = modules()
@@ -52,9 +57,8 @@ def _named(tree: ast.Module, known: dict[str, Path]) -> Iterator[str]:
 
 
 def room_of(module: str) -> str:
-    """llm_icl.asking.plan → asking; the package itself, which holds the version, is none."""
-    parts = module.split(".")
-    return parts[1] if len(parts) > 1 else ""
+    """llm_icl.asking.plan → asking."""
+    return module.split(".")[1]
 
 
 def arrows() -> dict[tuple[str, str], int]:
@@ -63,7 +67,7 @@ def arrows() -> dict[tuple[str, str], int]:
     for module, targets in imports().items():
         for target in targets:
             pair = room_of(module), room_of(target)
-            if pair[0] != pair[1] and all(pair):
+            if pair[0] != pair[1]:
                 counts[pair] = counts.get(pair, 0) + 1
     return counts
 

@@ -1,6 +1,7 @@
 """The API's functions. Their arguments are the options of the commands, with underscores."""
 
 import inspect
+import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,16 +80,19 @@ def draw(**options: Any) -> Problems:
 def _declare(function: Callable[..., Any], options: type[Options]) -> None:
     """Say of a function which options it takes, where help and editors look for it."""
     own = [one for one in inspect.signature(function).parameters.values() if one.kind is not one.VAR_KEYWORD]
+    hints = typing.get_type_hints(options)
     given = [
         inspect.Parameter(
             one.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=inspect.Parameter.empty if one.required else one.default,
+            annotation=hints[one.name],
         )
         for one in declared(options)
     ]
     named = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
-    function.__signature__ = inspect.Signature([*given, *named], return_annotation=Result)  # type: ignore[attr-defined]
+    returned = inspect.signature(function).return_annotation
+    vars(function)["__signature__"] = inspect.Signature([*given, *named], return_annotation=returned)
     lines = "\n".join(f"    {one.name}: {one.text}" for one in declared(options))
     function.__doc__ = f"{function.__doc__}\n\n{lines}\n"
 

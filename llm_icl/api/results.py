@@ -5,11 +5,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from llm_icl.errors import RequestError
-from llm_icl.experiments.base import experiments
-from llm_icl.reports.data import table_frame
-from llm_icl.reports.html import render_html
-from llm_icl.reports.joined import joined
-from llm_icl.reports.terminal import render_terminal
+from llm_icl.experiments.reporting import report_of
+from llm_icl.reports.frame import report_frame
+from llm_icl.reports.html import html_page
+from llm_icl.reports.terminal import terminal_text
 from llm_icl.runs import RunDirectory
 
 if TYPE_CHECKING:
@@ -49,13 +48,8 @@ class Result:
 
     @cached_property
     def scores(self) -> "pl.DataFrame":
-        """The report's tables as one frame: the section, the table, and its columns; of an estimate also `…_low` and
-        `…_high`, the ends of its 95 % interval.
-        """
-        import polars as pl
-
-        frames = [table_frame(section.heading, table) for section in self.report.sections for table in section.tables]
-        return pl.concat(frames, how="diagonal") if frames else pl.DataFrame()
+        """The tables of the report as one frame (llm_icl.reports.frame says how)."""
+        return report_frame(self.report)
 
     @cached_property
     def report(self) -> "Report":
@@ -63,20 +57,11 @@ class Result:
         return report_of(self.runs)
 
     def __repr__(self) -> str:
-        return render_terminal(self.report)
+        return terminal_text(self.report)
 
     def _repr_html_(self) -> str:
         """For notebooks: the page, in a frame of its own."""
         from html import escape
 
-        page = escape(render_html(self.report), quote=True)
+        page = escape(html_page(self.report), quote=True)
         return f'<iframe srcdoc="{page}" style="width:100%;height:640px;border:0" title="llm-icl report"></iframe>'
-
-
-def report_of(runs: Sequence[RunDirectory]) -> "Report":
-    """One report of finished runs, of whatever kinds. Raises RequestError where one is not finished."""
-    kinds: dict[str, list[RunDirectory]] = {}
-    for run in runs:
-        kinds.setdefault(run.kind, []).append(run)
-    parts = [experiments.get(kind).report(some) for kind, some in kinds.items()]
-    return parts[0] if len(parts) == 1 else joined(parts)

@@ -146,12 +146,6 @@ class LocalModel(TokenModel):
     problems_at_once: int = 1
     texts_at_once: int = 1
 
-    @classmethod
-    def source(cls, entry: ModelEntry) -> tuple[str, dict[str, Any]]:
-        from llm_icl.backends.weights import source_of
-
-        return source_of(entry)
-
     @abstractmethod
     def score_curves(self, curves: Sequence[Curve], shared: int) -> list[list[LabelScores]]:
         """The label scores at every position of each curve, one forward pass a curve.

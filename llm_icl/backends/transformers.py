@@ -9,6 +9,7 @@ from typing import Any
 from llm_icl.backends.base import LocalModel, ModelEntry, backends
 from llm_icl.backends.exchange import LabelScores, Reply
 from llm_icl.backends.tokenizers import text_for, tokens_of
+from llm_icl.backends.weights import source_of
 from llm_icl.config.specs import only_known
 from llm_icl.errors import RequestError
 from llm_icl.prompting.layout import Curve, LabelPlace
@@ -62,6 +63,10 @@ class TransformersModel(LocalModel):
             raise RequestError(f"model '{entry.name}' cannot be loaded: {reason}") from None
         if self._chat and not self._tokenizer.chat_template:
             raise RequestError(f"model '{entry.name}' has no chat format: leave chat=true out")
+
+    @classmethod
+    def source(cls, entry: ModelEntry) -> tuple[str, dict[str, Any]]:
+        return source_of(entry)
 
     def identity(self) -> dict[str, Any]:
         commit = getattr(self._model.config, "_commit_hash", None)

@@ -27,7 +27,7 @@ def command_of(kind: type[Experiment]) -> click.Command:
             return
         with Progress() as progress:
             run = experiment.run(folder, progress, keep_old)
-        show(kind.report([run]), folder, as_json)
+        show(kind.report([run]), folder, as_json, run=str(folder))
         if failure := experiment.failure(run):
             raise failure
 

@@ -14,7 +14,7 @@ T = TypeVar("T")
 class Registry(Generic[T]):
     """The things of one kind, by name.
 
-    Found are every module of `package` and every entry point of the group `llm_icl.KINDs` of other distributions.
+    Found are every module of `package`, and every entry point of a group of the same name in other distributions.
     """
 
     def __init__(self, kind: str, package: str) -> None:
@@ -48,5 +48,5 @@ class Registry(Generic[T]):
         package = importlib.import_module(self._package)
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{self._package}.{module.name}")
-        for point in entry_points(group=f"llm_icl.{self.kind.replace(' ', '_')}s"):
+        for point in entry_points(group=self._package):
             point.load()

@@ -56,25 +56,8 @@ class TrainedNetwork(Learner):
         return None if longest is None else longest // 2
 
     def about(self) -> dict[str, Any]:
-        """What a report says of the network: what it was trained on, what that cost, how it went."""
-        from local_models.metrics import read_metrics
-
-        folder = Path(self.path).parent
-        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        request = record["request"]
-        return {
-            "architecture": request["shape"]["architecture"],
-            "trained_on": [task["name"] for task in request["tasks"]],
-            "seed": request["plan"]["seed"],
-            "parameters": record["parameters"],
-            "frozen": record["frozen"],
-            "steps": record["steps"],
-            "tokens": record["tokens"],
-            "flops": record["flops"],
-            "wall_seconds": record["wall_seconds"],
-            "ceilings": record["ceilings"],
-            "metrics": read_metrics(folder),
-        }
+        """What a report says of the network."""
+        return about_network(Path(self.path).parent)
 
     def refusal(self, task: Task, n: int, points: int = 1) -> str:
         """Why the network cannot answer problems of this size; empty where it can."""
@@ -83,6 +66,27 @@ class TrainedNetwork(Learner):
         if self.points is not None and points > self.points:
             return f"{self.name} holds problems of at most {self.points} points, not {points}"
         return ""
+
+
+def about_network(folder: Path) -> dict[str, Any]:
+    """What a report says of the network of a training run: what it was trained on, what that cost, how it went."""
+    from local_models.metrics import read_metrics
+
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    request = record["request"]
+    return {
+        "architecture": request["shape"]["architecture"],
+        "trained_on": [task["name"] for task in request["tasks"]],
+        "seed": request["plan"]["seed"],
+        "parameters": record["parameters"],
+        "frozen": record["frozen"],
+        "steps": record["steps"],
+        "tokens": record["tokens"],
+        "flops": record["flops"],
+        "wall_seconds": record["wall_seconds"],
+        "ceilings": record["ceilings"],
+        "metrics": read_metrics(folder),
+    }
 
 
 def find_trained(text: str) -> TrainedNetwork | None:

@@ -1,1 +1,1 @@
-"""Comparison reports: one HTML file to explore, one Markdown file to read and print."""
+"""What a reader gets: the Report value, and its renderings as HTML, Markdown, terminal text and JSON."""

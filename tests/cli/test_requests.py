@@ -9,6 +9,7 @@ import pytest
 from llm_icl.asking.cache import CallCache
 from llm_icl.errors import RequestError
 from tests.conftest import run_cli
+from tests.reports.reading import table_of
 
 WRONG = {
     "--task majorty": "unknown task 'majorty': did you mean 'majority'?",
@@ -203,7 +204,7 @@ def test_options_names_and_spellings_that_mean_the_same_are_the_same(tmp_path):
     )
     assert one.returncode == two.returncode == 0, one.stderr + two.stderr
     assert json.loads(one.stdout) == json.loads(two.stdout)
-    assert {r["learner"] for r in json.loads(one.stdout)["results"]} == {"nearest-neighbour:k=3,tie=vote", "averaging"}
+    assert {r["learner"] for r in table_of(one.stdout, "scores")} == {"nearest-neighbour:k=3,tie=vote", "averaging"}
 
 
 @pytest.mark.parametrize("target", ["out.npz", "out.jsonl", "out.parquet", "dataset"])

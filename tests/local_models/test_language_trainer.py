@@ -193,7 +193,8 @@ def adam_by_hand(model, schedule, text, steps):
 @pytest.mark.parametrize("momentum", [{}, {"learned": True}])
 def test_its_steps_are_adams_on_clipped_gradients(tmp_path, momentum):
     schedule, text, told = schedule_of(steps=6, warmup=2, clip=0.6), random_text(300), []
-    model, other = sharp(model_of(**momentum)), sharp(model_of(**momentum))
+    # In double precision: in single precision two orders of the same sums drift apart within six steps.
+    model, other = sharp(model_of(**momentum)).double(), sharp(model_of(**momentum)).double()
     train(model, schedule, text, random_text(30, 1), tmp_path, lambda *what: told.append(what))
     done = list(adam_by_hand(other, schedule, text, 6))
     norms = [norm for _, norm in done]

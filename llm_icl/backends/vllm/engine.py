@@ -10,6 +10,7 @@ from llm_icl.backends.exchange import LabelScores, Reply
 from llm_icl.backends.tokenizers import text_for, tokens_of
 from llm_icl.backends.vllm.labels import label_nodes, label_scores
 from llm_icl.backends.vllm.options import LEAST_CURVE, TOP, engine_arguments
+from llm_icl.backends.weights import source_of
 from llm_icl.errors import RequestError
 from llm_icl.prompting.layout import Curve, LabelPlace
 from llm_icl.prompting.rendering import Rendered
@@ -41,6 +42,10 @@ class VllmModel(LocalModel):
             lines = str(problem).strip().splitlines() or [type(problem).__name__]
             raise RequestError(f"model '{entry.name}' cannot be loaded by vLLM: {lines[0]}") from None
         self._tokenizer = self._engine.get_tokenizer()
+
+    @classmethod
+    def source(cls, entry: ModelEntry) -> tuple[str, dict[str, Any]]:
+        return source_of(entry)
 
     def identity(self) -> dict[str, Any]:
         config = self._engine.llm_engine.model_config

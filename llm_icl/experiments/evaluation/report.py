@@ -1,23 +1,66 @@
-"""The report of evaluations."""
+"""The report of evaluations: any number of runs, compared cell by cell."""
 
-from llm_icl.experiments.evaluation.reports.content import Content
-from llm_icl.experiments.evaluation.reports.figures import all_figures
-from llm_icl.experiments.evaluation.reports.markdown import HEADERS, made_of, missing_lines, problems_line, table_row
-from llm_icl.experiments.evaluation.reports.networks import NETWORK_HEADERS, network_row
-from llm_icl.reports.html import page
+from collections.abc import Mapping, Sequence
+
+from llm_icl.config.files import file_name
+from llm_icl.config.specs import counted
+from llm_icl.experiments.evaluation.reports.content import CellContent, Content, gather
+from llm_icl.experiments.evaluation.reports.figures import (
+    accuracy_by_n,
+    agreement_map,
+    calibration_plot,
+    learning_curves,
+)
+from llm_icl.experiments.evaluation.reports.provenance import notes_of, provenance_of
+from llm_icl.experiments.evaluation.reports.samples import samples_of
+from llm_icl.experiments.evaluation.reports.tables import scores_table, unused_lines, unused_table
+from llm_icl.reports.charts import colours_of
+from llm_icl.reports.document import Beside, Block, Bullets, Fold, Paragraph, Report, Section
+from llm_icl.reports.networks import networks_table, training_curves
+from llm_icl.reports.values import Value
+from llm_icl.runs import RunDirectory
 
 
-def render_html(content: Content) -> str:
-    """The page of a comparison."""
-    return page(
-        "report.html.jinja",
-        all_figures(content),
-        content=content,
-        headers=HEADERS,
-        table_row=table_row,
-        problems_line=problems_line,
-        missing_lines=missing_lines,
-        made_of=made_of,
-        network_headers=NETWORK_HEADERS,
-        network_row=network_row,
+def report_of(runs: Sequence[RunDirectory]) -> Report:
+    """Raises RequestError where one of the runs is not finished, or where they cannot be compared."""
+    content = gather(runs)
+    colours = colours_of(content.names)
+    tasks = content.tasks
+    title = " and ".join(tasks) if len(tasks) < 4 else f"{len(tasks)} tasks"
+    sections = [_section(content, cell, colours) for cell in content.cells]
+    if samples := samples_of(runs):
+        sections.append(Section("What was asked, and what was answered", "samples", tuple(samples)))
+    return Report(
+        f"{title}: learning curves by learner",
+        sections=tuple(sections),
+        notes=tuple(notes_of(content.records)),
+        provenance=tuple(map(provenance_of, content.records)),
     )
+
+
+def _section(content: Content, of_cell: CellContent, colours: Mapping[str, str]) -> Section:
+    cell = of_cell.cell
+    of_task = [other for other in content.cells if other.cell.task == cell.task]
+    problems = counted(cell.problems, "problem")
+    blocks: list[Block] = []
+    if len(of_task) > 1 and of_task[0] is of_cell:
+        blocks.append(accuracy_by_n(of_task, colours))
+    blocks += [
+        learning_curves(of_cell, colours),
+        Paragraph(f"{problems}, positions {cell.positions[0]} to {cell.positions[-1]}; accuracies in percent."),
+        scores_table(cell, of_cell.scores),
+    ]
+    if lines := unused_lines(of_cell.scores):
+        table = unused_table(of_cell.scores)
+        blocks += [Bullets(tuple(lines)), Fold(table.caption, (table,))]
+    if of_cell.networks:
+        training = training_curves(of_cell.networks, cell.task, content.names, colours)
+        blocks += [training] if training else []
+        blocks.append(networks_table(of_cell.networks))
+    small = [agreement_map(cell)]
+    if any(answered.has_probabilities for answered in cell.learners.values()):
+        small.append(calibration_plot(cell, colours))
+    blocks.append(Beside(tuple(small)))
+    about: dict[str, Value] = {"task": cell.task, "n": cell.n, "problems": cell.problems}
+    anchor = f"{file_name(cell.task)}-n{cell.n}"
+    return Section(cell.title, anchor, tuple(blocks), tuple(of_cell.sentences), about=about)

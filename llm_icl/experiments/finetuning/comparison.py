@@ -22,6 +22,7 @@ from llm_icl.experiments.finetuning.projections import Layer, attention_layers
 from llm_icl.experiments.finetuning.reader import Reader, load_reader
 from llm_icl.experiments.finetuning.study import Findings, Finetuning, finite, study
 from llm_icl.experiments.finetuning.text_tasks import Example, Splits, TextTask, shuffled
+from llm_icl.progress import OnProgress
 from llm_icl.runs.versions import versions
 
 # The ways of finetuning that are compared. The first is the published one, the second an alternative; the others are
@@ -32,8 +33,6 @@ OTHER, SHUFFLED, UNTRAINED = "other demonstrations", "shuffled labels", "untrain
 # Texts on which seeds and rates are tried; neither demonstrated nor evaluated on.
 _TRIED = 50
 _TRIED_ORDER, _EVALUATION_ORDER = 0, 1
-
-Report = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ class Compared:
 
 # The findings of each way, with its rate; and what makes them for a seed, knowing the rates so far.
 _Part = dict[str, tuple[Findings, float]]
-_Work = Callable[[ComparisonRequest, int, Mapping[str, Mapping[int, float]], Report], _Part]
+_Work = Callable[[ComparisonRequest, int, Mapping[str, Mapping[int, float]], OnProgress], _Part]
 
 
 def check(request: ComparisonRequest) -> None:
@@ -129,20 +128,20 @@ def check(request: ComparisonRequest) -> None:
         )
 
 
-def compare(request: ComparisonRequest, parts: Path, report: Report, kept: Callable[[], None]) -> Compared:
+def compare(request: ComparisonRequest, parts: Path, on_progress: OnProgress, kept: Callable[[], None]) -> Compared:
     """Carry it out, seed by seed; a seed whose part is in the folder is done. `kept` is told of each part.
 
     Raises RequestError where the model or the texts do not fit.
     """
     kinds: dict[str, _Work] = {"trained": _trained} | ({"untrained": _untrained} if request.controls else {})
-    seeds = (_best_seed(request, parts / "seed", report),) if request.best_seed else request.seeds
+    seeds = (_best_seed(request, parts / "seed", on_progress),) if request.best_seed else request.seeds
     works = [(name, work, seed) for name, work in kinds.items() for seed in seeds]
     found: list[tuple[str, int, Findings]] = []
     rates: dict[str, dict[int, float]] = {}
     for name, work, seed in works:
         path = parts / f"{name}-{seed}.npz"
         if not path.is_file():
-            _save(path, work(request, seed, rates, report))
+            _save(path, work(request, seed, rates, on_progress))
             kept()
         for way, (findings, rate) in _load(path).items():
             found.append((way, seed, findings))
@@ -160,19 +159,21 @@ def compare(request: ComparisonRequest, parts: Path, report: Report, kept: Calla
     return Compared(*_tables(found), rates, request.rates, demonstrations, kept_labels, losses)
 
 
-def _trained(request: ComparisonRequest, seed: int, _: Mapping[str, Mapping[int, float]], report: Report) -> _Part:
+def _trained(
+    request: ComparisonRequest, seed: int, _: Mapping[str, Mapping[int, float]], on_progress: OnProgress
+) -> _Part:
     reader = load_reader(request.model, request.task, request.separator)
     layers = attention_layers(reader.model)
     demonstrations, others = _fitting(request, reader, seed)
-    best = best_rate(reader, layers, demonstrations, request.tried, request.rates, report)
+    best = best_rate(reader, layers, demonstrations, request.tried, request.rates, on_progress)
     ways = {PUBLISHED_WAY: best}
-    report(LAYER_CAUSAL, 0, 1)
+    on_progress(LAYER_CAUSAL, 0, 1)
     if causal := _layer_causal(reader, layers, best, request.rates):
         ways[LAYER_CAUSAL] = causal
     if request.controls:
         ways[OTHER] = Finetuning(others, best.rate)
         ways[SHUFFLED] = Finetuning(_with_shuffled_labels(demonstrations, seed), best.rate)
-    studied = study(reader, layers, demonstrations, request.evaluation, ways, report, seed)
+    studied = study(reader, layers, demonstrations, request.evaluation, ways, on_progress, seed)
     return {way: (findings, ways[way].rate) for way, findings in studied.items()}
 
 
@@ -194,13 +195,13 @@ def _layer_causal(
 
 
 def _untrained(
-    request: ComparisonRequest, seed: int, rates: Mapping[str, Mapping[int, float]], report: Report
+    request: ComparisonRequest, seed: int, rates: Mapping[str, Mapping[int, float]], on_progress: OnProgress
 ) -> _Part:
     """A model of the same architecture with random weights, finetuned at the rate that was chosen for the trained."""
     reader = load_reader(request.model, request.task, request.separator, random=seed)
     demonstrations, _ = _fitting(request, reader, seed)
     ways = {UNTRAINED: Finetuning(demonstrations, rates[PUBLISHED_WAY][seed])}
-    studied = study(reader, attention_layers(reader.model), demonstrations, request.evaluation, ways, report, seed)
+    studied = study(reader, attention_layers(reader.model), demonstrations, request.evaluation, ways, on_progress, seed)
     return {way: (findings, ways[way].rate) for way, findings in studied.items()}
 
 
@@ -250,13 +251,13 @@ def _fitting(request: ComparisonRequest, reader: Reader, seed: int) -> tuple[lis
     return demonstrations[:count], others[:count]
 
 
-def _best_seed(request: ComparisonRequest, path: Path, report: Report) -> int:
+def _best_seed(request: ComparisonRequest, path: Path, on_progress: OnProgress) -> int:
     """The seed whose demonstrations answer most of the tried texts right in context; of several, the first."""
     if not path.is_file():
         reader = load_reader(request.model, request.task, request.separator)
         right = []
         for number, seed in enumerate(request.seeds):
-            report("in context: seeds", number, len(request.seeds))
+            on_progress("in context: seeds", number, len(request.seeds))
             context = reader.read(_fitting(request, reader, seed)[0])
             with finite("in context"):
                 right.append(sum(reader.answer(context, example).label == example.label for example in request.tried))
@@ -276,7 +277,7 @@ def _kept_labels(examples: Sequence[Example], seed: int) -> float:
 
 def best_rate(
     reader: Reader, layers: Sequence[Layer], demonstrations: Sequence[Example], tried: Sequence[Example],
-    rates: Sequence[float], report: Report,
+    rates: Sequence[float], on_progress: OnProgress,
 ) -> Finetuning:  # fmt: skip
     """Finetuning at the rate that answers most of the tried texts right; of several, and where all are too great, at
     the smallest.
@@ -285,7 +286,7 @@ def best_rate(
     if len(rates) == 1:
         return best
     for number, rate in enumerate(sorted(rates)):
-        report("rates", number, len(rates))
+        on_progress("rates", number, len(rates))
         with suppress(FloatingPointError):  # the rate is too great
             made = finetune(reader, layers, demonstrations, rate)
             with applied(layers, made):

@@ -1,6 +1,6 @@
 """One model on one set of labelled texts: without demonstrations, with them in context, and finetuned on them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ from llm_icl.experiments.finetuning.projections import Layer
 from llm_icl.experiments.finetuning.reader import Context, Reader
 from llm_icl.experiments.finetuning.recording import Attended
 from llm_icl.experiments.finetuning.text_tasks import Example
+from llm_icl.progress import OnProgress
 
 Floats = NDArray[np.float64]
 
@@ -25,9 +26,6 @@ _TOP_TOKENS, _TOP_DEMONSTRATIONS = 100, 5
 _ROUNDING = 1e-5
 
 _SMALLER = ": give smaller --rates"
-
-# Told what is being done, how much of it, and of how much.
-Report = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ class Finetuning:
 
 def study(
     reader: Reader, layers: Sequence[Layer], demonstrations: Sequence[Example], evaluation: Sequence[Example],
-    ways: Mapping[str, Finetuning], report: Report, seed: int = 0,
+    ways: Mapping[str, Finetuning], on_progress: OnProgress, seed: int = 0,
 ) -> dict[str, Findings]:  # fmt: skip
     """Ask all evaluation examples without demonstrations, with them in context, and finetuned in each way. The model is
     afterwards as it was before.
@@ -95,7 +93,7 @@ def study(
     def ask(setting: int, what: str, given: Context) -> list[_Asked]:
         asked = []
         for i, example in enumerate(evaluation):
-            report(what, setting * len(evaluation) + i, whole)
+            on_progress(what, setting * len(evaluation) + i, whole)
             with finite(what, _SMALLER if setting > 1 else ""):
                 answer = reader.answer(given, example, layers)
             kept = [_kept(layer, given, len(reader.beginning)) for layer in answer.layers]

@@ -1,18 +1,19 @@
 """The report of a comparison of attentions in language modelling."""
 
 import math
-from typing import Any
+from collections.abc import Sequence
 
 import polars as pl
-from tabulate import tabulate
 
 from llm_icl.analysis.intervals import Estimate
 from llm_icl.config.specs import counted
+from llm_icl.errors import RequestError
 from llm_icl.experiments.language_modelling import perplexity
+from llm_icl.experiments.language_modelling.figures import changes_figure, training_figure
 from llm_icl.experiments.language_modelling.run import LOSSES, name_of
-from llm_icl.reports import estimates
-from llm_icl.reports.charts import COLOURS
-from llm_icl.reports.html import page
+from llm_icl.reports.document import Block, Column, Provenance, Report, Row, Section, Table
+from llm_icl.reports.joined import joined
+from llm_icl.reports.values import written
 from llm_icl.runs import RunDirectory
 from local_models.metrics import read_metrics
 
@@ -30,67 +31,93 @@ _NOTES = (
 )
 
 
-class LanguageReport:
+def report_of(runs: Sequence[RunDirectory]) -> Report:
+    """Raises RequestError where a run is not finished."""
+    return joined([_Comparison(run).report() for run in runs], _TITLE)
+
+
+class _Comparison:
     """What a finished run says."""
 
     def __init__(self, run: RunDirectory) -> None:
-        self.record, self._losses = run.record, pl.read_parquet(run.path / LOSSES)
-        request = self.record["request"]
-        self.attentions: list[str] = request["attentions"]
-        self.lengths: list[int] = request["lengths"]
+        self._record = run.record
+        if self._record.get("status") != "complete" or not (run.path / LOSSES).is_file():
+            raise RequestError(f"{run.path} holds no finished comparison")
+        self._losses = pl.read_parquet(run.path / LOSSES)
+        request = self._record["request"]
+        self._attentions: list[str] = request["attentions"]
+        self._lengths: list[int] = request["lengths"]
         self._window: int = request["plan"]["length"]
         self._curves = pl.DataFrame(
             {"attention": name, "step": line["step"], "loss": line["held_out_loss"]}
-            for name in self.attentions
+            for name in self._attentions
             for seed in request["seeds"]
             for line in read_metrics(run.path / name_of(name, seed))
         )
 
-    def perplexities(self) -> tuple[list[str], list[list[str]]]:
-        headers = [
-            "attention",
-            *(counted(length, "token") for length in self.lengths),
-            "parameters",
-            "steps per second",
-        ]
-        rows = []
-        for name in self.attentions:
+    def report(self) -> Report:
+        compared: list[Block] = [self._perplexities()]
+        if len(self._attentions) > 1:
+            changes = {
+                (name, length): self._change(name, length) for name in self._attentions[1:] for length in self._lengths
+            }
+            compared += [self._changes(), changes_figure(changes, self._attentions[0])]
+        sections = (
+            Section("Perplexity on the held-out text", "perplexity", tuple(compared)),
+            Section("Over training", "over", (training_figure(self._curves, self._attentions),)),
+        )
+        return Report(
+            _TITLE, self._setting(), self._verdict(), sections, _NOTES, (Provenance(self._record["command"]),)
+        )
+
+    def _perplexities(self) -> Table:
+        columns = (
+            Column("attention", "attention", short=True),
+            *(Column(counted(length, "token"), f"tokens_{length}", "hundredths", True) for length in self._lengths),
+            Column("parameters", "parameters", "count", True),
+            Column("steps per second", "steps_per_second", "hundredths", True),
+        )
+        rows: list[Row] = []
+        for name in self._attentions:
             own = self._losses.filter(pl.col("attention") == name)
-            shown = [
-                estimates.formatted(perplexity.perplexity(self._losses, name, length, self._window), ".2f")
-                for length in self.lengths
-            ]
             speed = own.group_by("seed").agg(pl.col("speed").first())["speed"].to_numpy().mean()
-            rows.append([name, *shown, f"{own['parameters'][0]:,}", f"{speed:.2f}"])
-        return headers, rows
+            shown = {
+                f"tokens_{length}": perplexity.perplexity(self._losses, name, length, self._window)
+                for length in self._lengths
+            }
+            more = {"parameters": int(own["parameters"][0]), "steps_per_second": float(speed)}
+            rows.append({"attention": name, **shown, **more})
+        return Table("perplexities", "Perplexity by tokens of context", columns, tuple(rows))
 
-    def changes(self) -> tuple[list[str], list[list[str]]]:
+    def _changes(self) -> Table:
         """Against the first attention, in percent of its perplexity."""
-        headers = ["attention"]
-        for length in self.lengths:
-            headers += [f"{counted(length, 'token')}, over {what}" for what in ("trainings", "the text")]
-        rows = []
-        for name in self.attentions[1:]:
-            row = [name]
-            for length in self.lengths:
-                row += [estimates.change(self._change(name, length, over_text)) for over_text in (False, True)]
-            rows.append(row)
-        return headers, rows
+        columns = [Column("attention", "attention", short=True)]
+        for length in self._lengths:
+            tokens = counted(length, "token")
+            columns.append(Column(f"{tokens}, over trainings", f"tokens_{length}", "change", True))
+            columns.append(Column(f"{tokens}, over the text", f"tokens_{length}_over_text", "change", True))
+        rows: list[Row] = []
+        for name in self._attentions[1:]:
+            over_trainings = {f"tokens_{length}": self._change(name, length) for length in self._lengths}
+            over_text = {f"tokens_{length}_over_text": self._change(name, length, True) for length in self._lengths}
+            rows.append({"attention": name, **over_trainings, **over_text})
+        caption = f"Change against {self._attentions[0]}, in percent"
+        return Table("changes", caption, tuple(columns), tuple(rows))
 
-    def verdict(self) -> list[str]:
-        first, length = self.attentions[0], self.lengths[-1]
+    def _verdict(self) -> tuple[str, ...]:
+        first, length = self._attentions[0], self._lengths[-1]
         sentences = []
-        for name in self.attentions[1:]:
+        for name in self._attentions[1:]:
             change = self._change(name, length)
             how = f"{abs(100 * change.value):.2f} % {'lower' if change.value < 0 else 'higher'}"
             sentences.append(
                 f"At {counted(length, 'token')} {name} has a perplexity {how} than {first} "
-                f"({estimates.change(change)} % over {self._seeds}): {_meaning(change)}."
+                f"({written(change, 'change')} % over {self._seeds}): {_meaning(change)}."
             )
-        return sentences
+        return tuple(sentences)
 
-    def setting(self) -> str:
-        request, tokens = self.record["request"], self.record["tokens"]
+    def _setting(self) -> str:
+        request, tokens = self._record["request"], self._record["tokens"]
         plan = request["plan"]
         seen = plan["steps"] * plan["batch"] * plan["length"]
         predicted = (tokens["held out"] - 1) // plan["length"] * plan["length"]
@@ -98,111 +125,18 @@ class LanguageReport:
             f"GPT-2 with {counted(request['layers'], 'layer')} of width {request['width']} and "
             f"{counted(request['heads'], 'head')}, trained on {tokens['training']:,} tokens (a vocabulary of "
             f"{tokens['vocabulary']:,} from the same text) for {counted(plan['steps'], 'step')} of {plan['batch']} x "
-            f"{plan['length']} tokens, {seen:,} in all, and tried on {predicted:,} held-out ones; {self._seeds}. "
-            f"Wall time {self.record['wall_seconds']:.0f} s."
-        )
-
-    def summary(self) -> str:
-        tables = [
-            tabulate(rows, headers, disable_numparse=True)
-            for headers, rows in (self.perplexities(), self.changes())
-            if rows
-        ]
-        return "\n\n".join([*tables, *self.verdict()])
-
-    def markdown(self) -> str:
-        parts = [f"# {_TITLE}", "", self.setting(), "", *(f"- {line}" for line in self.verdict()), ""]
-        for title, (headers, rows) in self._tables().items():
-            parts += [f"## {title}", "", tabulate(rows, headers, tablefmt="github", disable_numparse=True), ""]
-        parts += ["## How to read this", "", *(f"- {note}" for note in _NOTES), "", f"    {self.record['command']}", ""]
-        return "\n".join(parts)
-
-    def html(self) -> str:
-        figures = {"training": self._over_training()}
-        if len(self.attentions) > 1:
-            figures["changes"] = self._changes_figure()
-        return page(
-            "language.html.jinja",
-            figures,
-            title=_TITLE,
-            setting=self.setting(),
-            sentences=self.verdict(),
-            tables=self._tables(),
-            notes=_NOTES,
-            record=self.record,
+            f"{plan['length']} tokens, {seen:,} in all, and validated on {predicted:,} held-out ones; {self._seeds}. "
+            f"Wall time {self._record['wall_seconds']:.0f} s."
         )
 
     @property
     def _seeds(self) -> str:
-        count = len(self.record["request"]["seeds"])
+        count = len(self._record["request"]["seeds"])
         return f"{count} trainings of each" if count > 1 else "one training of each"
-
-    def _tables(self) -> dict[str, tuple[list[str], list[list[str]]]]:
-        tables = {"Perplexity on the held-out text": self.perplexities()}
-        if len(self.attentions) > 1:
-            tables[f"Change against {self.attentions[0]}, in percent"] = self.changes()
-        return tables
 
     def _change(self, name: str, length: int, over_text: bool = False) -> Estimate:
         measure = perplexity.change_over_text if over_text else perplexity.change
-        return measure(self._losses, name, self.attentions[0], length, self._window)
-
-    def _changes_figure(self) -> dict[str, Any]:
-        """The change of each attention at each length, with its interval over trainings."""
-        import altair as alt
-
-        rows = []
-        for name in self.attentions[1:]:
-            for length in self.lengths:
-                change = self._change(name, length)
-                row = {"attention": name, "tokens": counted(length, "token"), "change": change.value}
-                known = math.isfinite(change.low)
-                rows.append(row | ({"low": change.low, "high": change.high} if known else {}))
-        names = [counted(length, "token") for length in self.lengths]
-        base = alt.Chart(alt.InlineData(values=rows)).encode(
-            y=alt.Y("attention:N", sort=self.attentions[1:], title=None, axis=alt.Axis(labelLimit=220)),
-            yOffset=alt.YOffset("tokens:N", sort=names),
-            color=alt.Color("tokens:N", scale=alt.Scale(domain=names, range=list(COLOURS[: len(names)])),
-                            legend=alt.Legend(title=None, orient="bottom")),
-        )  # fmt: skip
-        title = f"perplexity against {self.attentions[0]}"
-        value = alt.X("change:Q", title=title, axis=alt.Axis(format="+.1%"))
-        points = base.mark_point(filled=True, size=60).encode(
-            x=value, tooltip=["attention:N", "tokens:N", alt.Tooltip("change:Q", format="+.2%")]
-        )
-        bars = base.mark_rule().encode(x=alt.X("low:Q"), x2="high:Q")
-        none = alt.Chart(alt.InlineData(values=[{"zero": 0}])).mark_rule(strokeDash=[4, 4], color="#888888").encode(
-            x="zero:Q"
-        )  # fmt: skip
-        return _finished(none + bars + points, 40 * len(self.attentions))
-
-    def _over_training(self) -> dict[str, Any]:
-        """The loss on the first of the held-out tokens by step, averaged over trainings."""
-        import altair as alt
-
-        rows = (
-            self._curves.group_by("attention", "step").agg(pl.col("loss").mean()).sort("attention", "step").to_dicts()
-        )
-        colours = list(COLOURS[: len(self.attentions)])
-        chart = (
-            alt.Chart(alt.InlineData(values=rows))
-            .mark_line(point=True)
-            .encode(
-                x=alt.X("step:Q", title="training steps"),
-                y=alt.Y("loss:Q", title="loss on held-out text's first tokens (nats)", scale=alt.Scale(zero=False)),
-                color=alt.Color("attention:N", scale=alt.Scale(domain=self.attentions, range=colours),
-                                legend=alt.Legend(title=None, orient="bottom", labelLimit=260)),
-                tooltip=["attention:N", "step:Q", alt.Tooltip("loss:Q", format=".3f")],
-            )
-        )  # fmt: skip
-        return _finished(chart, 300)
-
-
-def _finished(chart: Any, height: int) -> dict[str, Any]:
-    specification: dict[str, Any] = chart.properties(
-        width="container", height=height, background="transparent"
-    ).to_dict()
-    return specification
+        return measure(self._losses, name, self._attentions[0], length, self._window)
 
 
 def _meaning(change: Estimate) -> str:

@@ -1,18 +1,32 @@
-"""The report of a probe: a heat map over layers and heads for each model and score, and the best heads."""
+"""The report of probes: a heat map over layers and heads for each model and score, and the best heads."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
-from tabulate import tabulate
 
 from llm_icl.analysis.intervals import Estimate
-from llm_icl.reports.estimates import number
-from llm_icl.reports.html import page
+from llm_icl.config.files import file_name
+from llm_icl.errors import RequestError
+from llm_icl.reports.charts import figure
+from llm_icl.reports.document import Column, Figure, Fold, Provenance, Report, Section, Table
+from llm_icl.reports.joined import joined
+from llm_icl.runs import RunDirectory
 
-HEADERS = ("model", "score", "layer", "head", "value", "uniform attention")
+_HEADS = "heads.parquet"
+_COLUMNS = (
+    Column("model", "model", short=True),
+    Column("score", "score", short=True),
+    Column("layer", "layer", "count", short=True),
+    Column("head", "head", "count", short=True),
+    Column("value", "value", "number", short=True),
+    Column("uniform attention", "uniform", "number", short=True),
+)
 # From here on a head counts as one that does it (Bhattamishra et al. 2024).
 _STRONG = 0.5
 _BEST = 5
+# In a wider map numbers do not fit into the cells.
+_MOST_HEADS = 16
 _NOTES = (
     "Induction: the attention from a query to the labels of the same point in earlier copies of the sequence, summed "
     "over the copies and averaged over queries.",
@@ -23,49 +37,46 @@ _NOTES = (
 )
 
 
-def best_heads_table(heads: pl.DataFrame, style: str) -> str:
-    return tabulate(_best(heads), HEADERS, tablefmt=style, disable_numparse=True)
+def report_of(runs: Sequence[RunDirectory]) -> Report:
+    """Raises RequestError where a run is not finished."""
+    return joined([_report(run) for run in runs], "What the attention heads do")
 
 
-def strong_heads(heads: pl.DataFrame) -> list[str]:
-    """One line for each model and score."""
-    return [f"{model}: {_line(some, score)}" for model, score, some in _groups(heads)]
-
-
-def probe_html(heads: pl.DataFrame, record: dict[str, Any]) -> str:
-    groups = _groups(heads)
-    return page(
-        "probe.html.jinja",
-        {f"heads-{i}": _heat_map(some) for i, (_, _, some) in enumerate(groups)},
-        maps=[(model, score, _line(some, score)) for model, score, some in groups],
-        setting=_setting(record),
-        headers=HEADERS,
-        rows=_best(heads),
-        notes=_NOTES,
-        record=record,
+def _report(run: RunDirectory) -> Report:
+    record, path = run.record, run.path / _HEADS
+    if record.get("status") != "complete" or not path.is_file():
+        raise RequestError(f"{run.path} holds no finished probe")
+    heads = pl.read_parquet(path)
+    groups = [
+        (str(model), str(score), some)
+        for (model, score), some in heads.group_by(["model", "score"], maintain_order=True)
+    ]
+    best = [some.sort("value", descending=True).head(_BEST) for _, _, some in groups]
+    maps = tuple(
+        Section(f"{model}: {score}", f"{file_name(model)}-{score}", (_heat_map(some, f"{model}: {score}"),))
+        for model, score, some in groups
+    )
+    tables = (
+        _table("best_heads", f"The best {_BEST} of each model and score", pl.concat(best)),
+        Fold("All heads", (_table("heads", "All heads", heads),)),
+    )
+    return Report(
+        "What the attention heads do",
+        _setting(record),
+        tuple(f"{model}: {_line(some, score)}" for model, score, some in groups),
+        (*maps, Section("The best heads", "best", tables)),
+        _NOTES,
+        (Provenance(record["command"]),),
     )
 
 
-def probe_markdown(heads: pl.DataFrame, record: dict[str, Any]) -> str:
-    lines = ["# What the attention heads do", "", _setting(record), ""]
-    lines += [f"- {line}" for line in strong_heads(heads)]
-    lines += ["", best_heads_table(heads, "github"), "", *(f"- {note}" for note in _NOTES), ""]
-    return "\n".join([*lines, f"    {record['command']}", ""])
-
-
-def _groups(heads: pl.DataFrame) -> list[tuple[str, str, pl.DataFrame]]:
-    parts = heads.group_by(["model", "score"], maintain_order=True)
-    return [(str(model), str(score), some) for (model, score), some in parts]
-
-
-def _best(heads: pl.DataFrame) -> list[list[str]]:
-    rows = []
-    for _, _, some in _groups(heads):
-        for row in some.sort("value", descending=True).head(_BEST).iter_rows(named=True):
-            value = number(Estimate(row["value"], row["low"], row["high"]))
-            place = [str(row["layer"]), str(row["head"])]
-            rows.append([row["model"], row["score"], *place, value, f"{row['uniform']:.3f}"])
-    return rows
+def _table(key: str, caption: str, heads: pl.DataFrame) -> Table:
+    rows = tuple(
+        {name: row[name] for name in ("model", "score", "layer", "head", "uniform")}
+        | {"value": Estimate(row["value"], row["low"], row["high"])}
+        for row in heads.iter_rows(named=True)
+    )
+    return Table(key, caption, _COLUMNS, rows)
 
 
 def _line(some: pl.DataFrame, score: str) -> str:
@@ -87,7 +98,7 @@ def _setting(record: dict[str, Any]) -> str:
     )
 
 
-def _heat_map(some: pl.DataFrame) -> dict[str, Any]:
+def _heat_map(some: pl.DataFrame, title: str) -> Figure:
     import altair as alt
 
     heads = some["head"].n_unique()
@@ -102,8 +113,10 @@ def _heat_map(some: pl.DataFrame) -> dict[str, Any]:
         text=alt.Text("value:Q", format=".2f"),
         color=alt.condition("datum.value > 0.5", alt.value("white"), alt.value("#222")),
     )
-    drawn = alt.layer(cells, text) if heads <= 16 else cells
-    specification: dict[str, Any] = drawn.properties(
-        width="container", height=22 * some["layer"].n_unique() + 20, background="transparent"
-    ).to_dict()
-    return specification
+    drawn = alt.layer(cells, text) if heads <= _MOST_HEADS else cells
+    best = some.sort("value", descending=True).row(0, named=True)
+    says = (
+        f"The score of each head by layer, {title}; the greatest is {best['value']:.3f} at layer {best['layer']}, head "
+        f"{best['head']}."
+    )
+    return figure("heads", f"Score by layer and head ({title})", drawn, 22 * some["layer"].n_unique() + 20, says)

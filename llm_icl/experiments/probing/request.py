@@ -16,6 +16,7 @@ from llm_icl.errors import RequestError
 from llm_icl.experiments.probing.heads import copies_of, mass, nearest_points, uniform_mass
 from llm_icl.networks.trained import TrainedNetwork
 from llm_icl.problems import PROBLEMS_VERSION, Problems, Task
+from llm_icl.progress import OnProgress
 from llm_icl.prompting.templates import Prompt
 from llm_icl.runs.versions import versions
 from llm_icl.tasks.drawing import draw_problems
@@ -78,7 +79,7 @@ def check(request: ProbeRequest) -> None:
             raise RequestError(f"{network.name} has no attention heads")
 
 
-def probe(request: ProbeRequest, report: Callable[[str, int, int], None]) -> pl.DataFrame:
+def probe(request: ProbeRequest, on_progress: OnProgress) -> pl.DataFrame:
     """One row for each model, score, layer and head: value with its 95 % interval over problems, and what uniform
     attention would score. Raises RequestError where a model has no heads, or no room for the problems.
     """
@@ -92,7 +93,7 @@ def probe(request: ProbeRequest, report: Callable[[str, int, int], None]) -> pl.
             found: dict[int, list[NDArray[np.float64]]] = {}
             uniform = []
             for i in range(len(problems)):
-                report(f"{name}: {score}", number * len(problems) + i, whole)
+                on_progress(f"{name}: {score}", number * len(problems) + i, whole)
                 if score == "induction":
                     targets = copies_of(several, request.copies)
                 else:

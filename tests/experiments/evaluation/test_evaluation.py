@@ -16,6 +16,7 @@ import pytest
 from llm_icl.asking.cache import Call, CallCache, call_key
 from llm_icl.backends.exchange import Reply
 from tests.conftest import run_cli
+from tests.reports.reading import table_of
 
 COMMAND = "eval --task majority,conjunction --n 3,4 --points 12 --problems 10 --out run".split()
 
@@ -138,7 +139,7 @@ def test_runs_are_reported_together(undisturbed, tmp_path):
     assert done.returncode == 0, done.stderr
     done = run_cli("report", str(undisturbed / "run"), "other", "--out", "both", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    results = json.loads(done.stdout)["results"]
+    results = table_of(done.stdout, "scores")
     cell = {result["learner"] for result in results if (result["task"], result["n"]) == ("majority", 3)}
     assert {"perceptron", "bayes", "nearest-neighbour"} < cell
     assert (tmp_path / "both" / "report.html").is_file()
@@ -208,7 +209,7 @@ def test_two_formulas_have_files_of_their_own(tmp_path):
 def test_the_best_constant_is_the_best_one_for_the_queries_that_were_asked(tmp_path):
     words = "eval --model none --task conjunction:teaching=1 --n 6 --problems 100 --positions 2 --json".split()
     done = run_cli(*words, "--learner", "best-constant", cwd=tmp_path)
-    assert json.loads(done.stdout)["results"][0]["average"][0] >= 0.5
+    assert table_of(done.stdout, "scores")[0]["average"]["value"] >= 0.5
 
 
 def test_the_key_of_a_call_holds_the_model_and_the_request():

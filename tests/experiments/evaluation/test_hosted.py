@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from tests.conftest import run_cli
+from tests.reports.reading import table_of
 from tests.servers.provider import Provider
 
 KEY = "sk-a-secret-that-nobody-may-see-1234567890"
@@ -252,7 +253,7 @@ overrides:
 
 def results(done):
     """What a run of a suite found, without the paths and the wording of costs."""
-    return json.loads(done.stdout)["results"]
+    return table_of(done.stdout, "scores")
 
 
 def test_a_suite_that_was_interrupted_twice_ends_with_the_same_report(provider, tmp_path):

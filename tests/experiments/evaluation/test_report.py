@@ -3,10 +3,16 @@
 import json
 import re
 
+import polars as pl
 import pytest
 
 from tests.conftest import TinyModels, run_cli
+from tests.inside import run_inside
+from tests.reports.reading import table_of
 
+CELLS = [f"{task}-n{n}" for task in ("majority", "conjunction") for n in (3, 4)]
+FIGURES = {f"{cell}-{name}" for cell in CELLS for name in ("learning-curves", "agreement", "calibration")}
+FIGURES |= {"majority-n3-by-n", "conjunction-n3-by-n"}
 HOSTILE = '<script>document.title = "taken"</script><img src=x onerror="document.title=\'taken\'">'
 
 
@@ -54,8 +60,7 @@ def test_every_figure_is_drawn_at_every_width_and_in_both_schemes(chromium, run,
         drawn = page.evaluate(
             "[...document.querySelectorAll('.figure')].map(f => [f.id, f.querySelectorAll('svg path').length])"
         )
-        assert {name.rsplit("-", 1)[0] for name, _ in drawn} == {"curves", "agreement", "calibration", "by-n"}
-        assert len(drawn) == 4 * 3 + 2
+        assert {name for name, _ in drawn} == FIGURES
         assert all(paths > 5 for _, paths in drawn)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.title().startswith("majority and conjunction")
@@ -69,9 +74,9 @@ def test_every_figure_is_drawn_at_every_width_and_in_both_schemes(chromium, run,
 @pytest.mark.browser
 def test_a_click_in_the_legend_picks_a_learner_out(chromium, run):
     def check(page):
-        faint = "document.querySelectorAll('#curves-0 path[opacity=\"0.08\"]').length"
+        faint = "document.querySelectorAll('#majority-n3-learning-curves path[opacity=\"0.08\"]').length"
         assert page.evaluate(faint) == 0
-        page.locator("#curves-0 .role-legend-label text", has_text="averaging").first.click()
+        page.locator("#majority-n3-learning-curves .role-legend-label text", has_text="averaging").first.click()
         page.wait_for_timeout(300)
         assert page.evaluate(faint) > 0
 
@@ -89,6 +94,64 @@ def test_text_from_models_and_prompts_is_shown_and_never_run(chromium, run):
         assert page.evaluate("document.images.length") == 0
 
     open_page(chromium, run / "report.html", check)
+
+
+@pytest.mark.browser
+def test_the_tooltip_of_a_learning_curve_has_every_learners_name_and_number_at_that_place(chromium, run):
+    frame = pl.read_parquet(run / "predictions.parquet").filter((pl.col("task") == "majority") & (pl.col("n") == 3))
+    right = frame.with_columns(right=(pl.col("prediction") == pl.col("label")).fill_null(False))
+    shares = right.group_by("learner", "position").agg(pl.col("right").mean())
+    expected = {(learner, position): 100 * share for learner, position, share in shares.iter_rows()}
+    seen = set()
+
+    def check(page):
+        figure = page.locator("#majority-n3-learning-curves")
+        figure.scroll_into_view_if_needed()
+        box = figure.bounding_box()
+        for i in range(50):
+            place = 60 + (box["width"] - 80) * i / 49
+            page.mouse.move(box["x"] + place, box["y"] + 20 + (i * 37) % 240)
+            tooltip = page.locator("#vg-tooltip-element.visible")
+            tooltip.wait_for(timeout=5_000)
+            rows = "rows => rows.map(row => [...row.cells].map(cell => cell.innerText))"
+            (_, position), *told = tooltip.locator("tr").evaluate_all(rows)
+            seen.add(int(position))
+            assert {name for name, _ in told} == set(frame["learner"])
+            for name, value in told:
+                share, low, high = map(float, re.findall(r"[\d.]+", value))
+                assert share == pytest.approx(expected[name, int(position)], abs=0.051)
+                assert low <= share <= high
+
+    open_page(chromium, run / "report.html", check, viewport={"width": 1280, "height": 900})
+    assert len(seen) == 10
+
+
+@pytest.mark.browser
+def test_a_figure_is_saved_under_its_name_and_read_out_in_words(chromium, run):
+    def check(page):
+        names = page.evaluate("[...document.querySelectorAll('.figure')].map(f => "
+                              "[f.id, f.querySelector('.vega-actions a').download])")  # fmt: skip
+        drawings = page.evaluate("[...document.querySelectorAll('.figure svg.marks')].map(d => "
+                                 "[d.getAttribute('role'), d.getAttribute('aria-label')])")  # fmt: skip
+        assert {figure for figure, _ in names} == FIGURES
+        assert all(download.startswith(figure) for figure, download in names)
+        assert len(drawings) == len(FIGURES)
+        assert all(role == "img" and len(words) > 20 for role, words in drawings)
+
+    open_page(chromium, run / "report.html", check)
+
+
+def test_the_numbers_of_the_report_are_those_of_the_predictions(run):
+    frame = pl.read_parquet(run / "predictions.parquet")
+    right = frame.with_columns(right=(pl.col("prediction") == pl.col("label")).fill_null(False))
+    rows = table_of(run_inside("report", run, "--json").stdout, "scores")
+    assert len(rows) == right.select("task", "n", "learner").n_unique()
+    for row in rows:
+        own = right.filter(*(pl.col(key) == row[key] for key in ("task", "n", "learner")))
+        assert row["average"]["value"] == pytest.approx(own["right"].mean())
+        last = own.filter(pl.col("position") == pl.col("position").max())
+        assert row["last"]["value"] == pytest.approx(last["right"].mean())
+        assert row["problems"] == own["problem"].n_unique()
 
 
 def test_both_reports_say_the_same_numbers(run):

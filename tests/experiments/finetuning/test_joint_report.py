@@ -11,7 +11,10 @@ import vl_convert
 
 from llm_icl.errors import RequestError
 from llm_icl.experiments.finetuning.comparison import LAYER_CAUSAL, PUBLISHED_WAY, SHUFFLED, Compared
-from llm_icl.experiments.finetuning.joint_report import JointReport
+from llm_icl.experiments.finetuning.joint_report import joint_report
+from llm_icl.reports.document import Table
+from llm_icl.reports.markdown import markdown_text
+from llm_icl.reports.values import written
 from tests.inside import run_inside
 
 EXAMPLES = 40
@@ -71,60 +74,69 @@ RUNS = [
 
 @pytest.fixture(scope="module")
 def report():
-    return JointReport(RUNS)
+    return joint_report(RUNS)
 
 
-def cells(table):
-    headers, rows = table
-    return {row[0]: dict(zip(headers[1:], row[1:], strict=True)) for row in rows}
+def table(report, key):
+    tables = [block for section in report.sections for block in section.blocks if isinstance(block, Table)]
+    return next(table for table in tables if table.key == key)
+
+
+def cells(report, key):
+    """The values as they are written, by row and column."""
+    first, *columns = table(report, key).columns
+    return {
+        row[first.key]: {column.key: written(row[column.key], column.kind) for column in columns}
+        for row in table(report, key).rows
+    }
 
 
 def test_a_column_is_a_set_in_the_papers_order_and_others_follow(report):
-    headers, _ = report.tables()["SimAOU"]
-    assert headers == ["", "sst2", "mr", "own"]
+    _, *columns = table(report, "SimAOU").columns
+    assert [column.name for column in columns] == ["sst2", "mr", "own"]
 
 
 def test_every_number_stands_with_its_model_way_and_set(report):
-    found = cells(report.tables()["SimAOU"])
+    found = cells(report, "SimAOU")
     assert found["one, gradient descent"]["sst2"].startswith("0.30")
     assert found["one, gradient descent"]["mr"].startswith("0.20")
     assert found["one, shuffled labels"]["sst2"].startswith("0.10")
     assert found["one, gradient descent"]["own"] == found["two, gradient descent"]["sst2"] == ""
     assert found["two, layer-causal gradient descent"]["own"].startswith("0.50")
-    accuracy = cells(report.tables()["Accuracy, in percent"])
+    accuracy = cells(report, "accuracies")
     assert accuracy["one, in context"]["sst2"].startswith("75.0 [")
     assert accuracy["one, in context"]["mr"].startswith("50.0 [")
     assert accuracy["one, without demonstrations"]["mr"].startswith("0.0 [")
     # Finetuning mends the first 20 of 40; in context the first 20 are right, or the first 30.
-    recovery = cells(report.tables()["Rec2FTP, in percent"])
+    recovery = cells(report, "rec2ftp")
     assert recovery["one, gradient descent"]["mr"].startswith("100.0")
     assert recovery["one, null of gradient descent"]["mr"].startswith("0.0")
     assert recovery["one, null of gradient descent"]["sst2"].startswith("50.0")
 
 
 def test_published_figures_stand_where_the_paper_has_them(report):
-    accuracy = cells(report.tables()["Accuracy, in percent"])
+    accuracy = cells(report, "accuracies")
     assert accuracy["published, GPT 1.3B, in context"] == {"sst2": "92.7", "mr": "89.0", "own": ""}
-    assert cells(report.tables()["SimAOU at a label"])["published, GPT 2.7B"] == {
+    assert cells(report, "SimAOU at a label")["published, GPT 2.7B"] == {
         "sst2": "0.195",
         "mr": "0.157",
         "own": "",
     }
-    assert not any(name.startswith("published") for name in cells(report.tables()["SimAOU"]))
-    assert cells(report.tables()["SimAM"])["published, GPT 1.3B, null of gradient descent"]["sst2"] == "0.555"
+    assert not any(name.startswith("published") for name in cells(report, "SimAOU"))
+    assert cells(report, "SimAM")["published, GPT 1.3B, null of gradient descent"]["sst2"] == "0.555"
 
 
 def test_what_was_learned_and_how_stands_there_too(report):
-    assert "shuffled labels: 50 % stayed what they were" in report.markdown("llm-icl report")
-    rates = cells(report.tables()["Rate"])
-    assert rates["one, gradient descent"] == {"sst2": "0.01 (greatest tried)", "mr": "0.01 (greatest tried)", "own": ""}
+    assert "shuffled labels: 50 % stayed what they were" in markdown_text(report)
+    rates = cells(report, "rate")
+    assert rates["one, gradient descent"] == {"sst2": "0.01 (max tried)", "mr": "0.01 (max tried)", "own": ""}
     assert rates["published, GPT 1.3B"] == {"sst2": "0.0005", "mr": "0.003", "own": ""}
     assert rates["one, shuffled labels"]["mr"] == "0.01"  # was not chosen for it
-    assert cells(report.tables()["Loss"])["one, shuffled labels"]["mr"] == "3.00 → 2.50"
+    assert cells(report, "loss")["one, shuffled labels"]["mr"] == "3.00 → 2.50"
 
 
 def test_the_sentences_count_the_sets(report):
-    sentences = report.sentences()
+    sentences = report.verdicts
     one = next(line for line in sentences if line.startswith("one: of gradient descent SimAOU"))
     assert "on 2 of 2 sets above chance" in one
     assert "on 1 of 2 sets above finetuning on shuffled labels" in one
@@ -151,9 +163,8 @@ def drawn(specification):
 
 
 def test_in_the_picture_every_number_stands_with_its_model_and_set_though_some_are_missing(report):
-    page = report.html("llm-icl report")
-    figures = json.loads(re.search(r'<script type="application/json" id="figures">(.*?)</script>', page)[1])
-    found = drawn(figures["figure-0"])
+    figures = [figure for section in report.sections for figure in section.figures()]
+    found = drawn(figures[0].specification)
     levels = {words: y for words, _, y in found if words in ("sst2", "mr", "own")}
     panels = {words: x for words, x, _ in found if words in ("one", "two")}
     points = [(words, x, y) for words, x, y in found if words.startswith("SimAOU, above chance:")]
@@ -166,10 +177,10 @@ def test_in_the_picture_every_number_stands_with_its_model_and_set_though_some_a
 
 def test_two_runs_of_the_same_are_refused():
     with pytest.raises(RequestError, match="two of the runs are of one on mr"):
-        JointReport([RUNS[0], RUNS[0]])
+        joint_report([RUNS[0], RUNS[0]])
 
 
-def test_the_verb_reports_runs_of_this_kind_and_refuses_a_mixture(tmp_path):
+def test_the_verb_reports_runs_of_this_kind_and_refuses_an_unknown_one(tmp_path):
     for number, (found, about) in enumerate(RUNS):
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -183,7 +194,7 @@ def test_the_verb_reports_runs_of_this_kind_and_refuses_a_mixture(tmp_path):
     assert "llm-icl finetune-vs-icl own" in text
     assert (tmp_path / "all" / "report.html").stat().st_size > 100_000
     assert not (tmp_path / "0" / "report.md").exists()
-    (tmp_path / "1" / "run.json").write_text(json.dumps(RUNS[1][1] | {"kind": "probe"}))
+    (tmp_path / "1" / "run.json").write_text(json.dumps(RUNS[1][1] | {"kind": "other"}))
     refused = run_inside("report", "0", "1", cwd=tmp_path)
     assert refused.returncode == 2
-    assert "these runs are of different kinds: finetune-vs-icl, probe" in refused.stderr
+    assert "there is no report of runs of the kind 'other'" in refused.stderr

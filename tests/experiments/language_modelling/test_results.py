@@ -1,6 +1,5 @@
 """What language models that were trained are found to be, in the numbers, the words and the report."""
 
-import json
 import math
 
 import numpy as np
@@ -12,6 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.experiments.language_modelling.making import ATTENTIONS, COMMAND, LENGTHS, TRAIN
 from tests.inside import run_inside
+from tests.reports.reading import table_of
 
 
 def per_token(losses, attention, length):
@@ -89,14 +89,19 @@ def test_the_report_tells_the_sizes_of_things(made):
     assert f"{plain + 2 * 8 * 16:,}" in report
 
 
-def test_the_run_as_json_is_the_tables(made):
+def test_the_run_as_json_is_the_tables(made, losses):
     folder, _ = made
     done = run_inside(*COMMAND.split(), "--out", "run", "--json", cwd=folder)
-    found = json.loads(done.stdout)
-    assert [row["attention"] for row in found["perplexities"]] == list(ATTENTIONS)
-    assert [row["attention"] for row in found["changes"]] == list(ATTENTIONS[1:])
+    perplexities, changes = (table_of(done.stdout, key) for key in ("perplexities", "changes"))
+    assert [row["attention"] for row in perplexities] == list(ATTENTIONS)
+    assert [row["attention"] for row in changes] == list(ATTENTIONS[1:])
+    for row in perplexities:
+        for length in LENGTHS:
+            found = row[f"tokens_{length}"]
+            means = per_token(losses, row["attention"], length)
+            assert list(found.values()) == pytest.approx(np.exp([means.mean(), *interval(means)]))
     # A column for each length and interval: no two of one name.
-    assert all(len(row) == 1 + 2 * len(LENGTHS) for row in found["changes"])
+    assert all(len(row) == 1 + 2 * len(LENGTHS) for row in changes)
 
 
 def test_the_report_tells_the_vocabulary_that_was_had_and_not_the_one_that_was_asked_for(made):

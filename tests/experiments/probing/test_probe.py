@@ -1,7 +1,6 @@
 """`llm-icl probe` on a small language model and on small networks, against attention weights computed here."""
 
 import dataclasses
-import json
 import math
 
 import numpy as np
@@ -20,6 +19,7 @@ from llm_icl.tasks.drawing import draw_problems
 from tests.conftest import TinyModels
 from tests.experiments.evaluation.test_report import open_page
 from tests.inside import run_inside
+from tests.reports.reading import table_of
 
 N, POINTS, COPIES, PROBLEMS = 3, 8, 3, 2
 TASK = "conjunction"
@@ -167,7 +167,7 @@ def test_a_network_holds_its_attention_layers_only(folder):
     """A hybrid's layer 0 has no heads, its layer 1 has."""
     done = run_inside("probe", "--model", folder / "elsewhere" / "net", *SIZE, "--out", folder / "hybrid", "--json")
     assert done.returncode == 0, done.stderr
-    assert {(head["layer"], head["head"]) for head in json.loads(done.stdout)["heads"]} == {(1, h) for h in range(4)}
+    assert {(head["layer"], head["head"]) for head in table_of(done.stdout, "heads")} == {(1, h) for h in range(4)}
 
 
 # --- what is written ---

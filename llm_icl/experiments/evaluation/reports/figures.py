@@ -1,110 +1,103 @@
-"""The figures of a report, as Vega-Lite specifications."""
+"""The figures of evaluations."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 
 from llm_icl.analysis.cells import Cell
 from llm_icl.analysis.scores import agreement, calibration, curve
-from llm_icl.experiments.evaluation.reports.content import Content, Section
-from llm_icl.reports.charts import COLOURS
+from llm_icl.experiments.evaluation.reports.content import CellContent
+from llm_icl.reports.charts import coloured, figure, picking
+from llm_icl.reports.document import Figure
+from llm_icl.reports.values import written
+
+# With more networks than this their bands hide each other.
+_FEW = 4
 
 
-def learning_curves(cell: Cell, names: list[str]) -> dict[str, Any]:
-    """Accuracy by the number of examples; a band for the 95 % interval. A click in the legend picks learners out."""
+def learning_curves(content: CellContent, colours: Mapping[str, str]) -> Figure:
+    """Accuracy by the number of examples; a band for the 95 % interval. A click in the legend picks learners out; the
+    pointer, anywhere in the figure, shows all learners at the nearest number of examples.
+    """
     import altair as alt
 
-    few = len(cell.networks) <= 4
-    rows = [
-        {"learner": name, "examples": int(position), "accuracy": at.value, "low": at.low, "high": at.high, "band": band}
-        for name, answered in cell.learners.items()
-        for band in (
-            0.15 if answered.is_model or (answered.is_network and few) else 0.05,
-        )  # many bands at once hide each other
-        for position, at in zip(cell.positions, curve(answered.correct), strict=True)
-        if at.known
-    ]
-    picked = alt.selection_point(fields=["learner"], bind="legend")
-    hovered = alt.selection_point(fields=["examples"], nearest=True, on="pointerover", empty=False, clear="pointerout")
+    cell = content.cell
+    few = len(cell.networks) <= _FEW
+    rows = []
+    at: dict[int, dict[str, int | str]] = {int(position): {"examples": int(position)} for position in cell.positions}
+    names = [score.learner for score in content.scores]
+    for i, name in enumerate(names):
+        answered = cell.learners[name]
+        band = 0.15 if answered.is_model or (answered.is_network and few) else 0.05
+        for position, accuracy in zip(at, curve(answered.correct), strict=True):
+            if accuracy.known:
+                numbers = {"accuracy": accuracy.value, "low": accuracy.low, "high": accuracy.high}
+                rows.append({"learner": name, "examples": position, "band": band} | numbers)
+                at[position] |= {f"learner{i}": f"{written(accuracy, 'share')} %"}
+    picked, opacity = picking("learner")
+    near = alt.selection_point(fields=["examples"], on="pointerover", empty=False, clear="pointerout")
+    positions = [float(position) for position in cell.positions]
+    ends = [positions[0], positions[-1]] if len(positions) > 1 else [positions[0] - 0.5, positions[0] + 0.5]
+    scale = alt.Scale(domain=ends, nice=False)
+    x = alt.X("examples:Q", scale=scale, title="examples before the query", axis=alt.Axis(tickMinStep=1))
+    y = alt.Y("accuracy:Q", title="accuracy", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%"))
     base = alt.Chart(alt.InlineData(values=rows)).encode(
-        x=alt.X("examples:Q", title="examples before the query", axis=alt.Axis(tickMinStep=1)),
-        color=_colour(names, list(cell.learners)),
-        opacity=alt.condition(picked, alt.value(1.0), alt.value(0.08)),
+        x=x, color=coloured("learner", colours, list(cell.learners)), opacity=opacity
     )
-    accuracy = alt.Y("accuracy:Q", title="accuracy", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%"))
-    line = base.mark_line(strokeWidth=2, interpolate="linear").encode(y=accuracy).add_params(picked)
+    line = base.mark_line(strokeWidth=2, interpolate="linear").encode(y=y).add_params(picked)
     band = base.mark_area(clip=True).encode(
         y=alt.Y("low:Q", title="accuracy"),
         y2="high:Q",
         opacity=alt.condition(picked, alt.Opacity("band:Q", scale=None, legend=None), alt.value(0.0)),
     )
-    tooltip = [
-        "learner:N",
-        "examples:Q",
-        *(alt.Tooltip(f"{key}:Q", format=".1%") for key in ("accuracy", "low", "high")),
-    ]
-    points = base.mark_point(filled=True, size=50).encode(y=accuracy, tooltip=tooltip).add_params(hovered)
-    points = points.encode(opacity=alt.condition(hovered & picked, alt.value(1.0), alt.value(0.0)))
-    return _finished(alt.layer(band, line, points), 300)
-
-
-def training_curves(section: Section, names: list[str]) -> dict[str, Any] | None:
-    """Accuracy on the last half of the points of held-out problems, by training step; dashed, what exact Bayes and
-    nearest neighbour reach on the same problems. None where no network was tried on this task while it was trained.
-    """
-    import altair as alt
-
-    task = section.cell.task
-    rows = [
-        {"learner": name, "step": line["step"], "accuracy": line["tasks"][task]["last_half"]}
-        for name, about in section.networks.items()
-        for line in about["metrics"]
-        if task in line["tasks"]
-    ]
-    if not rows:
-        return None
-    last = max(row["step"] for row in rows)
-    ceilings = next(about["ceilings"][task] for about in section.networks.values() if task in about["ceilings"])
-    lines = [
-        {"learner": name, "step": step, "accuracy": reached["last_half"]}
-        for name, reached in ceilings.items()
-        if name in names
-        for step in (0, last)
-    ]
-    picked = alt.selection_point(fields=["learner"], bind="legend")
-    shown = list(dict.fromkeys(row["learner"] for row in (*rows, *lines)))
-    scale = alt.Scale(domain=[min(0.5, *(row["accuracy"] for row in rows)), 1])
-    base = alt.Chart(alt.InlineData(values=rows)).encode(
-        x=alt.X("step:Q", title="training steps"),
-        y=alt.Y("accuracy:Q", scale=scale, title="accuracy, last half", axis=alt.Axis(format="%")),
-        color=_colour(names, shown),
-        opacity=alt.condition(picked, alt.value(1.0), alt.value(0.08)),
-        tooltip=["learner:N", "step:Q", alt.Tooltip("accuracy:Q", format=".1%")],
+    points = base.mark_point(filled=True, size=50).encode(
+        y=y, opacity=alt.condition(near & picked, alt.value(1.0), alt.value(0.0))
     )
-    reached = base.properties(data=alt.InlineData(values=lines)).mark_line(strokeDash=[4, 4])
-    return _finished(alt.layer(reached, base.mark_line(point=True).add_params(picked)), 300)
+    # Each number of examples has a strip of the figure. (A selection of the nearest mark loses the text in tooltips.) A
+    # learner's name may hold anything, also what Vega reads as a path: fields are numbered, and names are titles.
+    tooltip = ["examples:Q", *(alt.Tooltip(f"learner{i}:N", title=name) for i, name in enumerate(names))]
+    middles = [(a + b) / 2 for a, b in pairwise(positions)]
+    strips = [
+        {"left": left, "right": right, **row}
+        for left, right, row in zip([ends[0], *middles], [*middles, ends[1]], at.values(), strict=True)
+    ]
+    strip = (
+        alt.Chart(alt.InlineData(values=strips))
+        .mark_rect(color="#888888")
+        .encode(
+            x=alt.X("left:Q", scale=scale), x2="right:Q",
+            opacity=alt.condition(near, alt.value(0.08), alt.value(0.0)), tooltip=tooltip,
+        )
+        .add_params(near)
+    )  # fmt: skip
+    last = ", ".join(f"{score.learner} {100 * score.last.value:.1f} %" for score in content.scores if score.last.known)
+    says = f"Accuracy on {cell.title} by the number of examples, after {max(at)} of them: {last or 'no answer'}."
+    return figure("learning-curves", "Learning curves", alt.layer(band, line, points, strip), 300, says)
 
 
-def accuracy_by_n(sections: list[Section], names: list[str]) -> dict[str, Any]:
+def accuracy_by_n(contents: Sequence[CellContent], colours: Mapping[str, str]) -> Figure:
     """The mean accuracy against n for one task, with 95 % intervals."""
     import altair as alt
 
     rows = [
         {
-            "learner": s.learner,
-            "n": section.cell.n,
-            "accuracy": s.average.value,
-            "low": s.average.low,
-            "high": s.average.high,
+            "learner": score.learner,
+            "n": content.cell.n,
+            "accuracy": score.average.value,
+            "low": score.average.low,
+            "high": score.average.high,
         }
-        for section in sections
-        for s in section.scores
+        for content in contents
+        for score in content.scores
+        if score.average.known
     ]
-    picked = alt.selection_point(fields=["learner"], bind="legend")
+    picked, opacity = picking("learner")
+    shown = list(dict.fromkeys(score.learner for content in contents for score in content.scores))
     base = alt.Chart(alt.InlineData(values=rows)).encode(
         x=alt.X("n:O", title="n (bits of an input)", axis=alt.Axis(labelAngle=0)),
-        color=_colour(names, list(dict.fromkeys(s.learner for section in sections for s in section.scores))),
-        opacity=alt.condition(picked, alt.value(1.0), alt.value(0.08)),
+        color=coloured("learner", colours, shown),
+        opacity=opacity,
     )
     scale = alt.Scale(domain=[0, 1])
     tooltip = ["learner:N", "n:O", *(alt.Tooltip(f"{key}:Q", format=".1%") for key in ("accuracy", "low", "high"))]
@@ -112,10 +105,12 @@ def accuracy_by_n(sections: list[Section], names: list[str]) -> dict[str, Any]:
         y=alt.Y("accuracy:Q", scale=scale, title="mean accuracy", axis=alt.Axis(format="%")), tooltip=tooltip
     )
     bar = base.mark_rule().encode(y=alt.Y("low:Q", title="mean accuracy", scale=scale), y2="high:Q")
-    return _finished(alt.layer(bar, line.add_params(picked)), 260)
+    task, ns = contents[0].cell.task, [content.cell.n for content in contents]
+    says = f"Mean accuracy on {task} of {len(shown)} learners at n = {', '.join(map(str, ns))}."
+    return figure("by-n", f"Accuracy against n ({task})", alt.layer(bar, line.add_params(picked)), 260, says)
 
 
-def agreement_map(cell: Cell) -> dict[str, Any]:
+def agreement_map(cell: Cell) -> Figure:
     """How often two learners give the same answer."""
     import altair as alt
 
@@ -136,10 +131,12 @@ def agreement_map(cell: Cell) -> dict[str, Any]:
         text=alt.Text("agreement:Q", format=".0%"),
         color=alt.condition("datum.agreement > 0.8", alt.value("white"), alt.value("#222")),
     )
-    return _finished(alt.layer(cells, text), 26 * len(names) + 20)
+    says = f"How often each two of {len(names)} learners give the same answer on {cell.title}."
+    chart = alt.layer(cells, text)
+    return figure("agreement", "Agreement", chart, 26 * len(names) + 20, says, wide=12 + 2.2 * len(names))
 
 
-def calibration_plot(cell: Cell, names: list[str]) -> dict[str, Any]:
+def calibration_plot(cell: Cell, colours: Mapping[str, str]) -> Figure:
     """Observed share of ones against predicted probability; the diagonal is perfect calibration."""
     import altair as alt
 
@@ -150,15 +147,15 @@ def calibration_plot(cell: Cell, names: list[str]) -> dict[str, Any]:
         for b in calibration(cell.learners[name], cell.label)
     ]
     scale = alt.Scale(domain=[0, 1])
-    picked = alt.selection_point(fields=["learner"], bind="legend")
+    picked, opacity = picking("learner")
     line = (
         alt.Chart(alt.InlineData(values=rows))
         .mark_line(point=True)
         .encode(
             x=alt.X("predicted:Q", scale=scale, title="predicted P(1)"),
             y=alt.Y("observed:Q", scale=scale, title="share of ones"),
-            color=_colour(names, with_probabilities),
-            opacity=alt.condition(picked, alt.value(1.0), alt.value(0.08)),
+            color=coloured("learner", colours, with_probabilities),
+            opacity=opacity,
             tooltip=[
                 "learner:N",
                 alt.Tooltip("predicted:Q", format=".3f"),
@@ -170,41 +167,7 @@ def calibration_plot(cell: Cell, names: list[str]) -> dict[str, Any]:
     )
     ends = alt.InlineData(values=[{"predicted": 0, "observed": 0}, {"predicted": 1, "observed": 1}])
     diagonal = alt.Chart(ends).mark_line(strokeDash=[4, 4], color="#888").encode(x="predicted:Q", y="observed:Q")
-    return _finished(alt.layer(diagonal, line), 280)
-
-
-def all_figures(content: Content) -> dict[str, dict[str, Any]]:
-    """Every figure of the report by its identifier in the page."""
-    figures = {}
-    names = content.learners
-    for index, section in enumerate(content.sections):
-        figures[f"curves-{index}"] = learning_curves(section.cell, names)
-        if training := training_curves(section, names):
-            figures[f"training-{index}"] = training
-        figures[f"agreement-{index}"] = agreement_map(section.cell)
-        if any(answered.has_probabilities for answered in section.cell.learners.values()):
-            figures[f"calibration-{index}"] = calibration_plot(section.cell, names)
-    for task in dict.fromkeys(section.cell.task for section in content.sections):
-        of_task = [section for section in content.sections if section.cell.task == task]
-        if len(of_task) > 1:
-            index = content.sections.index(of_task[0])
-            figures[f"by-n-{index}"] = accuracy_by_n(of_task, names)
-    return figures
-
-
-def _colour(names: list[str], shown: list[str]) -> Any:
-    """One colour for each learner in all figures; the legend lists those of this one."""
-    import altair as alt
-
-    used = [COLOURS[names.index(name) % len(COLOURS)] for name in shown]
-    legend = alt.Legend(
-        title=None, orient="bottom", labelLimit=260, symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1
+    says = (
+        f"Share of ones among the labels of {cell.title} against predicted P(1), of {len(with_probabilities)} learners."
     )
-    return alt.Color("learner:N", scale=alt.Scale(domain=shown, range=used), legend=legend)
-
-
-def _finished(chart: Any, height: int) -> dict[str, Any]:
-    specification: dict[str, Any] = chart.properties(
-        width="container", height=height, background="transparent"
-    ).to_dict()
-    return specification
+    return figure("calibration", "Calibration", alt.layer(diagonal, line), 280, says)

@@ -1,0 +1,70 @@
+"""How the runs of a report were made, and what must be known to read its numbers."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from llm_icl.analysis.scores import TARGET
+from llm_icl.reports.document import Provenance
+from llm_icl.reports.networks import FLOPS_NOTE
+
+
+def provenance_of(record: dict[str, Any]) -> Provenance:
+    """The facts of a run that a reader may want to check."""
+    calls = record["calls"]
+    seconds = ", ".join(f"{name} {time:.1f} s" for name, time in record["seconds"].items())
+    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+    retries, tokens, failed = (_counted(record.get(key, {})) for key in ("retries", "tokens", "failed"))
+    facts = {
+        "started": record["started"],
+        "wall time": f"{record['wall_seconds']:.1f} s",
+        "time by learner": seconds,
+        "calls to models": f"{calls['new']} made, {calls['cached']} from the cache",
+        "retries": retries,
+        "failed": failed,
+        "tokens (including cached replies)": tokens,
+        "cost": f"{record['cost']:.4f} USD",
+        "versions": versions,
+        "models": "; ".join(f"{name}: {json.dumps(identity)}" for name, identity in record["models"].items()) or "none",
+    }
+    return Provenance(record["command"], {name: fact for name, fact in facts.items() if fact})
+
+
+def notes_of(records: Sequence[dict[str, Any]]) -> list[str]:
+    """How to read the numbers, and what the reader must know of these runs."""
+    notes = [
+        "Intervals are 95 %, with the problem as the unit; differences are paired by problem.",
+        "A learner answers 1 where P(y = 1) is above one half; a tie is answered 0.",
+        "Nearest neighbour takes the earliest of several nearest examples unless its name says otherwise.",
+        "bayes knows how the inputs were drawn: the ceiling of a model trained on the task.",
+        "bayes-labels learns from the labels only: the fair ceiling of a language model.",
+        "Regret: the accuracy of exact Bayes minus the learner's; empty where it was not asked.",
+        f"Examples needed: where a rising curve through the accuracies is first at {100 * TARGET:.0f} %.",
+        "Shuffled labels: the same prompts with each problem's labels in another order.",
+    ]
+    if any(record.get("networks") for record in records):
+        notes.append(FLOPS_NOTE)
+    for record in records:
+        for task in record["request"]["tasks"]:
+            kept = "dropped" if task["drop_constant"] else "kept"
+            notes.append(f"Task {task['name']}: constant functions are {kept}.")
+        notes += [f"Left out: {reason}." for reason in record["skipped"]]
+        notes += _modes(record["modes"])
+    return list(dict.fromkeys(notes))
+
+
+def _modes(modes: Sequence[dict[str, Any]]) -> list[str]:
+    """How the models were asked, one note for each mode and reason."""
+    asked: dict[str, list[str]] = {}
+    for mode in modes:
+        because = f" ({'; '.join(mode['because'])})" if mode["because"] else ""
+        who = f"{mode['learner']} with prompt {mode['prompt']}"
+        if mode.get("agreement") is not None:
+            because += f", repeatedly, with an agreement of {100 * mode['agreement']:.1f} %,"
+        where = asked.setdefault(f"{who}: asked in the mode {mode['mode']}{because} on ", [])
+        where.append(mode["cell"])
+    return [f"{how}{'; '.join(cells)}." for how, cells in asked.items()]
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())

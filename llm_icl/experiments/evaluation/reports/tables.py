@@ -1,0 +1,60 @@
+"""The tables of a cell."""
+
+from llm_icl.analysis.cells import STATUS_SHARES, Cell
+from llm_icl.analysis.scores import TARGET, Score
+from llm_icl.reports.document import Column, Row, Table
+
+_SCORES = (
+    Column("learner", "learner", short=True),
+    Column("last position", "last", "share", short=True),
+    Column("mean", "average", "share", short=True),
+    Column("seen", "seen", "share"),
+    Column("unseen", "unseen", "share", short=True),
+    Column("regret vs. bayes-labels (points)", "regret_labels", "points", short=True),
+    Column("regret vs. bayes (points)", "regret", "points"),
+    Column(f"examples to {100 * TARGET:.0f} %", "examples", "examples"),
+    Column("log loss", "log_loss", "number"),
+    Column("log loss above bayes-labels", "regret_log_loss", "number"),
+    Column("calibration error", "calibration_error", "number"),
+)
+_UNUSED = (
+    Column("learner", "learner"),
+    *(Column(status.replace("_", " "), status, "share") for status in STATUS_SHARES),
+    Column("positions covered", "coverage", "share"),
+    Column("mean, all missing wrong", "low", "share"),
+    Column("mean, all missing right", "high", "share"),
+)
+
+
+def scores_table(cell: Cell, scores: list[Score]) -> Table:
+    """In percent with 95 % intervals."""
+    rows = tuple({column.key: getattr(score, column.key) for column in _SCORES} for score in scores)
+    return Table("scores", "Scores by learner", _SCORES, rows, frozenset(cell.models + cell.networks))
+
+
+def unused_table(scores: list[Score]) -> Table:
+    """Of the learners that have such: answers that could not be used, and positions that are missing."""
+    rows = tuple(_unused(score) for score in scores if score.statuses or score.coverage < 1)
+    return Table("unused", "Answers that could not be used, and missing positions", _UNUSED, rows)
+
+
+def unused_lines(scores: list[Score]) -> list[str]:
+    """The same in words, with what the missing positions could change."""
+    lines = []
+    for score in scores:
+        rates = ", ".join(f"{status} {100 * rate:.1f} %" for status, rate in score.statuses.items())
+        if rates:
+            lines.append(f"{score.learner}: {rates} of the answers.")
+        if score.coverage < 1:
+            low, high = score.bounds
+            lines.append(
+                f"{score.learner}: {100 * score.coverage:.1f} % of the positions are covered; the mean lies between "
+                f"{100 * low:.1f} % (all missing wrong) and {100 * high:.1f} % (all right)."
+            )
+    return lines
+
+
+def _unused(score: Score) -> Row:
+    statuses = {status: score.statuses.get(status, 0.0) for status in STATUS_SHARES}
+    low, high = score.bounds
+    return {"learner": score.learner, **statuses, "coverage": score.coverage, "low": low, "high": high}

@@ -1,0 +1,153 @@
+"""The report of training runs: what was trained, and how far it is from the best on problems that it never saw."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from llm_icl.config.specs import counted
+from llm_icl.errors import RequestError
+from llm_icl.networks.trained import about_network
+from llm_icl.reports.charts import colours_of
+from llm_icl.reports.document import Block, Column, Paragraph, Provenance, Report, Row, Section, Table
+from llm_icl.reports.joined import joined
+from llm_icl.reports.networks import FLOPS_NOTE, networks_table, training_curves
+from llm_icl.reports.values import written
+from llm_icl.runs import RunDirectory
+
+# What a network is measured by, the first that could be asked being its ceiling.
+_REFERENCES = {"bayes": "exact Bayes", "bayes-labels": "exact Bayes from the labels",
+               "nearest-neighbour": "nearest neighbour"}  # fmt: skip
+_NOTES = (
+    "Accuracies are over held-out problems that training never sees, the same ones for a network and its references; "
+    "the last half of the points of each problem is where a learner has seen most.",
+    "bayes knows how the inputs were drawn: the ceiling of a network trained on the task. bayes-labels learns from the "
+    "labels only.",
+    "These accuracies have no intervals: ask the network with llm-icl eval for more problems, intervals and paired "
+    "differences.",
+    FLOPS_NOTE,
+)
+_ACCURACIES = (
+    Column("learner", "learner", short=True),
+    Column("all points", "accuracy", "share", True),
+    Column("last half", "last_half", "share", True),
+)
+_COMPARED = (
+    Column("network", "network", short=True),
+    Column("task", "task", short=True),
+    Column("n", "n", "count", True),
+    Column("points", "points", "count", True),
+    Column("all points", "accuracy", "share", True),
+    Column("last half", "last_half", "share", True),
+    Column("ceiling", "ceiling", short=True),
+    Column("its last half", "ceiling_last_half", "share", True),
+)
+
+
+def report_of(runs: Sequence[RunDirectory]) -> Report:
+    """Each run in a section, and several beside one another before that. Raises RequestError for an unfinished run."""
+    names = [run.path.resolve().name for run in runs]
+    trained = [
+        _Trained(run, name if names.count(name) == 1 else str(run.path)) for run, name in zip(runs, names, strict=True)
+    ]
+    whole = joined([one.report() for one in trained], "Networks trained to learn in context")
+    if len(trained) == 1:
+        return whole
+    compared = tuple(row for one in trained for row in one.compared())
+    took = networks_table({one.name: one.about for one in trained})
+    first = Section(
+        "All networks",
+        "all",
+        (Table("compared", "Accuracy on held-out problems, in percent", _COMPARED, compared), took),
+    )
+    return replace(whole, sections=(first, *whole.sections))
+
+
+class _Trained:
+    """One finished run."""
+
+    def __init__(self, run: RunDirectory, name: str) -> None:
+        self._record, self.name = run.record, name
+        if self._record.get("status") != "complete":
+            raise RequestError(f"{run.path} holds no finished training run")
+        self.about = about_network(run.path)
+        self._request = self._record["request"]
+        self._n, self._points = self._request["n"][0], self._request["points"]
+        self._scores: dict[str, dict[str, float]] = self._record["evaluation"]["tasks"]
+
+    def report(self) -> Report:
+        sections = [self._section(task, i) for i, task in enumerate(self._scores, 1)]
+        took = (Paragraph(self._took()), networks_table({self.name: self.about}))
+        return Report(
+            f"{self.name}: {self.about['architecture']} trained on {' + '.join(self.about['trained_on'])}",
+            verdicts=tuple(map(self._verdict, self._scores)),
+            sections=(Section("What was trained", "trained", took), *sections),
+            notes=_NOTES,
+            provenance=(Provenance(self._record["command"], self._facts()),),
+        )
+
+    def compared(self) -> list[Row]:
+        """A row for each task that it was tested on."""
+        rows: list[Row] = []
+        for task, score in self._scores.items():
+            size = {"network": self.name, "task": task, "n": self._n, "points": self._points}
+            ceiling = self._ceiling(task)
+            best = self._ceilings(task).get(ceiling, {})
+            reached = {"accuracy": score["accuracy"], "last_half": score["last_half"]}
+            rows.append({**size, **reached, "ceiling": ceiling, "ceiling_last_half": best.get("last_half")})
+        return rows
+
+    def _section(self, task: str, number: int) -> Section:
+        rows: list[Row] = [
+            {"learner": name, "accuracy": score["accuracy"], "last_half": score["last_half"]}
+            for name, score in {self.name: self._scores[task], **self._ceilings(task)}.items()
+        ]
+        table = Table(
+            "accuracies", "Accuracy on held-out problems, in percent", _ACCURACIES, tuple(rows), frozenset({self.name})
+        )
+        colours = colours_of([self.name, *_REFERENCES])
+        drawn = training_curves({self.name: self.about}, task, _REFERENCES, colours)
+        blocks: tuple[Block, ...] = (table, drawn) if drawn else (table,)
+        about = {"task": task, "n": self._n, "points": self._points}
+        return Section(f"{task}, n = {self._n}", f"task-{number}", blocks, about=about)
+
+    def _took(self) -> str:
+        about, record = self.about, self._record
+        frozen = f" and {about['frozen']:,} frozen ones" if about["frozen"] else ""
+        steps = counted(about["steps"], "step")
+        return (
+            f"{about['architecture']} with {about['parameters']:,} parameters{frozen}, trained for {steps} of "
+            f"{counted(self._request['batch'], 'problem')} with {self._points} points and n = {self._n}; "
+            f"{record['tokens']:,} tokens, {written(record['flops'], 'power')} FLOPs, {record['wall_seconds']:.0f} s."
+        )
+
+    def _verdict(self, task: str) -> str:
+        """How far it is from the ceiling on these very problems: of others nothing is said."""
+        score, ceiling = self._scores[task], self._ceiling(task)
+        own = f"{_percent(score['accuracy'])} of all points and {_percent(score['last_half'])} of the last half"
+        sentence = f"On held-out problems of {task}, {self.name} is correct on {own}"
+        if not ceiling:
+            return f"{sentence}."
+        best = self._ceilings(task)[ceiling]
+        return (
+            f"{sentence}; {_REFERENCES[ceiling]} on {_percent(best['accuracy'])} and {_percent(best['last_half'])}: "
+            f"{_gap(best['accuracy'] - score['accuracy'])} and {_gap(best['last_half'] - score['last_half'])}."
+        )
+
+    def _ceilings(self, task: str) -> Mapping[str, dict[str, float]]:
+        found: dict[str, dict[str, float]] = self._record["ceilings"].get(task, {})
+        return found
+
+    def _ceiling(self, task: str) -> str:
+        return next((name for name in _REFERENCES if name in self._ceilings(task)), "")
+
+    def _facts(self) -> dict[str, str]:
+        versions = ", ".join(f"{name} {version}" for name, version in self._record["versions"].items())
+        return {"started": self._record["started"], "versions": versions}
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _gap(difference: float) -> str:
+    points = f"{100 * abs(difference):.1f} points"
+    return f"{points} below it" if difference > 0 else f"{points} above it" if difference < 0 else "equal to it"

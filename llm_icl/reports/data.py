@@ -1,0 +1,57 @@
+"""A report as JSON data. `format` counts up when a field changes its meaning or goes."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from llm_icl.analysis.intervals import Estimate
+from llm_icl.reports.document import Block, Bullets, Paragraph, Report, Section
+from llm_icl.reports.frame import tables_of
+from llm_icl.reports.values import Value
+
+FORMAT = 1
+
+
+def report_data(report: Report) -> dict[str, Any]:
+    """Tables are lists of rows, a row an object by the keys of its columns."""
+    return {
+        "format": FORMAT,
+        "title": report.title,
+        "setting": report.setting,
+        "verdicts": list(report.verdicts),
+        "sections": [_section(section) for section in report.sections],
+        "notes": list(report.notes),
+    }
+
+
+def plain(value: Value) -> Any:
+    """What JSON has no number for: null where it is not known, "infinity" where it has no end."""
+    if isinstance(value, Estimate):
+        return {key: plain(part) for key, part in value._asdict().items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else "infinity" if value > 0 else "-infinity"
+    return value
+
+
+def _section(section: Section) -> dict[str, Any]:
+    return {
+        "heading": section.heading,
+        "about": {key: plain(value) for key, value in section.about.items()},
+        "verdicts": list(section.verdicts),
+        "text": _text(section.blocks),
+        "tables": {
+            table.key: [{column.key: plain(row.get(column.key)) for column in table.columns} for row in table.rows]
+            for table in tables_of(section.blocks)
+        },
+        "sections": [_section(part) for part in section.sections],
+    }
+
+
+def _text(blocks: Sequence[Block]) -> list[str]:
+    sentences: list[str] = []
+    for block in blocks:
+        if isinstance(block, Paragraph):
+            sentences.append(block.text)
+        elif isinstance(block, Bullets):
+            sentences += block.items
+    return sentences

@@ -1,0 +1,36 @@
+"""Several reports as one."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from llm_icl.reports.document import Block, Paragraph, Report, Section
+
+# With more reports than this their titles would be a paragraph.
+_NAMED = 2
+
+
+def joined(reports: Sequence[Report], title: str = "") -> Report:
+    """A section for each report with its own inside; what they all note stands once. One report stays what it is."""
+    if len(reports) == 1:
+        return reports[0]
+    titles = [report.title for report in reports]
+    notes = dict.fromkeys(note for report in reports for note in report.notes)
+    provenance = [made for report in reports for made in report.provenance]
+    return Report(
+        title or ("; ".join(titles) if len(titles) <= _NAMED else f"{len(titles)} reports"),
+        sections=tuple(_section(report, f"part-{i}") for i, report in enumerate(reports, 1)),
+        notes=tuple(notes),
+        provenance=tuple(made for i, made in enumerate(provenance) if made not in provenance[:i]),
+    )
+
+
+def _section(report: Report, anchor: str) -> Section:
+    setting: tuple[Block, ...] = (Paragraph(report.setting),) if report.setting else ()
+    inner = tuple(_under(section, anchor) for section in report.sections)
+    return Section(report.title, anchor, setting, report.verdicts, inner)
+
+
+def _under(section: Section, anchor: str) -> Section:
+    """The anchors of several reports stay apart."""
+    inner = tuple(_under(part, anchor) for part in section.sections)
+    return replace(section, anchor=f"{anchor}-{section.anchor}", sections=inner)

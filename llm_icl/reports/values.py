@@ -1,0 +1,46 @@
+"""How values are written: an estimate with its interval; nothing where it is not known, no interval without an end."""
+
+import math
+from typing import Literal
+
+from llm_icl.analysis.intervals import Estimate
+
+Value = Estimate | float | int | str | None
+Kind = Literal[
+    "text", "count", "share", "points", "change", "number", "tenths", "hundredths", "power", "rounding", "examples"
+]
+
+# A format of numbers, and what they are multiplied with: shares, points and changes are written in percent.
+_FORMS: dict[Kind, tuple[str, float]] = {
+    "count": (",.0f", 1),
+    "share": (".1f", 100),
+    "points": ("+.1f", 100),
+    "change": ("+.2f", 100),
+    "number": (".3f", 1),
+    "tenths": (".1f", 1),
+    "hundredths": (".2f", 1),
+    "rounding": (".1e", 1),
+}
+
+
+def written(value: Value, kind: Kind) -> str:
+    """A value as readers see it. What is the same for all that it is over has no interval."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    estimate = value if isinstance(value, Estimate) else Estimate(value, math.nan, math.nan)
+    if not estimate.known:
+        return ""
+    if kind == "power":
+        return _power(estimate.value)
+    if kind == "examples":  # how many it took, where it may be that it never came to it
+        shown, low, high = ("never" if bound == math.inf else f"{bound:.0f}" for bound in estimate)
+        return f"{shown} [{low}, {high}]"
+    form, scale = _FORMS[kind]
+    shown, low, high = (f"{scale * bound:{form}}" for bound in estimate)
+    return f"{shown} [{low}, {high}]" if math.isfinite(estimate.low) and math.isfinite(estimate.high) else shown
+
+
+def _power(number: float) -> str:
+    """Three digits and a power of ten: 4.61e6."""
+    mantissa, exponent = f"{number:.2e}".split("e")
+    return f"{mantissa}e{int(exponent)}"

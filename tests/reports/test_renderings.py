@@ -1,0 +1,167 @@
+"""One report as a page, as Markdown, on a terminal and as data: the same numbers, and text that stays text."""
+
+import json
+import math
+import re
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llm_icl.analysis.intervals import NOTHING, Estimate
+from llm_icl.reports import html
+from llm_icl.reports.data import plain, report_data
+from llm_icl.reports.joined import joined
+from llm_icl.reports.markdown import escaped, markdown_text
+from llm_icl.reports.terminal import terminal_text
+from tests.reports.example import figure, report_about
+
+HOSTILE = "</script><script>alert(1)</script> | `code` *bold* _it_ [link](javascript:1) <b>&lt; # x"
+
+
+class Page(HTMLParser):
+    """The elements of a page, and its text outside of scripts and styles."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.texts, self._inside = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag in ("script", "style"):
+            self._inside.append(tag)
+
+    def handle_endtag(self, tag):
+        if self._inside and tag == self._inside[-1]:
+            self._inside.pop()
+
+    def handle_data(self, data):
+        if not self._inside:
+            self.texts.append(data)
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _light():
+    """Pages without the figures' library, which is a megabyte: it is tested in a browser."""
+    import vl_convert
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(vl_convert, "javascript_bundle", lambda: "")
+    yield
+    patch.undo()
+
+
+def test_nothing_in_a_text_becomes_part_of_the_page():
+    plain_page, hostile = Page(html.html_page(report_about("x"))), Page(html.html_page(report_about(HOSTILE)))
+    assert [tag for tag, _ in hostile.elements] == [tag for tag, _ in plain_page.elements]
+    assert "".join(hostile.texts).count(HOSTILE) >= 15
+
+
+def test_a_page_has_landmarks_captions_scopes_and_text_alternatives():
+    page = Page(html.html_page(report_about("x")))
+    assert len(page.all("main")) == len(page.all("header")) == len(page.all("nav")) == 1
+    assert len(page.all("caption")) == len(page.all("table")) == 2
+    assert all(attributes.get("scope") in ("col", "row") for attributes in page.all("th"))
+    alternatives = [attributes["aria-label"] for attributes in page.all("figure")]
+    assert alternatives == [f"{name} says that y is 2." for name in ("curve", "left", "right")]
+    identifiers = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(identifiers) == len(set(identifiers))
+    assert all(label["aria-labelledby"] in identifiers for label in page.all("section"))
+
+
+def test_every_figure_has_its_data_its_place_and_its_words():
+    text = html.html_page(report_about("x"))
+    figures = json.loads(re.search(r'<script type="application/json" id="figure-data">(.*?)</script>', text)[1])
+    assert list(figures) == ["outer-curve", "outer-left", "outer-right"]
+    assert {attributes["id"] for attributes in Page(text).all("div") if attributes.get("class") == "figure"} == set(
+        figures
+    )
+    assert all(specification["description"].endswith("says that y is 2.") for specification in figures.values())
+
+
+def test_every_rendering_has_the_same_numbers():
+    report = report_about("x")
+    assert "50.0 [25.0, 75.0]" in terminal_text(report)
+    assert "never" not in terminal_text(report)  # that column is not a short one
+    for text in (markdown_text(report), html.html_page(report)):
+        assert "50.0 [25.0, 75.0]" in text
+        assert "3 [2, never]" in text
+
+
+def test_data_have_names_and_json_can_carry_them():
+    unknown = {"learner": "y", "mean": NOTHING, "examples": None}
+    known = {"learner": "x", "mean": Estimate(0.5, 0.25, 0.75), "examples": Estimate(3.0, 2.0, math.inf)}
+    data = json.loads(json.dumps(report_data(report_about("x", (known, unknown))), allow_nan=False))
+    assert data["format"] == 1
+    assert data["title"] == "x"
+    assert data["verdicts"] == data["sections"][0]["verdicts"] == ["x"]
+    assert data["sections"][0]["sections"][0]["about"] == {"task": "x", "n": 3}
+    assert data["sections"][0]["tables"]["scores"] == [
+        {
+            "learner": "x",
+            "mean": {"value": 0.5, "low": 0.25, "high": 0.75},
+            "examples": {"value": 3.0, "low": 2.0, "high": "infinity"},
+        },
+        {"learner": "y", "mean": {"value": None, "low": None, "high": None}, "examples": None},
+    ]
+    assert "answers" in data["sections"][0]["tables"]  # what is behind a fold too
+
+
+@given(st.floats())
+def test_any_number_has_a_form_in_json(number):
+    text = json.dumps(plain(number), allow_nan=False)
+    assert json.loads(text) == (number if math.isfinite(number) else plain(number))
+
+
+# Control characters end a line for some parsers; what is written is on one line in any case.
+@settings(deadline=None)
+@given(st.text(st.characters(exclude_categories=("Cs", "Cc"))))
+def test_no_text_formats_anything_in_markdown(text):
+    markdown_it = pytest.importorskip("markdown_it")
+    parser = markdown_it.MarkdownIt("commonmark").enable(["table", "strikethrough"])
+    tokens = parser.parse(f"- {escaped(text)}\n")
+    kinds = [token.type for token in tokens]
+    words = " ".join(text.split())
+    assert kinds[2:5] == (
+        ["paragraph_open", "inline", "paragraph_close"] if words else ["list_item_close", "bullet_list_close"]
+    )
+    if words:
+        assert {part.type for part in tokens[3].children} <= {"text", "text_special"}
+        assert "".join(part.content for part in tokens[3].children) == words
+
+
+def test_a_bar_in_a_name_does_not_end_a_cell():
+    table = [line for line in markdown_text(report_about("expr: x1 | x2")).splitlines() if line.startswith("| expr")]
+    assert table
+    assert all(len(re.findall(r"(?<!\\)\|", line)) == 4 for line in table)
+
+
+def test_what_is_behind_a_fold_and_a_command_stay_what_they_are():
+    text = markdown_text(report_about("a\n# b"))
+    assert "\n# b" not in text
+    assert "    a\n    # b" in text  # the command
+
+
+# --- several reports as one ---
+
+
+def test_joined_reports_stand_under_their_titles_and_say_a_note_once():
+    one, two = report_about("one"), report_about("two")
+    whole = joined([one, two, report_about("one")])
+    assert whole.title == "3 reports"
+    assert [section.heading for section in whole.sections] == ["one", "two", "one"]
+    assert whole.notes == ("one", "two")
+    assert len(whole.provenance) == 2
+    assert whole.sections[1].verdicts == two.verdicts
+    page = Page(html.html_page(whole))
+    identifiers = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(identifiers) == len(set(identifiers))
+    assert joined([one]) is one
+    assert joined([one, two]).title == "one; two"
+    assert joined([one, two], "both").title == "both"
+    assert figure("curve") in [drawn for section in whole.all_sections() for drawn in section.figures()]
