@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from llm_icl.errors import RequestError
 from llm_icl.experiments.base import Experiment, Session, experiments
 from llm_icl.experiments.finetuning.options import ComparisonOptions
 from llm_icl.progress import OnProgress
@@ -30,14 +29,13 @@ class Comparison(Experiment):
 
     @classmethod
     def of(cls, options: ComparisonOptions) -> "Comparison":
-        from llm_icl.backends.base import backends
+        from llm_icl.backends.base import backend_with_weights
         from llm_icl.backends.catalogue import DEFAULT_MODEL, find_model
         from llm_icl.experiments.finetuning.comparison import ComparisonRequest
         from llm_icl.experiments.finetuning.text_tasks import load_splits, load_text_task
 
         model = find_model(options.model or DEFAULT_MODEL)
-        if not backends.get(model.backend).exposes_weights:
-            raise RequestError(f"'{model.name}' does not run in this process: its weights cannot be finetuned here")
+        backend_with_weights(model)
         task = load_text_task(options.dataset, options.tasks_dir)
         splits = load_splits(task, options.data_dir)
         request = ComparisonRequest(

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from llm_icl.backends.base import ModelEntry, backends
+from llm_icl.backends.base import ModelEntry, backend_with_weights
 from llm_icl.errors import RequestError
 from llm_icl.experiments.finetuning.projections import Layer
 from llm_icl.experiments.finetuning.recording import Attended, recording
@@ -166,10 +166,7 @@ def load_reader(entry: ModelEntry, task: TextTask, separator: str, random: int |
     """
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-    backend = backends.get(entry.backend)
-    if not backend.exposes_weights:
-        raise RequestError(f"'{entry.name}' does not run in this process: its weights cannot be finetuned here")
-    source, how = backend.source(entry)
+    source, how = backend_with_weights(entry).source(entry)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, **how)
         if random is None:

@@ -10,8 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from llm_icl.analysis.intervals import mean
-from llm_icl.backends import ModelEntry, backends
-from llm_icl.backends.base import LocalModel
+from llm_icl.backends import ModelEntry
+from llm_icl.backends.base import LocalModel, backend_with_weights
 from llm_icl.errors import RequestError
 from llm_icl.experiments.probing.heads import copies_of, mass, nearest_points, uniform_mass
 from llm_icl.networks.trained import TrainedNetwork
@@ -70,7 +70,11 @@ Look = Callable[[Problems, int], Seen]
 
 
 def check(request: ProbeRequest) -> None:
-    """Raise RequestError where a network cannot be looked at: it has no heads, or no room for the problems."""
+    """Raise RequestError where a network cannot be looked at: it has no heads, or no room for the problems; and for a
+    model whose backend does not expose attention.
+    """
+    for entry in request.models:
+        backend_with_weights(entry)
     for network in request.trained:
         if refusal := network.refusal(request.task, request.n, request.points):
             raise RequestError(refusal)
@@ -151,10 +155,7 @@ def _network(network: TrainedNetwork) -> Look:
 def _language_model(entry: ModelEntry, prompt: Prompt) -> Look:
     from llm_icl.prompting.layout import CannotScoreError, curve_of, label_gap
 
-    backend = backends.get(entry.backend)
-    if not backend.exposes_weights:
-        raise RequestError(f"{entry.name} does not run in this process: its attention cannot be seen")
-    model = backend(entry)
+    model = backend_with_weights(entry)(entry)
     assert isinstance(model, LocalModel)
 
     def look(problems: Problems, i: int) -> Seen:

@@ -73,7 +73,10 @@ def test_requests_that_cannot_be_met(tmp_path):
         ("--dataset sts2", "unknown dataset 'sts2': did you mean 'sst2'"),
         (f"--dataset sst2 --data-dir {tmp_path}", "--data-dir holds a folder sst2 with train.jsonl"),
         (f"--dataset {tmp_path}/own.yaml --data-dir {tmp_path}", "has 2 texts to demonstrate with"),
-        ("--dataset sst2 --model gpt-4.1", "'gpt-4.1' does not run in this process"),
+        (
+            "--dataset sst2 --model gpt-4.1",
+            "'gpt-4.1': the backend 'openai' gives no access to attention and gradients",
+        ),
         (f"--dataset {tmp_path}/own.yaml --data-dir {tmp_path} --rates fast", "--rates 'fast' is no list of rates"),
     ):
         done = run_inside("finetune-vs-icl", *arguments.split(), cwd=tmp_path)
