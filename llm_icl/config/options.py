@@ -130,7 +130,7 @@ def declared(options: type[Options]) -> tuple[Declared, ...]:
     """The options of a class, in the order of its source; those of its bases come last."""
     hints = typing.get_type_hints(options)
     texts = {name: text for base in reversed(options.__mro__) for name, text in _docstrings(base).items()}
-    own = [name for base in options.__mro__ for name in base.__dict__.get("__annotations__", {})]
+    own = [name for base in options.__mro__ for name in inspect.get_annotations(base)]
     fields = {field.name: field for field in dataclasses.fields(options)}
     return tuple(_declared(fields[name], hints[name], texts.get(name, "")) for name in dict.fromkeys(own))
 
