@@ -61,9 +61,9 @@ class Declared:
     @property
     def limits(self) -> str:
         """In words: at least 1; empty where there are none."""
-        words = [f"at least {self.minimum:g}"] if self.minimum is not None else []
-        words += [f"above {self.above:g}"] if self.above is not None else []
-        words += [f"at most {self.maximum:,g}"] if self.maximum is not None else []
+        words = [f"at least {self.minimum:,}"] if self.minimum is not None else []
+        words += [f"above {self.above:,}"] if self.above is not None else []
+        words += [f"at most {self.maximum:,}"] if self.maximum is not None else []
         return " and ".join(words)
 
     def value(self, given: Any) -> Any:
