@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
-from llm_icl.suites.evaluations import AXES as EVALUATION_AXES
 from llm_icl.suites.evaluations import _SETTINGS as EVALUATION_SETTINGS
+from llm_icl.suites.evaluations import AXES as EVALUATION_AXES
 from llm_icl.suites.trainings import _SETTINGS as TRAINING_SETTINGS
 from llm_icl.suites.trainings import AXES as TRAINING_AXES
 from tests.inside import run_inside
