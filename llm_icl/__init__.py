@@ -7,7 +7,7 @@ The Python API, imported when it is used:
     result = llm_icl.evaluate(model="none", task="majority", n=5, points=20, problems=50)
     result.predictions   # a polars frame: one row for each learner, problem and position
     result.scores        # the tables of the report, with intervals
-    result.report        # shows itself in a notebook
+    result.report        # displayed in a notebook
 """
 
 # The module typing alone would take as long as all the rest; type checkers take this name for true.

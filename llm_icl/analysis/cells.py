@@ -20,9 +20,9 @@ STATUS_SHARES = ("unparseable", "truncated", "refused", "too_long", "error")
 class Answered:
     """One learner in a cell, over N problems (of all seeds) and P positions.
 
-    correct (N, P) is 1, 0 or NaN (the position is missing); an unusable answer that is the model's doing is 0.
-    probability (N, P) is P(y = 1) or NaN; prediction (N, P) is 0, 1 or NaN. statuses gives the share of each status.
-    A model is a language model that was asked in words, a network one that was trained for such problems.
+    correct (N, P) is 1, 0 or NaN (missing position); an unusable answer for which the model is responsible is 0.
+    probability (N, P) is P(y = 1) or NaN; prediction (N, P) is 0, 1 or NaN. statuses maps each status to its fraction.
+    A model is a prompted language model; a network is a sequence model trained on such problems.
     """
 
     correct: Floats
@@ -38,7 +38,7 @@ class Answered:
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The mean accuracy if all missing positions were wrong, and if all were right."""
+        """Bounds on the mean accuracy: all missing positions wrong, all missing positions correct."""
         missing = np.isnan(self.correct)
         return float(np.where(missing, 0, self.correct).mean()), float(np.where(missing, 1, self.correct).mean())
 
@@ -49,7 +49,7 @@ class Answered:
 
 @dataclass(frozen=True)
 class Cell:
-    """One task at one n: positions (P,), true labels (N, P), whether the query had been seen (N, P), the learners."""
+    """One task at one n: positions (P,), labels (N, P), whether the query occurred before (N, P), the learners."""
 
     task: str
     n: int
@@ -65,11 +65,11 @@ class Cell:
 
     @property
     def networks(self) -> list[str]:
-        """The networks that were trained, among the learners."""
+        """The trained networks among the learners."""
         return [name for name, answered in self.learners.items() if answered.is_network]
 
     def control_of(self, model: str) -> str:
-        """The name under which a model's control with shuffled labels would stand."""
+        """The name of a model's shuffled-label control."""
         learner, bracket, prompt = model.partition(" [")
         return f"{learner}{SHUFFLED}{bracket}{prompt}"
 
@@ -83,10 +83,10 @@ class Cell:
 
 
 def arrange(predictions: pl.DataFrame, networks: Collection[str] = ()) -> list[Cell]:
-    """The cells of one or several runs, in the order in which they first appear, on the queries asked of all learners.
+    """The cells of one or several runs in order of appearance, restricted to the queries that all learners answered.
 
-    A learner that was asked with several prompts is one learner for each; its name then carries the prompt's. Those
-    with the names of networks are networks.
+    A model evaluated with several prompts counts as one learner per prompt; the prompt is then part of its name.
+    `networks` lists the learners that are trained networks.
     """
     prompts = predictions.group_by("learner").agg(pl.col("prompt").n_unique().alias("prompts"))
     several = set(prompts.filter(pl.col("prompts") > 1)["learner"])
@@ -119,21 +119,23 @@ def arrange(predictions: pl.DataFrame, networks: Collection[str] = ()) -> list[C
 
 
 def _shared(rows: pl.DataFrame, keys: list[str], cell: str) -> pl.DataFrame:
-    """The rows of the places at which every learner was asked: what is compared is the same for all.
+    """The rows of the queries that every learner was asked, which makes the comparison paired.
 
-    Raises RequestError where there is none, or where two runs disagree on the truth or on one learner's answer.
+    Raises RequestError if there is none, or if two runs disagree on the true labels or on one learner's answer.
     """
-    # Known in hindsight of its own run, the best constant may differ between runs: the first one's stands.
+    # The best constant is fitted to its own run and may differ between runs: keep the first.
     hindsight = pl.col("learner") == "best-constant"
     rows = pl.concat([rows.filter(~hindsight), rows.filter(hindsight).unique(keys, keep="first", maintain_order=True)])
     if rows.select(*keys, "learner", "prompt").is_duplicated().any():
-        raise RequestError(f"{cell}: a learner has two different answers to the same query; report these runs apart")
+        raise RequestError(
+            f"{cell}: a learner has two different answers to the same query; report these runs separately"
+        )
     if rows.select(*keys, "label", "seen").unique().select(keys).is_duplicated().any():
-        raise RequestError(f"{cell}: these runs are not about the same problems; report them apart")
+        raise RequestError(f"{cell}: these runs contain different problems; report them separately")
     learners = rows.select("learner", "prompt").n_unique()
     shared = rows.filter(pl.len().over(keys) == learners)
     if shared.is_empty():
-        raise RequestError(f"{cell}: there is no query that all learners were asked; report these runs apart")
+        raise RequestError(f"{cell}: no query was answered by all learners; report these runs separately")
     return shared
 
 

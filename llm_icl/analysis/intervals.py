@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 LEVEL = 0.95
-_ROUNDING = 1e-9  # a standard error below this is the rounding of none
+_ROUNDING = 1e-9  # standard errors below this are rounding errors of zero
 
 
 class Estimate(NamedTuple):
-    """A value with its 95 % interval; all NaN where there is nothing to estimate from."""
+    """A value with its 95 % interval; all NaN if there are no data."""
 
     value: float
     low: float
@@ -27,11 +27,11 @@ NOTHING = Estimate(np.nan, np.nan, np.nan)
 
 
 def proportion(hits: Floats, trials: Floats) -> Estimate:
-    """A share of hits with problems as clusters; hits (N,) and trials (N,) are counts for each problem.
+    """A proportion of hits with problems as clusters; hits (N,) and trials (N,) are counts for each problem.
 
-    Wilson's interval (1927) with the effective number of trials p(1 - p)/variance in place of the number, the variance
-    being that of the ratio over problems (Korn & Graubard 1998 do so for survey clusters), and Student's t for the
-    number of problems. Where the variance is 0, as at 100 %, the effective number is that of the problems.
+    Wilson's interval (1927) with the effective number of trials p(1 - p)/variance, where the variance is that of the
+    ratio over problems (as Korn & Graubard 1998 do for survey clusters), and Student's t with the number of problems.
+    If the variance is 0, as at 100 %, the effective number of trials is the number of problems.
     """
     used = trials > 0
     hits, trials = hits[used], trials[used]
@@ -49,11 +49,10 @@ def proportion(hits: Floats, trials: Floats) -> Estimate:
 
 
 def mean(sums: Floats, counts: Floats, bound: float = np.inf) -> Estimate:
-    """A mean of anything with problems as clusters: sums (N,) over counts (N,) for each problem, by Student's t.
+    """A mean with problems as clusters: sums (N,) over counts (N,) for each problem, by Student's t.
 
-    `bound` is the greatest absolute value that can occur; no interval goes beyond it. Where all problems have the same
-    mean there is no variance to go by: then the interval is what a share p of other problems could make of it, with
-    (1 - p)^N = 5 %.
+    `bound` is the maximum absolute value; intervals are clipped to it. If all problems have the same mean, the variance
+    is 0; the interval then allows for a fraction p of different problems with (1 - p)^N = 5 %.
     """
     used = counts > 0
     sums, counts = sums[used], counts[used]
@@ -69,7 +68,7 @@ def mean(sums: Floats, counts: Floats, bound: float = np.inf) -> Estimate:
 
 
 def crossed_proportion(hits: Floats, trials: Floats) -> Estimate:
-    """A share over examples and seeds, both of which others might have been drawn: hits and trials (N, S).
+    """A proportion with examples and seeds as crossed random effects: hits and trials (N, S).
 
     As `proportion`, with the variance of `crossed_mean`.
     """
@@ -87,9 +86,9 @@ def crossed_proportion(hits: Floats, trials: Floats) -> Estimate:
 
 
 def crossed_mean(values: Floats) -> Estimate:
-    """A mean over examples and seeds, both of which others might have been drawn: values (N, S).
+    """A mean with examples and seeds as crossed random effects: values (N, S).
 
-    The variance is that of both together, (MS_examples + MS_seeds - MS_rest) / (N S), by analysis of variance, with
+    The variance has both components, (MS_examples + MS_seeds - MS_rest) / (N S), by analysis of variance, with
     Satterthwaite's degrees of freedom. With one seed it is over examples only.
     """
     value = values.mean()
@@ -109,7 +108,7 @@ def _crossed_error(values: Floats) -> tuple[float, float]:
     freedoms = np.array([count - 1, seeds - 1, (count - 1) * (seeds - 1)])
     squares = np.array([seeds * (by_example**2).sum(), count * (by_seed**2).sum(), (rest**2).sum()]) / freedoms
     together = squares[0] + squares[1] - squares[2]
-    if squares[1] <= squares[2] or together <= squares[0]:  # no more between seeds than there is anyway
+    if squares[1] <= squares[2] or together <= squares[0]:  # no variance between seeds beyond the residual
         return float(np.sqrt(squares[0] / values.size)), float(freedoms[0])
     return float(np.sqrt(together / values.size)), float(together**2 / (squares**2 / freedoms).sum())
 

@@ -1,4 +1,4 @@
-"""What the reports say of a learner."""
+"""The scores of a learner that reports show."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from llm_icl.analysis.intervals import NOTHING, Estimate, mean, proportion
 
 # The accuracy at which a function counts as learned, for "examples needed".
 TARGET = 0.9
-# Probabilities are kept this far from 0 and 1 in the log loss, so that one certain error is not infinite.
+# Probabilities are clipped to this distance from 0 and 1 in the log loss, which keeps a certain error finite.
 FLOOR = 1e-6
 BINS = 10
 _RESAMPLES = 200
@@ -18,10 +18,10 @@ _RESAMPLES = 200
 
 @dataclass(frozen=True)
 class Score:
-    """One learner in one cell: accuracies, log loss (nats), calibration error, and how far it is from exact Bayes.
+    """One learner in one cell: accuracies, log loss (nats), calibration error, and regrets vs. exact Bayes.
 
-    The regrets are accuracy of exact Bayes minus the learner's, paired by problem; examples is how many examples it
-    takes until the accuracy reaches TARGET, infinite where it never does.
+    The regrets are the accuracy of exact Bayes minus the learner's, paired by problem; examples is the number of
+    examples until the accuracy reaches TARGET, infinite if it never does.
     """
 
     learner: str
@@ -61,13 +61,13 @@ def score(cell: Cell, learner: str) -> Score:
 
 
 def accuracy(correct: Floats, where: NDArray[np.bool_] | None = None) -> Estimate:
-    """The share of right answers (N, P), among chosen positions, with problems as clusters."""
+    """The accuracy over correct (N, P) at the selected positions, with problems as clusters."""
     used = ~np.isnan(correct) if where is None else ~np.isnan(correct) & where
     return proportion(np.where(used, correct, 0).sum(axis=1), used.sum(axis=1).astype(float))
 
 
 def average(values: Floats, bound: float = np.inf) -> Estimate:
-    """The mean of values (N, P), NaN being missing, none beyond ±bound, with problems as clusters."""
+    """The mean of values (N, P), ignoring NaN, bounded by ±bound, with problems as clusters."""
     used = ~np.isnan(values)
     return mean(np.where(used, values, 0).sum(axis=1), used.sum(axis=1).astype(float), bound)
 
@@ -100,7 +100,7 @@ def excess_log_loss(cell: Cell, learner: str) -> Estimate:
 
 @dataclass(frozen=True)
 class Bin:
-    """Predictions whose P(y = 1) fell into one tenth: how many, their mean, and the share of ones among the labels."""
+    """Predictions with P(y = 1) in one of ten bins: their number, their mean, and the fraction of labels that are 1."""
 
     count: int
     predicted: float
@@ -108,7 +108,7 @@ class Bin:
 
 
 def calibration(answered: Answered, label: Floats) -> list[Bin]:
-    """The bins of a reliability diagram that are not empty."""
+    """The non-empty bins of a reliability diagram."""
     known = ~np.isnan(answered.probability)
     probability, truth = answered.probability[known], label[known]
     which = np.minimum((probability * BINS).astype(int), BINS - 1)
@@ -119,15 +119,15 @@ def calibration(answered: Answered, label: Floats) -> list[Bin]:
 
 
 def calibration_error(answered: Answered, label: Floats) -> float:
-    """The expected calibration error: distance of predicted and observed shares, averaged by count; NaN without."""
+    """The expected calibration error: |predicted - observed| per bin, weighted by count; NaN without probabilities."""
     bins = calibration(answered, label)
     total = sum(b.count for b in bins)
     return sum(b.count * abs(b.predicted - b.observed) for b in bins) / total if total else float("nan")
 
 
 def examples_needed(correct: Floats, positions: NDArray[np.int64]) -> Estimate:
-    """How many examples it takes to reach TARGET: the first position at which the best rising curve through the
-    accuracies (isotonic regression) is there; infinite where it never is. The interval is a bootstrap over problems.
+    """The number of examples needed to reach TARGET: the first position at which an isotonic regression of the
+    accuracies reaches it; infinite if it never does. The interval is a bootstrap over problems.
     """
     if np.isnan(correct).all():
         return NOTHING
@@ -150,7 +150,7 @@ def _reached(correct: Floats, positions: NDArray[np.int64]) -> float:
 
 
 def agreement(cell: Cell, where: NDArray[np.bool_] | None = None) -> tuple[list[str], Floats]:
-    """The share of positions at which each pair of learners gave the same answer; NaN where they share none."""
+    """The fraction of positions at which each pair of learners gives the same answer; NaN without common positions."""
     names = list(cell.learners)
     shares = np.full((len(names), len(names)), np.nan)
     for i, first in enumerate(names):

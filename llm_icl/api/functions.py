@@ -29,7 +29,7 @@ def _run(kind: str, out: str | Path | None, keep_old: bool, on_progress: OnProgr
 def evaluate(
     out: str | Path | None = None, keep_old: bool = False, on_progress: OnProgress = silent, **options: Any
 ) -> Result:
-    """Ask models and learners the same problems: `evaluate(model="none", task="parity", n=[5, 7])`."""
+    """Evaluate models and learners on the same problems: `evaluate(model="none", task="parity", n=[5, 7])`."""
     return _run("eval", out, keep_old, on_progress, options)
 
 
@@ -43,7 +43,7 @@ def train(
 def probe(
     out: str | Path | None = None, keep_old: bool = False, on_progress: OnProgress = silent, **options: Any
 ) -> Result:
-    """Score what attention heads do: `probe(model="outputs/mine")`."""
+    """Compute induction and nearest-neighbour scores of attention heads: `probe(model="outputs/mine")`."""
     return _run("probe", out, keep_old, on_progress, options)
 
 
@@ -55,7 +55,7 @@ def finetune_vs_icl(
 
 
 def report(*runs: str | Path | Result, out: str | Path | None = None) -> Result:
-    """Finished runs side by side, of whatever kinds; with `out` the report is also written into that folder."""
+    """Compare finished runs of any kinds in one report; with `out` the report is also written to that folder."""
     from llm_icl.reports.files import write_report
 
     found: list[RunDirectory] = []
@@ -68,17 +68,17 @@ def report(*runs: str | Path | Result, out: str | Path | None = None) -> Result:
 
 
 def load(run: str | Path) -> Result:
-    """A finished run. Raises RequestError where the folder holds none."""
+    """Load a finished run. Raises RequestError if the folder does not contain one."""
     return Result([RunDirectory.finished(Path(run))])
 
 
 def draw(**options: Any) -> Problems:
-    """Problems of a task: `draw(task="majority", n=5, points=40, problems=100)`; xs [N, m, n] and ys [N, m]."""
+    """Draw problems of a task: `draw(task="majority", n=5, points=40, problems=100)`; xs (N, m, n) and ys (N, m)."""
     return draw_problems(DrawingOptions.of(options))
 
 
 def _declare(function: Callable[..., Any], options: type[Options]) -> None:
-    """Say of a function which options it takes, where help and editors look for it."""
+    """Set the signature and docstring of a function from its declared options."""
     own = [one for one in inspect.signature(function).parameters.values() if one.kind is not one.VAR_KEYWORD]
     hints = typing.get_type_hints(options)
     given = [

@@ -1,4 +1,4 @@
-"""What the functions of the API return."""
+"""The return value of the API's functions."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class Result:
-    """Finished runs, of one kind or of several. In a notebook it shows its report."""
+    """Finished runs of one or several kinds. A notebook displays the report."""
 
     def __init__(self, runs: Sequence[RunDirectory]) -> None:
         self.runs = list(runs)
 
     @property
     def paths(self) -> list[str]:
-        """The folders of the runs; each can be a `model` again where it holds one."""
+        """The folders of the runs. The folder of a training run can be passed as `model`."""
         return [str(run.path) for run in self.runs]
 
     @property
@@ -35,9 +35,9 @@ class Result:
 
     @cached_property
     def predictions(self) -> "pl.DataFrame":
-        """One row for each learner, problem and position (llm_icl.predictions says what the columns are).
+        """One row for each learner, problem and position (columns: llm_icl.predictions).
 
-        Raises RequestError where no run has predictions: only evaluations do.
+        Raises RequestError if a run has no predictions; only evaluations have them.
         """
         import polars as pl
 
@@ -48,19 +48,19 @@ class Result:
 
     @cached_property
     def scores(self) -> "pl.DataFrame":
-        """The tables of the report as one frame (llm_icl.reports.frame says how)."""
+        """The tables of the report as one frame (see llm_icl.reports.frame)."""
         return report_frame(self.report)
 
     @cached_property
     def report(self) -> "Report":
-        """What the runs have found: verdicts, tables, figures."""
+        """The report of the runs: verdicts, tables, figures."""
         return report_of(self.runs)
 
     def __repr__(self) -> str:
         return terminal_text(self.report)
 
     def _repr_html_(self) -> str:
-        """For notebooks: the page, in a frame of its own."""
+        """For notebooks: the HTML page in an iframe."""
         from html import escape
 
         page = escape(html_page(self.report), quote=True)

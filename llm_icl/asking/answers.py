@@ -1,4 +1,4 @@
-"""A language model as a learner: its answers to prompts, read as P(y = 1)."""
+"""A language model as a learner: its replies to prompts, parsed as labels or as P(y = 1)."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,8 +19,8 @@ from llm_icl.prompting.templates import Prompt
 
 @dataclass(frozen=True)
 class AnsweredPlan:
-    """What became of a plan: the answers [N, P], what was exchanged, how many calls were new, why calls failed, and how
-    many tokens of each kind the replies took.
+    """The outcome of a plan: the answers (N, P), the exchanges, the number of new calls, the reasons for failures, and
+    the token counts of the replies by kind.
     """
 
     answers: Answers
@@ -31,14 +31,14 @@ class AnsweredPlan:
 
     @property
     def agreement(self) -> float | None:
-        """The mean share of repeats that gave the answer that stands; None where nothing was repeated."""
+        """The mean fraction of repeats that agree with the majority answer; None without repeats."""
         shares = self.answers.agreement
         known = shares[~np.isnan(shares)] if shares is not None else np.array([])
         return float(known.mean()) if known.size else None
 
 
 def missing_requests(plan: Plan, identity: dict[str, Any], cache: CallCache | None) -> dict[str, Request]:
-    """The requests of a plan that the cache does not know, by key."""
+    """The requests of a plan that are not in the cache, by key."""
     requests = {call_key(identity, call.request.data()): call.request for call in plan.calls}
     known = cache.get(requests) if cache else {}
     return {key: request for key, request in requests.items() if key not in known}
@@ -54,9 +54,9 @@ def answer_plan(
     channel: Channel,
     on_calls: OnCalls = lambda done, what: None,
 ) -> AnsweredPlan:
-    """Answer a plan from the cache, and over the channel what is not there.
+    """Answer a plan from the cache, and make missing calls over the channel.
 
-    In the modes with probabilities P(y = 1) compares those of both labels; a reply that is no answer stays without one.
+    Modes with label probabilities normalise P(y = 1) over the two labels; unusable replies get no answer.
     """
     mode = MODES[plan.mode]
     keys = [call_key(identity, call.request.data()) for call in plan.calls]
@@ -85,7 +85,7 @@ def answer_plan(
             | ({} if call.request.repeat is None else {"repeat": call.request.repeat})
         )
     usage: Counter[str] = Counter()
-    for key in dict.fromkeys(keys):  # one reply may answer several calls
+    for key in dict.fromkeys(keys):  # one reply may serve several calls
         usage.update(known[key].usage or {} if key in known else {})
     return AnsweredPlan(_answers(outcomes, len(problems), positions), exchanges, len(missing), failures, usage)
 

@@ -1,6 +1,6 @@
-"""Questions handed to a provider's batch interface: half the price, within a day.
+"""Requests through a provider's batch interface: half the price, within 24 hours.
 
-A batch's identifier is on disk before anything else is done, so that a run that dies goes on waiting and pays once.
+A batch's identifier is saved as soon as it is submitted. A resumed run waits for the same batch and pays only once.
 """
 
 import json
@@ -21,12 +21,12 @@ from llm_icl.errors import BudgetSpentError, RequestError
 
 log = logging.getLogger(__name__)
 
-# Both providers say so.
+# As both providers document.
 DISCOUNT = 0.5
-# Both providers take more in one batch.
+# Below both providers' limits for one batch.
 _MOST_QUESTIONS = 20_000
 _MOST_BYTES = 100_000_000
-# Seconds between two looks at a batch, growing.
+# Polling interval in seconds, increasing.
 _FIRST_LOOK, _LAST_LOOK = 1.0, 60.0
 
 
@@ -34,7 +34,7 @@ class Batches:
     """The batches of one remote model."""
 
     def __init__(self, sender: Sender, cache: CallCache, account: str, budget: Budget) -> None:
-        """Raises RequestError where the provider has no batch interface."""
+        """Raises RequestError if the provider has no batch interface."""
         self._sender = sender
         if not isinstance(sender.model, BatchModel):
             raise RequestError(f"--batch: {sender.model.entry.name} has no batch interface")
@@ -45,39 +45,39 @@ class Batches:
         self._identity = json.dumps(self._model.identity(), sort_keys=True)
 
     def submit(self, requests: Mapping[str, Request]) -> None:
-        """Hand over what is not in a batch yet. Raises WorkError where the budget or the provider does not allow it."""
+        """Submit the requests that are not in a batch yet. Raises WorkError if refused."""
         waiting = {key for requests, _ in self._cache.open_batches(self._identity).values() for key in requests}
         missing = {key: request for key, request in requests.items() if key not in waiting}
         for part in _parts({key: self._model.body(request) for key, request in missing.items()}):
             self._submit_part({key: missing[key] for key in part}, part)
 
     def send(self, requests: Mapping[str, Request], on_calls: OnCalls) -> dict[str, Reply]:
-        """The reply to each question, by key, when its batch has ended; what it failed to answer is an error."""
+        """The reply to each request, by key, once its batch has ended; failed requests become error replies."""
         self.submit(requests)
         replies: dict[str, Reply] = {}
         for batch, (asked, held) in self._cache.open_batches(self._identity).items():
             if set(asked) & set(requests):
                 replies |= self._collect(batch, asked, held, on_calls)
-        failure = Reply(status="error", message="the provider's batch has no answer to this question")
+        failure = Reply(status="error", message="the provider's batch returned no reply to this request")
         return {key: replies.get(key, failure) for key in requests}
 
     def _submit_part(self, requests: Mapping[str, Request], bodies: Mapping[str, dict[str, Any]]) -> None:
-        cost = DISCOUNT * sum(self._model.greatest_cost(request) for request in requests.values())
+        cost = DISCOUNT * sum(self._model.max_cost(request) for request in requests.values())
         try:
             self._budget.charge(cost, len(requests))
         except BudgetError:
             raise BudgetSpentError(
-                f"a batch of {counted(len(requests), 'question')} may pass the limit of {self._budget}"
+                f"a batch of {counted(len(requests), 'request')} could exceed the limit of {self._budget}"
             ) from None
         batch = self._sender.run(lambda: self._model.submit(bodies))
         data = {key: request.data() for key, request in requests.items()}
         self._cache.put_batch(batch, self._account, self._identity, data, cost)
-        log.info("%s: batch %s with %d questions is submitted", self._model.entry.name, batch, len(requests))
+        log.info("%s: submitted batch %s with %d requests", self._model.entry.name, batch, len(requests))
 
     def _collect(
         self, batch: str, asked: Mapping[str, dict[str, Any]], held: float, on_calls: OnCalls
     ) -> dict[str, Reply]:
-        """Wait for the end of a batch, and commit what it answered."""
+        """Wait until a batch has ended, and commit its replies."""
         pause = _FIRST_LOOK
         while not (state := self._sender.run(lambda: self._model.progress(batch))).ended:
             on_calls(0, f"batch {batch}: {state.done} of {len(asked)} done")
@@ -89,17 +89,17 @@ class Batches:
         for key, text in self._sender.run(lambda: self._model.collect(batch)).items():
             try:
                 reply = self._model.reply(request_from(asked[key]), text)
-            except TransientError:  # it makes no sense, which is no answer
+            except TransientError:  # an invalid reply counts as no reply
                 continue
             calls.append(Call(key, asked[key], reply, DISCOUNT * self._model.cost(reply.usage or {})))
         self._cache.put(calls, self._account, closed=batch)
         self._budget.charge(sum(call.cost for call in calls) - held, len(calls) - len(asked))
-        on_calls(len(calls), f"batch {batch} is collected")
+        on_calls(len(calls), f"batch {batch} collected")
         return {call.key: call.reply for call in calls}
 
 
 def _parts(bodies: Mapping[str, dict[str, Any]]) -> list[dict[str, dict[str, Any]]]:
-    """Parts that a provider takes in one batch."""
+    """Split requests into batches within the providers' limits."""
     parts: list[dict[str, dict[str, Any]]] = []
     size = _MOST_BYTES
     for key, body in bodies.items():

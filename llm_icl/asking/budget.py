@@ -1,4 +1,4 @@
-"""What a run may cost: checked before a request is sent, with the most that it can cost."""
+"""Spending limits of a run, checked before each request against its maximum cost."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -7,13 +7,13 @@ from llm_icl.config.specs import counted
 
 
 class BudgetError(Exception):
-    """The next request might pass the limit."""
+    """The next request could exceed the limit."""
 
 
 @dataclass
 class Budget:
-    """Limits of a run, all its starts together, and what it has spent: US dollars, and requests that were answered or
-    may have been.
+    """Limits of a run and its spending over all resumptions: US dollars, and requests that were or may have been
+    answered.
     """
 
     most_cost: float | None = None
@@ -25,9 +25,9 @@ class Budget:
     _waiting: list[asyncio.Future[None]] = field(default_factory=list)
 
     async def hold(self, cost: float) -> None:
-        """Set aside what a request can cost at most; wait for others to settle where that might make the room.
+        """Reserve the maximum cost of a request; wait for pending reservations if they may free enough budget.
 
-        Raises BudgetError where there is none.
+        Raises BudgetError if the budget does not suffice.
         """
         while not self._fits(cost, 1):
             if not self._pending:
@@ -40,7 +40,7 @@ class Budget:
         self.calls += 1
 
     def settle(self, held: float, cost: float | None) -> None:
-        """What was set aside has become a cost, or None: the request was turned away, and costs nothing."""
+        """Replace a reservation by the actual cost; None: the request was rejected and costs nothing."""
         self._held -= held
         self._pending -= 1
         if cost is None:
@@ -53,7 +53,7 @@ class Budget:
                 settled.set_result(None)
 
     def charge(self, cost: float, calls: int) -> None:
-        """Spend at once, or less than nothing: a batch turns out cheaper. Raises BudgetError where there is no room."""
+        """Spend immediately; a negative cost is a refund. Raises BudgetError if the budget does not suffice."""
         if (cost > 0 or calls > 0) and not self._fits(cost, calls):
             raise BudgetError
         self.cost += cost

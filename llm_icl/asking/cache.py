@@ -1,4 +1,4 @@
-"""Every reply of a model, on disk before it is counted: no call is repeated, whenever a run was killed."""
+"""The cache of replies: saved as they arrive, so no call is repeated even if a run is killed."""
 
 import hashlib
 import json
@@ -12,9 +12,9 @@ from typing import Any
 from llm_icl.backends.exchange import Reply
 from llm_icl.errors import RequestError
 
-# Part of every key: changes when a call of the same description would give another reply.
+# Part of every key: incremented when the same request would now give a different reply.
 _VERSION = 2
-_SQL_VARIABLES = 500  # keys looked up in one statement
+_SQL_VARIABLES = 500  # keys per statement
 _TABLES = """
 CREATE TABLE IF NOT EXISTS calls (key TEXT PRIMARY KEY, request TEXT NOT NULL, reply TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS spending (account TEXT NOT NULL, key TEXT NOT NULL, cost REAL NOT NULL);
@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS batches (
 
 @dataclass(frozen=True)
 class Call:
-    """What was asked, as JSON data, and what came back; `cost` in US dollars."""
+    """A request as JSON data and its reply; `cost` in US dollars."""
 
     key: str
     request: dict[str, Any]
@@ -37,27 +37,27 @@ class Call:
 
 
 def call_key(model: dict[str, Any], request: dict[str, Any]) -> str:
-    """The canonical form of everything that can change a reply, hashed."""
+    """A hash of everything that can change a reply, in canonical form."""
     text = json.dumps([_VERSION, model, request], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 class CallCache:
-    """Calls in an SQLite database (write-ahead log), which processes may share."""
+    """Calls in an SQLite database (write-ahead log), which may be shared between processes."""
 
     def __init__(self, path: Path) -> None:
-        """Open or make the database. Raises RequestError where it cannot be used."""
+        """Open or create the database. Raises RequestError if that fails."""
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._usable():
-            # Replies are committed from a thread of their own, one commit at a time.
+            # Replies are committed from a separate thread, one commit at a time.
             self._database = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=FULL")
             self._database.executescript(_TABLES)
 
     def get(self, keys: Iterable[str]) -> dict[str, Call]:
-        """The calls that are there, by key."""
+        """The cached calls, by key."""
         wanted = list(keys)
         found: dict[str, Call] = {}
         for start in range(0, len(wanted), _SQL_VARIABLES):
@@ -70,8 +70,8 @@ class CallCache:
         return found
 
     def put(self, calls: Iterable[Call], account: str = "", closed: str = "") -> None:
-        """Commit calls, all or none, and what they cost to an account; the first reply to a key stays. `closed` is the
-        batch that has thereby been collected.
+        """Commit calls and their cost to an account in one transaction; an existing reply is kept. `closed` is a batch
+        to mark as collected.
         """
         kept = list(calls)
         rows = [(call.key, json.dumps(call.request), json.dumps(call.reply.data())) for call in kept]
@@ -84,13 +84,13 @@ class CallCache:
                 self._database.execute("UPDATE batches SET collected = 1 WHERE id = ?", (closed,))
 
     def put_lost(self, key: str, cost: float, account: str) -> None:
-        """A request that may have been paid for, although nothing came back."""
+        """Record a request that may have been charged although no reply arrived."""
         with self._transaction():
             self._database.execute("INSERT INTO spending VALUES (?, ?, ?)", (account, key, cost))
 
     def spent(self, account: str) -> tuple[float, int]:
-        """What an account and its parts `ACCOUNT/…` have spent: US dollars, and requests. An open batch counts with the
-        most that it can cost.
+        """The spending of an account and its sub-accounts `ACCOUNT/…`: US dollars, and requests. An open batch counts
+        with its maximum cost.
         """
         of_account = "(account = ?1 OR substr(account, 1, length(?1) + 1) = ?1 || '/')"
         with self._usable():
@@ -106,13 +106,13 @@ class CallCache:
     def put_batch(
         self, batch: str, account: str, model: str, requests: Mapping[str, dict[str, Any]], cost: float
     ) -> None:
-        """A batch that a provider has taken, and the most that it can cost: on disk before anything is done with it."""
+        """Save a submitted batch and its maximum cost."""
         with self._transaction():
             row = (batch, account, model, json.dumps(dict(requests)), len(requests), cost, 0)
             self._database.execute("INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
     def open_batches(self, model: str) -> dict[str, tuple[dict[str, dict[str, Any]], float]]:
-        """The batches of a model that are not collected yet, by identifier: requests by key, and the greatest cost."""
+        """The uncollected batches of a model, by identifier: requests by key, and the maximum cost."""
         with self._usable():
             query = "SELECT id, requests, cost FROM batches WHERE model = ? AND NOT collected ORDER BY rowid"
             rows = self._database.execute(query, (model,)).fetchall()
@@ -134,7 +134,7 @@ class CallCache:
 
     @contextmanager
     def _usable(self) -> Iterator[None]:
-        """No space, no permission or a damaged file: what the user must mend, in one line."""
+        """Turn a full disk, missing permissions or a corrupt file into a one-line RequestError."""
         try:
             yield
         except sqlite3.Error as problem:

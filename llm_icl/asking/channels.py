@@ -1,4 +1,4 @@
-"""How calls that are not in the cache are answered: over a channel, here to a model in this process."""
+"""Channels make the calls that are not in the cache; here: to a model in this process."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from llm_icl.asking.modes.base import Plan, Planned
 from llm_icl.backends.base import LocalModel
 from llm_icl.backends.exchange import Reply, Request
 
-# Gets how many calls were answered since the last time, and what is going on.
+# Called with the number of calls answered since the last time, and a status text.
 OnCalls = Callable[[int, str], None]
 
 
 class Channel(Protocol):
-    """The way to a model: in this process, over HTTP or through a provider's batches."""
+    """A connection to a model: in this process, over HTTP or through a provider's batch interface."""
 
     def send(self, requests: Mapping[str, Request], on_calls: OnCalls) -> dict[str, Reply]:
         """The reply to each request, by key; a failure is a reply with a status and a message."""
@@ -23,7 +23,7 @@ class Channel(Protocol):
 
 @dataclass(frozen=True)
 class LocalChannel:
-    """Calls to a model in this process, in blocks that are kept as they are finished."""
+    """Calls to a model in this process, in blocks that are committed as they finish."""
 
     model: LocalModel
     plan: Plan
@@ -36,7 +36,7 @@ class LocalChannel:
             missing = [call for call in block if id(call.request) in keys]
             if not missing:
                 continue
-            # Blocks are the same on every run, so what a prompt is scored together with is too.
+            # Blocks are the same in every run: batch composition affects numerics.
             answered = zip(block, self._ask(block), strict=True)
             done = {keys[id(call.request)]: (call, reply) for call, reply in answered if id(call.request) in keys}
             self.cache.put(Call(key, call.request.data(), reply) for key, (call, reply) in done.items())

@@ -1,4 +1,4 @@
-"""How many requests are in flight: a set number, or as many as the server bears."""
+"""Limits concurrent requests: to a fixed number, or adaptively to what the server accepts."""
 
 import asyncio
 import time
@@ -10,9 +10,9 @@ MOST = 256
 
 
 class Limiter:
-    """With a number, so many at a time. Without one, adaptive, as TCP is: it begins slowly and grows by one for each
-    answer until the first overload, then by one for each round; it halves on an overload, once for all the requests
-    that were in flight then; and it grows only while it is what holds the requests back.
+    """With `number`, a fixed limit. Without, adaptive as in TCP congestion control: slow start (plus one per reply
+    until the first overload), then additive increase (plus one per round trip); halved on an overload, once per set
+    of requests in flight; increased only while the limit is binding.
     """
 
     def __init__(self, number: int | None = None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -35,15 +35,15 @@ class Limiter:
 
     @property
     def paused_for(self) -> float:
-        """Seconds until the server may be asked again."""
+        """Seconds until the next request may be sent."""
         return max(0.0, self._resume - self._clock())
 
     def pause(self, seconds: float) -> None:
-        """Nothing is sent for so long: the server has asked for it."""
+        """Send nothing for this many seconds, as requested by the server."""
         self._resume = max(self._resume, self._clock() + seconds)
 
     async def enter(self) -> int:
-        """Wait for a place. Returns a mark to leave with."""
+        """Wait for a slot. Returns a mark to pass to `leave`."""
         while self._busy >= self.limit:
             place = asyncio.get_running_loop().create_future()
             self._waiting.append(place)
@@ -51,19 +51,19 @@ class Limiter:
                 await place
             except asyncio.CancelledError:
                 if place.done() and not place.cancelled():
-                    self._wake()  # the place was given and is not taken: the next one gets it
+                    self._wake()  # the slot was granted but not used: pass it on
                 raise
         self._busy += 1
         return self._decreases
 
     def leave(self, mark: int, overloaded: bool, answered: bool) -> None:
-        """Give the place back, and say how it went."""
+        """Release the slot and record the outcome."""
         full = self._busy >= self.limit
         self._busy -= 1
         if self._adaptive:
             if overloaded:
                 self._beginning = False
-                if mark == self._decreases:  # it was sent since the last halving
+                if mark == self._decreases:  # sent since the last halving
                     self._limit = max(1.0, self._limit / 2)
                     self._decreases += 1
             elif answered and (full or self._waiting):

@@ -1,4 +1,4 @@
-"""Which calls answer a cell: those of the best mode that is exact."""
+"""Plans the calls for a cell: those of the preferred mode that is exact."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -20,24 +20,26 @@ def plan_for(
     mode: str = "auto",
     repeats: int = 1,
 ) -> Plan:
-    """Choose the best mode that is exact for all the problems, or the one that was asked for.
+    """Choose the preferred mode that is exact for all problems, or the requested mode.
 
-    Raises RequestError where the asked one is not possible.
+    Raises RequestError if the requested mode is not possible.
     """
     if mode != "auto" and mode not in model.modes:
-        raise RequestError(f"the model can be asked in the modes {', '.join(model.modes)}, not in '{mode}'")
+        raise RequestError(
+            f"--mode {mode} is not supported by this model: supported modes are {', '.join(model.modes)}"
+        )
     reasons: list[str] = []
     for name in model.modes if mode == "auto" else (mode,):
         candidate = MODES[name]
         try:
             if repeats > 1 and not candidate.writes:
-                raise CannotScoreError("repeats are for written answers")
+                raise CannotScoreError("repeats require generated answers")
             if not (candidate.writes or prompt.label_comes_next):
                 raise CannotScoreError(f"prompt '{prompt.name}' asks for more than the label")
-            if mode == "auto" and len(positions) < (least := candidate.least_positions(model)):
-                raise CannotScoreError(f"one by one is quicker for fewer than {least} positions")
+            if mode == "auto" and len(positions) < (minimum := candidate.min_positions(model)):
+                raise CannotScoreError(f"separate prompts are faster for fewer than {minimum} positions")
             plan = candidate.plan(model, prompt, problems, positions, repeats)
             return dataclasses.replace(plan, reasons=tuple(reasons))
         except CannotScoreError as reason:
             reasons.append(f"{name}: {reason}")
-    raise RequestError(f"the model cannot be asked so: {'; '.join(reasons)}")
+    raise RequestError(f"no query mode is possible for this model and prompt: {'; '.join(reasons)}")

@@ -1,4 +1,4 @@
-"""From a model's reply to an answer: what the modes read it with."""
+"""Parses a model's reply into an outcome; used by the modes."""
 
 import json
 import math
@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from llm_icl.backends.exchange import Reply
 from llm_icl.prompting.templates import Prompt
 
-# A label that is not among the likeliest tokens has at most the probability that these leave. Where that leaves
-# P(y = 1) in a range that is narrower than this, its middle stands for it.
+# A label outside the top tokens has at most their remaining probability. If this bounds P(y = 1) to a range narrower
+# than this, its midpoint is used.
 _NARROW = 0.01
-# Beyond this difference of log-probabilities the lesser one is nothing.
+# Beyond this difference of log-probabilities the smaller one is negligible.
 _LARGE = 700.0
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One position: P(y = 1) where it is known, the label where there is one, the status, and among repeated replies
-    the share of those that gave this label.
+    """One position: P(y = 1) if known, the label if any, the status, and the fraction of repeated replies with this
+    label.
     """
 
     probability: float = math.nan
@@ -29,7 +29,7 @@ class Outcome:
 
 
 def agreed(outcomes: Sequence[Outcome]) -> Outcome:
-    """What repeated replies say together: the label that most of them give; of two as frequent the one given first.
+    """The majority label of repeated replies; a tie goes to the label that occurs first.
 
     Without any label, the status is that of the first reply.
     """
@@ -38,7 +38,7 @@ def agreed(outcomes: Sequence[Outcome]) -> Outcome:
     labels = [outcome.label for outcome in outcomes if outcome.label is not None]
     if not labels:
         return outcomes[0]
-    label, count = Counter(labels).most_common(1)[0]  # of equal counts the first that was met
+    label, count = Counter(labels).most_common(1)[0]  # ties: the first that occurs
     return Outcome(label=label, agreement=count / len(labels))
 
 
@@ -53,9 +53,7 @@ def _compared(zero: float, one: float) -> Outcome:
 
 
 def from_top(top: Mapping[str, float] | None, prompt: Prompt, written: Outcome) -> Outcome:
-    """The likeliest next tokens. A blank before a label makes no difference to what it says: the ways to write it that
-    are listed count together.
-    """
+    """The top next tokens. Variants of a label with and without a leading space are summed."""
     if top is None:
         return written
     scores = [_log_sum([value for token, value in top.items() if token.strip() == label]) for label in prompt.labels]
@@ -75,7 +73,7 @@ def from_top(top: Mapping[str, float] | None, prompt: Prompt, written: Outcome) 
 
 
 def from_text(reply: Reply, prompt: Prompt) -> Outcome:
-    """What was written, up to the first stop string. Reasoning that was cut off has not come to a label."""
+    """The generated text up to the first stop string. Truncated reasoning has no label."""
     text, truncated = reply.text or "", reply.truncated
     if reply.constrained:
         text = _constrained_label(text)
@@ -89,7 +87,7 @@ def from_text(reply: Reply, prompt: Prompt) -> Outcome:
 
 
 def _constrained_label(text: str) -> str:
-    """The label in {"label": "1"}; the text itself where the provider did not hold the model to it."""
+    """The label in {"label": "1"}; the text itself if the provider did not enforce the schema."""
     try:
         return str(json.loads(text)["label"])
     except (ValueError, KeyError, TypeError):

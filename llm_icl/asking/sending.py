@@ -1,4 +1,4 @@
-"""Sends questions to a remote model: many at a time, again where that may help, each reply on disk before it counts."""
+"""Sends requests to a remote model: concurrently, with retries; replies are saved as they arrive."""
 
 import asyncio
 import logging
@@ -23,19 +23,19 @@ from llm_icl.errors import BudgetSpentError, WorkError
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-# Seconds. A wait that is longer than the second is worth a line, longer than the third worth stopping for.
+# Seconds. A wait longer than the second constant is logged, longer than the third stops the run.
 _BETWEEN_REPORTS = 0.5
 _NOTICEABLE = 5.0
 _TOO_LONG = 900.0
-# Replies that come within so many seconds are committed together.
+# Replies that arrive within this many seconds are committed together.
 _MOMENT = 0.02
-# So many questions in a row that get no answer after all attempts: the server is gone.
+# After this many consecutive requests without a reply the server counts as unreachable.
 _GONE = 10
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How often a question is sent, and how long the waits are between attempts, in seconds."""
+    """The maximum number of attempts, and the waits between them in seconds."""
 
     attempts: int = 10
     first_wait: float = 0.5
@@ -43,7 +43,7 @@ class Patience:
 
 
 class Sender:
-    """One remote model's channel to its server, kept open from one set of questions to the next."""
+    """The channel to a remote model, kept open between sets of requests."""
 
     def __init__(
         self,
@@ -74,14 +74,14 @@ class Sender:
         self._waits: dict[object, tuple[float, str]] = {}
 
     def send(self, requests: Mapping[str, Request], on_calls: OnCalls) -> dict[str, Reply]:
-        """The reply to each question, by key, or its failure: a reply with a status and a message.
+        """The reply to each request, by key; a failure is a reply with a status and a message.
 
-        What stops the whole is raised after everything in flight has come back: WorkError, with the way to go on.
+        A fatal error raises WorkError, with what to do, after all requests in flight have returned.
         """
         return self._runner.run(self._send_all(requests, on_calls))
 
     def run(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Something else over the same channel, again where that may help. Raises WorkError where it does not."""
+        """Run other work over the same channel, with retries. Raises WorkError if they fail."""
 
         async def do() -> T:
             await self._open()
@@ -129,7 +129,7 @@ class Sender:
                 reply = await self._answer(key, request)
                 if reply is not None:
                     replies[key] = reply
-            except Exception as problem:  # such as a disk that is full: nothing more may be sent that cannot be kept
+            except Exception as problem:  # such as a full disk: send nothing that cannot be saved
                 self._stop = self._stop or problem
             finally:
                 room.release()
@@ -160,20 +160,20 @@ class Sender:
         return replies
 
     async def _answer(self, key: str, request: Request) -> Reply | None:
-        """A committed reply, or a failure that another attempt would not mend; None where the work must stop."""
+        """A committed reply, or a permanent failure; None if the work must stop."""
         try:
             call = await self._again(lambda: self._attempt(key, request))
         except RejectedError as problem:
             if problem.status == "error" and not self.model.served:
-                # Nothing has been answered yet: the request itself is wrong, for all questions alike.
+                # No request has succeeded yet: the error concerns all requests.
                 self._stop = self._stop or HopelessError(f"{self.model.entry.name}: {problem}")
             return Reply(status=problem.status, message=str(problem))
         except TransientError as problem:
             self._without_answer += 1
             if self._without_answer >= _GONE:
                 self._stop = self._stop or HopelessError(
-                    f"{self.model.entry.name}: {_GONE} requests in a row got no answer ({problem}): "
-                    "the same command goes on where this stopped"
+                    f"{self.model.entry.name}: {_GONE} requests in a row got no reply ({problem}): "
+                    "re-running the command resumes it"
                 )
             return Reply(status="error", message=str(problem))
         except HopelessError as problem:
@@ -182,7 +182,7 @@ class Sender:
         except BudgetError:
             self._stop = self._stop or BudgetSpentError(
                 f"stopped before the limit of {self._budget}: {counted(self._budget.calls, 'call')} cost "
-                f"${self._budget.cost:.4f}; the same command with a higher limit goes on"
+                f"${self._budget.cost:.4f}; re-run the command with a higher limit to resume"
             )
             return None
         self._without_answer = 0
@@ -190,7 +190,7 @@ class Sender:
         return call.reply
 
     async def _again(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Attempts, with waits between them."""
+        """Retries with backoff."""
         me = object()
         first, longest = self._patience.first_wait, self._patience.longest_wait
         backoff = wait_exponential(first, longest) + wait_random(0, first)
@@ -202,7 +202,7 @@ class Sender:
             seconds = max(asked or 0.0, float(backoff(state)))
             self._waits[me] = (time.monotonic() + seconds, str(problem))
             if seconds > _NOTICEABLE:
-                log.info("%s: waiting %.0f s: %s", self.model.entry.name, seconds, problem)
+                log.info("%s: retrying in %.0f s: %s", self.model.entry.name, seconds, problem)
             return seconds
 
         async def sleep(seconds: float) -> None:
@@ -228,9 +228,9 @@ class Sender:
         mark = await self._place()
         overloaded = answered = False
         try:
-            held = self.model.greatest_cost(request)
+            held = self.model.max_cost(request)
             await budget.hold(held)
-            spent: float | None = held  # whatever stops this now, the request may have been paid for
+            spent: float | None = held  # if interrupted from here on, the request may have been charged
             try:
                 reply = await self.model.ask(request)
                 spent = self.model.cost(reply.usage or {})
@@ -244,8 +244,8 @@ class Sender:
                     spent = None
                 if problem.wait is not None and problem.wait > _TOO_LONG:
                     raise HopelessError(
-                        f"{self.model.entry.name}: the server wants to be left alone for {problem.wait:.0f} s "
-                        f"({problem}): the same command goes on then"
+                        f"{self.model.entry.name}: the server requests a wait of {problem.wait:.0f} s "
+                        f"({problem}): re-run the command after that to resume"
                     ) from None
                 if overloaded and problem.wait:
                     limiter.pause(problem.wait)
@@ -260,7 +260,7 @@ class Sender:
         return Call(key, request.data(), reply, spent)
 
     async def _place(self) -> int:
-        """A place among the requests in flight, once the server may be asked."""
+        """A slot of the limiter, after any pause requested by the server."""
         while True:
             if pause := self._limiter.paused_for:
                 await self._sleep(pause)
@@ -272,7 +272,7 @@ class Sender:
                 raise HopelessError(str(self._stop))
 
     async def _commit(self, call: Call) -> None:
-        """Put the call on disk, together with all that come in within a moment: a commit costs as much as a call."""
+        """Save the call, together with others that arrive within a moment: commits are expensive."""
         self._uncommitted.append(call)
         if self._committing is None:
             self._committing = asyncio.create_task(self._commit_all())
@@ -288,7 +288,7 @@ class Sender:
         self.retries[problem.kind] = self.retries.get(problem.kind, 0) + 1
 
     def _state(self) -> str:
-        """What is in flight, and what is waited for: 12 in flight, 3 waiting (HTTP 429: …; next in 8 s)."""
+        """A status text: 12 in flight, 3 waiting (HTTP 429: …; next in 8 s)."""
         state = f"{self._limiter.in_flight} in flight"
         if self._waits:
             until, reason = min(self._waits.values())

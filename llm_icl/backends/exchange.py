@@ -1,6 +1,6 @@
-"""What a model is asked and what comes back: typed here, and as JSON data in the cache of calls.
+"""Requests and replies: typed here, and JSON data in the cache of calls.
 
-The data of a request are hashed into the key of its call, and both are kept: not a byte of them may change.
+A request's data are hashed into the key of its call, and both are stored: their bytes must not change.
 """
 
 import dataclasses
@@ -14,8 +14,8 @@ from llm_icl.prompting.layout import Curve, LabelPlace
 
 @dataclass(frozen=True, kw_only=True)
 class Request(ABC):
-    """One question in one mode. `prompt` is a text, or messages; `max_tokens` and `stop` limit what is written, and
-    `repeat` counts where the same is asked several times.
+    """One request in one mode. `prompt` is a text, or messages; `max_tokens` and `stop` limit the generated text, and
+    `repeat` numbers repeated requests.
     """
 
     mode: ClassVar[str]
@@ -26,12 +26,12 @@ class Request(ABC):
 
     @property
     def constrained(self) -> bool:
-        """Whether a schema holds what is written to labels."""
+        """Whether a schema constrains the generated text to labels."""
         return False
 
     @abstractmethod
     def data(self) -> dict[str, Any]:
-        """All that can change the reply, as JSON data."""
+        """Everything that can change the reply, as JSON data."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +48,8 @@ class CurveRequest(Request):
 
 @dataclass(frozen=True, kw_only=True)
 class EchoRequest(Request):
-    """The likeliest tokens at each of `ends`, in characters of the prompt, where each of `labels` stands after a `gap`
-    of so many characters; after the last end there is no label.
+    """The top tokens at each of `ends`, in characters of the prompt. Each of `labels` follows a `gap` of this many
+    characters; there is no label after the last end.
     """
 
     mode = "echo"
@@ -83,8 +83,8 @@ class PositionsRequest(Request):
 
 @dataclass(frozen=True, kw_only=True)
 class GenerateRequest(Request):
-    """What the model writes after one prompt. With `labels` a schema holds it to these; `cuts` are the characters at
-    which the prompt is divided for the provider's cache.
+    """The generated text after one prompt. With `labels`, a schema constrains it to these; `cuts` are the characters at
+    which the prompt is split for the provider's prompt cache.
     """
 
     mode = "generate"
@@ -108,7 +108,7 @@ class GenerateRequest(Request):
 
 @dataclass(frozen=True, kw_only=True)
 class TopRequest(GenerateRequest):
-    """The likeliest next tokens after one prompt, and what the model writes."""
+    """The top next tokens after one prompt, and the generated text."""
 
     mode = "top"
 
@@ -117,7 +117,7 @@ _OF_TEXTS = {kind.mode: kind for kind in (EchoRequest, TopRequest, GenerateReque
 
 
 def request_from(data: Mapping[str, Any]) -> Request:
-    """A request of texts from its data, with all that its answer is read with; where it was cut is not known."""
+    """Restore a generation request from its data, with everything needed to parse its reply, but without `cuts`."""
     kind: type[Request] = _OF_TEXTS[data["mode"]]
     fields: dict[str, Any] = {}
     for key in {field.name for field in dataclasses.fields(kind)} & set(data):
@@ -136,14 +136,14 @@ class LabelScores:
 
 @dataclass(frozen=True, init=False)
 class Reply:
-    """What came back. Its data are the members that it was made with, in their order, also those that this version does
-    not know: what is in the cache stays as it is.
+    """A reply. Its data are the members that it was created with, in their order, including unknown ones from other
+    versions: cached data stay unchanged.
 
-    `scores` are the log-probabilities of both labels at each position, `tops` those of the likeliest tokens (None where
-    nothing can be read), `text` is what was written without the stop string that ended it, `truncated` where the token
-    limit ended it and `constrained` where a schema held it. A `status` other than ok says why there is no answer, and
-    `message` what went wrong. `usage` counts tokens, `model` is the provider's name for it, and `dropped` are the
-    parameters that it refused.
+    `scores` are the log-probabilities of both labels at each position, `tops` those of the top tokens (None if
+    unreadable), `text` is the generated text without its stop string, `truncated` whether the token limit ended it,
+    and `constrained` whether a schema was enforced. A `status` other than ok gives the kind of failure, `message` its
+    reason. `usage` counts tokens, `model` is the provider's name of the model, and `dropped` are the parameters that
+    it rejected.
     """
 
     scores: Sequence[Sequence[float]] | None = None

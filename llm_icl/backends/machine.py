@@ -1,4 +1,4 @@
-"""What this machine has, and whether a model fits."""
+"""The hardware of this machine, and whether a model fits."""
 
 import importlib.util
 import os
@@ -7,7 +7,7 @@ import subprocess
 from llm_icl.backends.base import ModelEntry
 from llm_icl.backends.catalogue import DEFAULT_MODEL
 
-# Beside its weights a model needs room for what it computes and keeps: the share of the memory left for them.
+# The fraction of memory available for weights; the rest is for activations and the KV cache.
 _ROOM = 0.85
 
 
@@ -27,7 +27,7 @@ def memory() -> float:
 
 
 def refusal(entry: ModelEntry) -> str:
-    """Why this machine cannot run the model on vLLM, and what to do; empty where it can."""
+    """Why this machine cannot run the model on vLLM, and what to do; empty if it can."""
     cards = gpus()
     has_vllm = importlib.util.find_spec("vllm") is not None
     fits = entry.memory <= _ROOM * (sum(cards) if cards else memory())
@@ -40,14 +40,14 @@ def refusal(entry: ModelEntry) -> str:
         "vLLM" if has_vllm else "no vLLM (pip install 'llm-icl[vllm]')",
     ]
     return (
-        f"model '{entry.name}' needs {needs}; here are {', '.join(here)}. Serve it where it fits "
-        f"(there: llm-icl serve {entry.name}) and give --base-url http://HOST:8000/v1, or ask the embedded model: "
+        f"model '{entry.name}' needs {needs}; this machine has {', '.join(here)}. Serve it on another machine "
+        f"(there: llm-icl serve {entry.name}) and pass --base-url http://HOST:8000/v1, or use the embedded model: "
         f"--model {DEFAULT_MODEL}"
     )
 
 
 def tensor_parallel(entry: ModelEntry) -> int:
-    """Over how many GPUs the model's weights are spread: the fewest that hold them, a power of two."""
+    """The tensor-parallel size: the smallest power of two of GPUs that hold the weights."""
     cards = gpus()
     size = 1
     while cards and 2 * size <= len(cards) and entry.memory > _ROOM * size * min(cards):

@@ -1,4 +1,4 @@
-"""The models of a piece of work, one loaded at a time."""
+"""A pool of models, one loaded at a time."""
 
 import logging
 from pathlib import Path
@@ -9,9 +9,9 @@ log = logging.getLogger(__name__)
 
 
 class ModelPool:
-    """Loads a model when it is asked for, and gives the one before back: two large ones need not fit together.
+    """Loads a model on request and unloads the previous one: two large models need not fit together.
 
-    What a model logs goes into the folder `logs`.
+    Logs of models go into the folder `logs`.
     """
 
     def __init__(self, logs: Path) -> None:
@@ -20,7 +20,7 @@ class ModelPool:
         self._model: LanguageModel | None = None
 
     def get(self, entry: ModelEntry) -> LanguageModel:
-        """The model, ready to be asked. Raises RequestError where it cannot be had."""
+        """The loaded model. Raises RequestError if it is unavailable."""
         if self._model is None or entry != self._entry:
             self.close()
             log.info("loading %s", entry.name)

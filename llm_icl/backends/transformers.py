@@ -17,11 +17,11 @@ from llm_icl.prompting.rendering import Rendered
 from local_models.kv_cache import cached
 
 DTYPES = ("float32", "bfloat16", "float16")
-# Tokens that a GPU takes in one forward pass: bounds the memory. A CPU takes one sequence at a time, which is as fast
-# there and makes the numbers independent of the company that a prompt is in.
+# Maximum tokens of a forward pass on a GPU: bounds the memory. A CPU takes one sequence at a time, which is as fast
+# there and makes results independent of the batch.
 _TOKENS_AT_ONCE = 16_384
 _USUAL_CURVE = 1024
-# The least part of a sequence whose keys and values are worth keeping: attention to kept ones needs a mask, which made
+# The minimum fraction of a sequence worth caching: attention to cached keys needs a mask, which made
 # a pass 7 to 46 % slower where 6 % was shared.
 _WORTH_SHARING = 0.2
 
@@ -33,7 +33,7 @@ class TransformersModel(LocalModel):
     exposes_weights = True
 
     def __init__(self, entry: ModelEntry) -> None:
-        """Load the model. Raises RequestError where there is no such model or it cannot be read."""
+        """Load the model. Raises RequestError if it does not exist or cannot be read."""
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -58,11 +58,11 @@ class TransformersModel(LocalModel):
             self._tokenizer = AutoTokenizer.from_pretrained(source, **arguments)
             model = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, self._dtype), **arguments)
             self._model = model.to(self._device).eval()
-        except Exception as problem:  # the readers of files, formats and devices raise anything
+        except Exception as problem:  # file readers, formats and devices raise anything
             reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
             raise RequestError(f"model '{entry.name}' cannot be loaded: {reason}") from None
         if self._chat and not self._tokenizer.chat_template:
-            raise RequestError(f"model '{entry.name}' has no chat format: leave chat=true out")
+            raise RequestError(f"model '{entry.name}' has no chat template: omit chat=true")
 
     @classmethod
     def source(cls, entry: ModelEntry) -> tuple[str, dict[str, Any]]:
@@ -92,7 +92,7 @@ class TransformersModel(LocalModel):
 
     @cached_property
     def _ends(self) -> set[int]:
-        """The tokens that end what the model writes."""
+        """The end-of-text tokens."""
         configured = self._model.generation_config.eos_token_id
         ends = configured if isinstance(configured, list) else [configured]
         return {end for end in (*ends, self._tokenizer.eos_token_id) if end is not None}
@@ -117,13 +117,13 @@ class TransformersModel(LocalModel):
                 if cache is not None:
                     cache.batch_repeat_interleave(len(batch))
                 kept = torch.tensor([end - 1 - shared for end in batch[0].ends], device=self._device)
-                logits = self._logits(tokens, kept, cache)  # (b, positions, vocabulary)
+                logits = self._logits(tokens, kept, cache)  # (B, positions, vocabulary)
                 for row, curve, i in zip(logits, batch, group, strict=True):
                     scores[i] = self._read(row, curve.zeros, curve.ones)
         return scores
 
     def attention(self, tokens: Sequence[int]) -> dict[int, Any]:
-        """The attention weights [h, T, T] of every layer over one sequence, in float32 on the CPU."""
+        """The attention weights (H, T, T) of every layer over one sequence, in float32 on the CPU."""
         from local_models.pretrained import plain_attention
 
         ids = self._torch.tensor([list(tokens)], device=self._device)
@@ -133,7 +133,7 @@ class TransformersModel(LocalModel):
         return {layer: one[0].float().cpu() for layer, one in enumerate(weights) if one is not None}
 
     def score_positions(self, places: Sequence[LabelPlace]) -> list[LabelScores]:
-        """One context after the other; the keys and values of what it shares with the one before are kept."""
+        """One context after the other; keys and values of shared prefixes are reused."""
         scores = []
         with self._torch.inference_mode():
             run = _Continuation(self)
@@ -175,7 +175,7 @@ class TransformersModel(LocalModel):
         return replies
 
     def _groups(self, curves: Sequence[Curve]) -> Iterator[list[int]]:
-        """Curves of the same length and label places together, as many as the memory is meant for: no padding."""
+        """Batches of curves with the same length and label positions, within the memory limit: no padding."""
         alike: dict[tuple[int, tuple[int, ...]], list[int]] = {}
         for i, curve in enumerate(curves):
             alike.setdefault((len(curve.tokens), curve.ends), []).append(i)
@@ -185,7 +185,7 @@ class TransformersModel(LocalModel):
                 yield members[start : start + size]
 
     def _prefix(self, tokens: Sequence[int]) -> Any:
-        """The keys and values of what all prompts of a task begin with, computed once."""
+        """The keys and values of the prefix shared by all prompts of a task, computed once."""
         from transformers import DynamicCache
 
         if tuple(tokens) == self._shared_tokens:
@@ -198,7 +198,7 @@ class TransformersModel(LocalModel):
         return cache
 
     def _logits(self, tokens: Any, kept: Any, cache: Any) -> Any:
-        """The logits at the kept places only, [b, kept, vocabulary], in float32."""
+        """The logits at the kept positions only, (B, kept, vocabulary), in float32."""
         known = inspect.signature(self._model.forward).parameters
         if "logits_to_keep" in known:
             out = self._model(input_ids=tokens, logits_to_keep=kept, **cached(self._model, cache))
@@ -214,7 +214,7 @@ class TransformersModel(LocalModel):
 
 
 class _Continuation:
-    """A sequence that is taken up again: each call computes only the tokens that the last one did not have."""
+    """A sequence with a KV cache: each call computes only the tokens after the common prefix with the last call."""
 
     def __init__(self, owner: TransformersModel) -> None:
         self._owner = owner
@@ -222,7 +222,7 @@ class _Continuation:
         self._cache: Any = None
 
     def next_log_probabilities(self, tokens: Sequence[int]) -> Any:
-        """The log-probabilities of the token after `tokens`, [vocabulary]."""
+        """The log-probabilities of the token after `tokens`, (vocabulary,)."""
         return self._forward(tokens, 1)[-1]
 
     def continuation_log_probability(self, context: Sequence[int], label: Sequence[int]) -> float:
@@ -236,7 +236,7 @@ class _Continuation:
         from transformers import DynamicCache
 
         owner, torch = self._owner, self._owner._torch
-        limit = min(len(self._tokens), len(tokens) - last)  # the last tokens are computed anew: their logits are read
+        limit = min(len(self._tokens), len(tokens) - last)  # the last tokens are recomputed for their logits
         common = next((i for i in range(limit) if tokens[i] != self._tokens[i]), limit)
         if self._cache is None or not self._cache.is_croppable:
             self._cache, common = DynamicCache(config=owner._model.config), 0

@@ -1,4 +1,4 @@
-"""Where the weights of a model are that transformers reads: on the hub, in a folder, in a GGUF file, or embedded."""
+"""Locates the weights of a model for transformers: on the hub, in a folder, in a GGUF file, or embedded."""
 
 import os
 from pathlib import Path
@@ -10,17 +10,17 @@ from llm_icl.errors import RequestError
 
 
 def source_of(entry: ModelEntry) -> tuple[str, dict[str, Any]]:
-    """What `from_pretrained` is called with. Raises RequestError for a GGUF file that is none."""
-    import local_models.momentum_gpt  # noqa: F401  (a kind of model that transformers then knows)
+    """The arguments of `from_pretrained`. Raises RequestError for an invalid GGUF file."""
+    import local_models.momentum_gpt  # noqa: F401  (registers a model type with transformers)
 
     if entry.weights:
         return str(embedded_weights(entry)), {}
     path = Path(entry.identifier).expanduser()
     if path.suffix == ".gguf":
         if not path.is_file():
-            raise RequestError(f"model '{entry.name}': there is no file {path}")
+            raise RequestError(f"model '{entry.name}': file not found: {path}")
         with path.open("rb") as stream:
             if stream.read(4) != b"GGUF":
                 raise RequestError(f"model '{entry.name}': {path} is not a GGUF file")
         return str(path.parent), {"gguf_file": path.name}
-    return str(path) if os.path.isdir(path) else entry.identifier, {}  # a name too long for a path is no folder
+    return str(path) if os.path.isdir(path) else entry.identifier, {}  # a name too long for a path is not a folder

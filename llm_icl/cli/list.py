@@ -17,7 +17,7 @@ KINDS = ("models", "tasks", "prompts", "learners", "suites", "architectures", "d
 @click.option("--catalogue", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Your own models.")
 @options.declared_options(FolderOptions)
 def command(kind: str, as_json: bool, catalogue: Path | None, tasks_dir: Path | None, prompts_dir: Path | None) -> None:
-    """List models, tasks, prompts, learners, suites, architectures or datasets, with a line on each."""
+    """List available models, tasks, prompts, learners, suites, architectures or datasets."""
     lines = _lines(kind, catalogue, tasks_dir, prompts_dir)
     if as_json:
         click.echo(json.dumps(lines, indent=2))
@@ -36,7 +36,7 @@ def _lines(kind: str, catalogue: Path | None, tasks_dir: Path | None, prompts_di
         from llm_icl.config.cards import read_card
         from llm_icl.config.files import data_files
 
-        # The cards alone: their classes, and with them NumPy, are not needed for a list.
+        # Only the cards are read: importing NumPy would slow down the command.
         paths = data_files("tasks", ".yaml", tasks_dir)
         own = {
             "expr: FORMULA": "your own function, such as 'expr: (x1 & ~x3) | x7'",

@@ -10,13 +10,13 @@ import click
 from llm_icl import __version__
 from llm_icl.errors import RequestError, WorkError
 
-# The verbs that are not kinds of experiments: those come from their registry.
+# The verbs other than experiments, which come from their registry.
 VERBS = {
     "list": "List available models, tasks, prompts, learners, …",
     "report": "Compare finished runs in one report.",
     "run": "Run a suite: a matrix of experiments.",
     "sample": "Draw problems into a file.",
-    "serve": "Serve a model on vLLM, for this machine only.",
+    "serve": "Serve a model on vLLM, on localhost only.",
     "show": "Show one thing in full: a task, a model, a prompt, a problem.",
 }
 
@@ -69,7 +69,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Exit status 0 done, 1 the work failed, 2 the request was wrong, 130 interrupted."""
+    """Exit status: 0 success, 1 failure, 2 invalid request, 130 interrupted."""
     try:
         status = cli.main(prog_name="llm-icl", standalone_mode=False)
     except RequestError as problem:
@@ -86,7 +86,7 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(1)
     except OSError as problem:
-        # A full or forbidden disk is for the user to mend, like a wrong request.
+        # The user must fix a full or read-only disk, like an invalid request.
         sys.exit(_fail(str(problem), 2 if problem.errno in _FOR_THE_USER else 1))
     except Exception as problem:
         if os.environ.get("LLM_ICL_TRACEBACK"):

@@ -1,4 +1,4 @@
-"""From declared options to those of the command line."""
+"""Command-line options from declared options."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,7 @@ _TYPES: dict[type, Any] = {int: int, float: float, str: str, Path: click.Path(pa
 
 
 def declared_options(options: type[Options]) -> Decorator[Any]:
-    """An option of the command line for each that is declared. Their values are checked where they were declared."""
+    """Add a command-line option for each declared one. Values are checked by the declaration."""
 
     def add(command: Any) -> Any:
         for one in reversed(declared(options)):
@@ -32,7 +32,7 @@ def _click_option(one: Declared) -> Decorator[Any]:
                             default=one.default, show_default=one.default, help=text)  # fmt: skip
     kind = click.Choice(one.choices) if one.choices else _TYPES[one.kind]
     if one.several:
-        # Comma lists: what stands between commas is read where the option was declared.
+        # Comma lists are split by the declaration.
         default = [",".join(map(str, one.default))] if not one.required and one.default else None
         kind = str if one.kind is int else kind
         return click.option(one.flag, one.name, multiple=True, type=kind, default=default, help=text)

@@ -11,7 +11,7 @@ _PAUSE = 10.0
 
 
 class Progress:
-    """Told what is being done and how much of it; one bar at a time."""
+    """An OnProgress callback that displays one bar at a time."""
 
     def __init__(self) -> None:
         self._what = ""
@@ -48,7 +48,7 @@ class Progress:
 
 
 def speak() -> None:
-    """Let the package's own log messages be seen, and silence the chatter of the libraries."""
+    """Show the package's log messages, and silence those of libraries."""
     import os
 
     logging.basicConfig(format="%(message)s", stream=sys.stderr)

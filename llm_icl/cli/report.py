@@ -1,4 +1,4 @@
-"""`llm-icl report`: finished runs, side by side."""
+"""`llm-icl report`: compares finished runs."""
 
 from pathlib import Path
 
@@ -10,11 +10,11 @@ import click
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Folder for report.html and report.md [the run's; of several runs a name under ./outputs].",
+    help="Folder for report.html and report.md [the run's; for several runs a name under ./outputs].",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def command(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
-    """Compare finished RUNs in one report, also runs of different kinds."""
+    """Compare finished RUNs, possibly of different kinds, in one report."""
     from llm_icl.cli.showing import show
     from llm_icl.experiments.reporting import report_of
     from llm_icl.runs import RunDirectory

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 @click.argument("suite")
 @declared_options(SuiteOptions)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the suite's runs [a name under ./outputs].")
-@click.option("--keep-old", is_flag=True, help="Show runs that other package versions made, as what they are.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done and what it would cost; do nothing.")
+@click.option("--keep-old", is_flag=True, help="Show results of runs made with other package versions.")
+@click.option("--dry-run", is_flag=True, help="Print the planned calls and their cost, and exit.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def command(suite: str, out: Path | None, keep_old: bool, dry_run: bool, as_json: bool, **chosen: Any) -> None:
-    """Run SUITE: the name of one (llm-icl list suites) or a YAML file.
+    """Run SUITE, a name (llm-icl list suites) or a YAML file.
 
     Re-running a command resumes it. A cell that fails does not stop the others.
     """
@@ -36,9 +36,9 @@ def command(suite: str, out: Path | None, keep_old: bool, dry_run: bool, as_json
     trains = card.fields.get("kind") == "train"
     calls = options.model or options.batch or options.base_url or options.catalogue or options.max_calls
     if trains and (calls or options.concurrency != "auto" or options.max_cost is not None):
-        raise RequestError(f"suite '{name}' trains networks: it asks no models, and costs nothing")
+        raise RequestError(f"suite '{name}' trains networks: options for API calls do not apply")
     if not trains and (options.on == "ray" or options.at_once):
-        raise RequestError(f"suite '{name}' trains no networks: --on and --at-once are for those that do")
+        raise RequestError(f"suite '{name}' trains no networks: --on and --at-once do not apply")
     (_train if trains else _evaluate)(name, card, options, out, keep_old, dry_run, as_json)
 
 
@@ -106,7 +106,7 @@ def _evaluate(
 
 
 def _finish(outcome: "Outcome", folder: Path, cells: int, as_json: bool) -> None:
-    """Report what was done, and say what was not. Raises WorkError where something failed."""
+    """Print the report and the failed cells. Raises WorkError if a cell failed."""
     from llm_icl.cli.showing import show
     from llm_icl.errors import WorkError
     from llm_icl.experiments.evaluation.experiment import Evaluation
@@ -116,4 +116,4 @@ def _finish(outcome: "Outcome", folder: Path, cells: int, as_json: bool) -> None
     if outcome.failed:
         for name, reason in outcome.failed.items():
             click.echo(f"failed: {name}: {reason}", err=True)
-        raise WorkError(f"{len(outcome.failed)} of {cells} cells failed: re-running the command tries them again")
+        raise WorkError(f"{len(outcome.failed)} of {cells} cells failed: re-running the command retries them")

@@ -19,7 +19,7 @@ from llm_icl.tasks.options import DrawingOptions
     help="FILE.npz, .jsonl, .parquet, or a folder for a Hugging Face dataset.",
 )
 def command(target: Path, **chosen: Any) -> None:
-    """Draw problems into a file: inputs, true labels, labels as shown, and the functions' parameters."""
+    """Draw problems into a file: inputs, true labels, labels as shown, and function parameters."""
     from llm_icl.config.specs import counted
     from llm_icl.tasks.drawing import draw
     from llm_icl.tasks.exporting import export

@@ -11,12 +11,12 @@ import click
 @click.argument("model")
 @click.option("--port", default=8000, type=click.IntRange(1, 65535), help="Port of 127.0.0.1 to listen on.")
 @click.option("--catalogue", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Your own models.")
-@click.option("--dry-run", is_flag=True, help="Print the command that would be run, and run nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the command and exit.")
 def command(model: str, port: int, catalogue: Path | None, dry_run: bool) -> None:
-    """Serve MODEL on vLLM, for this machine only, until it is interrupted.
+    """Serve MODEL on vLLM, on localhost only, until interrupted.
 
-    Options of vLLM follow a colon: llama2-70b:tensor-parallel=4,quantization=fp8,executor=ray. Another machine reaches
-    the server through a tunnel (ssh -L 8000:127.0.0.1:8000 HOST), and asks it with --base-url http://127.0.0.1:8000/v1.
+    Options of vLLM follow a colon: llama2-70b:tensor-parallel=4,quantization=fp8,executor=ray. Other machines reach
+    the server through a tunnel (ssh -L 8000:127.0.0.1:8000 HOST) and --base-url http://127.0.0.1:8000/v1.
     """
     import shlex
 
@@ -39,9 +39,9 @@ def command(model: str, port: int, catalogue: Path | None, dry_run: bool) -> Non
         raise RequestError(reason)
     address = f"http://127.0.0.1:{port}/v1"
     if serves(address, entry):
-        click.echo(f"{entry.name} is served at {address} already")
+        click.echo(f"{entry.name} is already served at {address}")
         return
-    click.echo(f"serving {entry.name} at {address} once it is loaded", err=True)
+    click.echo(f"loading {entry.name}; it will be served at {address}", err=True)
     sys.stdout.flush()
     with subprocess.Popen(serve_command(entry, port)) as process:
         try:

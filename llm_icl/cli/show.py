@@ -26,7 +26,7 @@ def command() -> None:
 @click.argument("name")
 @options.declared_options(FolderOptions)
 def task(name: str, tasks_dir: Path | None, prompts_dir: Path | None) -> None:
-    """What a task card says, its options applied."""
+    """Show a task card with its options applied."""
     loaded = _task(name, tasks_dir)
     for key, value in dataclasses.asdict(loaded).items():
         click.echo(f"{key.replace('_', '-')}: {value}")
@@ -36,7 +36,7 @@ def task(name: str, tasks_dir: Path | None, prompts_dir: Path | None) -> None:
 @click.argument("name")
 @click.option("--catalogue", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Your own models.")
 def model(name: str, catalogue: Path | None) -> None:
-    """What is known of a model, and the options that may follow its name."""
+    """Show a model's catalogue entry and options."""
     from llm_icl.backends.base import backends
     from llm_icl.backends.catalogue import find_model
 
@@ -50,7 +50,7 @@ def model(name: str, catalogue: Path | None) -> None:
 @command.command("learner")
 @click.argument("name")
 def learner(name: str) -> None:
-    """What a classical learner does, and the options that may follow its name."""
+    """Show a classical learner's description and options."""
     from llm_icl.config.specs import canonical_name
     from llm_icl.learners import learners
 
@@ -61,7 +61,7 @@ def learner(name: str) -> None:
 @command.command("architecture")
 @click.argument("name")
 def architecture(name: str) -> None:
-    """What an architecture is made of, and the options that may follow its name."""
+    """Show an architecture's description and options."""
     from llm_icl.config.specs import canonical_name
     from llm_icl.networks.shapes import PRETRAINED_OPTIONS, pretrained_entry
     from local_models.architectures import architectures
@@ -77,20 +77,20 @@ def architecture(name: str) -> None:
 
 @command.command("prompt", context_settings={"show_default": True})
 @click.argument("name")
-@click.option("--task", "task_name", default="majority", help="Task that the examples are from.")
+@click.option("--task", "task_name", default="majority", help="Task of the examples.")
 @click.option("--n", default=DEFAULT_N, help="Bits of an input.")
 @click.option("--position", default=5, help="Examples before the query.")
 @click.option("--problem", default=0, help="Number of the problem.")
 @click.option("--seed", default=0, help="Seed of the problems.")
 @click.option(
-    "--model", "model_name", help="Show the text as this model gets it (loads a local model) [both general forms]."
+    "--model", "model_name", help="Show the text as sent to this model (loads a local model) [both general forms]."
 )
 @options.declared_options(FolderOptions)
 def prompt(
     name: str, task_name: str, n: int, position: int, problem: int, seed: int, model_name: str | None,
     tasks_dir: Path | None, prompts_dir: Path | None,
 ) -> None:  # fmt: skip
-    """Exactly what a model would get."""
+    """Show the exact prompt that a model gets."""
     from llm_icl.backends.base import backends
     from llm_icl.backends.catalogue import find_model
     from llm_icl.cli.progress import speak
@@ -105,9 +105,9 @@ def prompt(
         raise RequestError("--position and --problem count from 0")
     specs = parse_specs([name])
     if len(specs) > 1:
-        raise RequestError("one prompt at a time")
+        raise RequestError("show takes one prompt at a time")
     loaded = load_prompt(specs[0], prompts_dir)
-    # More points than are shown: a teaching sequence must find its place.
+    # More points than shown: a teaching sequence must fit.
     drawn = draw_problems(_task(task_name, tasks_dir), n, max(position + 1, 50), [problem], seed)
     check_task(loaded, drawn.task)
     rendered = render(loaded, drawn, 0, position)
@@ -136,7 +136,7 @@ def prompt(
 def problem(
     task_name: str, n: int, points: int, number: int, seed: int, tasks_dir: Path | None, prompts_dir: Path | None
 ) -> None:
-    """One problem: its function and its points."""
+    """Show one problem: its function and points."""
     from llm_icl.errors import RequestError
     from llm_icl.tasks.drawing import draw_problems
 
@@ -156,7 +156,7 @@ def _explain(text: str | None, given: Mapping[str, Any]) -> None:
     from llm_icl.config.specs import written
 
     names = ",".join(f"{key.replace('_', '-')}={written(value)}" for key, value in given.items())
-    click.echo(f"{text}\n\n{f'Options, as they are unless given: {names}' if names else 'It has no options.'}")
+    click.echo(f"{text}\n\n{f'Options and defaults: {names}' if names else 'No options.'}")
 
 
 def _task(name: str, tasks_dir: Path | None) -> "Task":
@@ -166,5 +166,5 @@ def _task(name: str, tasks_dir: Path | None) -> "Task":
 
     specs = parse_specs([name])
     if len(specs) > 1:
-        raise RequestError("one task at a time")
+        raise RequestError("show takes one task at a time")
     return load_task(specs[0], tasks_dir)

@@ -1,4 +1,4 @@
-"""A report is written into a folder and printed: the same for all verbs."""
+"""Writes a report to a folder and prints it; used by all verbs."""
 
 import json
 from pathlib import Path
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def show(report: "Report", folder: Path, as_json: bool, **more: str) -> None:
-    """Put report.html and report.md into the folder, and print the report; `more` are further fields of the JSON.
+    """Write report.html and report.md to the folder, and print the report; `more` are additional JSON fields.
 
-    Raises RequestError where the folder cannot be written.
+    Raises RequestError if the folder is not writable.
     """
     from llm_icl.reports.data import report_data
     from llm_icl.reports.files import write_report

@@ -1,1 +1,1 @@
-"""What people write, as checked values: names with options, cards, files, secrets."""
+"""Parses and validates user input: names with options, cards, files, secrets."""

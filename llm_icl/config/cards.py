@@ -16,7 +16,7 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(frozen=True)
 class Card:
-    """The fields of one card, and where they stand."""
+    """The fields of one card, and their line numbers."""
 
     where: str
     fields: Mapping[str, Any]
@@ -27,14 +27,14 @@ class Card:
         return RequestError(f"{self.where}{f', line {line}' if line else ''}: {message}")
 
     def only(self, allowed: Iterable[str], needed: Iterable[str] = ()) -> "Card":
-        """Refuse fields that nothing reads, and miss those that must be there."""
+        """Raise RequestError for unknown and for missing fields."""
         known = list(allowed)
         for key in self.fields:
             if key not in known:
                 raise self.error(f"unknown field '{key}': known are {', '.join(known)}", key)
         for key in needed:
             if key not in self.fields:
-                raise RequestError(f"{self.where}, line 1: the field '{key}' is missing")
+                raise RequestError(f"{self.where}, line 1: the required field '{key}' is missing")
         return self
 
     def text(self, key: str, default: str = "") -> str:
@@ -57,7 +57,7 @@ class Card:
 
 
 def read_text(path: Path) -> str:
-    """A user's text file. Raises RequestError, naming it, where it cannot be read."""
+    """A user's text file. Raises RequestError, with its path, if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
@@ -71,7 +71,7 @@ def read_card(path: Path) -> Card:
 
 @dataclass(frozen=True)
 class Document:
-    """A text file with a front matter: its card, the text after it, and the lines before that text."""
+    """A text file with a front matter: its card, the text after it, and the number of lines before that text."""
 
     card: Card
     body: str
@@ -83,7 +83,7 @@ def read_document(path: Path) -> Document:
     text = read_text(path)
     front = _FRONT.match(text)
     if text.startswith("---\n") and not front:
-        raise RequestError(f"{path}, line 1: the front matter does not end: a line of --- is missing")
+        raise RequestError(f"{path}, line 1: the front matter is not closed: add a line of ---")
     end = front.end() if front else 0
     return Document(parse_card(front[1] if front else "", str(path), first_line=2), text[end:], text[:end].count("\n"))
 
@@ -98,18 +98,18 @@ def parse_card(text: str, where: str, first_line: int = 1) -> Card:
         mark = problem.problem_mark
         line = f", line {mark.line + first_line}" if mark else ""
         raise RequestError(f"{where}{line}: not valid YAML: {problem.problem}") from None
-    except (yaml.YAMLError, ValueError) as problem:  # a date that is none raises a ValueError
+    except (yaml.YAMLError, ValueError) as problem:  # an invalid date raises a ValueError
         raise RequestError(f"{where}: not valid YAML: {problem}") from None
     finally:
         loader.dispose()
     if node is None or fields is None:
         return Card(where, {}, {})
     if not isinstance(fields, dict):
-        raise RequestError(f"{where}, line {first_line}: a card is a list of 'field: value' lines")
+        raise RequestError(f"{where}, line {first_line}: a card must be a list of 'field: value' lines")
     lines: dict[str, int] = {}
     for key, _ in node.value:
         line = key.start_mark.line + first_line
         if key.value in lines:
-            raise RequestError(f"{where}, line {line}: the field '{key.value}' stands there twice")
+            raise RequestError(f"{where}, line {line}: the field '{key.value}' appears twice")
         lines[key.value] = line
     return Card(where, {str(key): value for key, value in fields.items()}, lines)

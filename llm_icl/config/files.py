@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and the folders that data comes from."""
+"""Atomic file writes, and the folders of data files."""
 
 import hashlib
 import os
@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1]
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, moved onto it when the block ends well and removed when it does not."""
+    """A temporary path beside `path`, renamed to it on success and removed on failure."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
     os.close(handle)
@@ -39,10 +39,10 @@ def file_name(name: str) -> str:
 
 
 def data_files(kind: str, suffix: str, own: Path | None) -> dict[str, Path]:
-    """The files of a kind ("tasks" or "prompts") by name, a user's own winning over a shipped one.
+    """The files of a kind ("tasks" or "prompts") by name, a user's own files override shipped ones.
 
-    The own folder is the one named on the command line, else ./KIND; then comes what the wheel carries, or the top
-    level of a checkout.
+    The user's folder is given on the command line, else ./KIND. Shipped files are in the wheel, or at the top level of
+    a checkout.
     """
     found: dict[str, Path] = {}
     for folder in (own or Path(kind), PACKAGE / "data" / kind, PACKAGE.parent / kind):

@@ -1,7 +1,7 @@
-"""What an experiment can be asked, declared once: a dataclass with a docstring under each field.
+"""The options of experiments, declared once: a dataclass with a docstring under each field.
 
-From it come the options of the command line, the keys of suites, the arguments of the Python API and the reference
-page. Whoever sets a value (a shell, a YAML file, Python) gets the same checks and the same words.
+Command-line options, keys of suites, arguments of the Python API and the reference page are generated from it, with the
+same validation and the same error messages.
 """
 
 import ast
@@ -27,15 +27,15 @@ def option(
     default: Any = dataclasses.MISSING, *, minimum: float | None = None, maximum: float | None = None,
     above: float | None = None, shown: str = "",
 ) -> Any:  # fmt: skip
-    """A field with bounds. `shown` says in words what holds where nothing is given."""
+    """A field with bounds. `shown` describes the default in words."""
     limits = {"minimum": minimum, "maximum": maximum, "above": above, "shown": shown}
     return dataclasses.field(default=default, metadata=limits)
 
 
 @dataclass(frozen=True)
 class Declared:
-    """One option as it was declared. `kind` is the type of a value, or of each of `several`; `choices` are those of a
-    word that is one of a few.
+    """One declared option. `kind` is the type of a value, or of each of `several`; `choices` are the allowed words, if
+    limited.
     """
 
     name: str
@@ -60,14 +60,14 @@ class Declared:
 
     @property
     def limits(self) -> str:
-        """In words: at least 1; empty where there are none."""
+        """The limits in words, such as "at least 1"; empty without limits."""
         words = [f"at least {self.minimum:,}"] if self.minimum is not None else []
         words += [f"above {self.above:,}"] if self.above is not None else []
         words += [f"at most {self.maximum:,}"] if self.maximum is not None else []
         return " and ".join(words)
 
     def value(self, given: Any) -> Any:
-        """A value as the field has it. Raises RequestError where it is none of this option's."""
+        """Convert a value to the field's type. Raises RequestError if it is invalid."""
         if given is None and self.optional:
             return None
         if not self.several:
@@ -89,7 +89,7 @@ class Declared:
         if type(given) is not self.kind or (isinstance(given, float) and not math.isfinite(given)):
             raise self._wrong(given)
         if self.choices and given not in self.choices:
-            raise RequestError(f"{self.flag} is one of {', '.join(self.choices)}, not {given!r}")
+            raise RequestError(f"{self.flag} must be one of {', '.join(self.choices)}, not {given!r}")
         if isinstance(given, int | float) and not self._allowed(given):
             raise RequestError(f"{self.flag} {given} is out of range: {self.limits}")
         return given
@@ -109,7 +109,7 @@ class Options:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
-        """From values by name, hyphens or underscores alike. Raises RequestError for the first wrong one."""
+        """Build from values by name (hyphens or underscores). Raises RequestError for the first invalid one."""
         known = {one.name: one for one in declared(cls)}
         given = {key.replace("-", "_"): value for key, value in values.items()}
         for key in given:
@@ -122,12 +122,12 @@ class Options:
 
     @classmethod
     def missing(cls, name: str, values: Mapping[str, Any]) -> str:
-        """What is said where an option that must be there is not."""
+        """The error message for a missing required option."""
         return f"--{name.replace('_', '-')} is missing"
 
 
 def declared(options: type[Options]) -> tuple[Declared, ...]:
-    """The options of a class, in the order of its source; those of its bases come last."""
+    """The options of a class, in source order; those of its bases come last."""
     hints = typing.get_type_hints(options)
     texts = {name: text for base in reversed(options.__mro__) for name, text in _docstrings(base).items()}
     own = [name for base in options.__mro__ for name in inspect.get_annotations(base)]

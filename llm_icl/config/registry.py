@@ -1,4 +1,4 @@
-"""How one new file adds a function class, a learner or a backend: it registers itself when its package is imported."""
+"""Registries: one new file adds a function class, a learner or a backend, which registers itself on import."""
 
 import importlib
 import pkgutil
@@ -12,9 +12,9 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """The things of one kind, by name.
+    """The entries of one kind, by name.
 
-    Found are every module of `package`, and every entry point of a group of the same name in other distributions.
+    Loads every module of `package`, and every entry point of the group with the same name in other distributions.
     """
 
     def __init__(self, kind: str, package: str) -> None:
@@ -31,7 +31,7 @@ class Registry(Generic[T]):
         return add
 
     def get(self, name: str) -> T:
-        """The entry of this name. Raises RequestError, with the nearest name, where there is none."""
+        """The entry of this name. Raises RequestError, with the nearest name, if unknown."""
         self._load()
         if name not in self._entries:
             raise unknown_name(self.kind, name, self._entries)

@@ -1,4 +1,4 @@
-"""Names and options as people write them: `majority,conjunction:noise=0.1,bias=0.7,nearest-neighbour:k=3`."""
+"""Names with options: `majority,conjunction:noise=0.1,bias=0.7,nearest-neighbour:k=3`."""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -40,14 +40,14 @@ def parse_specs(texts: Iterable[str]) -> list[Spec]:
 
 
 def canonical_name(name: str) -> str:
-    """One spelling for each name of ours: British, with hyphens. American spellings and underscores are accepted."""
+    """The canonical spelling of a name: British, with hyphens. American spellings and underscores are accepted."""
     if "/" in name:  # a path, or ORGANISATION/NAME
         return name.strip()
     return name.strip().lower().replace("_", "-").replace("neighbor", "neighbour")
 
 
 def parse_value(text: str) -> Value:
-    """A number or a truth value where the text is one, else the text."""
+    """Parse a number or truth value; other text is returned unchanged."""
     if text.lower() in ("true", "yes"):
         return True
     if text.lower() in ("false", "no"):
@@ -68,7 +68,7 @@ def make(kind: str, name: str, entry: Callable[..., T], options: Mapping[str, An
     for key, parameter in parameters.items():
         if key not in given:
             if parameter.default is parameter.empty:
-                raise RequestError(f"{kind} '{name}' needs the option '{key}'")
+                raise RequestError(f"{kind} '{name}' requires the option '{key}'")
             continue
         if parameter.annotation is float and type(given[key]) is int:
             given[key] = float(given[key])
@@ -78,11 +78,11 @@ def make(kind: str, name: str, entry: Callable[..., T], options: Mapping[str, An
 
 
 def only_known(kind: str, name: str, options: Mapping[str, object], allowed: Iterable[str]) -> None:
-    """Refuse an option that nothing reads."""
+    """Raise RequestError for an unknown option."""
     known = sorted(allowed)
     for key in options:
         if key not in known:
-            raise RequestError(f"{kind} '{name}' has no option '{key}': it takes {', '.join(known) or 'none'}")
+            raise RequestError(f"{kind} '{name}' has no option '{key}': options are {', '.join(known) or 'none'}")
 
 
 def _parse_list(text: str) -> list[Spec]:
@@ -106,12 +106,12 @@ def _parse_list(text: str) -> list[Spec]:
 def _parse_option(piece: str, text: str) -> tuple[str, Value]:
     key, equals, value = piece.partition("=")
     if not equals or not key.strip() or not value.strip():
-        raise RequestError(f"'{piece.strip()}' in '{text}' is not an option: write name:option=value,option=value")
+        raise RequestError(f"'{piece.strip()}' in '{text}' is not an option: write NAME:option=value,option=value")
     return canonical_name(key), parse_value(value.strip())
 
 
 def written(value: Value) -> str:
-    """An option's value as a person writes it."""
+    """Format an option's value as in a spec."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -120,7 +120,7 @@ def counted(number: int, word: str) -> str:
     return f"{number} {word}" if number == 1 else f"{number:,} {word}s"
 
 
-def whole_numbers(option: str, texts: Sequence[str], least: int) -> tuple[int, ...]:
+def whole_numbers(option: str, texts: Sequence[str], minimum: int) -> tuple[int, ...]:
     """Numbers from repeated options and comma lists, in order and without repeats."""
     numbers = []
     for piece in (piece.strip() for text in texts for piece in text.split(",")):
@@ -128,6 +128,6 @@ def whole_numbers(option: str, texts: Sequence[str], least: int) -> tuple[int, .
             numbers.append(int(piece))
         except ValueError:
             raise RequestError(f"{option} {piece!r} is not a whole number") from None
-        if not least <= numbers[-1] < 2**32:
-            raise RequestError(f"{option} {piece} is out of range: {least} to 2^32 - 1")
+        if not minimum <= numbers[-1] < 2**32:
+            raise RequestError(f"{option} {piece} is out of range: {minimum} to 2^32 - 1")
     return tuple(dict.fromkeys(numbers))

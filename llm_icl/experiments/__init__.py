@@ -1,1 +1,1 @@
-"""What a run directory can hold: one folder for each kind."""
+"""The kinds of experiments, one folder each."""

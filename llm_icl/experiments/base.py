@@ -1,16 +1,16 @@
-"""What a run directory holds: an experiment. The only code that opens, resumes, records and finishes one.
+"""The base class of experiments. The only code that opens, resumes, records and finishes runs.
 
-One rule for all kinds, by what the directory holds:
+The same rule for all kinds, by the content of the run directory:
 
-| it holds | then |
+| content | action |
 | --- | --- |
-| nothing | the work is done |
-| this request, finished | its results stand |
-| this request, finished by other versions of what computes | said, and done again; with `keep_old` its results stand |
+| nothing | run |
+| this request, finished | the results are kept |
+| this request, finished with other package versions | warn and rerun; `keep_old` keeps the results |
 | this request, interrupted | resumed |
-| this request, interrupted under other versions | said, and started again |
-| this request, finished, but calls had failed | the failed calls are made again |
-| another request | refused |
+| this request, interrupted under other versions | warn and restart |
+| this request, finished with failed calls | the failed calls are retried |
+| another request | RequestError |
 """
 
 import contextlib
@@ -39,21 +39,21 @@ log = logging.getLogger(__name__)
 
 
 class State(enum.Enum):
-    """What a directory holds of a request."""
+    """The state of a request's run in a directory."""
 
     EMPTY = "nothing"
     FINISHED = "finished"
-    OUTDATED = "finished by other versions"
+    OUTDATED = "finished with other package versions"
     INTERRUPTED = "interrupted"
-    STALE = "interrupted under other versions"
-    INCOMPLETE = "finished, but calls had failed"
+    STALE = "interrupted with other package versions"
+    INCOMPLETE = "finished with failed calls"
 
 
 class Session:
-    """One start of an experiment in its directory: the record that becomes run.json, and its clock.
+    """One execution of an experiment in its directory: the record for run.json, and its clock.
 
-    `results` is what a kind adds to the record. `earlier` is the record that an earlier start left, where this one
-    resumes it; else it is empty.
+    `results` are the kind's own fields of the record. `earlier` is the record of the execution that this one resumes;
+    empty for a new run.
     """
 
     def __init__(self, run: RunDirectory, record: RunRecord, earlier: dict[str, Any]) -> None:
@@ -65,7 +65,7 @@ class Session:
             record.started = earlier["started"]
 
     def save(self) -> None:
-        """Write run.json as things stand."""
+        """Write the current run.json."""
         self._record.wall_seconds = time.monotonic() - self._began
         self.run.write_record(dataclasses.asdict(self._record) | self.results)
 
@@ -76,21 +76,21 @@ class Session:
 
 
 class Experiment(ABC):
-    """A request, and how it is carried out and reported. Subclasses are registered under the name of their kind."""
+    """A request, and how it is executed and reported. Subclasses are registered under the name of their kind."""
 
     kind: ClassVar[str]
-    # One line for the list of commands; the docstring is the help of the command.
+    # A one-line summary for the list of commands; the docstring is the command's help.
     summary: ClassVar[str]
     options: ClassVar[type[Options]]
-    # Whether `describe` tells what would be done.
+    # Whether `describe` is implemented (--dry-run).
     describes: ClassVar[bool] = False
-    # What a finished run must have beside run.json.
+    # Files that a finished run has besides run.json.
     needed: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     @abstractmethod
     def of(cls, options: Any) -> "Experiment":
-        """The experiment that an instance of `options` asks for. Raises RequestError."""
+        """Build the experiment from an instance of `options`. Raises RequestError."""
 
     @abstractmethod
     def record(self) -> dict[str, Any]:
@@ -98,39 +98,39 @@ class Experiment(ABC):
 
     @abstractmethod
     def directory_name(self) -> str:
-        """A name for its directory: readable, and different for every different request."""
+        """A readable directory name, unique to the request."""
 
     def products(self) -> tuple[str, ...]:
-        """The names of all that it writes beside run.json and reports."""
+        """The names of all files that it writes besides run.json and reports."""
         return self.needed
 
-    def check(self) -> None:  # noqa: B027 (some requests are right as soon as they are read)
-        """Find every error of the request that can be found before work starts. Raises RequestError."""
+    def check(self) -> None:  # noqa: B027 (some requests need no further checks)
+        """Check the request before work starts. Raises RequestError."""
 
     def prepare(self, folder: Path) -> None:  # noqa: B027 (most have nothing to prepare)
-        """Find out what can only be found out by trying, before anything is written. Raises RequestError."""
+        """Checks that require resources such as models, before anything is written. Raises RequestError."""
 
     def describe(self, folder: Path, say: Callable[[str], None]) -> None:  # noqa: B027
-        """Say what would be done and what it would cost, and do nothing (--dry-run)."""
+        """Print the planned work and its cost (--dry-run)."""
 
     def failure(self, run: RunDirectory) -> WorkError | None:
-        """What is left to do in a finished run, where something is."""
+        """The error to raise after a finished run with failed calls; None without failures."""
         return None
 
     @abstractmethod
     def work(self, session: Session, on_progress: OnProgress) -> None:
-        """Do what is not done yet in the session's directory, and add what was found to its results.
+        """Do the remaining work in the session's directory, and add to its results.
 
-        Raises WorkError where the work must stop before its end.
+        Raises WorkError if the work must stop early.
         """
 
     @classmethod
     @abstractmethod
     def report(cls, runs: Sequence[RunDirectory]) -> "Report":
-        """What finished runs of this kind have found. Raises RequestError where they cannot be reported together."""
+        """The report of finished runs of this kind. Raises RequestError if they are not comparable."""
 
     def state(self, run: RunDirectory) -> State:
-        """What the directory holds of this request. Raises RequestError where it holds another's."""
+        """The state of this request's run in a directory. Raises RequestError if it contains a different run."""
         run.check_request(self.record())
         earlier = run.record
         if not earlier:
@@ -143,7 +143,7 @@ class Experiment(ABC):
         return State.INCOMPLETE if earlier.get("failed") else State.FINISHED
 
     def run(self, folder: Path, on_progress: OnProgress = silent, keep_old: bool = False) -> RunDirectory:
-        """Carry it out in a directory, by the rule above. Raises RequestError and WorkError."""
+        """Run in a directory, by the rule above. Raises RequestError and WorkError."""
         self.check()
         run = RunDirectory(folder)
         if self._stands(run, keep_old):
@@ -157,16 +157,14 @@ class Experiment(ABC):
 
     @contextlib.contextmanager
     def session(self, run: RunDirectory, keep_old: bool = False) -> Iterator[Session | None]:
-        """A start in a directory that is held: None where what is there stands. Whatever ends it, the record says how
-        far it came.
-        """
+        """An execution in a locked directory: None if existing results are kept. The record is updated however it ends."""
         if self._stands(run, keep_old):
             yield None
             return
         state, earlier = self.state(run), run.record
         if state in (State.OUTDATED, State.STALE):
-            again = "done again" if state is State.OUTDATED else "started again"
-            log.warning("%s: %s (%s): it is %s", run.path, state.value, "; ".join(changed(earlier["versions"])), again)
+            again = "rerunning" if state is State.OUTDATED else "restarting"
+            log.warning("%s: %s (%s): %s", run.path, state.value, "; ".join(changed(earlier["versions"])), again)
             self._clear(run.path)
         if state is State.INCOMPLETE:
             run.forget_parts()
@@ -176,7 +174,7 @@ class Experiment(ABC):
         try:
             yield session
         except RequestError:
-            # A request that was refused before anything was found does not keep the directory from the next one.
+            # A request that failed before any result does not block the directory.
             if state is State.EMPTY and not run.parts.is_dir():
                 self._clear(run.path)
                 raise
@@ -194,7 +192,7 @@ class Experiment(ABC):
         return state is State.FINISHED
 
     def _clear(self, folder: Path) -> None:
-        """Remove what this kind has written; what else lies there is the user's."""
+        """Remove the files of this kind; other files are the user's."""
         for name in ("parts", "report.html", "report.md", *self.products(), "run.json"):
             path = folder / name
             if path.is_dir():

@@ -10,7 +10,7 @@ from llm_icl.config.options import Options, option
 
 @dataclass(frozen=True, kw_only=True)
 class FolderOptions(Options):
-    """Where the user's own cards and templates are."""
+    """Folders of user-defined cards and templates."""
 
     tasks_dir: Path | None = option(None, shown="./tasks")
     """Folder of your own task cards."""
@@ -29,17 +29,17 @@ class FolderOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class CallingOptions(Options):
-    """How models are reached, and what that may cost."""
+    """Connections to models, and spending limits."""
 
     base_url: str = option("")
-    """Server that is asked instead of the provider's."""
+    """URL of an OpenAI-compatible server to use instead of the provider's."""
     concurrency: str = option("auto")
-    """Requests in flight at a time, or 'auto'."""
+    """Maximum concurrent requests, or 'auto'."""
     max_cost: float | None = option(None, minimum=0)
     """Stop before spending exceeds this many US dollars."""
     max_calls: int | None = option(None, minimum=1)
-    """Stop before this many calls are exceeded."""
+    """Stop before exceeding this many calls."""
     batch: bool = option(False)
-    """Use the provider's batch interface: half the price, within a day."""
+    """Use the provider's batch API: half the price, results within 24 hours."""
     catalogue: Path | None = option(None, shown="./models.yaml")
-    """File of your own models."""
+    """File with your own models."""

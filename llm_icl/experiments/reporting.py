@@ -1,4 +1,4 @@
-"""One report of finished runs, whatever their kinds."""
+"""One report of finished runs of any kinds."""
 
 from collections.abc import Sequence
 
@@ -9,8 +9,8 @@ from llm_icl.runs import RunDirectory
 
 
 def report_of(runs: Sequence[RunDirectory]) -> Report:
-    """A part for each kind, in the order in which the kinds appear. Raises RequestError for a run that is not finished,
-    or of a kind that is not known here.
+    """A part for each kind, in order of appearance. Raises RequestError for an unfinished run or an
+    unknown kind.
     """
     kinds: dict[str, list[RunDirectory]] = {}
     for run in runs:

@@ -282,7 +282,7 @@ def test_the_limit_of_cost_is_never_passed_and_the_cost_is_that_of_the_tokens(pr
     cost, count = cache.spent("run")
     assert count == len(calls) == len(provider.received)
     assert cost == pytest.approx(truth)
-    greatest = max(model.greatest_cost(question) for question in asked.values())
+    greatest = max(model.max_cost(question) for question in asked.values())
     assert 0.001 - greatest < cost <= 0.001  # and the limit is used
 
 

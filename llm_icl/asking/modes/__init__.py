@@ -1,5 +1,5 @@
-"""How the labels of a problem are asked for. Each mode is one file: which calls answer a cell, how a model in this
-process is asked, and what a reply says.
+"""Query modes: how a model's labels are obtained. Each mode is one file: which calls answer a cell, how a local model
+is called, and how a reply is parsed.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a mode is, and the plan that it makes."""
+"""The base class of query modes, and the plans that they make."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ R = TypeVar("R", bound=Request)
 
 @dataclass(frozen=True)
 class Planned:
-    """One call that is to be made, for problem `problem` at `positions`. `text` is the prompt as people see it."""
+    """One planned call, for problem `problem` at `positions`. `text` is the prompt in readable form."""
 
     problem: int
     positions: tuple[int, ...]
@@ -26,7 +26,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Plan:
-    """The calls of one cell, all in one mode, and why a better mode was not possible. The first `shared` tokens are
+    """The calls of one cell in one mode, and why preferred modes were not possible. The first `shared` tokens are
     common to all prompts.
     """
 
@@ -38,33 +38,33 @@ class Plan:
 
 
 class Mode(ABC, Generic[R]):
-    """One way to ask for labels."""
+    """One query mode."""
 
     name: str
-    # Whether the answer is what the model writes: that may be more than the label, and another one the next time.
+    # Whether the answer is generated text: it may contain more than the label, and may differ between calls.
     writes = False
 
     @abstractmethod
     def plan(
         self, model: LanguageModel, prompt: Prompt, problems: Problems, positions: Sequence[int], repeats: int
     ) -> Plan:
-        """The calls that answer a cell. Raises CannotScoreError, with the reason, where they would not be exact."""
+        """The calls that answer a cell. Raises CannotScoreError, with the reason, if they would not be exact."""
 
-    def least_positions(self, model: LanguageModel) -> int:
-        """From how many positions of a problem on this mode is worth its cost."""
+    def min_positions(self, model: LanguageModel) -> int:
+        """The minimum number of positions per problem at which this mode pays off."""
         return 1
 
     def blocks(self, model: LocalModel, calls: Sequence[Planned]) -> Iterable[Sequence[Planned]]:
-        """What a model in this process is asked together: the calls of as many problems as it takes."""
+        """The batches of calls for a local model: as many problems as it takes."""
         blocks: dict[int, list[Planned]] = {}
         for call in calls:
             blocks.setdefault(call.problem // model.problems_at_once, []).append(call)
         return blocks.values()
 
     def ask(self, model: LocalModel, requests: Sequence[R], shared: int) -> list[Reply]:
-        """The replies of a model in this process."""
-        raise NotImplementedError(f"the mode {self.name} is for models behind an interface")
+        """The replies of a local model."""
+        raise NotImplementedError(f"the mode {self.name} is for models behind an API")
 
     @abstractmethod
     def read(self, reply: Reply, prompt: Prompt) -> list[Outcome]:
-        """What an answer says at each of its positions."""
+        """The outcome at each position of a reply."""

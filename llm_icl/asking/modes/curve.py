@@ -13,7 +13,7 @@ from llm_icl.prompting.templates import Prompt
 
 
 class CurveMode(Mode[CurveRequest]):
-    """One call a problem: the longest prompt that fits."""
+    """One call per problem: the longest prompt that fits."""
 
     name = "curve"
 
@@ -40,7 +40,7 @@ class CurveMode(Mode[CurveRequest]):
         shortest = min((curve.ends[0] for curve in curves), default=0)
         return Plan(self.name, tuple(calls), tuple(too_long), shared if same and shared < shortest else 0)
 
-    def least_positions(self, model: LanguageModel) -> int:
+    def min_positions(self, model: LanguageModel) -> int:
         return model.least_curve
 
     def ask(self, model: LocalModel, requests: Sequence[CurveRequest], shared: int) -> list[Reply]:

@@ -1,4 +1,4 @@
-"""The likeliest tokens that a server reports at each place of a text: a whole curve from one request."""
+"""The top tokens at each position of a text (echo): a whole learning curve from one request."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from llm_icl.prompting.templates import Prompt
 
 
 class EchoMode(Mode[EchoRequest]):
-    """One call a problem: the longest prompt, and at which character each shorter one ends."""
+    """One call per problem: the longest prompt, and the character at which each shorter prompt ends."""
 
     name = "echo"
 
@@ -33,6 +33,6 @@ class EchoMode(Mode[EchoRequest]):
         return Plan(self.name, tuple(calls))
 
     def read(self, reply: Reply, prompt: Prompt) -> list[Outcome]:
-        """Nothing was written. Without a border where a label stands, nothing can be read there."""
+        """Reads the echoed positions. A label without a token boundary before it cannot be read."""
         tops = reply.tops or ()
         return [from_top(top, prompt, Outcome(status="unparseable" if top else "error")) for top in tops]

@@ -1,4 +1,4 @@
-"""The model writes, and what it writes is read."""
+"""The model generates text, which is parsed."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -15,15 +15,15 @@ from llm_icl.prompting.rendering import render
 from llm_icl.prompting.templates import Prompt
 from llm_icl.prompting.token_estimate import estimated_tokens
 
-# Tokens of a prompt from which on providers keep what it begins with.
+# Minimum prompt tokens for a provider's prompt cache.
 _LEAST_KEPT = 1024
 
 
 class GenerateMode(Mode[GenerateRequest]):
     """One call for each position of each problem and repeat.
 
-    Asked position by position rather than problem by problem, what a prompt shares with the one before has been read
-    when it comes; so have the first repeats.
+    Calls are ordered by position, not by problem: by the time a prompt is sent, its prefix is in the provider's
+    prompt cache; the same holds for repeats.
     """
 
     name = "generate"
@@ -34,9 +34,7 @@ class GenerateMode(Mode[GenerateRequest]):
         self, model: LanguageModel, prompt: Prompt, problems: Problems, positions: Sequence[int], repeats: int
     ) -> Plan:
         if repeats > 1 and not model.samples:
-            raise RequestError(
-                "the model writes what is likeliest, so that repeats would be equal: leave --repeats out"
-            )
+            raise RequestError("the model decodes greedily, so repeats would be identical: omit --repeats")
         labels = prompt.labels if model.constrains and prompt.label_comes_next else ()
         calls, too_long = [], []
         for i in range(len(problems)):
@@ -57,12 +55,12 @@ class GenerateMode(Mode[GenerateRequest]):
         return Plan(self.name, tuple(calls), tuple(too_long))
 
     def blocks(self, model: LocalModel, calls: Sequence[Planned]) -> Iterable[Sequence[Planned]]:
-        """As many texts as the model takes."""
+        """Batches of as many texts as the model takes."""
         size = model.texts_at_once
         return [calls[start : start + size] for start in range(0, len(calls), size)]
 
     def ask(self, model: LocalModel, requests: Sequence[GenerateRequest], shared: int) -> list[Reply]:
-        first = requests[0]  # those of a plan have the same limits
+        first = requests[0]  # all requests of a plan have the same limits
         return model.generate([request.prompt for request in requests], first.max_tokens, first.stop)
 
     def read(self, reply: Reply, prompt: Prompt) -> list[Outcome]:
@@ -70,15 +68,15 @@ class GenerateMode(Mode[GenerateRequest]):
 
 
 def _too_long(model: LanguageModel, prompt: Prompt, wires: Sequence[Any]) -> list[bool]:
-    """Which prompts have no room; where the tokenizer is the provider's, the provider says so."""
+    """Which prompts exceed the context length; for a provider's own tokenizer, the provider reports it."""
     if not isinstance(model, TokenModel):
         return [False] * len(wires)
     return [len(tokens) + prompt.max_tokens > model.context_length for tokens in model.tokenize(wires)]
 
 
 def _cuts(wires: Sequence[Any]) -> list[tuple[int, ...]]:
-    """Where the text of each prompt parts from the one before and from the next, in characters; nothing for prompts
-    that are too short to be kept.
+    """The lengths in characters of the prefixes that each prompt shares with the previous and the next one; empty for
+    prompts below the minimum of the prompt cache.
     """
     flat = ["".join(message["content"] for message in wire) for wire in wires]
     if estimated_tokens(flat[-1:]) < _LEAST_KEPT:

@@ -13,7 +13,7 @@ from llm_icl.prompting.templates import Prompt
 
 
 class PositionsMode(Mode[PositionsRequest]):
-    """One call for each position of each problem, the problems one after the other."""
+    """One call for each position of each problem, problem by problem."""
 
     name = "positions"
 
@@ -24,7 +24,7 @@ class PositionsMode(Mode[PositionsRequest]):
         try:
             gap = label_gap(prompt, problems, model.as_text)
         except CannotScoreError:
-            gap = ""  # in a chat format the label begins the assistant's turn
+            gap = ""  # in a chat format the label starts the assistant's turn
         calls, too_long = [], []
         for i in range(len(problems)):
             texts = [model.as_text(render(prompt, problems, i, position)) for position in positions]

@@ -1,4 +1,4 @@
-"""The likeliest next tokens after one prompt, among which the labels are looked for."""
+"""The top next tokens (top logprobs) after one prompt, in which the labels are looked up."""
 
 from llm_icl.asking.modes.generate import GenerateMode
 from llm_icl.asking.replies import Outcome, from_text, from_top
@@ -7,7 +7,7 @@ from llm_icl.prompting.templates import Prompt
 
 
 class TopMode(GenerateMode):
-    """The calls of generation; where no label is among the likeliest tokens, what was written counts."""
+    """The calls of generation; if no label is among the top tokens, the generated text is parsed."""
 
     name = "top"
     writes = False

@@ -1,4 +1,4 @@
-"""Anthropic's messages. There are no log-probabilities: labels are sampled, and agreement over repeats is reported."""
+"""Anthropic's messages. Without log-probabilities: labels are sampled, and agreement over repeats is reported."""
 
 import json
 import os
@@ -19,13 +19,13 @@ _JSON_TOKENS = 30
 THINKING = ("adaptive", "between_tools", "disabled")
 _THOUGHT = 4000
 _EPHEMERAL = {"type": "ephemeral"}
-# Reasons to stop after which there is no answer.
+# Stop reasons without an answer.
 _STATUSES = {"refusal": "refused", "model_context_window_exceeded": "too_long"}
 
 
 @backends.register("anthropic")
 class AnthropicModel(BatchModel):
-    """Options: effort, thinking, constrained (labels by a JSON schema: true where the model takes one), timeout, key
+    """Options: effort, thinking, constrained (labels by a JSON schema: true if the model supports one), timeout, key
     (the environment variable that holds it).
     """
 
@@ -46,7 +46,7 @@ class AnthropicModel(BatchModel):
         self.thinking = str(self.options.get("thinking", entry.thinking))
         if self.thinking and self.thinking not in THINKING:
             raise RequestError(f"model '{entry.name}': thinking={self.thinking} is not one of {', '.join(THINKING)}")
-        # Room for what is thought before the answer.
+        # Tokens reserved for reasoning before the answer.
         self.reasoning = entry.reasoning or (_THOUGHT if self.thinking == "adaptive" else 0)
         self.address = checked_url(entry.base_url or os.environ.get("ANTHROPIC_BASE_URL") or _ADDRESS)
         self._client: Any = None
@@ -104,7 +104,7 @@ class AnthropicModel(BatchModel):
             schema = {"type": "object", "properties": {"label": label}, "required": ["label"]}
             output["format"] = {"type": "json_schema", "schema": schema | {"additionalProperties": False}}
         elif "stop" in self.accepts:
-            # Blank ones are not taken; what is written is cut at all of them in any case.
+            # The API rejects whitespace stop strings; replies are truncated at all stop strings locally.
             stops = [stop for stop in request.stop if stop.strip()]
             body |= {"stop_sequences": stops} if stops else {}
         return body | ({"output_config": output} if output else {})
@@ -155,8 +155,8 @@ class AnthropicModel(BatchModel):
 
 
 def _with_cuts(messages: Sequence[dict[str, str]], cuts: Sequence[int]) -> list[dict[str, Any]]:
-    """The messages with their texts divided where the prompts of a problem part, the last two cuts marked: the provider
-    reads from its cache what the prompt before had up to the one, and keeps what the next will have up to the other.
+    """The messages, split at the prefixes shared with the previous and the next prompt, both marked for caching: the
+    provider reads the first prefix from its prompt cache and stores the second.
     """
     if not cuts:
         return [dict(message) for message in messages]

@@ -1,4 +1,4 @@
-"""What can go wrong with a request, and what a provider's error means."""
+"""Errors of requests, and the classification of providers' errors."""
 
 import re
 from collections.abc import Mapping
@@ -10,9 +10,9 @@ from llm_icl.config.secrets import redact
 
 
 class TransientError(Exception):
-    """Worth another attempt. `kind` is `overload`, `timeout` or `connection`; `wait` what the server asked for.
+    """A retryable error. `kind` is `overload`, `timeout` or `connection`; `wait` is the delay that the server requests.
 
-    `charged`: the request had been sent, and may cost although nothing came back.
+    `charged`: the request was sent and may be charged although no reply arrived.
     """
 
     def __init__(self, reason: str, kind: str, wait: float | None = None, charged: bool = False) -> None:
@@ -21,7 +21,7 @@ class TransientError(Exception):
 
 
 class RejectedError(Exception):
-    """This question gets no answer, and would get none again: too long, or refused as a request."""
+    """A permanent error of one request: too long, or rejected."""
 
     def __init__(self, status: str, reason: str) -> None:
         super().__init__(reason)
@@ -29,7 +29,7 @@ class RejectedError(Exception):
 
 
 class HopelessError(Exception):
-    """No question will get an answer: a wrong key, an unknown model, no credit."""
+    """An error that affects all requests: an invalid key, an unknown model, no credit."""
 
 
 _MESSAGE_LENGTH = 300
@@ -47,12 +47,12 @@ _NEEDED = ("model", "messages", "system", "input", "prompt", "max_tokens", "max_
 
 
 def clean(message: str) -> str:
-    """A message for people: short, and without the key whatever the server put into it."""
+    """A short message, with API keys redacted."""
     return redact(" ".join(message.split()))[:_MESSAGE_LENGTH]
 
 
 def fault_of(problem: Exception, model: str, timeout: float) -> Exception:
-    """What an SDK's exception means. Both SDKs name theirs alike: they are made by the same generator."""
+    """Classify an SDK's exception. Both SDKs use the same exception names."""
     status = getattr(problem, "status_code", None)
     if isinstance(status, int):
         return _status_fault(problem, status, model)
@@ -62,12 +62,12 @@ def fault_of(problem: Exception, model: str, timeout: float) -> Exception:
     names = [type(cause).__name__ for cause in causes]
     if not isinstance(problem, OSError) and names[0] not in ("APIConnectionError", "APITimeoutError"):
         return problem
-    # What the transports make of one another's errors differs: the first cause says what happened.
+    # Transports wrap errors differently: use the root cause.
     if any(name in names for name in _NEVER_CONNECTED):
         return TransientError(clean(f"no connection ({causes[-1]})"), "connection")
     if any(name in names for name in _WAITED):
-        return TransientError(f"no answer within {timeout:g} s", "timeout", charged=True)
-    reason = f"the connection broke ({names[-1]}: {causes[-1]})"
+        return TransientError(f"no reply within {timeout:g} s", "timeout", charged=True)
+    reason = f"the connection was lost ({names[-1]}: {causes[-1]})"
     return TransientError(clean(reason), "connection", charged=True)
 
 
@@ -85,16 +85,16 @@ def _status_fault(problem: Exception, status: int, model: str) -> Exception:
         wait = retry_after(response.headers) if response is not None else None
         return TransientError(message, "overload" if status in (429, 503, 529) else "server", wait)
     if status in (401, 403):
-        return HopelessError(f"{model}: the key was not accepted ({message})")
+        return HopelessError(f"{model}: the API key is invalid ({message})")
     if status == 404:
-        return HopelessError(f"{model}: the provider does not know this model or address ({message})")
+        return HopelessError(f"{model}: the provider has no such model or URL ({message})")
     if "context_length" in code or _TOO_LONG.search(said):
         return RejectedError("too_long", message)
     return RejectedError("error", message)
 
 
 def refused_parameter(problem: Exception, body: Mapping[str, Any]) -> str | None:
-    """The parameter of `body` that a provider's 400 says it does not take, None where it says nothing of the kind."""
+    """The parameter of `body` that a provider's 400 response rejects; None for other errors."""
     if getattr(problem, "status_code", None) not in (400, 422):
         return None
     data = getattr(problem, "body", None)
@@ -111,7 +111,7 @@ def refused_parameter(problem: Exception, body: Mapping[str, Any]) -> str | None
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that the server wants to be left alone: a number, or a date."""
+    """The delay in seconds that the server requests: a number, or a date."""
     for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         text = headers.get(name)
         if text is None:

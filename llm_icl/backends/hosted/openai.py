@@ -16,17 +16,17 @@ from llm_icl.prompting.rendering import Rendered
 
 APIS = ("chat", "responses", "completions")
 _ADDRESS = "https://api.openai.com/v1"
-# The responses interface takes no smaller limit.
+# The minimum limit of the Responses API.
 _LEAST_OUTPUT = 16
 _MOST_STOPS = 4
-# Likeliest tokens asked for: the most that each interface gives.
+# Top logprobs requested: the maximum of each API.
 _TOP = {"chat": 20, "completions": 5}
 _PATHS = {"chat": "/chat/completions", "responses": "/responses", "completions": "/completions"}
 
 
 @backends.register("openai")
 class OpenAIModel(BatchModel):
-    """Options: api (chat, responses, completions), effort, temperature, top (likeliest tokens asked for), timeout,
+    """Options: api (chat, responses, completions), effort, temperature, top (number of top logprobs), timeout,
     key (the environment variable that holds it).
     """
 
@@ -43,9 +43,9 @@ class OpenAIModel(BatchModel):
             raise RequestError(f"model '{entry.name}': api={self.api} is not one of {', '.join(APIS)}")
         self.temperature = self.options.get("temperature")
         if self.temperature is not None:
-            self.temperature = positive(entry, "temperature", self.temperature, least=0.0)
+            self.temperature = positive(entry, "temperature", self.temperature, minimum=0.0)
             if "temperature" not in self.accepts:
-                raise RequestError(f"model '{entry.name}' takes no temperature{self._at_effort}")
+                raise RequestError(f"model '{entry.name}' does not support temperature{self._at_effort}")
         self.top = self.options.get("top", _TOP.get(self.api, 0))
         if not isinstance(self.top, int) or isinstance(self.top, bool) or not 0 <= self.top <= 20:
             raise RequestError(f"model '{entry.name}': top must be a whole number up to 20, not '{self.top}'")
@@ -73,7 +73,7 @@ class OpenAIModel(BatchModel):
         return [{"role": message.role, "content": message.content} for message in rendered.messages()]
 
     def connect(self) -> None:
-        """Find out whether a server of completions reports the tokens of the prompt: then one request gives a curve."""
+        """Detect whether a completions server echoes prompt logprobs: if so, one request gives a whole curve."""
         if self.api == "completions" and "top" in self.modes and asyncio.run(self._echoes()):
             self.modes = ("echo", "top", "generate")
 
@@ -85,9 +85,7 @@ class OpenAIModel(BatchModel):
                 answer = json.loads(await self.send(probe))
             logprobs = answer["choices"][0]["logprobs"]
             return len(logprobs["tokens"]) > 1 and len(logprobs["text_offset"]) == len(logprobs["top_logprobs"])
-        except (
-            Exception
-        ):  # whatever it says or does, it does not echo; what else is wrong shows with the first question
+        except Exception:  # any failure: no echo; other errors appear with the first request
             return False
         finally:
             await self.aclose()
@@ -103,7 +101,7 @@ class OpenAIModel(BatchModel):
                 base_url=self.address,
                 timeout=self.timeout,
                 max_retries=0,
-                http_client=openai.DefaultAioHttpClient(),  # takes less processor time than the usual one
+                http_client=openai.DefaultAioHttpClient(),  # uses less CPU time than the default client
             )
 
     async def aclose(self) -> None:
@@ -120,13 +118,13 @@ class OpenAIModel(BatchModel):
             body |= {"input": request.prompt, "max_output_tokens": max(limit, _LEAST_OUTPUT), "store": False}
             return body | ({"reasoning": {"effort": self.effort}} if self._sends_effort else {})
         if request.stop and "stop" in self.accepts:
-            body["stop"] = list(request.stop)[:_MOST_STOPS]  # what is written is cut at all of them in any case
+            body["stop"] = list(request.stop)[:_MOST_STOPS]  # replies are truncated at all stop strings locally
         if self.api == "completions":
             body |= {"prompt": request.prompt, "max_tokens": limit}
             if isinstance(request, EchoRequest):
                 return {**body, "max_tokens": 1, "logprobs": self.top, "echo": True}
             return body | ({"logprobs": self.top} if isinstance(request, TopRequest) else {})
-        # Servers of other makers know the old name of the limit.
+        # Other servers use the old name of the limit.
         name = "max_tokens" if self.entry.base_url else "max_completion_tokens"
         body |= {"messages": request.prompt, name: limit}
         if isinstance(request, TopRequest):
@@ -135,7 +133,7 @@ class OpenAIModel(BatchModel):
 
     @property
     def _sends(self) -> list[str]:
-        """What goes into a request because the model takes it."""
+        """The parameters that the model accepts."""
         asked = {"temperature": True, "stop": self.api != "responses", "effort": self._sends_effort}
         return sorted(name for name in self.accepts if asked.get(name))
 
@@ -149,7 +147,7 @@ class OpenAIModel(BatchModel):
 
     @property
     def _reasoning(self) -> int:
-        """Room for what is thought before the answer; none where it is known that nothing is."""
+        """Tokens reserved for reasoning before the answer; 0 if the model is known not to reason."""
         accepts = self.entry.accepts
         does_not_think = self.effort == "none" and isinstance(accepts, Mapping) and "none" in accepts
         return 0 if does_not_think else self.entry.reasoning
@@ -158,7 +156,7 @@ class OpenAIModel(BatchModel):
         return max(request.max_tokens + self._reasoning, _LEAST_OUTPUT)
 
     async def send(self, body: dict[str, Any]) -> str:
-        # The SDK's way to send a body as it is: a third less processor time than its typed methods take.
+        # The SDK's raw method: a third less CPU time than its typed methods.
         response = await self._client.post(_PATHS[self.api], body=body, cast_to=self._response_type)
         return str(response.text)
 
@@ -221,7 +219,7 @@ class OpenAIModel(BatchModel):
 
 
 def _usage(usage: Mapping[str, Any]) -> dict[str, int]:
-    """Tokens that are paid for: plain input, input from the provider's cache and into it, output with its reasoning."""
+    """Billed tokens: plain input, input from the provider's cache and into it, output with its reasoning."""
     whole = usage.get("prompt_tokens", usage.get("input_tokens", 0))
     inside = usage.get("prompt_tokens_details") or usage.get("input_tokens_details") or {}
     outside = usage.get("completion_tokens_details") or usage.get("output_tokens_details") or {}
@@ -248,12 +246,12 @@ def _read_response(answer: Any) -> dict[str, Any]:
 
 
 def _echoed(request: EchoRequest, logprobs: Mapping[str, Any]) -> list[dict[str, float] | None]:
-    """The likeliest tokens where each label stands; None where the tokenizer put no border there."""
+    """The top tokens at each label; None if there is no token boundary."""
     tokens, offsets = logprobs["tokens"], list(logprobs["text_offset"])
     tops: list[dict[str, float] | None] = []
     for end, label in zip(request.ends, request.labels, strict=True):
         place = next((i for start in (end, end + request.gap) if (i := _index(offsets, start)) is not None), None)
-        # After the last prompt the model has written: there is no label that must be a token of its own.
+        # Generated text follows the last prompt: no label needs to be a separate token there.
         if place is None or (label and tokens[place].strip() != label):
             tops.append(None)
             continue
@@ -267,5 +265,5 @@ def _index(offsets: Sequence[int], start: int) -> int | None:
 
 
 def _summed(pairs: Any) -> dict[str, float]:
-    """Log-probabilities by token; the same token twice is one."""
+    """Log-probabilities by token; duplicates are summed."""
     return {str(token): float(value) for token, value in pairs if value is not None}

@@ -1,4 +1,4 @@
-"""The backend `vllm`: its engine in this process, or a server that is started for the work."""
+"""The backend `vllm`: its engine in this process, or a server that is started for the run."""
 
 from pathlib import Path
 
@@ -13,8 +13,8 @@ from llm_icl.errors import RequestError
 @backends.register("vllm")
 class Vllm(VllmModel):
     """Options: dtype, quantization, tensor-parallel, pipeline-parallel, data-parallel, executor (mp, or ray for several
-    nodes), memory-share, context, revision, eager, chat, and server (true: a server is started for the work, or used
-    where one runs) with its port and timeout.
+    nodes), memory-share, context, revision, eager, chat, and server (true: start a server for the run, or use a
+    running one) with its port and timeout.
     """
 
     @classmethod
@@ -26,7 +26,7 @@ class Vllm(VllmModel):
     @classmethod
     def load(cls, entry: ModelEntry, logs: Path) -> LanguageModel:
         options = dict(entry.options)
-        # The engine spreads data over processes of its own only as a server.
+        # Data parallelism requires the server.
         if options.get("server") or options.get("data-parallel", 1) != 1:
             return ManagedVllmServer.load(entry, logs)
         return cls(entry)

@@ -75,7 +75,7 @@ class VllmModel(LocalModel):
         return tokens_of(self._tokenizer, texts)
 
     def score_curves(self, curves: Sequence[Curve], shared: int) -> list[list[LabelScores]]:
-        """One request a curve. The last position's label comes after its end: it is the one token that is written."""
+        """One request per curve. The label of the last position is the one generated token."""
         outputs = self._run(
             [curve.tokens for curve in curves],
             [{"prompt_logprobs": TOP} | self._labels((curve.zeros[-1], curve.ones[-1])) for curve in curves],
@@ -97,7 +97,7 @@ class VllmModel(LocalModel):
         return [[scores for scores in curve if scores is not None] for curve in found]
 
     def score_positions(self, places: Sequence[LabelPlace]) -> list[LabelScores]:
-        """One request for each place and, with labels of several tokens, for each inner node of their tree."""
+        """One request for each place and, for labels of several tokens, for each inner node of their prefix tree."""
         nodes = list(dict.fromkeys(node for place in places for node in label_nodes(place)))
         outputs = self._run([context for context, _ in nodes], [self._labels(labels) for _, labels in nodes])
         values = {
@@ -114,8 +114,8 @@ class VllmModel(LocalModel):
         return [Reply(text=one.text, truncated=one.finish_reason == "length") for one in written]
 
     def _labels(self, labels: Sequence[int]) -> dict[str, Any]:
-        """Log-probabilities of exactly these tokens after the prompt; unlike the likeliest ones they leave the prefix
-        cache in use.
+        """Log-probabilities of exactly these tokens after the prompt; unlike top logprobs they keep the prefix
+        cache usable.
         """
         return {"logprobs": len(labels), "logprob_token_ids": list(labels)}
 

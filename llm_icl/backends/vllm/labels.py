@@ -1,4 +1,4 @@
-"""Labels of several tokens: which token probabilities give theirs."""
+"""Probabilities of labels of several tokens, from token probabilities."""
 
 from llm_icl.backends.exchange import LabelScores
 from llm_icl.prompting.layout import LabelPlace
@@ -7,7 +7,7 @@ Node = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 def label_nodes(place: LabelPlace) -> list[Node]:
-    """What must be asked to know both labels' probabilities: after which tokens, the probabilities of which."""
+    """The queries for both labels' probabilities: a prefix, and the tokens to score after it."""
     nodes: list[Node] = [(place.context, (place.zero[0], place.one[0]))]
     for label in (place.zero, place.one):
         nodes += [((*place.context, *label[:k]), (label[k],)) for k in range(1, len(label))]

@@ -1,4 +1,4 @@
-"""A vLLM server that is started for the work and stopped after it."""
+"""A vLLM server that is started for the run and stopped after it."""
 
 import dataclasses
 import subprocess
@@ -12,7 +12,7 @@ from llm_icl.backends.vllm.server import VllmServer
 
 
 class ManagedVllmServer(VllmServer):
-    """A server on this machine that is started for the work and stopped after it, or used where it runs already."""
+    """A server on this machine that is started for the run and stopped after it, or a running one."""
 
     _process: "subprocess.Popen[bytes] | None" = None
 
@@ -24,7 +24,7 @@ class ManagedVllmServer(VllmServer):
         if not serves(address, entry):
             logs.mkdir(parents=True, exist_ok=True)
             process = start(entry, port, logs / "vllm.log")
-        # Where it listens says nothing of its answers.
+        # The port is not part of the identity.
         model = cls(dataclasses.replace(entry, base_url=address))
         model._process = process
         try:

@@ -1,4 +1,4 @@
-"""What may follow the name of a model that vLLM runs, and what vLLM is told of it."""
+"""The options of models that run on vLLM, and vLLM's arguments."""
 
 from typing import Any
 
@@ -20,17 +20,16 @@ ENGINE = {
     "eager": "enforce_eager",
 }
 OPTIONS = (*ENGINE, "chat", "server", "port", "timeout")
-# Likeliest tokens reported at each place of a curve: the most that vLLM gives unless it is told otherwise. A label
-# that is not among them is asked for by itself.
+# Top logprobs at each position of a curve: vLLM's default maximum. Labels outside them are requested separately.
 TOP = 20
-# A curve computes the probabilities of all tokens at all places, and cannot use what is kept of earlier prompts;
-# separate prompts compute one place each, and only what they do not share with the one before. Measured on a CPU
-# (docs/design/vllm.md), a curve is the quicker from about this many positions of a problem on.
+# A curve computes the probabilities of all tokens at all positions and cannot use the prefix cache; separate prompts
+# compute one position each and reuse shared prefixes. Measured on a CPU (docs/design/vllm.md), a curve is faster from
+# about this many positions per problem.
 LEAST_CURVE = 12
 
 
 def engine_arguments(entry: ModelEntry) -> dict[str, Any]:
-    """What the options of an entry mean to vLLM."""
+    """The arguments of vLLM for the options of an entry."""
     options = dict(entry.options)
     only_known("model", entry.name, options, OPTIONS)
     arguments = {ENGINE[key]: value for key, value in options.items() if key in ENGINE}

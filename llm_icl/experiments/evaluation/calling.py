@@ -1,4 +1,4 @@
-"""How an evaluation reaches language models, and what that may cost."""
+"""Connections of an evaluation to language models, and spending limits."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ from llm_icl.experiments.options import CallingOptions
 
 @dataclass(frozen=True)
 class Limits:
-    """Requests in flight at a time (None: as many as the server bears), and what a run may cost."""
+    """The maximum number of concurrent requests (None: adaptive), and spending limits."""
 
     at_once: int | None = None
     most_cost: float | None = None
@@ -33,11 +33,11 @@ class Limits:
         return cls(number, options.max_cost, options.max_calls, options.batch)
 
     def check(self, models: Sequence[ModelEntry]) -> None:
-        """Raise RequestError where a limit cannot be kept."""
+        """Raise RequestError if a limit cannot be enforced."""
         for model in models:
             if self.most_cost is not None and backends.get(model.backend).priced and not model.price:
                 raise RequestError(
-                    f"--max-cost: no price is known for '{model.name}'; give it in a catalogue of your own, "
+                    f"--max-cost: the price of '{model.name}' is unknown; add it to your own catalogue, "
                     "or limit the calls with --max-calls"
                 )
 
@@ -48,7 +48,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Calling:
-    """How calls are made; unlike the request it does not change what is answered."""
+    """How calls are made. Unlike the request, it does not affect replies."""
 
     cache: CallCache
     account: str
@@ -58,13 +58,13 @@ class Calling:
 
     @contextlib.contextmanager
     def channel(self, model: LanguageModel, tally: Tally) -> Iterator[Channel | None]:
-        """The way to a remote model, kept open for all its steps; None to a model in this process.
+        """The channel to a remote model, kept open for all its steps; None for a local model.
 
-        Raises RequestError where the model has no batch interface and one was asked for.
+        Raises RequestError if --batch is set and the model has no batch interface.
         """
         if not isinstance(model, RemoteModel):
             if self.batch:
-                raise RequestError("--batch: a model in this process has no batch interface")
+                raise RequestError("--batch: local models have no batch interface")
             yield None
             return
         sender = Sender(model, self.cache, self.account, self.budget, self.at_once)
@@ -75,5 +75,5 @@ class Calling:
             sender.close()
 
     def spent(self) -> float:
-        """US dollars, over all starts."""
+        """US dollars, over all resumptions."""
         return self.cache.spent(self.account)[0]

@@ -1,4 +1,4 @@
-"""Everything that can be found wrong with an evaluation before it starts."""
+"""Checks of an evaluation before it starts."""
 
 from llm_icl.asking.plan import plan_for
 from llm_icl.backends import ModelEntry, backends
@@ -11,13 +11,13 @@ from llm_icl.tasks.drawing import draw_problems
 
 
 def check(request: Request, will_ask: bool = True) -> None:
-    """Find every error of the request that can be found before work starts. Raises RequestError.
+    """Check the request before work starts. Raises RequestError.
 
-    What is needed to ask the models (keys, memory) is not looked for where none will be asked.
+    The prerequisites of models (keys, memory) are not checked if no model will be called.
     """
     names = [model.name for model in request.models] + [network.name for network in request.trained]
     if len(set(names)) < len(names):
-        raise RequestError("the same model is named twice")
+        raise RequestError("--model: the same model is given twice")
     for model in request.models if will_ask else ():
         backends.get(model.backend).check(model)
     for setting in settings(request):
@@ -30,9 +30,9 @@ def check(request: Request, will_ask: bool = True) -> None:
 
 
 def modes_of(request: Request, entry: ModelEntry, pool: ModelPool) -> list[str]:
-    """How a model will be asked, in words, found out with the first problem of each setting.
+    """The query modes of a model, in words, planned with the first problem of each setting.
 
-    Raises RequestError where it cannot be asked so.
+    Raises RequestError if no mode is possible.
     """
     model, found = pool.get(entry), []
     for setting in settings(request):
@@ -40,5 +40,5 @@ def modes_of(request: Request, entry: ModelEntry, pool: ModelPool) -> list[str]:
         for prompt in request.prompts:
             plan = plan_for(model, prompt, problem, request.positions, request.mode, request.repeats)
             because = f" ({'; '.join(plan.reasons)})" if plan.reasons else ""
-            found.append(f"{entry.name} with prompt {prompt.name} is asked in the mode {plan.mode}{because}")
+            found.append(f"{entry.name} with prompt {prompt.name}: mode {plan.mode}{because}")
     return list(dict.fromkeys(found))

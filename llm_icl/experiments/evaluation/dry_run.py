@@ -1,4 +1,4 @@
-"""What a request would ask, and what it would cost: nothing is loaded and nothing is sent."""
+"""Estimates the calls and cost of a request; nothing is loaded or sent."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ from llm_icl.tasks.drawing import draw_problems
 
 @dataclass(frozen=True)
 class Estimate:
-    """Calls, those of them that are answered already, the tokens of the others by estimate, and US dollars: about for
-    what is read, at most for what is written.
+    """The number of calls and of cached ones, the estimated prompt tokens of the others, and US dollars: an estimate for
+    input, a maximum for output.
     """
 
     calls: int = 0
@@ -43,16 +43,16 @@ class Estimate:
         )
 
     def __str__(self) -> str:
-        text = f"{counted(self.calls, 'call')}, {self.known:,} of them answered already, about {self.tokens:,} tokens"
+        text = f"{counted(self.calls, 'call')}, {self.known:,} of them cached, about {self.tokens:,} tokens"
         if not self.read:
             return text
-        return f"{text}; about ${self.read:.2f} for what is read, at most ${self.written:.2f} for what is written"
+        return f"{text}; about ${self.read:.2f} for input, at most ${self.written:.2f} for output"
 
 
 def say_what_would_be_asked(
     requests: Sequence[Request], cache_path: Path, batch: bool, say: Callable[[str], None]
 ) -> None:
-    """One line a model and cell, and the whole."""
+    """Print one line per model and cell, and the total."""
     cache = CallCache(cache_path) if cache_path.is_file() else None
     whole = Estimate()
     for request in requests:
@@ -65,26 +65,28 @@ def say_what_would_be_asked(
                     how, estimate = _estimate(request, versions, entry, prompt, cache, batch)
                     say(f"  {entry.name}, prompt {prompt.name}: {estimate}; {how}")
                     whole += estimate
-    say(f"{whole}\nnothing was sent")
+    say(f"{whole}\ndry run: nothing was sent")
 
 
 def _estimate(
     request: Request, versions: Sequence[Problems], entry: ModelEntry, prompt: Prompt, cache: CallCache | None,
     batch: bool,
 ) -> tuple[str, Estimate]:  # fmt: skip
-    """How a model would be asked, and what that takes."""
+    """The mode of a model, and the estimate of its calls."""
     backend = backends.get(entry.backend)
-    if not issubclass(backend, RemoteModel) or issubclass(backend, TokenModel):  # its tokenizer is needed for a plan
+    if not issubclass(backend, RemoteModel) or issubclass(backend, TokenModel):  # planning requires its tokenizer
         last = request.positions[-1]
         texts = [render(prompt, shown, i, last).text for shown in versions for i in range(len(shown))]
-        how = "one for each problem where a whole curve can be scored, which shows when the model is loaded"
+        how = "fewer calls if whole curves can be scored, which is determined when the model is loaded"
         return how, Estimate(len(texts), 0, estimated_tokens(texts))
     model = backend(entry)
     share = (DISCOUNT if batch else 1.0) / 1e6
     estimate, mode = Estimate(), ""
     for shown in versions:
         plan = plan_for(model, prompt, shown, request.positions, request.mode, request.repeats)
-        calls = {call_key(model.identity(), call.request.data()): call for call in plan.calls}  # equal ones are one
+        calls = {
+            call_key(model.identity(), call.request.data()): call for call in plan.calls
+        }  # duplicates are made once
         missing = missing_requests(plan, model.identity(), cache)
         tokens = estimated_tokens([calls[key].text for key in missing])
         written = sum(model.longest_reply(request) for request in missing.values())
@@ -96,5 +98,5 @@ def _estimate(
             share * tokens * price.get("input", 0.0),
             share * written * price.get("output", 0.0),
         )
-    prices = f"prices of {entry.priced}" if entry.price else "no price is known"
+    prices = f"prices of {entry.priced}" if entry.price else "price unknown"
     return f"mode {mode}, {prices}", estimate

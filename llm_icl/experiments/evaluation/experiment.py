@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from llm_icl.experiments.evaluation.request import Request
     from llm_icl.reports.document import Report
 
-# Beside the run, so that all runs of a folder share it.
+# Next to the run: shared by all runs in a folder.
 CACHE = "calls.sqlite"
 
 
 @experiments.register("eval")
 class Evaluation(Experiment):
-    """Ask models and learners the same problems.
+    """Evaluate models and learners on the same problems.
 
-    Without --model the embedded default is asked, a small real language model that needs no account, no GPU and no
-    server. Options repeat or take comma lists. Re-running a command resumes it, or prints the results if it is
+    Without --model, the embedded default is evaluated, a small language model without account, GPU or server.
+    Options can be repeated or take comma-separated lists. Re-running a command resumes it, or prints the results if it is
     finished.
     """
 
     kind = "eval"
-    summary = "Ask models and learners the same problems."
+    summary = "Evaluate models and learners on the same problems."
     options = EvaluationOptions
     describes = True
     needed = ("predictions.parquet",)
@@ -39,7 +39,7 @@ class Evaluation(Experiment):
     def __init__(
         self, request: "Request", limits: "Limits", pool: "ModelPool | None" = None, calling: "Calling | None" = None
     ) -> None:
-        """A suite gives all its cells one pool of models and one way of calling."""
+        """The cells of a suite share one pool of models and one Calling."""
         self.request, self.limits = request, limits
         self._pool, self._calling = pool, calling
 
@@ -104,7 +104,7 @@ class Evaluation(Experiment):
                 self._pool = None
 
     def prepare(self, folder: Path) -> None:
-        """Load the first model and see that it can be asked so: what is wrong then leaves nothing behind."""
+        """Load the first model and plan its calls, so errors occur before anything is written."""
         from llm_icl.experiments.evaluation.checking import modes_of
 
         if self.request.models and self._calling is None:
@@ -118,7 +118,7 @@ class Evaluation(Experiment):
         EvaluationRun(self.request, session, self._pool, self._calls(session), on_progress).run()
 
     def submit(self, folder: Path, on_progress: OnProgress = silent) -> None:
-        """Hand all questions to the providers' batch interfaces, and wait for nothing."""
+        """Submit all requests to the providers' batch interfaces without waiting."""
         from llm_icl.experiments.evaluation.run import EvaluationRun
 
         assert self._pool is not None
@@ -134,7 +134,7 @@ class Evaluation(Experiment):
         if not failed:
             return None
         calls = counted(sum(count for _, count in failed), "call")
-        return WorkError(f"{calls} failed ({failed[0][0]}): re-running the command makes them again")
+        return WorkError(f"{calls} failed ({failed[0][0]}): re-running the command retries them")
 
     def _calls(self, session: Session) -> "Calling | None":
         from llm_icl.asking.cache import CallCache

@@ -1,4 +1,4 @@
-"""The options of an evaluation, as a command line, a suite or Python gives them."""
+"""The options of an evaluation."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -15,24 +15,24 @@ class EvaluationOptions(CallingOptions, FolderOptions):
     model: tuple[str, ...] = option((), shown="the embedded default")
     """Catalogue name, BACKEND/IDENTIFIER, folder, GGUF file or training run; 'none' for classical learners only."""
     task: tuple[str, ...] = option()
-    """Task, with options after a colon: conjunction:noise=0.1; or 'expr: x1 & ~x3'."""
+    """Task, with options after a colon (conjunction:noise=0.1), or 'expr: x1 & ~x3'."""
     n: tuple[int, ...] = option((DEFAULT_N,), minimum=1)
-    """Bits of an input."""
+    """Number of input bits."""
     points: int = option(50, minimum=1)
-    """Points of a problem, the last query included."""
+    """Points per problem, including the last query."""
     problems: int = option(100, minimum=1)
-    """Problems of each task."""
+    """Problems per task."""
     positions: str = option("all")
-    """Numbers of examples before the query, or 'all'."""
+    """Numbers of in-context examples to evaluate at, or 'all'."""
     prompt: tuple[str, ...] = option(("basic",))
     """Prompt template, for language models."""
-    learner: tuple[str, ...] = option((), shown="those that suit the task")
+    learner: tuple[str, ...] = option((), shown="the defaults for the task")
     """Classical learner."""
     mode: Literal["auto", "curve", "echo", "positions", "top", "generate"] = option("auto")
-    """How models are asked."""
+    """Query mode: how label probabilities or answers are obtained."""
     shuffled_labels: bool = option(True)
-    """Also ask models with shuffled labels, as a control."""
+    """Also evaluate models with shuffled labels, as a control."""
     seed: tuple[int, ...] = option((0,), minimum=0)
     """Seed of the problems."""
     repeats: int = option(1, minimum=1)
-    """How often each question is asked, of models that write sampled answers."""
+    """Repetitions of each call, for models with sampled answers."""

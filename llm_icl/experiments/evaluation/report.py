@@ -22,14 +22,14 @@ from llm_icl.runs import RunDirectory
 
 
 def report_of(runs: Sequence[RunDirectory]) -> Report:
-    """Raises RequestError where one of the runs is not finished, or where they cannot be compared."""
+    """Raises RequestError if a run is unfinished, or if the runs are not comparable."""
     content = gather(runs)
     colours = colours_of(content.names)
     tasks = content.tasks
     title = " and ".join(tasks) if len(tasks) < 4 else f"{len(tasks)} tasks"
     sections = [_section(content, cell, colours) for cell in content.cells]
     if samples := samples_of(runs):
-        sections.append(Section("What was asked, and what was answered", "samples", tuple(samples)))
+        sections.append(Section("Sample prompts and replies", "samples", tuple(samples)))
     return Report(
         f"{title}: learning curves by learner",
         sections=tuple(sections),
@@ -47,7 +47,7 @@ def _section(content: Content, of_cell: CellContent, colours: Mapping[str, str])
         blocks.append(accuracy_by_n(of_task, colours))
     blocks += [
         learning_curves(of_cell, colours),
-        Paragraph(f"{problems}, positions {cell.positions[0]} to {cell.positions[-1]}; accuracies in percent."),
+        Paragraph(f"{problems}, positions {cell.positions[0]} to {cell.positions[-1]}; accuracies in %."),
         scores_table(cell, of_cell.scores),
     ]
     if lines := unused_lines(of_cell.scores):

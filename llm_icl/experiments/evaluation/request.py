@@ -1,4 +1,4 @@
-"""What an evaluation is asked to do."""
+"""The request of an evaluation."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from llm_icl.runs.versions import versions
 
 @dataclass(frozen=True)
 class Request:
-    """Everything that an evaluation is asked to do; as a whole it is the identity of the run."""
+    """The complete request of an evaluation; it identifies the run."""
 
     tasks: tuple[Task, ...]
     ns: tuple[int, ...]
@@ -35,7 +35,7 @@ class Request:
     repeats: int = 1
 
     def record(self) -> dict[str, Any]:
-        """As data for run.json."""
+        """JSON data for run.json."""
         return {
             "tasks": [dataclasses.asdict(task) for task in self.tasks],
             "n": list(self.ns),
@@ -54,7 +54,7 @@ class Request:
         }
 
     def directory_name(self) -> str:
-        """Readable, and different for every different request."""
+        """A readable name, unique to the request."""
         readable = file_name("+".join(task.name for task in self.tasks))[:60]
         return f"eval-{readable}-n{','.join(map(str, self.ns))}-{digest(self.record())}"
 
@@ -66,6 +66,6 @@ def read_positions(text: str, points: int) -> tuple[int, ...]:
     positions = tuple(sorted(whole_numbers("--positions", [text], 0)))
     if positions[-1] >= points:
         raise RequestError(
-            f"--positions {positions[-1]} is out of range: with --points {points} the last is {points - 1}"
+            f"--positions {positions[-1]} is out of range: with --points {points} the maximum is {points - 1}"
         )
     return positions

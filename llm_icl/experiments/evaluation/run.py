@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 class EvaluationRun:
-    """One request being carried out in an open session. What the directory already holds is not done again."""
+    """The execution of one request in an open session. Finished steps are not repeated."""
 
     def __init__(
         self, request: Request, session: Session, pool: ModelPool, calling: Calling | None, on_progress: OnProgress
@@ -47,7 +47,7 @@ class EvaluationRun:
         self._exchanges: dict[str, list[dict[str, object]]] = {}
 
     def run(self) -> None:
-        """Do every step, and join what they found. Raises WorkError where the work must stop before its end."""
+        """Run all steps and join their predictions. Raises WorkError if the work must stop early."""
         self._save()
         try:
             for step in self._steps:
@@ -65,7 +65,7 @@ class EvaluationRun:
         self._session.run.finish([self._frames[part] for part in parts], exchanges)
 
     def submit(self) -> None:
-        """Hand all questions to the providers' batch interfaces, and wait for nothing: what fails shows later."""
+        """Submit all requests to the providers' batch interfaces without waiting; failures appear on collection."""
         for index in range(len(self._request.models)):
             with self._model(index):
                 pass
@@ -97,8 +97,8 @@ class EvaluationRun:
 
     @contextmanager
     def _model(self, index: int) -> Iterator[tuple[LanguageModel, Channel | None]]:
-        """A language model for as long as its steps take, with the channel to it where it is remote; with --batch all
-        its questions are then on their way.
+        """A language model during its steps, with a channel if it is remote; with --batch, all its requests are
+        submitted first.
         """
         assert self._calling is not None
         entry = self._request.models[index]
@@ -122,7 +122,7 @@ class EvaluationRun:
         return plan_for(model, step.job.prompt, shown, request.positions, request.mode, request.repeats)
 
     def _ask(self, step: Step, model: LanguageModel, channel: Channel | None) -> None:
-        """A language model's answers, from the cache where they are there, and what was exchanged."""
+        """A language model's answers, from the cache if possible, and the exchanges."""
         assert self._calling is not None
         job, setting, cache, began = step.job, step.setting, self._calling.cache, time.monotonic()
         assert job.prompt is not None
@@ -147,7 +147,7 @@ class EvaluationRun:
             self._keep(step, shown, answered.answers, began)
 
     def _known(self, step: Step) -> bool:
-        """Whether an earlier start has finished this step; its predictions are then taken over."""
+        """Whether this step is already finished; if so, its predictions are reused."""
         frame = self._session.run.part(step.part)
         if frame is not None:
             self._frames[step.part] = frame

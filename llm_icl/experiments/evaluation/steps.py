@@ -36,7 +36,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Step:
-    """One job in one setting, and where its predictions are kept until the run is finished."""
+    """One job in one setting, and the file of its predictions until the run is finished."""
 
     setting: Setting
     job: Job
@@ -48,7 +48,7 @@ def settings(request: Request) -> list[Setting]:
 
 
 def steps(request: Request) -> tuple[list[Step], list[str]]:
-    """All steps, setting by setting, and why default learners are left out."""
+    """All steps, by setting, and why default learners are skipped."""
     found: list[Step] = []
     left_out: list[str] = []
     for setting in settings(request):
@@ -60,9 +60,9 @@ def steps(request: Request) -> tuple[list[Step], list[str]]:
 
 
 def learner_jobs(request: Request, setting: Setting) -> tuple[list[Job], list[str]]:
-    """The classical learners and trained networks of a setting, and why default learners are left out.
+    """The classical learners and trained networks of a setting, and why default learners are skipped.
 
-    Raises RequestError where a learner that the user named cannot answer.
+    Raises RequestError if a learner given by the user is not applicable.
     """
     trained = [Job(network.name, network) for network in request.trained]
     for network in request.trained:

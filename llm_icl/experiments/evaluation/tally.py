@@ -1,4 +1,4 @@
-"""What an evaluation counts while it asks, for its run.json."""
+"""Counts of calls, tokens and costs for an evaluation's run.json."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,39 +11,39 @@ from llm_icl.experiments.evaluation.steps import Step
 
 @dataclass
 class Tally:
-    """The part of run.json that is an evaluation's own."""
+    """The fields of run.json that are specific to evaluations."""
 
     models: dict[str, Any] = field(default_factory=dict)
-    """Of each language model: what it is, as the backend and the provider say."""
+    """The identity of each language model, as reported by backend and provider."""
     networks: dict[str, Any] = field(default_factory=dict)
-    """Of each trained network: what it was trained on, what that took, how it went."""
+    """The training record of each trained network: tasks, cost, learning curve."""
     modes: list[dict[str, Any]] = field(default_factory=list)
-    """How each model was asked in each setting, and why in no better mode."""
+    """The query mode of each model in each setting, and why preferred modes were not possible."""
     skipped: list[str] = field(default_factory=list)
-    """Default learners that were left out, and why."""
+    """Skipped default learners, with reasons."""
     calls: dict[str, int] = field(default_factory=lambda: {"new": 0, "cached": 0})
-    """Calls that were made, and that the cache answered."""
+    """The numbers of new and of cached calls."""
     retries: dict[str, int] = field(default_factory=dict)
-    """Further attempts by what made them necessary: overload, timeout, connection, reply, server."""
+    """Retries by cause: overload, timeout, connection, reply, server."""
     tokens: dict[str, int] = field(default_factory=dict)
-    """Tokens of all replies by kind, those from the cache too."""
+    """Tokens of all replies by kind, including cached ones."""
     failed: dict[str, int] = field(default_factory=dict)
-    """Calls without an answer by reason; the same command makes them again."""
+    """Failed calls by reason; re-running the command retries them."""
     seconds: dict[str, float] = field(default_factory=dict)
-    """Seconds that each learner took."""
+    """Seconds per learner."""
     cost: float = 0.0
-    """US dollars that the run has spent, all its starts together."""
+    """Total spending of the run in US dollars, over all resumptions."""
 
     @classmethod
     def resumed(cls, earlier: dict[str, Any]) -> "Tally":
-        """What an earlier start had counted."""
+        """The counts of the execution that is resumed."""
         return cls(**{key: earlier[key] for key in cls.__dataclass_fields__ if key in earlier})
 
     def data(self) -> dict[str, Any]:
         return asdict(self)
 
     def count_step(self, step: Step, plan: Plan, answered: AnsweredPlan) -> None:
-        """How a model was asked in a step; its calls, tokens and failures."""
+        """Add a step of a model: its mode, calls, tokens and failures."""
         job = step.job
         assert job.prompt is not None
         mode = {"learner": job.name, "cell": str(step.setting), "prompt": job.prompt.name, "mode": plan.mode}

@@ -1,4 +1,4 @@
-"""`train-lm`: small language models that differ in their attention only."""
+"""`train-lm`: small language models that differ only in their attention."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,11 +17,11 @@ _WARM_UP = 100
 
 @experiments.register("train-lm")
 class LanguageModelling(Experiment):
-    """Train language models from scratch that differ in their attention only, and compare their perplexity on held-out
-    text (Dai et al. 2023, section 5).
+    """Train small GPTs from scratch that differ only in their attention, and compare their perplexity on held-out text
+    (Dai et al. 2023, section 5).
 
     Re-running a command resumes it, to the same weights, or prints the results if it is finished. Each model's folder
-    can be used as --model.
+    can be passed as --model.
     """
 
     kind = "train-lm"

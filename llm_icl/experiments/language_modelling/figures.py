@@ -12,7 +12,7 @@ from llm_icl.reports.document import Figure
 
 
 def changes_figure(changes: Mapping[tuple[str, int], Estimate], first: str) -> Figure:
-    """The change of each attention at each length, with its interval over trainings."""
+    """The relative change in perplexity of each attention at each length, with its interval over seeds."""
     import altair as alt
 
     rows = []
@@ -26,7 +26,7 @@ def changes_figure(changes: Mapping[tuple[str, int], Estimate], first: str) -> F
         yOffset=alt.YOffset("tokens:N", sort=tokens),
         color=coloured("tokens", colours_of(tokens), tokens),
     )
-    value = alt.X("change:Q", title=f"perplexity against {first}", axis=alt.Axis(format="+.1%"))
+    value = alt.X("change:Q", title=f"change in perplexity vs. {first}", axis=alt.Axis(format="+.1%"))
     points = base.mark_point(filled=True, size=60).encode(
         x=value, tooltip=["attention:N", "tokens:N", alt.Tooltip("change:Q", format="+.2%")]
     )
@@ -35,14 +35,14 @@ def changes_figure(changes: Mapping[tuple[str, int], Estimate], first: str) -> F
         x="zero:Q"
     )  # fmt: skip
     longest = {name: change for (name, _), change in changes.items()}
-    told = ", ".join(f"{name} {100 * change.value:+.2f} %" for name, change in longest.items())
-    says = f"Change of the perplexity against {first}; at {tokens[-1]}: {told}."
+    listed = ", ".join(f"{name} {100 * change.value:+.2f} %" for name, change in longest.items())
+    says = f"Change in perplexity vs. {first}; at {tokens[-1]}: {listed}."
     height = 40 * (len(attentions) + 1)
-    return figure("changes", f"Change against {first}", none + bars + points, height, says)
+    return figure("changes", f"Change in perplexity vs. {first}", none + bars + points, height, says)
 
 
 def training_figure(curves: pl.DataFrame, attentions: Sequence[str]) -> Figure:
-    """The loss on the first of the held-out tokens by step, averaged over trainings."""
+    """The loss on the validation tokens (the first held-out tokens) by step, averaged over seeds."""
     import altair as alt
 
     means = curves.group_by("attention", "step").agg(pl.col("loss").mean()).sort("attention", "step")
@@ -51,12 +51,12 @@ def training_figure(curves: pl.DataFrame, attentions: Sequence[str]) -> Figure:
         .mark_line(point=True)
         .encode(
             x=alt.X("step:Q", title="training steps"),
-            y=alt.Y("loss:Q", title="loss on held-out text's first tokens (nats)", scale=alt.Scale(zero=False)),
+            y=alt.Y("loss:Q", title="validation loss (nats per token)", scale=alt.Scale(zero=False)),
             color=coloured("attention", colours_of(attentions), attentions),
             tooltip=["attention:N", "step:Q", alt.Tooltip("loss:Q", format=".3f")],
         )
     )
     last = {row["attention"]: row["loss"] for row in means.to_dicts()}
-    told = ", ".join(f"{name} {loss:.3f}" for name, loss in last.items())
-    says = f"Loss on the first of the held-out tokens by training step; at the end, in nats: {told}."
+    listed = ", ".join(f"{name} {loss:.3f}" for name, loss in last.items())
+    says = f"Validation loss by training step, on the first held-out tokens; at the end, in nats: {listed}."
     return figure("training", "Loss over training", chart, 300, says)

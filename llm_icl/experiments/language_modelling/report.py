@@ -19,30 +19,30 @@ from local_models.metrics import read_metrics
 
 _TITLE = "Momentum attention in language modelling"
 _NOTES = (
-    "Perplexity is exp of the mean loss over held-out tokens, each predicted from at most so many tokens before it; "
-    "the tokens that are predicted are the same at every length. Its interval is over trainings (seeds).",
-    "A change is paired by seed: models of one seed begin with the same weights, as far as they share them, and see "
-    "the same batches. Its interval over trainings tells whether another training would say the same (Student's t: "
-    "wide with few seeds); that over the text, whether these very models would on another text of the kind.",
+    "Perplexity is exp of the mean loss over held-out tokens, each predicted from at most the given number of previous "
+    "tokens; the predicted tokens are the same at every length. Intervals are over seeds.",
+    "Changes are paired by seed: models with the same seed have the same initial weights, where applicable, and the "
+    "same batches. The interval over seeds covers variation between training runs (Student's t: wide with few seeds); "
+    "the interval over the text covers variation between texts for these trained models.",
     "momentum: the formula of Dai et al. 2023, the sum over earlier tokens of eta^(t-i) times their values is added to "
-    "each head, not normalised; the paper does not give eta. momentum-learned: what its authors posted instead, a "
-    "learned filter over the values, the current token included.",
-    "All intervals are 95 %, and not corrected for the number of attentions that are compared.",
+    "each head, not normalised; the paper does not state eta. momentum-learned: the authors' released code, a learned "
+    "filter over the values, including the current token.",
+    "All intervals are 95 %, without correction for multiple comparisons.",
 )
 
 
 def report_of(runs: Sequence[RunDirectory]) -> Report:
-    """Raises RequestError where a run is not finished."""
+    """Raises RequestError if a run is unfinished."""
     return joined([_Comparison(run).report() for run in runs], _TITLE)
 
 
 class _Comparison:
-    """What a finished run says."""
+    """The report of one finished run."""
 
     def __init__(self, run: RunDirectory) -> None:
         self._record = run.record
         if self._record.get("status") != "complete" or not (run.path / LOSSES).is_file():
-            raise RequestError(f"{run.path} holds no finished comparison")
+            raise RequestError(f"{run.path} is not a finished train-lm run")
         self._losses = pl.read_parquet(run.path / LOSSES)
         request = self._record["request"]
         self._attentions: list[str] = request["attentions"]
@@ -63,8 +63,8 @@ class _Comparison:
             }
             compared += [self._changes(), changes_figure(changes, self._attentions[0])]
         sections = (
-            Section("Perplexity on the held-out text", "perplexity", tuple(compared)),
-            Section("Over training", "over", (training_figure(self._curves, self._attentions),)),
+            Section("Perplexity on held-out text", "perplexity", tuple(compared)),
+            Section("Training curves", "over", (training_figure(self._curves, self._attentions),)),
         )
         return Report(
             _TITLE, self._setting(), self._verdict(), sections, _NOTES, (Provenance(self._record["command"]),)
@@ -87,21 +87,21 @@ class _Comparison:
             }
             more = {"parameters": int(own["parameters"][0]), "steps_per_second": float(speed)}
             rows.append({"attention": name, **shown, **more})
-        return Table("perplexities", "Perplexity by tokens of context", columns, tuple(rows))
+        return Table("perplexities", "Perplexity by context length", columns, tuple(rows))
 
     def _changes(self) -> Table:
-        """Against the first attention, in percent of its perplexity."""
+        """Relative change in perplexity vs. the first attention, in percent."""
         columns = [Column("attention", "attention", short=True)]
         for length in self._lengths:
             tokens = counted(length, "token")
-            columns.append(Column(f"{tokens}, over trainings", f"tokens_{length}", "change", True))
+            columns.append(Column(f"{tokens}, over seeds", f"tokens_{length}", "change", True))
             columns.append(Column(f"{tokens}, over the text", f"tokens_{length}_over_text", "change", True))
         rows: list[Row] = []
         for name in self._attentions[1:]:
             over_trainings = {f"tokens_{length}": self._change(name, length) for length in self._lengths}
             over_text = {f"tokens_{length}_over_text": self._change(name, length, True) for length in self._lengths}
             rows.append({"attention": name, **over_trainings, **over_text})
-        caption = f"Change against {self._attentions[0]}, in percent"
+        caption = f"Change in perplexity vs. {self._attentions[0]}, in percent"
         return Table("changes", caption, tuple(columns), tuple(rows))
 
     def _verdict(self) -> tuple[str, ...]:
@@ -111,7 +111,7 @@ class _Comparison:
             change = self._change(name, length)
             how = f"{abs(100 * change.value):.2f} % {'lower' if change.value < 0 else 'higher'}"
             sentences.append(
-                f"At {counted(length, 'token')} {name} has a perplexity {how} than {first} "
+                f"At {counted(length, 'token')} the perplexity of {name} is {how} than that of {first} "
                 f"({written(change, 'change')} % over {self._seeds}): {_meaning(change)}."
             )
         return tuple(sentences)
@@ -122,17 +122,17 @@ class _Comparison:
         seen = plan["steps"] * plan["batch"] * plan["length"]
         predicted = (tokens["held out"] - 1) // plan["length"] * plan["length"]
         return (
-            f"GPT-2 with {counted(request['layers'], 'layer')} of width {request['width']} and "
-            f"{counted(request['heads'], 'head')}, trained on {tokens['training']:,} tokens (a vocabulary of "
-            f"{tokens['vocabulary']:,} from the same text) for {counted(plan['steps'], 'step')} of {plan['batch']} x "
-            f"{plan['length']} tokens, {seen:,} in all, and validated on {predicted:,} held-out ones; {self._seeds}. "
+            f"GPT-2 with {counted(request['layers'], 'layer')}, width {request['width']} and "
+            f"{counted(request['heads'], 'head')}, trained on {tokens['training']:,} tokens (vocabulary: "
+            f"{tokens['vocabulary']:,}, from the same text) for {counted(plan['steps'], 'step')} of {plan['batch']} x "
+            f"{plan['length']} tokens, {seen:,} in total, and evaluated on {predicted:,} held-out tokens; {self._seeds}. "
             f"Wall time {self._record['wall_seconds']:.0f} s."
         )
 
     @property
     def _seeds(self) -> str:
         count = len(self._record["request"]["seeds"])
-        return f"{count} trainings of each" if count > 1 else "one training of each"
+        return f"{count} seeds per attention" if count > 1 else "one seed per attention"
 
     def _change(self, name: str, length: int, over_text: bool = False) -> Estimate:
         measure = perplexity.change_over_text if over_text else perplexity.change
@@ -141,7 +141,7 @@ class _Comparison:
 
 def _meaning(change: Estimate) -> str:
     if not math.isfinite(change.low):
-        return "one training does not tell whether another would say the same"
+        return "no significance test is possible with one seed"
     if change.high < 0:
         return "better"
-    return "worse" if change.low > 0 else "not distinguishable"
+    return "worse" if change.low > 0 else "no significant difference"

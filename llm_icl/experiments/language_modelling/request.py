@@ -1,4 +1,4 @@
-"""What a comparison of attentions in language modelling is asked to do: texts, tokenizer, models."""
+"""The request of a comparison of attentions in language modelling: texts, tokenizer, models."""
 
 import dataclasses
 import hashlib
@@ -16,14 +16,14 @@ from llm_icl.runs.versions import versions
 from local_models.language_trainer import LanguageSchedule
 
 END = "<|endoftext|>"
-# Attention as in GPT-2; with the paper's momentum; with the filter that its authors posted.
+# Attention as in GPT-2; with the paper's momentum; with the filter from the authors' code.
 ATTENTIONS = ("softmax", "momentum", "momentum-learned")
 _ETA = 0.5
 
 
 @dataclass(frozen=True)
 class LanguageRequest:
-    """Everything that is asked for. `lengths` are those at which perplexity is measured; the last is the context."""
+    """The complete request. Perplexity is measured at `lengths`; the last is the training context."""
 
     attentions: tuple[Spec, ...]
     training: tuple[str, ...]
@@ -59,28 +59,32 @@ class LanguageRequest:
         }
 
     def check(self) -> None:
-        """Raise RequestError where the parts do not fit together."""
+        """Raise RequestError for inconsistent options."""
         if self.width % self.heads:
-            raise RequestError(f"a width of {self.width} cannot be shared among {self.heads} heads")
+            raise RequestError(f"--width {self.width} is not divisible by --heads {self.heads}")
         if bad := [length for length in self.lengths if length < 1 or self.context % length]:
             raise RequestError(f"--lengths {bad[0]} does not divide the context of {self.context} tokens")
         for what, texts in (("the training text", self.training), ("the held-out text", (self.held_out,))):
             if (most := sum(len(text.encode()) + 1 for text in texts)) <= self.context:
-                raise RequestError(f"{what} has at most {most} tokens: a context of {self.context} takes more")
+                raise RequestError(
+                    f"{what} has at most {most} tokens, fewer than the context of {self.context}: give more text or a smaller --context"
+                )
         if self.vocabulary < 257:
-            raise RequestError(f"--vocabulary {self.vocabulary} is too small: 256 bytes and the end of a text take 257")
+            raise RequestError(
+                f"--vocabulary {self.vocabulary} is too small: the minimum is 257 (256 bytes and the end of text)"
+            )
         for spec in self.attentions:
             if spec.name not in ATTENTIONS:
                 raise unknown_name("attention", spec.name, ATTENTIONS)
             only_known("attention", spec.name, spec.mapping(), ("eta",) if spec.name == "momentum" else ())
             eta = spec.mapping().get("eta", _ETA)
             if isinstance(eta, bool | str) or not 0 <= eta < 1:
-                raise RequestError(f"attention '{spec}': eta is at least 0 and below 1")
+                raise RequestError(f"attention '{spec}': eta must be at least 0 and below 1")
 
 
 def train_tokenizer(texts: Sequence[str], vocabulary: int, folder: Path) -> None:
-    """A byte-level BPE of the texts, as a new folder that is there as a whole or not at all. Digits stand alone, so
-    that labels 0 and 1 are a token each wherever they stand.
+    """A byte-level BPE of the texts, written atomically as a new folder. Digits are split, so labels 0 and 1
+    are always single tokens.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
@@ -103,15 +107,15 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int, folder: Path) -> None
 
 
 def tokens_of(tokenizer: Any, texts: Sequence[str], context: int, what: str) -> torch.Tensor:
-    """All texts in one row of token numbers, each with its end. Raises RequestError where they are too short."""
+    """All texts as one sequence of token ids with end-of-text tokens. Raises RequestError if they are too short."""
     ids = [token for text in texts for token in [*tokenizer(text).input_ids, tokenizer.eos_token_id]]
     if len(ids) <= context:
-        raise RequestError(f"{what} has {len(ids)} tokens: a context of {context} takes at least {context + 1}")
+        raise RequestError(f"{what} has {len(ids)} tokens, but a context of {context} requires at least {context + 1}")
     return torch.tensor(ids)
 
 
 def build(request: LanguageRequest, spec: Spec, seed: int, vocabulary: int, end: int) -> Any:
-    """A fresh model. Whatever the attention, what it shares with the others is the same for a seed."""
+    """A new model. Weights common to all attentions are the same for the same seed."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
     from local_models.momentum_gpt import MomentumGPT, MomentumGPTConfig

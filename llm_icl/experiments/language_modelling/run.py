@@ -1,4 +1,4 @@
-"""A comparison of attentions in its directory: a folder for each model, which is a `--model` when it is trained."""
+"""A comparison of attentions in its directory: one folder per model, which can be passed as `--model`."""
 
 import shutil
 import tempfile
@@ -21,21 +21,21 @@ from local_models.metrics import read_metrics
 from local_models.trainer import CHECKPOINT, TrainingError
 
 LOSSES, TOKENIZER = "losses.parquet", "tokenizer"
-# The file that a finished model gets last.
+# The last file to be written of a finished model.
 _LAST = "config.json"
 
 
 def train_in(session: Session, request: LanguageRequest, on_progress: OnProgress) -> None:
-    """Train and validate all models, each from where an earlier start stopped.
+    """Train and evaluate all models, resuming interrupted ones.
 
     The directory then holds losses.parquet: for each attention, seed and length of the context the summed loss of each
-    window of held-out tokens, in nats. Raises WorkError where training cannot go on.
+    window of held-out tokens, in nats. Raises WorkError if training fails.
     """
     from transformers import AutoTokenizer
 
     run = session.run
     own = run.path / TOKENIZER
-    if not session.earlier:  # what lies there is no one's
+    if not session.earlier:  # left over from an unknown run
         shutil.rmtree(own, ignore_errors=True)
     if not own.is_dir():
         train_tokenizer(request.training, request.vocabulary, own)
@@ -61,8 +61,8 @@ def train_in(session: Session, request: LanguageRequest, on_progress: OnProgress
 
 
 def _rehearse(request: LanguageRequest, spec: Spec, tokenizer: Any, tokens: torch.Tensor) -> None:
-    """One step of everything that a model goes through: what fails then fails at once, and not when others of the same
-    run have been trained for minutes.
+    """Run one step of training, saving, loading and evaluation, so errors occur before other models of the run are
+    trained.
     """
     from transformers import AutoModelForCausalLM, DynamicCache
 
@@ -73,12 +73,12 @@ def _rehearse(request: LanguageRequest, spec: Spec, tokenizer: Any, tokens: torc
         model.save_pretrained(folder)
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     losses(model, tokens[: request.context + 1], request.lengths[0], request.context)
-    with torch.inference_mode():  # reading on from a cache, as evaluations do
+    with torch.inference_mode():  # with a KV cache, as in evaluations
         model(input_ids=window[:, :1], **cached(model, DynamicCache(config=model.config)))
 
 
 def name_of(attention: str, seed: int) -> str:
-    """The folder of a model: no characters that have a meaning in --model."""
+    """The folder of a model: without characters that are special in --model."""
     return f"{attention.replace(':', '-').replace('=', '-')}-{seed}"
 
 
@@ -86,7 +86,7 @@ def _one(
     request: LanguageRequest, spec: Spec, seed: int, folder: Path, tokenizer: Any, training: torch.Tensor,
     held_out: torch.Tensor, on_progress: OnProgress,
 ) -> pl.DataFrame:  # fmt: skip
-    """Train one model and try it."""
+    """Train and evaluate one model."""
     from transformers import AutoModelForCausalLM
 
     own = folder / name_of(str(spec), seed)
@@ -94,13 +94,13 @@ def _one(
     if not (own / _LAST).is_file():
         model = build(request, spec, seed, len(tokenizer), tokenizer.eos_token_id)
 
-        def told(step: int, loss: float, tried: float | None, speed: float) -> None:
-            held = "" if tried is None else f", held out {tried:.3f}"
+        def on_step(step: int, loss: float, held_out_loss: float | None, speed: float) -> None:
+            validation = "" if held_out_loss is None else f", held out {held_out_loss:.3f}"
             left = (request.schedule.steps - step) / speed
-            words = f"{own.name}: loss {loss:.3f}{held}, {speed:.1f} steps/s, {left:.0f} s left"
+            words = f"{own.name}: loss {loss:.3f}{validation}, {speed:.1f} steps/s, {left:.0f} s left"
             on_progress(words, step, request.schedule.steps)
 
-        train(model, request.schedule_of(seed), training, held_out, own, told)
+        train(model, request.schedule_of(seed), training, held_out, own, on_step)
         _save(model, tokenizer, own)
     model = AutoModelForCausalLM.from_pretrained(own, dtype=torch.float32)
     model.to("cuda" if torch.cuda.is_available() else "cpu")
@@ -115,11 +115,11 @@ def _one(
 
 
 def _save(model: Any, tokenizer: Any, folder: Path) -> None:
-    """The model as transformers keeps one; what says that it is there comes last."""
+    """Save the model in transformers' format; the file that marks it as complete is written last."""
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         tokenizer.save_pretrained(temporary)
         model.save_pretrained(temporary)
         for file in sorted(Path(temporary).iterdir(), key=lambda file: file.name == _LAST):
-            file.chmod(folder.stat().st_mode & 0o666)  # safetensors would keep it to its owner
+            file.chmod(folder.stat().st_mode & 0o666)  # safetensors restricts it to the owner
             file.replace(folder / file.name)
     (folder / CHECKPOINT).unlink()

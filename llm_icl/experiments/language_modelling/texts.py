@@ -1,4 +1,4 @@
-"""Plain texts to train language models on, and the part of them that is held out."""
+"""Training texts of language models, and their held-out part."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,19 +9,19 @@ _BETWEEN = ".."
 
 
 def read_texts(paths: Sequence[Path], held_out: str) -> tuple[list[str], str]:
-    """The training texts and the held-out one. A folder stands for its .txt files.
+    """The training texts and the held-out text. A folder means its .txt files.
 
-    `held_out` is a file (which is then no training text), or LINE..LINE: the part of one of the texts from the first of
-    these lines up to the second, or to the end where there is none. Raises RequestError where that cannot be had.
+    `held_out` is a file (then excluded from training), or LINE..LINE: the part of one of the texts from the first line
+    up to the second, or to the end if omitted. Raises RequestError if a text is unavailable.
     """
     named = [file for path in paths for file in (sorted(path.glob("*.txt")) if path.is_dir() else [path])]
-    files = list({file.resolve(): file for file in named}.values())  # each of them once
+    files = list({file.resolve(): file for file in named}.values())  # without duplicates
     if _is_part(held_out):
         return _without_part({file: _read(file) for file in files}, held_out)
     apart = Path(held_out)
     training = [_read(file) for file in files if file.resolve() != apart.resolve()]
     if not training:
-        raise RequestError("there is no text to train on beside the one that is held out")
+        raise RequestError("no training text is left besides the held-out text: add files to --text")
     return training, _read(apart)
 
 
@@ -35,17 +35,19 @@ def _without_part(texts: dict[Path, str], held_out: str) -> tuple[list[str], str
     lines = {path: text.splitlines(keepends=True) for path, text in texts.items()}
     starts = [(path, i) for path, some in lines.items() for i, line in enumerate(some) if line.strip() == first]
     if len(starts) != 1:
-        raise RequestError(f"--held-out: the line '{first}' stands {len(starts)} times in the texts, and not once")
+        raise RequestError(
+            f"--held-out: the line '{first}' occurs {len(starts)} times in the texts; it must occur exactly once"
+        )
     path, start = starts[0]
     ends = [i for i, line in enumerate(lines[path]) if i > start and line.strip() == last] if last else [None]
     if not ends:
-        raise RequestError(f"--held-out: there is no line '{last}' after '{first}' in {path}")
+        raise RequestError(f"--held-out: no line '{last}' after '{first}' in {path}")
     part = slice(start, ends[0])
     rest = [*lines[path][:start], *(lines[path][ends[0] :] if ends[0] is not None else [])]
     training = [text for file, text in texts.items() if file != path]
     training += ["".join(rest)] if rest else []
     if not training:
-        raise RequestError("there is no text to train on beside the part that is held out")
+        raise RequestError("no training text is left besides the held-out part")
     return training, "".join(lines[path][part])
 
 

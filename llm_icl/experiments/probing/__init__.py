@@ -1,4 +1,4 @@
-"""What attention heads do."""
+"""Scores of attention heads."""
 
 from llm_icl.experiments.probing import experiment  # registers itself
 

@@ -1,4 +1,4 @@
-"""`probe`: what attention heads do."""
+"""`probe`: scores of attention heads."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,12 +20,12 @@ HEADS = "heads.parquet"
 
 @experiments.register("probe")
 class Probe(Experiment):
-    """Score every attention head: how much of its attention goes from a query to the label of the same point seen
-    earlier (induction), and to the labels of the nearest earlier points (nearest neighbour).
+    """Score every attention head: the attention from a query to the labels of earlier copies of the same point
+    (induction), and to the labels of the nearest earlier points (nearest neighbour).
     """
 
     kind = "probe"
-    summary = "Score what attention heads do."
+    summary = "Score attention heads: induction and nearest neighbour."
     options = ProbeOptions
     needed = (HEADS,)
 
@@ -43,11 +43,13 @@ class Probe(Experiment):
         models, trained = named_models(options.model)
         names = [network.name for network in trained] + [model.name for model in models]
         if len(set(names)) < len(names):
-            raise RequestError("the same model is named twice")
+            raise RequestError("--model: the same model is given twice")
         n = options.n or next((network.n for network in trained), DEFAULT_N)
         points = options.points or min((network.points or _POINTS for network in trained), default=_POINTS)
         if points < 2 * options.copies:
-            raise RequestError(f"--copies {options.copies} of at least two points do not fit into {points} points")
+            raise RequestError(
+                f"--copies {options.copies} requires --points of at least {2 * options.copies}, not {points}"
+            )
         request = ProbeRequest(
             models, trained, load_task(parse_specs([options.task])[0], options.tasks_dir), n, points, options.problems,
             options.copies, options.seed, load_prompt(parse_specs([options.prompt])[0], options.prompts_dir),

@@ -1,8 +1,8 @@
-"""What attention heads do: how much of a head's attention goes from a query to the labels of certain earlier points.
+"""Scores of attention heads: the attention from a query to the labels of target points.
 
-A head that looks nowhere else has the score 1. Of a point that stands there several times, or of several nearest
-points, the attention to all their labels counts, in sum: whichever of them a head looks at, it has found what it looks
-for. (Averages over copies, as in the public code, keep a perfect head at one half.)
+A head that attends only to targets has score 1. With several copies of a point, or several nearest points, the attention
+to all their labels is summed, so a head may attend to any of them. (Averages over copies, as in the public code, limit a
+perfect head to 0.5.)
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ Mask = NDArray[np.bool_]
 def copies_of(points: int, copies: int) -> Mask:
     """Where a sequence of points is repeated: for each query (m,) the earlier copies of its point, (m, m).
 
-    The first copy has none. (Olsson et al. 2022 call what looks there an induction head.)
+    The first copy has none. (Heads that attend to them are induction heads: Olsson et al. 2022.)
     """
     number = np.arange(points * copies)
     same = number[:, None] % points == number % points
@@ -35,10 +35,10 @@ def nearest_points(xs: Bits, start: int) -> Mask:
 
 
 def mass(weights: Floats, queries: NDArray[np.int64], labels: NDArray[np.int64], targets: Mask) -> Floats:
-    """The attention from each query to the labels of its targets, summed, and averaged over the queries that have any.
+    """The attention from each query to the labels of its targets, summed, and averaged over queries with targets.
 
     weights (H, T, T) are attention weights from a token to a token; queries and labels (m,) are the tokens that a label
-    is predicted at, and the labels' own (a label that is not in the sequence is never a target) → (H,).
+    is predicted at, and the labels' own (labels outside the sequence are never targets) → (H,).
     """
     asked = targets.any(axis=1)
     there = weights[:, queries[asked]][:, :, np.minimum(labels, weights.shape[-1] - 1)]  # (H, queries asked, m)
@@ -47,6 +47,6 @@ def mass(weights: Floats, queries: NDArray[np.int64], labels: NDArray[np.int64],
 
 
 def uniform_mass(queries: NDArray[np.int64], targets: Mask) -> float:
-    """The same of a head that attends to all tokens up to its own alike."""
+    """The score of a head with uniform attention over the current and earlier tokens."""
     asked = targets.any(axis=1)
     return float((targets[asked].sum(axis=1) / (queries[asked] + 1)).mean())

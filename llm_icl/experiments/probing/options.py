@@ -8,16 +8,16 @@ from llm_icl.experiments.options import FolderOptions
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeOptions(FolderOptions):
-    """Whose heads, over which problems."""
+    """Options of `probe`."""
 
     model: tuple[str, ...] = option()
-    """Training run, or a language model that runs in this process."""
+    """Training run, or a local language model."""
     task: str = option("nearest-neighbour")
-    """Task that the labels come from."""
-    n: int | None = option(None, minimum=1, shown="what a network was trained for, else 5")
-    """Bits of an input."""
-    points: int | None = option(None, minimum=4, shown="40, or what a network holds")
-    """Points of a problem."""
+    """Task that labels the points."""
+    n: int | None = option(None, minimum=1, shown="as in the network's training, else 5")
+    """Number of input bits."""
+    points: int | None = option(None, minimum=4, shown="40, or the network's maximum")
+    """Points per problem."""
     problems: int = option(50, minimum=2)
     """Problems."""
     copies: int = option(4, minimum=2)

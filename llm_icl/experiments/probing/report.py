@@ -22,30 +22,30 @@ _COLUMNS = (
     Column("value", "value", "number", short=True),
     Column("uniform attention", "uniform", "number", short=True),
 )
-# From here on a head counts as one that does it (Bhattamishra et al. 2024).
+# Heads with at least this score count as strong (Bhattamishra et al. 2024).
 _STRONG = 0.5
 _BEST = 5
-# In a wider map numbers do not fit into the cells.
+# With more heads, numbers do not fit into the heat map.
 _MOST_HEADS = 16
 _NOTES = (
     "Induction: the attention from a query to the labels of the same point in earlier copies of the sequence, summed "
     "over the copies and averaged over queries.",
     "Nearest neighbour: the attention from a query in the second half to the labels of the nearest earlier points (by "
-    "Hamming distance, all that are equally near in sum).",
-    "A head that looks nowhere else scores 1. Uniform attention, to all tokens up to the query alike, is the null.",
-    "Intervals are 95 %, with the problem as the unit. Layers and heads count from 0.",
+    "Hamming distance, summed over ties).",
+    "A head that attends only to these labels scores 1. The null is uniform attention over all tokens up to the query.",
+    "Intervals are 95 %, with the problem as the unit. Layers and heads are numbered from 0.",
 )
 
 
 def report_of(runs: Sequence[RunDirectory]) -> Report:
-    """Raises RequestError where a run is not finished."""
-    return joined([_report(run) for run in runs], "What the attention heads do")
+    """Raises RequestError if a run is unfinished."""
+    return joined([_report(run) for run in runs], "Attention head scores")
 
 
 def _report(run: RunDirectory) -> Report:
     record, path = run.record, run.path / _HEADS
     if record.get("status") != "complete" or not path.is_file():
-        raise RequestError(f"{run.path} holds no finished probe")
+        raise RequestError(f"{run.path} is not a finished probe")
     heads = pl.read_parquet(path)
     groups = [
         (str(model), str(score), some)
@@ -57,14 +57,14 @@ def _report(run: RunDirectory) -> Report:
         for model, score, some in groups
     )
     tables = (
-        _table("best_heads", f"The best {_BEST} of each model and score", pl.concat(best)),
+        _table("best_heads", f"Top {_BEST} heads per model and score", pl.concat(best)),
         Fold("All heads", (_table("heads", "All heads", heads),)),
     )
     return Report(
-        "What the attention heads do",
+        "Attention head scores",
         _setting(record),
         tuple(f"{model}: {_line(some, score)}" for model, score, some in groups),
-        (*maps, Section("The best heads", "best", tables)),
+        (*maps, Section("Top heads", "best", tables)),
         _NOTES,
         (Provenance(record["command"]),),
     )
@@ -84,8 +84,8 @@ def _line(some: pl.DataFrame, score: str) -> str:
     best = some.sort("value", descending=True).row(0, named=True)
     return (
         f"Heads with {'an' if score[0] in 'aeiou' else 'a'} {score} score of at least {_STRONG}: {len(strong)} of "
-        f"{len(some)}; the greatest is {best['value']:.3f} (layer {best['layer']}, head {best['head']}), and uniform "
-        f"attention has {best['uniform']:.3f}."
+        f"{len(some)}; the maximum is {best['value']:.3f} (layer {best['layer']}, head {best['head']}), vs. "
+        f"{best['uniform']:.3f} for uniform attention."
     )
 
 
@@ -94,7 +94,7 @@ def _setting(record: dict[str, Any]) -> str:
     task = request["tasks"][0]["name"]
     return (
         f"{request['problems']} problems of {task}, n = {request['n'][0]}, {request['points']} points; for induction, "
-        f"{request['points'] // request['copies']} points {request['copies']} times."
+        f"{request['points'] // request['copies']} points repeated {request['copies']} times."
     )
 
 
@@ -116,7 +116,7 @@ def _heat_map(some: pl.DataFrame, title: str) -> Figure:
     drawn = alt.layer(cells, text) if heads <= _MOST_HEADS else cells
     best = some.sort("value", descending=True).row(0, named=True)
     says = (
-        f"The score of each head by layer, {title}; the greatest is {best['value']:.3f} at layer {best['layer']}, head "
+        f"The score of each head by layer, {title}; the maximum is {best['value']:.3f} at layer {best['layer']}, head "
         f"{best['head']}."
     )
     return figure("heads", f"Score by layer and head ({title})", drawn, 22 * some["layer"].n_unique() + 20, says)

@@ -13,8 +13,8 @@ from llm_icl.runs.versions import versions
 
 @dataclass(frozen=True)
 class ProbeRequest:
-    """Whose heads are looked at, over which problems. For the induction score, `points` // `copies` points stand there
-    `copies` times; for the nearest-neighbour score, queries count from the middle of the problem on.
+    """The models and problems of a probe. For the induction score, `points` // `copies` points are repeated `copies`
+    times; for the nearest-neighbour score, the queries are the second half of the points.
     """
 
     models: tuple[ModelEntry, ...]

@@ -48,7 +48,7 @@ def check(request: ProbeRequest) -> None:
             raise RequestError(refusal)
         problem = draw_problems(request.task, request.n, request.points, 1, request.seed)
         if not _network(network)(problem, 0).weights:
-            raise RequestError(f"{network.name} has no attention heads")
+            raise RequestError(f"{network.name} has no attention heads to probe")
 
 
 def probe(request: ProbeRequest, on_progress: OnProgress) -> pl.DataFrame:
@@ -72,7 +72,7 @@ def probe(request: ProbeRequest, on_progress: OnProgress) -> pl.DataFrame:
                     targets = nearest_points(problems.xs[i], request.points // 2)
                 seen = look(problems, i)
                 if not seen.weights:
-                    raise RequestError(f"{name} has no attention heads")
+                    raise RequestError(f"{name} has no attention heads to probe")
                 for layer, weights in seen.weights.items():
                     found.setdefault(layer, []).append(mass(weights, seen.queries, seen.labels, targets))
                 uniform.append(uniform_mass(seen.queries, targets))

@@ -1,4 +1,4 @@
-"""A network that learns in context, and how it was trained."""
+"""Training networks to learn in context."""
 
 from llm_icl.experiments.training import experiment  # registers itself
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @experiments.register("train")
 class Training(Experiment):
-    """Train a network to learn in context; `llm-icl eval --model RUN` then asks it like any other model.
+    """Train a network to learn in context; evaluate it with `llm-icl eval --model RUN`.
 
     Re-running a command resumes it, to the same weights, or prints the results if it is finished.
     """
@@ -39,13 +39,13 @@ class Training(Experiment):
 
         architectures = parse_specs([options.architecture])
         if len(architectures) != 1:
-            raise RequestError(f"one architecture at a time, not '{options.architecture}'")
+            raise RequestError(f"--architecture takes one architecture, not '{options.architecture}'")
         shape = shape_for(
             architectures[0], options.n, options.points, options.layers, options.width, options.parameter_count,
             options.seed,
         )  # fmt: skip
         tasks = tuple(load_task(spec, options.tasks_dir) for spec in parse_specs(options.task))
-        # A pretrained model comes undone at the learning rates that suit a small new one.
+        # Training a pretrained model diverges at the learning rates of small new models.
         optimiser, rate = ("adamw", 1e-3) if is_pretrained(shape) else ("muon", 8e-3)
         schedule = Schedule(
             options.steps, options.optimiser or optimiser, options.rate or rate, seed=options.seed,

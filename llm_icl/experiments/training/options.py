@@ -1,4 +1,4 @@
-"""The options of a training run, as a command line, a suite or Python gives them."""
+"""The options of a training run."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,44 +11,44 @@ from llm_icl.tasks.options import DEFAULT_N
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions(FolderOptions):
-    """What is not said (None): the learning rate and optimiser that suit the network, problems of full size from the
-    start, and tests on the tasks themselves.
+    """Options left at None: learning rate and optimiser depend on the network, there is no curriculum, and validation is
+    on the training tasks.
     """
 
     architecture: str = option("transformer")
     """Architecture (llm-icl list architectures), or a pretrained LM with new read-in and read-out layers."""
     task: tuple[str, ...] = option()
-    """Task; several are mixed, problem by problem."""
+    """Training task; several tasks are mixed, problem by problem."""
     test: tuple[str, ...] = option((), shown="the same as --task")
-    """Task that it is validated on."""
+    """Validation task."""
     n: int = option(DEFAULT_N, minimum=1)
-    """Bits of an input."""
+    """Number of input bits."""
     points: int = option(40, minimum=2)
-    """Points of a problem."""
+    """Points per problem."""
     layers: int = option(3, minimum=1)
     """Blocks."""
     width: int = option(64, minimum=1)
     """Residual stream width (d_model)."""
     parameters: str | None = option(None)
-    """Choose the width by the number of parameters: 200k, 1.5M."""
+    """Choose the width to match a number of parameters: 200k, 1.5M."""
     steps: int = option(2000, minimum=1)
     """Training steps."""
     batch_size: int = option(64, minimum=1)
-    """Problems of a step."""
+    """Batch size in problems."""
     optimiser: Literal["muon", "adamw", "adam"] | None = option(None, shown="muon; adamw if pretrained")
-    """Optimiser; adam is the paper's."""
+    """Optimiser; adam is as in Bhattamishra et al."""
     rate: float | None = option(None, above=0, shown="0.008; 0.001 if pretrained")
     """Peak learning rate."""
     stop_at: float = option(1.0, above=0, maximum=1)
-    """Stop at this accuracy on the last half of the points."""
+    """Stop early at this accuracy on the last half of the points."""
     evaluate_every: int = option(100, minimum=1)
     """Steps between evaluations."""
     start_n: int | None = option(None, minimum=1, shown="n")
-    """Curriculum: bits at the start."""
+    """Curriculum: initial number of bits."""
     start_points: int | None = option(None, minimum=1, shown="points")
-    """Curriculum: points at the start."""
+    """Curriculum: initial number of points."""
     seed: int = option(0, minimum=0, maximum=2**30 - 1)
-    """Seed of weights and problems."""
+    """Seed of initial weights and problems."""
 
     def __post_init__(self) -> None:
         for start, whole in (("start_n", "n"), ("start_points", "points")):
@@ -59,7 +59,7 @@ class TrainingOptions(FolderOptions):
 
     @property
     def parameter_count(self) -> int | None:
-        """200k, 1.5M or a plain number. Raises RequestError where it is none."""
+        """200k, 1.5M or a plain number. Raises RequestError if invalid."""
         if self.parameters is None:
             return None
         text = self.parameters

@@ -1,4 +1,4 @@
-"""The report of training runs: what was trained, and how far it is from the best on problems that it never saw."""
+"""The report of training runs: networks, and their accuracy vs. exact Bayes on held-out problems."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,15 +13,15 @@ from llm_icl.reports.networks import FLOPS_NOTE, networks_table, training_curves
 from llm_icl.reports.values import written
 from llm_icl.runs import RunDirectory
 
-# What a network is measured by, the first that could be asked being its ceiling.
+# The references of a network; the first available one is its ceiling.
 _REFERENCES = {"bayes": "exact Bayes", "bayes-labels": "exact Bayes from the labels",
                "nearest-neighbour": "nearest neighbour"}  # fmt: skip
 _NOTES = (
     "Accuracies are over held-out problems that training never sees, the same ones for a network and its references; "
-    "the last half of the points of each problem is where a learner has seen most.",
-    "bayes knows how the inputs were drawn: the ceiling of a network trained on the task. bayes-labels learns from the "
+    "the last half of the points of each problem has the most in-context examples.",
+    "bayes knows the input distribution: the ceiling for a network trained on the task. bayes-labels learns from the "
     "labels only.",
-    "These accuracies have no intervals: ask the network with llm-icl eval for more problems, intervals and paired "
+    "These accuracies have no intervals: evaluate the network with llm-icl eval for more problems, intervals and paired "
     "differences.",
     FLOPS_NOTE,
 )
@@ -38,12 +38,12 @@ _COMPARED = (
     Column("all points", "accuracy", "share", True),
     Column("last half", "last_half", "share", True),
     Column("ceiling", "ceiling", short=True),
-    Column("its last half", "ceiling_last_half", "share", True),
+    Column("ceiling, last half", "ceiling_last_half", "share", True),
 )
 
 
 def report_of(runs: Sequence[RunDirectory]) -> Report:
-    """Each run in a section, and several beside one another before that. Raises RequestError for an unfinished run."""
+    """One section per run, after a comparison of several runs. Raises RequestError for an unfinished run."""
     names = [run.path.resolve().name for run in runs]
     trained = [
         _Trained(run, name if names.count(name) == 1 else str(run.path)) for run, name in zip(runs, names, strict=True)
@@ -67,7 +67,7 @@ class _Trained:
     def __init__(self, run: RunDirectory, name: str) -> None:
         self._record, self.name = run.record, name
         if self._record.get("status") != "complete":
-            raise RequestError(f"{run.path} holds no finished training run")
+            raise RequestError(f"{run.path} is not a finished training run")
         self.about = about_network(run.path)
         self._request = self._record["request"]
         self._n, self._points = self._request["n"][0], self._request["points"]
@@ -79,13 +79,13 @@ class _Trained:
         return Report(
             f"{self.name}: {self.about['architecture']} trained on {' + '.join(self.about['trained_on'])}",
             verdicts=tuple(map(self._verdict, self._scores)),
-            sections=(Section("What was trained", "trained", took), *sections),
+            sections=(Section("Network and training", "trained", took), *sections),
             notes=_NOTES,
             provenance=(Provenance(self._record["command"], self._facts()),),
         )
 
     def compared(self) -> list[Row]:
-        """A row for each task that it was tested on."""
+        """One row per validation task."""
         rows: list[Row] = []
         for task, score in self._scores.items():
             size = {"network": self.name, "task": task, "n": self._n, "points": self._points}
@@ -120,7 +120,7 @@ class _Trained:
         )
 
     def _verdict(self, task: str) -> str:
-        """How far it is from the ceiling on these very problems: of others nothing is said."""
+        """The gap to the ceiling on these problems."""
         score, ceiling = self._scores[task], self._ceiling(task)
         own = f"{_percent(score['accuracy'])} of all points and {_percent(score['last_half'])} of the last half"
         sentence = f"On held-out problems of {task}, {self.name} is correct on {own}"

@@ -1,4 +1,4 @@
-"""What a training run is asked to do, and the problems that it is fed."""
+"""The request of a training run, and its training problems."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -17,22 +17,22 @@ from llm_icl.tasks.drawing import draw_problems
 from local_models.backbone import Shape
 from local_models.trainer import Batch, Schedule
 
-# Problems for training and for validating the model come from other seeds than any evaluation's: none is met twice.
+# Training and validation problems have different seeds from those of any evaluation.
 _TRAINING, _HELD_OUT = 2**31, 2**30
 _HELD_OUT_PROBLEMS = 256
-# Problems that are drawn to see whether teaching sequences fit.
+# Problems drawn to check whether teaching sequences fit.
 _TRIED = 2000
-# A curriculum has come to problems of full size after this share of the steps.
+# A curriculum reaches full-size problems after this fraction of the steps.
 _GROWING = 0.5
 
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """Everything that a training run is asked to do. Several tasks are mixed, problem by problem.
+    """The complete request of a training run. Several tasks are mixed, problem by problem.
 
-    While it is trained the network is validated on `tests`. With a curriculum, problems begin with `start_n` bits and
-    `start_points` points, and grow to n and points over the first half of the steps; the bits that are not yet there
-    come in as 0, which is neither of a bit's values.
+    The network is validated on `tests` during training. With a curriculum, problems begin with `start_n` bits and
+    `start_points` points, and grow to n and points over the first half of the steps; the missing bits
+    are 0 in the input, where bits are ±1.
     """
 
     tasks: tuple[Task, ...]
@@ -64,7 +64,7 @@ class TrainingRequest:
         return f"train-{file_name(self.shape.architecture)}-{tasks}-n{self.n}-{digest(self.record())}"
 
     def batches(self, step: int) -> Batch:
-        """The batch of a step: the same whenever it is asked for. Problem i is one of task i modulo their number."""
+        """The batch of a step: deterministic. Problem i belongs to task i modulo the number of tasks."""
         numbers = range(step * self.batch, (step + 1) * self.batch)
         n, points = self.size_at(step)
         parts = [
@@ -81,9 +81,9 @@ class TrainingRequest:
         return n, round(self.start_points + grown * (self.points - self.start_points))
 
     def check(self) -> None:
-        """Raise RequestError where a task cannot be drawn so, as far as many problems show; before anything is written.
+        """Raise RequestError if a task cannot be drawn at this size, checked on a sample before anything is written.
 
-        (A formula's teaching sequence may be long, but rarely is: no number of points is enough for all.)
+        (Rare formulas may have longer teaching sequences than the sample.)
         """
         for step in (0, self.schedule.steps - 1):
             n, points = self.size_at(step)
@@ -96,8 +96,8 @@ class TrainingRequest:
         return {task.name: _joined([self._held_out(task)]) for task in self.tests}
 
     def ceilings(self) -> dict[str, dict[str, dict[str, float]]]:
-        """How exact Bayes, where it can be had, and nearest neighbours do on the same held-out problems: by task and
-        learner, accuracy over all points and over their last half.
+        """The references on the same held-out problems, exact Bayes if available and nearest neighbour: by task and
+        learner, the accuracy over all points and over their last half.
         """
         found: dict[str, dict[str, dict[str, float]]] = {}
         for task in self.tests:

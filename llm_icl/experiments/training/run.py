@@ -1,4 +1,4 @@
-"""A training run in its directory, from where an earlier start stopped."""
+"""Runs or resumes training in a run directory."""
 
 from collections import Counter
 
@@ -15,7 +15,7 @@ from local_models.trainer import SCORES, Progress, TrainingError, train
 
 
 def train_in(session: Session, request: TrainingRequest, on_progress: OnProgress) -> None:
-    """Train in the session's directory. Raises WorkError where training cannot go on."""
+    """Train in the session's directory. Raises WorkError if training fails."""
     model = build(request.shape, request.schedule.seed)
     session.results = {
         "parameters": parameter_count(model),
@@ -27,7 +27,7 @@ def train_in(session: Session, request: TrainingRequest, on_progress: OnProgress
     def on_step(progress: Progress) -> None:
         if progress.step % request.schedule.evaluate_every == 0:
             session.save()
-        on_progress(in_words(progress, request.schedule.steps), progress.step, request.schedule.steps)
+        on_progress(progress_text(progress, request.schedule.steps), progress.step, request.schedule.steps)
 
     try:
         train(model, request.schedule, request.batches, request.held_out(), session.path, on_step)
@@ -44,8 +44,8 @@ def train_in(session: Session, request: TrainingRequest, on_progress: OnProgress
     }
 
 
-def in_words(progress: Progress, steps: int) -> str:
-    """How far training is: loss 0.412, accuracy 0.830, last half 0.871, 12.3 steps/s, 40 s left."""
+def progress_text(progress: Progress, steps: int) -> str:
+    """The progress of training: loss 0.412, accuracy 0.830, last half 0.871, 12.3 steps/s, 40 s left."""
     found = progress.evaluation
     validated = f", accuracy {found['accuracy']:.3f}, last half {found['last_half']:.3f}" if found else ""
     left = (steps - progress.step) / progress.speed

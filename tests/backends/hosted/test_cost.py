@@ -144,7 +144,7 @@ def test_no_question_costs_more_than_was_held_for_it(provider, name, prompt):
             body = model.body(call.request)
             where = MESSAGES if name.startswith("claude") else next(path[key] for key in path if key in body)
             reply = model.reply(call.request, json.dumps(every_byte(body, servers.answer(where, body))))
-            cost, held = model.cost(reply.usage), model.greatest_cost(call.request)
+            cost, held = model.cost(reply.usage), model.max_cost(call.request)
             assert 0 < cost <= held
             assert held < 2 * cost  # and a budget can be used up
 

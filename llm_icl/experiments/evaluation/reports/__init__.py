@@ -1,1 +1,1 @@
-"""What a report of evaluations says."""
+"""The parts of an evaluation report."""

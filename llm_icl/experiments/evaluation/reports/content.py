@@ -16,9 +16,7 @@ from llm_icl.runs import RunDirectory
 
 @dataclass(frozen=True)
 class CellContent:
-    """One cell: its scores, in the order of the mean accuracy, what is said in words, and what its networks tell of
-    themselves, by name.
-    """
+    """One cell: its scores sorted by mean accuracy, its verdicts, and the training records of its networks by name."""
 
     cell: Cell
     scores: list[Score]
@@ -37,24 +35,28 @@ class Content:
 
     @property
     def names(self) -> list[str]:
-        """Of everything that has a colour."""
+        """The names of all learners, for colours."""
         return [name for content in self.cells for name in (*content.cell.learners, *content.networks)]
 
 
 def gather(runs: Sequence[RunDirectory]) -> Content:
-    """Read finished runs. Raises RequestError where one of them is not, or where they cannot be compared."""
+    """Read finished runs. Raises RequestError if one is unfinished, or if they are not comparable."""
     records = [run.record for run in runs]
     for run, record in zip(runs, records, strict=True):
         if record.get("status") != "complete":
-            raise RequestError(f"{run.path} holds no finished run")
+            raise RequestError(f"{run.path} is not a finished run")
         if record["request"]["versions"]["problems"] != PROBLEMS_VERSION:
-            raise RequestError(f"{run.path} was drawn by another version of the problems: its points are not the same")
+            raise RequestError(
+                f"{run.path} was made with a different version of the problem generator: its points differ; re-run it"
+            )
     laws: dict[str, Any] = {}
     for task in (task for record in records for task in record["request"]["tasks"]):
         law = {key: value for key, value in task.items() if key not in TASK_TEXTS}
         if laws.setdefault(task["name"], law) != law:
-            raise RequestError(f"these runs mean different things by the task '{task['name']}'; report them separately")
-    # Runs of an earlier version lack the column of agreement.
+            raise RequestError(
+                f"these runs have different definitions of the task '{task['name']}'; report them separately"
+            )
+    # Runs of earlier versions have no agreement column.
     frame = pl.concat([run.predictions() for run in runs], how="diagonal")
     names = {name for record in records for name in record.get("networks", {})}
     return Content([_content(cell, records) for cell in arrange(frame, names)], records)

@@ -12,13 +12,13 @@ from llm_icl.reports.charts import coloured, figure, picking
 from llm_icl.reports.document import Figure
 from llm_icl.reports.values import written
 
-# With more networks than this their bands hide each other.
+# With more networks than this, their bands overlap too much.
 _FEW = 4
 
 
 def learning_curves(content: CellContent, colours: Mapping[str, str]) -> Figure:
-    """Accuracy by the number of examples; a band for the 95 % interval. A click in the legend picks learners out; the
-    pointer, anywhere in the figure, shows all learners at the nearest number of examples.
+    """Accuracy by the number of in-context examples, with 95 % intervals as bands. Clicking the legend selects
+    learners; hovering shows all learners at the nearest number of examples.
     """
     import altair as alt
 
@@ -40,7 +40,7 @@ def learning_curves(content: CellContent, colours: Mapping[str, str]) -> Figure:
     positions = [float(position) for position in cell.positions]
     ends = [positions[0], positions[-1]] if len(positions) > 1 else [positions[0] - 0.5, positions[0] + 0.5]
     scale = alt.Scale(domain=ends, nice=False)
-    x = alt.X("examples:Q", scale=scale, title="examples before the query", axis=alt.Axis(tickMinStep=1))
+    x = alt.X("examples:Q", scale=scale, title="in-context examples", axis=alt.Axis(tickMinStep=1))
     y = alt.Y("accuracy:Q", title="accuracy", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%"))
     base = alt.Chart(alt.InlineData(values=rows)).encode(
         x=x, color=coloured("learner", colours, list(cell.learners)), opacity=opacity
@@ -54,8 +54,8 @@ def learning_curves(content: CellContent, colours: Mapping[str, str]) -> Figure:
     points = base.mark_point(filled=True, size=50).encode(
         y=y, opacity=alt.condition(near & picked, alt.value(1.0), alt.value(0.0))
     )
-    # Each number of examples has a strip of the figure. (A selection of the nearest mark loses the text in tooltips.) A
-    # learner's name may hold anything, also what Vega reads as a path: fields are numbered, and names are titles.
+    # Each number of examples has a strip of the figure. (Selecting the nearest mark breaks tooltips.) Learners' names
+    # may contain characters that Vega parses as paths: fields are numbered, and names are titles.
     tooltip = ["examples:Q", *(alt.Tooltip(f"learner{i}:N", title=name) for i, name in enumerate(names))]
     middles = [(a + b) / 2 for a, b in pairwise(positions)]
     strips = [
@@ -72,7 +72,7 @@ def learning_curves(content: CellContent, colours: Mapping[str, str]) -> Figure:
         .add_params(near)
     )  # fmt: skip
     last = ", ".join(f"{score.learner} {100 * score.last.value:.1f} %" for score in content.scores if score.last.known)
-    says = f"Accuracy on {cell.title} by the number of examples, after {max(at)} of them: {last or 'no answer'}."
+    says = f"Accuracy on {cell.title} by number of in-context examples; at {max(at)}: {last or 'no answer'}."
     return figure("learning-curves", "Learning curves", alt.layer(band, line, points, strip), 300, says)
 
 
@@ -95,7 +95,7 @@ def accuracy_by_n(contents: Sequence[CellContent], colours: Mapping[str, str]) -
     picked, opacity = picking("learner")
     shown = list(dict.fromkeys(score.learner for content in contents for score in content.scores))
     base = alt.Chart(alt.InlineData(values=rows)).encode(
-        x=alt.X("n:O", title="n (bits of an input)", axis=alt.Axis(labelAngle=0)),
+        x=alt.X("n:O", title="n (input bits)", axis=alt.Axis(labelAngle=0)),
         color=coloured("learner", colours, shown),
         opacity=opacity,
     )
@@ -111,7 +111,7 @@ def accuracy_by_n(contents: Sequence[CellContent], colours: Mapping[str, str]) -
 
 
 def agreement_map(cell: Cell) -> Figure:
-    """How often two learners give the same answer."""
+    """The agreement of each pair of learners."""
     import altair as alt
 
     names, shares = agreement(cell)
@@ -131,13 +131,13 @@ def agreement_map(cell: Cell) -> Figure:
         text=alt.Text("agreement:Q", format=".0%"),
         color=alt.condition("datum.agreement > 0.8", alt.value("white"), alt.value("#222")),
     )
-    says = f"How often each two of {len(names)} learners give the same answer on {cell.title}."
+    says = f"Agreement of each pair of {len(names)} learners on {cell.title}."
     chart = alt.layer(cells, text)
     return figure("agreement", "Agreement", chart, 26 * len(names) + 20, says, wide=12 + 2.2 * len(names))
 
 
 def calibration_plot(cell: Cell, colours: Mapping[str, str]) -> Figure:
-    """Observed share of ones against predicted probability; the diagonal is perfect calibration."""
+    """A reliability diagram: observed frequency of label 1 by predicted probability, with the diagonal."""
     import altair as alt
 
     with_probabilities = [name for name, answered in cell.learners.items() if answered.has_probabilities]
@@ -153,7 +153,7 @@ def calibration_plot(cell: Cell, colours: Mapping[str, str]) -> Figure:
         .mark_line(point=True)
         .encode(
             x=alt.X("predicted:Q", scale=scale, title="predicted P(1)"),
-            y=alt.Y("observed:Q", scale=scale, title="share of ones"),
+            y=alt.Y("observed:Q", scale=scale, title="observed frequency of 1"),
             color=coloured("learner", colours, with_probabilities),
             opacity=opacity,
             tooltip=[
@@ -167,7 +167,5 @@ def calibration_plot(cell: Cell, colours: Mapping[str, str]) -> Figure:
     )
     ends = alt.InlineData(values=[{"predicted": 0, "observed": 0}, {"predicted": 1, "observed": 1}])
     diagonal = alt.Chart(ends).mark_line(strokeDash=[4, 4], color="#888").encode(x="predicted:Q", y="observed:Q")
-    says = (
-        f"Share of ones among the labels of {cell.title} against predicted P(1), of {len(with_probabilities)} learners."
-    )
+    says = f"Observed frequency of label 1 on {cell.title} by predicted P(1), for {len(with_probabilities)} learners."
     return figure("calibration", "Calibration", alt.layer(diagonal, line), 280, says)

@@ -1,4 +1,4 @@
-"""How the runs of a report were made, and what must be known to read its numbers."""
+"""The provenance of a report's runs, and notes on its numbers."""
 
 import json
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from llm_icl.reports.networks import FLOPS_NOTE
 
 
 def provenance_of(record: dict[str, Any]) -> Provenance:
-    """The facts of a run that a reader may want to check."""
+    """The provenance of a run."""
     calls = record["calls"]
     seconds = ", ".join(f"{name} {time:.1f} s" for name, time in record["seconds"].items())
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
@@ -31,37 +31,37 @@ def provenance_of(record: dict[str, Any]) -> Provenance:
 
 
 def notes_of(records: Sequence[dict[str, Any]]) -> list[str]:
-    """How to read the numbers, and what the reader must know of these runs."""
+    """Notes on the numbers and on these runs."""
     notes = [
         "Intervals are 95 %, with the problem as the unit; differences are paired by problem.",
-        "A learner answers 1 where P(y = 1) is above one half; a tie is answered 0.",
-        "Nearest neighbour takes the earliest of several nearest examples unless its name says otherwise.",
-        "bayes knows how the inputs were drawn: the ceiling of a model trained on the task.",
-        "bayes-labels learns from the labels only: the fair ceiling of a language model.",
-        "Regret: the accuracy of exact Bayes minus the learner's; empty where it was not asked.",
-        f"Examples needed: where a rising curve through the accuracies is first at {100 * TARGET:.0f} %.",
-        "Shuffled labels: the same prompts with each problem's labels in another order.",
+        "A learner answers 1 if P(y = 1) > 0.5; ties are answered 0.",
+        "nearest-neighbour breaks ties by the earliest example unless its options say otherwise.",
+        "bayes knows the input distribution: the ceiling for a model trained on the task.",
+        "bayes-labels learns from the labels only: the fair ceiling for a language model.",
+        "Regret: accuracy of exact Bayes minus the learner's; empty if exact Bayes is not among the learners.",
+        f"Examples needed: where an isotonic fit of the accuracies first reaches {100 * TARGET:.0f} %.",
+        "Shuffled labels: the same prompts with the labels of each problem permuted.",
     ]
     if any(record.get("networks") for record in records):
         notes.append(FLOPS_NOTE)
     for record in records:
         for task in record["request"]["tasks"]:
-            kept = "dropped" if task["drop_constant"] else "kept"
+            kept = "rejected and redrawn" if task["drop_constant"] else "allowed"
             notes.append(f"Task {task['name']}: constant functions are {kept}.")
-        notes += [f"Left out: {reason}." for reason in record["skipped"]]
+        notes += [f"Skipped learner: {reason}." for reason in record["skipped"]]
         notes += _modes(record["modes"])
     return list(dict.fromkeys(notes))
 
 
 def _modes(modes: Sequence[dict[str, Any]]) -> list[str]:
-    """How the models were asked, one note for each mode and reason."""
+    """The query modes of the models, one note for each mode and reason."""
     asked: dict[str, list[str]] = {}
     for mode in modes:
         because = f" ({'; '.join(mode['because'])})" if mode["because"] else ""
         who = f"{mode['learner']} with prompt {mode['prompt']}"
         if mode.get("agreement") is not None:
-            because += f", repeatedly, with an agreement of {100 * mode['agreement']:.1f} %,"
-        where = asked.setdefault(f"{who}: asked in the mode {mode['mode']}{because} on ", [])
+            because += f", with repeats that agree in {100 * mode['agreement']:.1f} %,"
+        where = asked.setdefault(f"{who}: mode {mode['mode']}{because} on ", [])
         where.append(mode["cell"])
     return [f"{how}{'; '.join(cells)}." for how, cells in asked.items()]
 

@@ -1,4 +1,4 @@
-"""What was asked, and what was answered: one exchange for each language model, task, n and prompt."""
+"""Sample prompts and replies: one exchange for each language model, task, n and prompt."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

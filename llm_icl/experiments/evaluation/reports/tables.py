@@ -20,26 +20,26 @@ _SCORES = (
 _UNUSED = (
     Column("learner", "learner"),
     *(Column(status.replace("_", " "), status, "share") for status in STATUS_SHARES),
-    Column("positions covered", "coverage", "share"),
-    Column("mean, all missing wrong", "low", "share"),
-    Column("mean, all missing right", "high", "share"),
+    Column("coverage (positions)", "coverage", "share"),
+    Column("mean if missing = wrong", "low", "share"),
+    Column("mean if missing = correct", "high", "share"),
 )
 
 
 def scores_table(cell: Cell, scores: list[Score]) -> Table:
-    """In percent with 95 % intervals."""
+    """Scores in percent with 95 % intervals."""
     rows = tuple({column.key: getattr(score, column.key) for column in _SCORES} for score in scores)
     return Table("scores", "Scores by learner", _SCORES, rows, frozenset(cell.models + cell.networks))
 
 
 def unused_table(scores: list[Score]) -> Table:
-    """Of the learners that have such: answers that could not be used, and positions that are missing."""
+    """Unusable answers and missing positions, for learners that have any."""
     rows = tuple(_unused(score) for score in scores if score.statuses or score.coverage < 1)
-    return Table("unused", "Answers that could not be used, and missing positions", _UNUSED, rows)
+    return Table("unused", "Unusable answers and missing positions", _UNUSED, rows)
 
 
 def unused_lines(scores: list[Score]) -> list[str]:
-    """The same in words, with what the missing positions could change."""
+    """The same in words, with bounds for missing positions."""
     lines = []
     for score in scores:
         rates = ", ".join(f"{status} {100 * rate:.1f} %" for status, rate in score.statuses.items())
@@ -48,8 +48,8 @@ def unused_lines(scores: list[Score]) -> list[str]:
         if score.coverage < 1:
             low, high = score.bounds
             lines.append(
-                f"{score.learner}: {100 * score.coverage:.1f} % of the positions are covered; the mean lies between "
-                f"{100 * low:.1f} % (all missing wrong) and {100 * high:.1f} % (all right)."
+                f"{score.learner}: {100 * score.coverage:.1f} % of positions covered; the mean accuracy is between "
+                f"{100 * low:.1f} % (missing = wrong) and {100 * high:.1f} % (missing = correct)."
             )
     return lines
 

@@ -1,25 +1,25 @@
-"""What the intervals say of language models and of networks, in words."""
+"""Verdicts on language models and networks, from the intervals."""
 
 from llm_icl.analysis.cells import Cell
 from llm_icl.analysis.intervals import Estimate
 from llm_icl.analysis.scores import agreement, difference, score
 from llm_icl.problems import SHUFFLED
 
-_RELATIONS = ("above", "not distinguishable from", "below")
+_RELATIONS = ("above", "no significant difference from", "below")
 
 
 def verdict(cell: Cell, model: str) -> list[str]:
-    """Does it learn, does it use the labels, how far is it from the best, and whom is it like?"""
+    """Does it learn, does it use the labels, how far is it from optimal, and which learner does it resemble?"""
     mine = score(cell, model)
     mean, last = percent(mine.average.value), percent(mine.last.value)
-    sentences = [f"{model} answers {mean} of all queries right, {last} of the last ones."]
+    sentences = [f"{model} is correct on {mean} of all queries, {last} at the last position."]
     if "best-constant" in cell.learners:
         gain = difference(cell, model, "best-constant")
         sentences.append(f"It is {_compared(gain)} the best constant ({_points(gain)}).")
     if cell.control_of(model) in cell.learners:
         gain = difference(cell, model, cell.control_of(model))
-        meaning = "so the labels matter" if gain.low > 0 else "so nothing shows that the labels matter"
-        sentences.append(f"It is {_compared(gain)} itself with shuffled labels ({_points(gain)}), {meaning} to it.")
+        meaning = "it uses the labels" if gain.low > 0 else "no evidence that it uses the labels"
+        sentences.append(f"It is {_compared(gain)} itself with shuffled labels ({_points(gain)}): {meaning}.")
     if "nearest-neighbour" in cell.learners:
         gain = difference(cell, model, "nearest-neighbour")
         sentences.append(f"It is {_compared(gain)} nearest neighbour ({_points(gain)}).")
@@ -34,8 +34,8 @@ def verdict(cell: Cell, model: str) -> list[str]:
 
 
 def verdict_on_networks(cell: Cell) -> list[str]:
-    """Which of the networks are above, at or below each reference. Networks were made for the task, so their ceiling
-    is the Bayes that knows how the inputs were drawn.
+    """Which networks are above, at or below each reference. Networks are trained on the task, so their ceiling is the
+    exact Bayes that knows the input distribution.
     """
     sentences = []
     for reference, called in (
@@ -49,7 +49,7 @@ def verdict_on_networks(cell: Cell) -> list[str]:
             for name, gain in sorted(gains.items(), key=lambda entry: -entry[1].value):
                 groups.setdefault(_compared(gain), []).append(f"{name} ({100 * gain.value:+.1f})")
             parts = [f"{relation} it {_are(groups[relation])}" for relation in _RELATIONS if relation in groups]
-            sentences.append(f"Against {called}, in points over all queries: {'; '.join(parts)}.")
+            sentences.append(f"Compared with {called}, in points over all queries: {'; '.join(parts)}.")
     return sentences
 
 
@@ -62,7 +62,7 @@ def percent(share: float) -> str:
 
 
 def _closest(cell: Cell, model: str) -> str:
-    """The classical learner whose answers to unseen queries are most often the same; to all, where none is unseen."""
+    """The classical learner with the highest agreement on unseen queries, or on all queries if none is unseen."""
     unseen = bool((~cell.seen).any())
     names, shares = agreement(cell, ~cell.seen if unseen else None)
     row = dict(zip(names, shares[names.index(model)].tolist(), strict=True))
@@ -75,7 +75,7 @@ def _closest(cell: Cell, model: str) -> str:
 
 
 def _compared(gain: Estimate) -> str:
-    return "above" if gain.low > 0 else "below" if gain.high < 0 else "not distinguishable from"
+    return "above" if gain.low > 0 else "below" if gain.high < 0 else "no significant difference from"
 
 
 def _points(gain: Estimate) -> str:
