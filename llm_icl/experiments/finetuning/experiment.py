@@ -37,7 +37,7 @@ class Comparison(Experiment):
 
         model = find_model(options.model or DEFAULT_MODEL)
         if not backends.get(model.backend).exposes_weights:
-            raise RequestError(f"'{model.name}' does not run in this process: its weights cannot be finetuned here")
+            raise RequestError(f"'{model.name}' does not run in this process: its weights cannot be finetuned")
         task = load_text_task(options.dataset, options.tasks_dir)
         splits = load_splits(task, options.data_dir)
         request = ComparisonRequest(

@@ -48,13 +48,13 @@ def random_update_similarity(direction: Floats, zs: Floats, icl: Floats, ft: Flo
 
 def map_similarity(a: Floats, b: Floats) -> float:
     """SimAM of one layer as published: the cosine of attention to the query's tokens before softmax, (H, T) each,
-    averaged over heads. It is not invariant to a constant added to all logits of a head, to which attention is.
+    averaged over heads. Unlike attention, it is not invariant to a constant added to all logits of a head.
     """
     return float(np.nanmean(cosine(a, b)))
 
 
 def map_change_similarity(zs: Floats, icl: Floats, ft: Floats) -> float:
-    """The same of the changes that both make, each head's logits being brought to mean 0 first."""
+    """The same of the changes that both make, after each head's logits are centred."""
     zs, icl, ft = (_centred(logits) for logits in (zs, icl, ft))
     return _mean(cosine(_change(zs, icl), _change(zs, ft)))
 
@@ -86,7 +86,7 @@ def rank_correlation(icl: Floats, ft: Floats) -> float:
 
 def overlap(icl: Floats, ft: Floats, count: int) -> float:
     """The fraction of the `count` most attended training tokens that both have in common. Ties go to the earlier token.
-    NaN where there are no more than `count`: then all are in common.
+    NaN where there are no more than `count`, since all are in common then.
     """
     if len(icl) <= count:
         return float("nan")
@@ -105,7 +105,7 @@ def demonstrations_attention(attention: Floats, demonstrations: NDArray[np.int64
 
 
 def _change(before: Floats, after: Floats) -> Floats:
-    """What changed; exactly 0 where it is no more than what rounding makes of nothing."""
+    """The change; exactly 0 where it is no larger than rounding errors."""
     change = after - before
     rounding = _ROUNDING * np.linalg.norm(before, axis=-1, keepdims=True)
     found: Floats = np.where(np.linalg.norm(change, axis=-1, keepdims=True) > rounding, change, 0.0)

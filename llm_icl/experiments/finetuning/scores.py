@@ -33,7 +33,9 @@ def accuracy(compared: Compared, method: str, setting: str) -> Estimate:
 
 
 def recovery(compared: Compared, method: str) -> tuple[Estimate, Estimate]:
-    """Rec2FTP; and its null, the fraction of the queries that zero-shot and finetuning get wrong that ICL gets right."""
+    """Rec2FTP; and its null, the fraction of the queries that zero-shot and finetuning get wrong which ICL gets
+    right.
+    """
     zs, icl, ft = (_right(compared, method, setting) for setting in SETTINGS)
     return crossed_proportion(*recovered(zs, ft, icl)), crossed_proportion(*recovered(zs, ~ft, icl))
 

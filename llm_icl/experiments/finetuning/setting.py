@@ -37,7 +37,7 @@ def setting(found: Compared, record: dict[str, Any]) -> str:
         else "texts that are neither demonstrations nor reported"
     )
     unchanged = ", ".join(f"{100 * same:.0f} %" for same in found.unchanged_labels.values())
-    between = "a line break" if request["separator"] == "newline" else "the token that ends a text"
+    between = "a line break" if request["separator"] == "newline" else "the end-of-text token"
     counts = sorted(set(found.demonstrations.values()))
     shown = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     word = "demonstration" if counts == [1] else "demonstrations"
