@@ -27,12 +27,12 @@ def read(run: RunDirectory) -> Compared:
     """The results of a finished run. Raises RequestError where it is not finished, or lacks what is read today."""
     record = run.record
     if record.get("status") != "complete":
-        raise RequestError(f"{run.path} does not contain a finished comparison")
+        raise RequestError(f"{run.path} holds no finished comparison")
     try:
         answers, measures, layers = (pl.read_parquet(run.path / f"{name}.parquet") for name in TABLES)
     except (pl.exceptions.PolarsError, OSError) as problem:
         raise RequestError(
-            f"{run.path} does not contain a finished comparison: {str(problem).splitlines()[0]}"
+            f"{run.path} holds no finished comparison: {str(problem).splitlines()[0]}"
         ) from None
     if missing := [name for name in _NUMBERS if name not in record]:
         raise RequestError(f"{run.path} was made by an earlier version, without {missing[0]}: re-run it")
