@@ -14,24 +14,24 @@ if TYPE_CHECKING:
 COLUMNS = {
     "learner": "display name; unique in the run together with task, n, seed, prompt, problem and position",
     "task": "name of the task, with its options",
-    "n": "bits of an input",
+    "n": "number of input bits",
     "seed": "seed of the problems",
-    "prompt": "prompt template of a language model; null of other learners",
+    "prompt": "prompt template of a language model; null for other learners",
     "problem": "index of the problem",
-    "position": "examples seen before the query",
+    "position": "number of in-context examples before the query",
     "label": "the true label of the query, 0 or 1",
-    "probability": "P(y = 1); null where only an answer is known",
-    "prediction": "0 or 1; null where there is no usable answer",
+    "probability": "P(y = 1); null if only an answer is known",
+    "prediction": "0 or 1; null without a usable answer",
     "status": f"one of {', '.join(STATUSES)}",
-    "agreement": "of repeated questions, the share of usable answers that were this one; null otherwise",
-    "seen": "whether the query stood among the earlier examples",
+    "agreement": "fraction of usable answers over repeats that equal this one; null without repeats",
+    "seen": "whether the query occurs among the earlier examples",
 }
 
 
 def predictions_frame(
     problems: Problems, positions: Sequence[int], learner: str, prompt: str | None, answers: Answers
 ) -> "pl.DataFrame":
-    """The rows of one learner; answers are [N, P] for N problems and P positions."""
+    """The rows of one learner; answers are (N, P) for N problems and P positions."""
     import polars as pl
 
     chosen = np.array(positions)

@@ -1,4 +1,4 @@
-"""The nouns of the project: Task, Problems, Answers. Everything that flows between its parts is one of these."""
+"""The central data types: Task, Problems, Answers."""
 
 import dataclasses
 import json
@@ -17,13 +17,13 @@ from llm_icl.randomness import Source
 Bits = NDArray[np.uint8]
 Parameters = dict[str, NDArray[Any]]
 
-# Changes when the same (task card, n, seed, i) would give another problem.
+# Incremented when the same (task card, n, seed, i) would give a different problem.
 PROBLEMS_VERSION = 1
 
-# Ends the name of the control that sees the examples' labels in another order.
+# The suffix of the name of the shuffled-label control.
 SHUFFLED = " (shuffled labels)"
 
-# The fields of a task that are only told, to a reader or in a prompt; the problems depend on the others.
+# Descriptive fields of a task, for readers or prompts; problems do not depend on them.
 TASK_TEXTS = ("description", "definition", "algorithm", "source")
 
 STATUSES = ("ok", "unparseable", "truncated", "refused", "too_long", "error")
@@ -33,12 +33,12 @@ ANSWERED = ("ok", "unparseable", "truncated", "refused")
 
 @dataclass(frozen=True)
 class Task:
-    """A named, parametrised function class, with the law of its inputs: what a task card says.
+    """A named, parametrised function class with its input distribution, as described by a task card.
 
-    `parameters` go to the function class, perhaps in cases for different n. `planted` is the probability with which a
-    point has the bits that decide the function overwritten (which balances the labels); `bias` is P(bit = 1) of all
-    other bits; `noise` the probability that the label of an example is shown flipped (the query's true label never
-    is); `teaching` the probability that a problem begins with the teaching sequence of its function.
+    `parameters` go to the function class, possibly as cases for different n. `planted` is the probability that the
+    bits of a point that decide the function are overwritten (which balances the labels); `bias` is P(bit = 1) of all
+    other bits; `noise` is the probability that an in-context label is flipped (scoring uses the true label);
+    `teaching` is the probability that a problem begins with the teaching sequence of its function.
     """
 
     name: str
@@ -59,9 +59,9 @@ class Task:
 class Problems:
     """N problems of one task: functions, and m labelled points each, in a fixed order.
 
-    xs [N, m, n] and ys [N, m] are the points and their true labels; shown [N, m] the labels as a learner sees them
-    among the examples (they differ from ys only under label noise, or where a control shuffles them). taught [N] is the
-    length of the teaching prefix of each problem, indices [N] its number i in the endless sequence of the task.
+    xs (N, m, n) and ys (N, m) are the points and their true labels; shown (N, m) are the in-context labels (they differ
+    from ys only with label noise or shuffled labels). taught (N,) is the length of the teaching prefix of each problem,
+    indices (N,) its index i in the endless sequence of the task's problems.
     """
 
     task: Task
@@ -83,31 +83,31 @@ class Problems:
 
     @cached_property
     def distances(self) -> NDArray[np.int16]:
-        """Hamming distances between the points of each problem, [N, m, m]."""
+        """Hamming distances between the points of each problem, (N, m, m)."""
         return hamming_distances(self.xs)
 
     @cached_property
     def seen(self) -> NDArray[np.bool_]:
-        """Whether the query stood among the earlier examples, [N, m]."""
+        """Whether the query occurs among the earlier examples, (N, m)."""
         earlier = np.tril(np.ones((self.points, self.points), dtype=bool), k=-1)
         return ((self.distances == 0) & earlier).any(axis=-1)
 
     def __getitem__(self, chosen: slice | NDArray[Any]) -> "Problems":
-        """Some of the problems."""
+        """A subset of the problems."""
         parameters = {key: value[chosen] for key, value in self.parameters.items()}
         arrays = {key: getattr(self, key)[chosen] for key in ("xs", "ys", "shown", "taught", "indices")}
         return dataclasses.replace(self, parameters=parameters, **arrays)
 
     def with_shuffled_labels(self) -> "Problems":
-        """The control: each problem's example labels in another order, so that they say nothing of the inputs.
+        """The control: the in-context labels of each problem are permuted, which removes their relation to the inputs.
 
-        One permutation a problem, so a whole curve still comes from one prompt; the true labels stay.
+        One permutation per problem: a whole curve still comes from one prompt. True labels are unchanged.
         """
         order = np.argsort(Source.of(f"shuffle {self.seed}", self.indices).uniform("order", self.points), axis=-1)
         return dataclasses.replace(self, shown=np.take_along_axis(self.shown, order, axis=-1))
 
     def save(self, path: Path) -> None:
-        """Write an npz file, whole or not at all."""
+        """Write an npz file atomically."""
         record = {
             "task": dataclasses.asdict(self.task),
             "n": self.n,
@@ -129,9 +129,9 @@ class Problems:
 
 
 def hamming_distances(xs: Bits) -> NDArray[np.int16]:
-    """The distances between the points xs [N, m, n] of each problem, [N, m, m]."""
-    signs = xs.astype(np.float32) - np.float32(0.5)
-    distances = signs @ signs.transpose(0, 2, 1)  # n/4 where all bits agree, -n/4 where none does
+    """Hamming distances between the points xs (N, m, n) of each problem, (N, m, m)."""
+    signs = xs.astype(np.float32) - np.float32(0.5)  # (N, m, n)
+    distances = signs @ signs.transpose(0, 2, 1)  # (N, m, m): n/4 if all bits agree, -n/4 if none does
     distances *= -2
     distances += np.float32(xs.shape[-1] / 2)
     return distances.astype(np.int16)
@@ -139,11 +139,11 @@ def hamming_distances(xs: Bits) -> NDArray[np.int16]:
 
 @dataclass(frozen=True)
 class Answers:
-    """What one learner answered at P positions of N problems.
+    """The answers of one learner at P positions of N problems.
 
-    probability [N, P] is P(y = 1), NaN where only an answer is known; prediction [N, P] is 0 or 1, and -1 where there
-    is no usable answer; status [N, P] holds indices into STATUSES; agreement [N, P], of a model that was asked
-    repeatedly, is the share of its usable answers that were this one.
+    probability (N, P) is P(y = 1), NaN if only an answer is known; prediction (N, P) is 0 or 1, and -1 without a usable
+    answer; status (N, P) holds indices into STATUSES; agreement (N, P), for repeated calls, is the fraction of usable
+    answers that equal the prediction.
     """
 
     probability: NDArray[np.float64]
@@ -153,7 +153,7 @@ class Answers:
 
     @classmethod
     def from_probability(cls, probability: NDArray[np.float64]) -> "Answers":
-        """Answer 1 where P(y = 1) is above one half, else 0: a tie is answered 0."""
+        """Answer 1 if P(y = 1) > 0.5, else 0; ties are answered 0."""
         return cls(probability, (probability > 0.5).astype(np.int8), np.zeros(probability.shape, dtype=np.uint8))
 
     @classmethod

@@ -1,10 +1,10 @@
-"""How work says how far it is."""
+"""Progress callbacks."""
 
 from collections.abc import Callable
 
-# Called with what is being done, how much of it is done, and how much there is.
+# Called with a description, the amount done, and the total.
 OnProgress = Callable[[str, int, int], None]
 
 
 def silent(what: str, done: int, whole: int) -> None:
-    """Nothing is said."""
+    """An OnProgress callback that ignores all calls."""

@@ -1,8 +1,8 @@
-"""Random numbers that depend on what they are for and on nothing else.
+"""Random numbers that depend only on their purpose and index.
 
 A counter-based generator (Philox4x32-10: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") makes
-every number a function of (identity, purpose, problem, attempt, row, column). So problem i is the same whatever the
-number of problems, points or the order of calls, and a whole batch is drawn at once.
+every number a function of (identity, purpose, problem, attempt, row, column). So problem i is independent of the number
+of problems, of points and of the order of calls, and a whole batch is drawn at once.
 """
 
 import hashlib
@@ -48,8 +48,8 @@ def philox(counter: tuple[NDArray[np.uint64], ...], key: tuple[int, int]) -> NDA
 class Source:
     """The random numbers of a batch of N problems.
 
-    Every method takes the purpose of the numbers (numbers of two purposes are independent) and a shape, and returns an
-    array [N, *shape]. A longer first axis adds numbers and leaves the others as they are. An attempt above 0 gives
+    Every method takes a purpose (numbers for different purposes are independent) and a shape, and returns an
+    array (N, *shape). A longer first axis adds numbers and leaves the others as they are. An attempt above 0 gives
     fresh numbers to a problem whose function is drawn again.
     """
 
@@ -101,6 +101,6 @@ class Source:
         return radius * np.cos(2.0 * np.pi * self.uniform(f"{purpose}/angle", *shape))
 
     def subset(self, purpose: str, size: int, n: int) -> NDArray[np.bool_]:
-        """A uniformly drawn subset of `size` among n, as a mask [N, n]."""
+        """A uniformly drawn subset of `size` among n, as a mask (N, n)."""
         ranks = np.argsort(np.argsort(self.uniform(purpose, n), axis=-1, kind="stable"), axis=-1)
         return ranks < size

@@ -1,1 +1,1 @@
-"""Small sequence models that are trained from scratch. Nothing here knows of Boolean functions or of llm_icl."""
+"""Small sequence models trained from scratch; independent of Boolean functions and of llm_icl."""

@@ -1,7 +1,7 @@
-"""What people call architectures: the mixers of the blocks, repeated down the layers, and their options.
+"""Architectures: sequences of mixers, repeated over the layers, and their options.
 
-A mixer's file registers the architectures that it makes. Found are the modules of `local_models.mixers`, and those that
-other distributions name as entry points of the group `llm_icl.mixers`.
+A mixer's file registers its architectures. Loads the modules of `local_models.mixers`, and the entry points of other
+distributions in the group `llm_icl.mixers`.
 """
 
 import difflib
@@ -24,7 +24,7 @@ M = TypeVar("M", bound=type[Mixer])
 
 @dataclass(frozen=True)
 class Architecture:
-    """`description` is one line; `defaults` are the options that are not what the mixers have themselves."""
+    """`description` is one line; `defaults` override default options of the mixers."""
 
     name: str
     description: str
@@ -33,9 +33,7 @@ class Architecture:
 
     @property
     def options(self) -> dict[str, Any]:
-        """The options that all mixers take, with what they are unless they are given. What follows from the shape of
-        the model is none.
-        """
+        """The options that all mixers accept, and their defaults, excluding those determined by the model's shape."""
         taken = [inspect.signature(mixer).parameters for mixer in self.mixers]
         return {
             key: self.defaults.get(key, parameter.default)
@@ -44,10 +42,10 @@ class Architecture:
         }
 
     def build(self, width: int, layers: int, longest: int, options: Mapping[str, Any]) -> list[Mixer]:
-        """The mixers of a model, one for each layer. Raises ValueError for an option that they do not take."""
+        """The mixers of a model, one for each layer. Raises ValueError for an unknown option."""
         known = self.options
         if unknown := sorted(set(options) - set(known)):
-            raise ValueError(f"{self.name} has no option '{unknown[0]}': it takes {', '.join(known) or 'none'}")
+            raise ValueError(f"{self.name} has no option '{unknown[0]}': options are {', '.join(known) or 'none'}")
         built = []
         for layer in range(layers):
             mixer = self.mixers[layer % len(self.mixers)]
@@ -60,14 +58,14 @@ _known: dict[str, Architecture] = {}
 
 
 def register(architecture: Architecture) -> None:
-    """Raises ValueError where the name is taken: an old run would be read as something else."""
+    """Raises ValueError if the name is taken: old runs would load a different architecture."""
     if architecture.name in _known:
-        raise ValueError(f"there are two architectures '{architecture.name}'")
+        raise ValueError(f"the architecture '{architecture.name}' is registered twice")
     _known[architecture.name] = architecture
 
 
 def architecture(name: str, description: str, /, **defaults: Any) -> Callable[[M], M]:
-    """Register an architecture all of whose blocks have the mixer that follows, with these options."""
+    """Register an architecture whose blocks all have the decorated mixer, with these options."""
 
     def add(mixer: M) -> M:
         register(Architecture(name, description, (mixer,), defaults))
@@ -77,13 +75,13 @@ def architecture(name: str, description: str, /, **defaults: Any) -> Callable[[M
 
 
 def architectures() -> dict[str, Architecture]:
-    """All that there are, by name."""
+    """All architectures, by name."""
     _load()
     return dict(sorted(_known.items()))
 
 
 def find(name: str) -> Architecture:
-    """Raises ValueError, with the nearest name, where there is none of this name."""
+    """Raises ValueError, with the nearest name, if unknown."""
     known = architectures()
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)

@@ -1,4 +1,4 @@
-"""The model that every mixer is part of: blocks that add to a stream, between a linear input and a linear output."""
+"""The model around every mixer: residual blocks between a linear read-in and a linear read-out."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -17,8 +17,8 @@ _POSITIONS = 0.2
 
 @dataclass(frozen=True)
 class Shape:
-    """Everything that a model is built from. `tokens` bounds the length of a sequence only where the architecture has a
-    table of positions, or filters of a given length as Hyena has. `options` go to the mixers.
+    """The complete specification of a model. `tokens` is the maximum sequence length for architectures with a table of
+    positions, or filters of fixed length (Hyena). `options` go to the mixers.
     """
 
     architecture: str
@@ -34,9 +34,9 @@ class Shape:
 
 
 class Network(nn.Module):
-    """(B, T, inputs) → (B, T, outputs), what is given at a token depending on it and the earlier ones only.
+    """(B, T, inputs) → (B, T, outputs), causal.
 
-    With `every` it gives the outputs at tokens 0, every, 2 every, … only, and does not compute what they do not need.
+    With `every`, only the outputs at tokens 0, every, 2 every, … are computed.
     """
 
     def __init__(self, shape: Shape) -> None:
@@ -49,11 +49,11 @@ class Network(nn.Module):
     @property
     @abstractmethod
     def longest(self) -> int | None:
-        """The maximum number of tokens that it takes; None where there is no limit."""
+        """The maximum number of tokens; None without limit."""
 
     @abstractmethod
     def attention(self, inputs: Tensor) -> dict[int, Tensor]:
-        """The attention weights (B, H, T, T) of each layer that has heads."""
+        """The attention weights (B, H, T, T) of each layer with attention heads."""
 
 
 class Block(nn.Module):
@@ -77,15 +77,15 @@ class Block(nn.Module):
 
 
 class Backbone(Network):
-    """A network of blocks, all of it trained."""
+    """A network of residual blocks; all parameters are trained."""
 
     def __init__(self, shape: Shape) -> None:
-        """Raises ValueError for an architecture that there is not, or options that it does not take."""
+        """Raises ValueError for an unknown architecture or option."""
         super().__init__(shape)
         mixers = find(shape.architecture).build(shape.width, shape.layers, shape.tokens, shape.options)
-        # The inputs are a few numbers of size 1, not an index into a table: the stream begins with numbers of size 1.
+        # Inputs are a few numbers of size 1: scale the read-in such that the residual stream starts with size 1.
         self.read_in = linear(shape.inputs, shape.width)
-        # In a hybrid the recurrent layers tell the order.
+        # In a hybrid, recurrent layers encode the order.
         needs_positions = all(mixer.needs_positions for mixer in mixers)
         table = _POSITIONS * torch.randn(shape.tokens, shape.width)
         self.positions = nn.Parameter(table) if needs_positions else None
@@ -94,7 +94,7 @@ class Backbone(Network):
         self.read_out = linear(shape.width, shape.outputs)
 
     def forward(self, inputs: Tensor, every: int = 1) -> Tensor:
-        """Raises ValueError for a sequence that is longer than the table of positions."""
+        """Raises ValueError for a sequence longer than the table of positions."""
         x = self._stream(inputs)
         *blocks, last = self.blocks
         for block in blocks:
@@ -112,7 +112,7 @@ class Backbone(Network):
         return found
 
     def unroll(self, inputs: Tensor) -> Tensor:
-        """The same, one token at a time. Raises NotImplementedError where a mixer has no recurrent form."""
+        """The same, one token at a time. Raises NotImplementedError if a mixer has no recurrent form."""
         blocks = [block for block in self.blocks if isinstance(block, Block)]
         states = [block.mixer.initial_state(len(inputs)) for block in blocks]
         outputs = []
@@ -147,21 +147,21 @@ class Backbone(Network):
 
 
 def parameter_count(model: nn.Module) -> int:
-    """The parameters that a model has. All but the biases of attention's keys and half of an LSTM's do something."""
+    """The number of parameters. (Key biases of attention and half of an LSTM's biases are redundant.)"""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
 def width_for(shape: Shape, parameters: int, multiple: int = 8) -> int:
-    """The width, a multiple of `multiple`, that brings the model nearest to a number of parameters.
+    """The width, a multiple of `multiple`, that matches a number of parameters best.
 
-    Raises ValueError where no width comes within a factor of two.
+    Raises ValueError if no width is within a factor of two.
     """
     counts: dict[int, int] = {}
     for width in range(multiple, 4096, multiple):
         try:
             with torch.device("meta"):
                 counts[width] = parameter_count(Backbone(Shape(**{**shape.record(), "width": width})))
-        except ValueError:  # its heads do not divide this one
+        except ValueError:  # not divisible into heads
             continue
         if counts[width] > parameters:  # the count grows with the width
             break

@@ -1,4 +1,4 @@
-"""A training run on disk: one safetensors file with model, optimisers and step, written whole or not at all."""
+"""Checkpoints: one safetensors file with model, optimisers and step, written atomically."""
 
 import hashlib
 import json
@@ -18,15 +18,15 @@ _MODEL, _OPTIMISER = "model.", "optimiser."
 
 
 class CheckpointError(Exception):
-    """A file that is no checkpoint, or not one of this model: one line."""
+    """An invalid checkpoint, or one of a different model; a one-line message."""
 
 
 def save(
     path: Path, model: nn.Module, optimisers: Sequence[torch.optim.Optimizer], about: dict[str, Any],
     shape: Shape | None = None,
 ) -> None:  # fmt: skip
-    """Write everything that training needs to go on, `about` as JSON, and of a network its shape. Frozen weights are
-    not written, but known by their checksum.
+    """Write everything needed to resume training, `about` as JSON, and a network's shape. Frozen weights are not
+    written, but identified by their checksum.
     """
     tensors = {_MODEL + name: value for name, value in _own(model).items()}
     for i, optimiser in enumerate(optimisers):
@@ -37,7 +37,7 @@ def save(
     if shape is not None:
         metadata["shape"] = json.dumps(shape.record())
     save_file({name: value.detach().contiguous() for name, value in tensors.items()}, temporary, metadata)
-    temporary.chmod(path.parent.stat().st_mode & 0o666)  # safetensors would keep it to its owner
+    temporary.chmod(path.parent.stat().st_mode & 0o666)  # safetensors restricts it to the owner
     with temporary.open("rb") as stream:
         os.fsync(stream.fileno())
     temporary.replace(path)
@@ -49,26 +49,26 @@ def shape_of(path: Path) -> Shape:
     try:
         return Shape(**json.loads(metadata["shape"]))
     except (KeyError, TypeError, ValueError) as problem:
-        raise CheckpointError(f"{path} is no checkpoint of a network: {problem}") from None
+        raise CheckpointError(f"{path} is not a checkpoint of a network: {problem}") from None
 
 
 def restore(path: Path, model: nn.Module, optimisers: Sequence[torch.optim.Optimizer] = ()) -> dict[str, Any]:
-    """Put a network, and perhaps its optimisers, where a checkpoint left them. Returns what was said about it.
+    """Restore a network, and optionally its optimisers, from a checkpoint. Returns its `about`.
 
-    Raises CheckpointError where the checkpoint is not one of this network.
+    Raises CheckpointError if the checkpoint does not belong to this network.
     """
     tensors, metadata = _read(path)
     frozen = metadata.get("frozen", "")
     if frozen != frozen_checksum(model):
-        raise CheckpointError(f"{path} belongs to other frozen weights than those that are here")
+        raise CheckpointError(f"{path} was made with different frozen (pretrained) weights")
     try:
         own = {k.removeprefix(_MODEL): v for k, v in tensors.items() if k.startswith(_MODEL)}
         if missing := sorted(set(_own(model)) ^ set(own)):
-            raise ValueError(f"'{missing[0]}' is missing or too many")
+            raise ValueError(f"'{missing[0]}' is missing or unexpected")
         model.load_state_dict(own, strict=False)
         about: dict[str, Any] = json.loads(metadata["about"])
     except (KeyError, TypeError, ValueError, RuntimeError) as problem:
-        raise CheckpointError(f"{path} is no checkpoint of this network: {str(problem).splitlines()[0]}") from None
+        raise CheckpointError(f"{path} is not a checkpoint of this network: {str(problem).splitlines()[0]}") from None
     for i, optimiser in enumerate(optimisers):
         state: dict[int, dict[str, Tensor]] = {}
         for name, value in tensors.items():
@@ -80,7 +80,7 @@ def restore(path: Path, model: nn.Module, optimisers: Sequence[torch.optim.Optim
 
 
 def frozen_checksum(model: nn.Module) -> str:
-    """The SHA-256 of all weights that are not trained; empty where there is none."""
+    """The SHA-256 of all frozen weights; empty if there are none."""
     frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
     if not frozen:
         return ""
@@ -91,7 +91,7 @@ def frozen_checksum(model: nn.Module) -> str:
 
 
 def _own(model: nn.Module) -> dict[str, Tensor]:
-    """All tensors of a model but the frozen ones; what two of its parts share stands there once."""
+    """All tensors of a model except frozen ones; shared tensors appear once."""
     parameters = dict(model.named_parameters())
     frozen = {name for name, parameter in parameters.items() if not parameter.requires_grad}
     again = dict(model.named_parameters(remove_duplicate=False)).keys() - parameters.keys()

@@ -1,4 +1,4 @@
-"""How much a network computes."""
+"""Counts the FLOPs of a network."""
 
 import math
 import warnings
@@ -17,8 +17,8 @@ from local_models.backbone import Network
 def flops_per_sequence(model: Network, tokens: int) -> int:
     """Floating-point operations of a forward and a backward pass over one sequence.
 
-    Counted are matrix products, convolutions, Fourier transforms, and products and sums number by number, which are
-    most of the work of a scan; not the optimiser's own.
+    Counts matrix products, convolutions, Fourier transforms, and elementwise products and sums (most of the work of a
+    scan); excludes the optimiser.
     """
     device = next(model.parameters()).device
     inputs = torch.zeros(1, tokens, model.shape.inputs, device=device)
@@ -30,7 +30,7 @@ def flops_per_sequence(model: Network, tokens: int) -> int:
 
 @contextmanager
 def _plain_kernels() -> Iterator[None]:
-    """What fused kernels compute, done step by step, so that it can be counted."""
+    """Replace fused kernels by countable operations."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # leaving oneDNN's scope sets an option that only Intel's GPUs have
         with torch.backends.mkldnn.flags(enabled=False), sdpa_kernel(SDPBackend.MATH):
@@ -46,11 +46,11 @@ def _transform(*_: Any, out_val: Tensor, **__: Any) -> int:
 
 
 def _convolution_backward(change: Tensor, _: Tensor, weight: Tensor, *__: Any, **___: Any) -> int:
-    return 4 * change.numel() * weight[0].numel()  # twice the forward pass; torch's own count forgets the groups
+    return 4 * change.numel() * weight[0].numel()  # twice the forward pass; torch's own count ignores groups
 
 
 def _raw(count: Callable[..., int]) -> Callable[..., int]:
-    """The counter then gives it the tensors themselves, not only their shapes."""
+    """Make the counter pass tensors instead of their shapes."""
     count._get_raw = True  # type: ignore[attr-defined]
     return count
 

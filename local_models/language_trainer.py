@@ -1,4 +1,4 @@
-"""Trains a small language model on one long text; killed anywhere, it goes on to the same numbers."""
+"""Trains a small language model on one long text; interrupted training resumes with identical results."""
 
 import math
 import time
@@ -14,17 +14,17 @@ from torch import Tensor
 
 from local_models import checkpoints
 from local_models.metrics import Metrics
-from local_models.trainer import CHECKPOINT, TrainingError, set_rates
+from local_models.trainer import CHECKPOINT, TrainingError, set_learning_rates
 
-# Tokens that are predicted at a time where nothing is learned.
+# Tokens per forward pass in evaluation.
 _AT_ONCE = 8192
-# Of the held-out text, the tokens that a model is validated on while training goes on.
+# Tokens of the held-out text used for validation during training.
 _VALIDATION = 16_384
 
 
 @dataclass(frozen=True)
 class LanguageSchedule:
-    """How a language model is trained: Adam, clipping and decay as Dai et al. 2023 have them (App. C). The learning
+    """The training schedule: Adam, clipping and decay as in Dai et al. 2023 (App. C). The learning
     rate rises to `rate` over `warmup` steps and then falls to 0; a step has `batch` sequences of `length` predicted
     tokens.
     """
@@ -38,23 +38,23 @@ class LanguageSchedule:
     evaluate_every: int
     clip: float = 2.0
 
-    def rate_at(self, step: int) -> float:
-        """The share of the maximum learning rate at a step."""
+    def learning_rate_factor(self, step: int) -> float:
+        """The learning rate at a step as a fraction of its maximum."""
         rising = (step + 1) / (self.warmup + 1)
         return min(1.0, rising, (self.steps - step) / max(1, self.steps - self.warmup))
 
 
-# Called with the step, its loss in nats a token, the loss on held-out text, and steps a second in this start.
+# Called with the step, its loss in nats per token, the loss on held-out text, and steps per second since this start.
 OnStep = Callable[[int, float, float | None, float], None]
 
 
 def train(
     model: Any, schedule: LanguageSchedule, text: Tensor, held_out: Tensor, folder: Path, on_step: OnStep
 ) -> None:
-    """Train a transformers model to the end of the schedule, from the checkpoint in `folder` where there is one.
+    """Train a transformers model to the end of the schedule, resuming from the checkpoint in `folder` if there is one.
 
-    Texts are token numbers (T,). Raises TrainingError where the loss is no number, CheckpointError where the checkpoint
-    is not one of this model.
+    Texts are token ids (T,). Raises TrainingError if the loss is not finite, CheckpointError if the checkpoint does not
+    belong to this model.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device).train()
@@ -67,7 +67,7 @@ def train(
     began, first = time.monotonic(), done
     with Metrics(folder, done) as metrics:
         for step in range(done, schedule.steps):
-            set_rates([optimiser], [[schedule.rate]], schedule.rate_at(step))
+            set_learning_rates([optimiser], [[schedule.rate]], schedule.learning_rate_factor(step))
             ids = batch_of(text, schedule, step).to(device)
             with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
                 logits = model(input_ids=ids[:, :-1], use_cache=False).logits  # (B, T, vocabulary)
@@ -96,7 +96,7 @@ def train(
 
 
 def batch_of(text: Tensor, schedule: LanguageSchedule, step: int) -> Tensor:
-    """Pieces of the text, (batch, length + 1), packed: they begin anywhere. A step has the same ones whenever asked."""
+    """Random pieces of the text, (batch, length + 1), with arbitrary starts; deterministic for each step."""
     starts = np.random.default_rng([schedule.seed, step]).integers(
         len(text) - schedule.length, size=(schedule.batch, 1)
     )

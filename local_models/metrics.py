@@ -1,4 +1,4 @@
-"""What is measured while a model is trained: JSON lines, TensorBoard, and Weights & Biases where it is installed."""
+"""Training metrics: JSON lines, TensorBoard, and Weights & Biases if installed."""
 
 import hashlib
 import importlib.util
@@ -12,7 +12,7 @@ METRICS = "metrics.jsonl"
 
 
 class Metrics:
-    """One line for each evaluation. What was measured after the checkpoint is forgotten: it is measured again."""
+    """One line per evaluation. Lines after the checkpoint are discarded on resumption and measured again."""
 
     def __init__(self, folder: Path, done: int) -> None:
         from tensorboardX import SummaryWriter
@@ -47,19 +47,19 @@ class Metrics:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The lines so far."""
+    """The metrics written so far."""
     lines: list[dict[str, Any]] = []
     path = folder / METRICS
     for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
         try:
             lines.append(json.loads(text))
-        except ValueError:  # the last line was not written whole
+        except ValueError:  # the last line is incomplete
             break
     return lines
 
 
 def _wandb_run(folder: Path) -> Any:
-    """A run that goes on where it stopped. Without an account it is kept here, to be synchronised later."""
+    """A resumable run; offline without an account, to be synchronised later."""
     import wandb
 
     quiet = wandb.Settings(silent=True, console="off")

@@ -1,4 +1,4 @@
-"""GPT-2 with momentum in its attention, as a model of transformers: saved, loaded, cached and recorded like any."""
+"""GPT-2 with momentum in its attention, as a transformers model."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from local_models.mixers.momentum import FILTER_TERMS, decayed_past, filtered_pa
 
 
 class MomentumGPTConfig(GPT2Config):
-    """`learned` is the filter that the authors posted; else it is the paper's formula, with the coefficient `eta`."""
+    """`learned` selects the filter of the authors' code; else the paper's formula with the coefficient `eta`."""
 
     model_type = "momentum-gpt"
 
@@ -24,8 +24,8 @@ class MomentumGPTConfig(GPT2Config):
 class MomentumGPTAttention(GPT2Attention):
     """Attention with a sum over past values added to each head before the output projection (Dai et al. 2023, §5).
 
-    That projection is linear, so the sum goes through it on its own: whatever kernel computes the attention, and
-    whatever keeps the keys and values, stays as it is. Sequences are taken to have no padding.
+    The projection is linear, so the sum is projected separately: attention kernels and KV caches are unchanged.
+    Sequences must not be padded.
     """
 
     def __init__(self, config: MomentumGPTConfig, layer_idx: int) -> None:
@@ -42,7 +42,7 @@ class MomentumGPTAttention(GPT2Attention):
         return mixed + added @ self.c_proj.weight, weights
 
     def _values(self, hidden_states: Tensor) -> Tensor:
-        """(B, H, T, P), as attention has them."""
+        """The values (B, H, T, P) of attention."""
         start = 2 * self.embed_dim
         made = hidden_states @ self.c_attn.weight[:, start:] + self.c_attn.bias[start:]  # (B, T, D)
         return made.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)
@@ -73,12 +73,12 @@ class MomentumGPTBody(GPT2Model):
 
     @classmethod
     def is_custom_code(cls) -> bool:
-        """Not as transformers means it: what starts weights here leaves alone those that were loaded."""
+        """False: the initialisation here does not overwrite loaded weights."""
         return False
 
 
 class MomentumGPT(GPT2LMHeadModel):
-    """The language model. With eta = 0, or gamma = 0, it is GPT-2."""
+    """The language model. With eta = 0 or gamma = 0 it equals GPT-2."""
 
     config_class = MomentumGPTConfig
 

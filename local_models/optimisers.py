@@ -7,16 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-# Of the matrices' learning rate, what everything else takes. Muon's updates have a fixed size, AdamW's need a smaller
-# learning rate.
+# The learning rate of other parameters relative to the matrices': Muon's updates have a fixed size, AdamW needs a
+# smaller learning rate.
 _OTHERS = 0.5
 _DECAY = 0.01
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose matrix is made nearly orthogonal before it is applied (Jordan et al. 2024), scaled so that its
-    numbers are as large as AdamW's.
-    """
+    """Momentum with orthogonalised updates (Jordan et al. 2024), scaled to the size of AdamW's updates."""
 
     def __init__(self, parameters: Iterable[Tensor], lr: float, momentum: float = 0.95) -> None:
         super().__init__(parameters, {"lr": lr, "momentum": momentum})
@@ -37,9 +35,9 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalised(matrix: Tensor, steps: int = 5) -> Tensor:
-    """About U V^T where the matrix is U S V^T: five Newton-Schulz steps, which bring all singular values near 1."""
+    """About U V^T where the matrix is U S V^T: five Newton-Schulz steps, which move all singular values near 1."""
     a, b, c = 3.4445, -4.7750, 2.0315
-    # In bfloat16 the steps are quick on a GPU, and ten times slower than in float32 on a CPU.
+    # bfloat16 is fast on a GPU, but ten times slower than float32 on a CPU.
     x = matrix.to(torch.bfloat16 if matrix.is_cuda else torch.float32)
     wide = x.shape[0] <= x.shape[1]
     x = x if wide else x.T
@@ -51,9 +49,9 @@ def orthogonalised(matrix: Tensor, steps: int = 5) -> Tensor:
 
 
 def optimisers_for(model: nn.Module, name: str, rate: float) -> list[torch.optim.Optimizer]:
-    """The optimisers of a training run: `muon` (with AdamW for what is no matrix of a block), `adamw`, or `adam`, plain
-    and without decay, as Bhattamishra et al. 2024 have it. Parameters that ask for no decay or a smaller
-    learning rate get it.
+    """The optimisers of a training run: `muon` (with AdamW for all but the matrices of blocks), `adamw`, or `adam`
+    without weight decay, as in Bhattamishra et al. 2024. Settings by `special` (no decay, maximum learning rate) are
+    applied.
     """
     parameters = {key: value for key, value in model.named_parameters() if value.requires_grad}
     if name == "adam":
@@ -72,8 +70,8 @@ def optimisers_for(model: nn.Module, name: str, rate: float) -> list[torch.optim
 
 
 def _block_matrices(model: nn.Module) -> dict[str, Tensor]:
-    """The weights of the linear maps between a block's stream and its insides. What writes filters, steps and rates has
-    scales of its own, and stays with AdamW.
+    """The weights of linear maps to and from the residual stream. Parameters of filters, steps and gates have
+    different scales and use AdamW.
     """
     names = ("mixer.inside", "mixer.outside", "mlp.0", "mlp.2")
     return {

@@ -1,6 +1,6 @@
-"""A pretrained causal language model between a new input and a new output network (after Lu et al. 2022).
+"""A pretrained causal language model with new read-in and read-out networks (after Lu et al. 2022).
 
-The tokens are vectors of bits instead of words, so the model's table of words and its head for words are left out.
+Tokens are vectors of bits instead of words: the model's token embeddings and LM head are not used.
 """
 
 from collections.abc import Iterator
@@ -13,17 +13,17 @@ from torch import Tensor, nn
 from local_models.backbone import Network, Shape
 from local_models.mixers.base import linear
 
-# What of the language model is trained beside the new networks.
+# The parameters of the language model that are trained besides the new networks.
 TRAINABLE = ("nothing", "norms", "all")
-# Width of the new networks' two hidden layers, as Bhattamishra et al. 2024 have them.
+# Width of the new networks' two hidden layers, as in Bhattamishra et al. 2024.
 _HIDDEN = 256
 
 
 class Pretrained(Network):
-    """A language model between a new input and a new output network, for vectors of bits instead of words.
+    """A language model with new read-in and read-out networks, for vectors of bits instead of words.
 
-    trainable: what of it is trained, `nothing`, `norms` or `all`. `body` is a transformers model without its head: it
-    takes `inputs_embeds` and gives `last_hidden_state`.
+    trainable: the trained parameters of the language model, `nothing`, `norms` or `all`. `body` is a transformers model
+    without its head: it maps `inputs_embeds` to `last_hidden_state`.
     """
 
     def __init__(self, shape: Shape, body: nn.Module) -> None:
@@ -38,7 +38,7 @@ class Pretrained(Network):
             for parameter in module.parameters(recurse=False):
                 parameter.requires_grad_(trained)
         self.read_in, self.read_out = _network(shape.inputs, shape.width), _network(shape.width, shape.outputs)
-        with torch.no_grad():  # the stream begins with numbers as large as the words had
+        with torch.no_grad():  # scale the read-in to the size of the token embeddings
             points = torch.nn.functional.pad(2.0 * torch.randint(0, 2, (64, shape.inputs - 1)) - 1, (0, 1))
             self.read_in[-1].weight.mul_(scale / _size(self.read_in(points)))  # type: ignore[operator]
 
@@ -54,7 +54,7 @@ class Pretrained(Network):
         return dict(enumerate(weights))  # (B, H, T, T) each
 
     def forward(self, inputs: Tensor, every: int = 1) -> Tensor:
-        """Raises ValueError for a sequence that is longer than the language model's context."""
+        """Raises ValueError for a sequence longer than the language model's context."""
         self._check_length(inputs.shape[1])
         stream = self.body(inputs_embeds=self.read_in(inputs), use_cache=False).last_hidden_state  # (B, T, D)
         return self.read_out(stream[:, ::every])
@@ -64,7 +64,7 @@ class Pretrained(Network):
             raise ValueError(f"a sequence of {tokens} tokens is longer than the model's context of {self.shape.tokens}")
 
     def train(self, mode: bool = True) -> "Pretrained":
-        """The language model never drops anything out."""
+        """Disables the language model's dropout."""
         super().train(mode)
         self.body.eval()
         return self
@@ -72,7 +72,7 @@ class Pretrained(Network):
 
 @contextmanager
 def plain_attention(model: Any) -> Iterator[None]:
-    """Let a transformers model tell its attention weights, which its fused kernels do not."""
+    """Let a transformers model return attention weights, which fused kernels do not."""
     usual = model.config._attn_implementation
     model.set_attn_implementation("eager")
     try:
@@ -88,12 +88,12 @@ def _network(inside: int, outside: int) -> nn.Sequential:
 
 
 def _size_of(words: Any) -> float:
-    """The root mean square of the numbers that words come in as."""
+    """The root mean square of the token embeddings."""
     count = words.weight.shape[0]
     with torch.no_grad():
         return _size(words(torch.arange(0, count, max(1, count // 1000), device=words.weight.device)))
 
 
 def _size(numbers: Tensor) -> float:
-    """The root of their mean square."""
+    """The root mean square."""
     return float(numbers.float().square().mean().sqrt())

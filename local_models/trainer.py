@@ -1,4 +1,4 @@
-"""Trains a backbone on batches of problems; killed anywhere, it goes on to the same numbers."""
+"""Trains a network on batches of problems; interrupted training resumes with identical results."""
 
 import math
 import os
@@ -19,19 +19,19 @@ from local_models.optimisers import optimisers_for
 from local_models.sequence import POINT, tokens_of
 
 CHECKPOINT = "checkpoint.safetensors"
-# What is known of a model on one task.
+# The scores of a model on one task.
 SCORES = ("loss", "accuracy", "last_half")
-# Networks that train fewer parameters are quickest with one thread.
+# Networks with fewer trained parameters are fastest with one thread.
 _SMALL = 5_000_000
 
 
 class TrainingError(Exception):
-    """Training cannot go on: one line."""
+    """Training failed; a one-line message."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Points xs (B, m, n), their labels as they are shown (B, m), and the true ones (B, m); all 0 or 1."""
+    """Points xs (B, m, n), their shown labels (B, m), and the true ones (B, m); all 0 or 1."""
 
     xs: Tensor
     shown: Tensor
@@ -41,16 +41,16 @@ class Batch:
         return Batch(self.xs.to(device), self.shown.to(device), self.truth.to(device))
 
 
-# The batch of a step: the same step has the same batch whenever it is asked for.
+# The batch of a step; deterministic.
 Batches = Callable[[int], Batch]
-# What a model is validated on, by the name of the task; training never sees it.
+# Validation problems, by task; never used in training.
 HeldOut = Mapping[str, Batch]
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a model is trained. The learning rate rises to `rate` over `warmup` steps, stays, and falls to 0 over the
-    share `decay` of them at the end.
+    """The training schedule. The learning rate rises to `rate` over `warmup` steps, stays constant, and falls to 0 over
+    the last fraction `decay` of the steps.
     """
 
     steps: int = 2000
@@ -63,16 +63,16 @@ class Schedule:
     evaluate_every: int = 100
     stop_at: float = 1.0
 
-    def rate_at(self, step: int) -> float:
-        """The share of the maximum learning rate at a step."""
+    def learning_rate_factor(self, step: int) -> float:
+        """The learning rate at a step as a fraction of its maximum."""
         rising = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
         falling = (self.steps - step) / max(1.0, self.decay * self.steps)
         return min(rising, falling, 1.0)
 
 
 @dataclass(frozen=True)
-class Progress:
-    """Where training is: the step, the loss of its batch, the last evaluation, steps a second in this start."""
+class StepProgress:
+    """The progress of training: step, loss of its batch, last evaluation, steps per second since this start."""
 
     step: int
     loss: float
@@ -82,18 +82,18 @@ class Progress:
 
 def train(
     model: Network, schedule: Schedule, batches: Batches, held_out: HeldOut, folder: Path,
-    on_step: Callable[[Progress], None],
+    on_step: Callable[[StepProgress], None],
 ) -> None:  # fmt: skip
-    """Train to the end of the schedule, from the checkpoint in `folder` where there is one.
+    """Train to the end of the schedule, resuming from the checkpoint in `folder` if there is one.
 
-    Every `evaluate_every` steps the model is validated on the held-out problems, the metrics get a line, and a
-    checkpoint is written. It ends early where the accuracy over the last half of the points reaches `stop_at`. Raises
-    TrainingError, with the step and the seed, where the loss is no number, and CheckpointError where the checkpoint is
-    not one of this model.
+    Every `evaluate_every` steps the model is validated on the held-out problems, metrics are written, and a
+    checkpoint is saved. Training stops early if the accuracy over the last half of the points reaches `stop_at`. Raises
+    TrainingError, with the step and the seed, if the loss is not finite, and CheckpointError if the checkpoint does not
+    belong to this model.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu" and ((os.cpu_count() or 1) <= 2 or parameter_count(model) < _SMALL):
-        torch.set_num_threads(1)  # small matrices: a second thread waits more than it works
+        torch.set_num_threads(1)  # small matrices: more threads are slower
     path, done = folder / CHECKPOINT, 0
     evaluation: dict[str, Any] = {}
     model.to(device).train()
@@ -103,14 +103,14 @@ def train(
         about = checkpoints.restore(path, model, optimisers)
         done, evaluation = about["step"], about["evaluation"]
     held_out = {name: batch.to(device) for name, batch in held_out.items()}
-    # Small models spend their time on launching kernels, which compilation spares them on a GPU.
+    # On a GPU small models are limited by kernel launches, which compilation reduces.
     learner = cast(Network, torch.compile(model)) if device.type == "cuda" else model
     began, first = time.monotonic(), done
     with Metrics(folder, done) as metrics:
         for step in range(done, schedule.steps):
             if evaluation.get("last_half", 0.0) >= schedule.stop_at:
                 break
-            set_rates(optimisers, rates, schedule.rate_at(step))
+            set_learning_rates(optimisers, rates, schedule.learning_rate_factor(step))
             loss = one_step(learner, optimisers, batches(step).to(device), schedule.clip)
             if not math.isfinite(loss):
                 raise TrainingError(
@@ -122,7 +122,7 @@ def train(
                 metrics.write(step + 1, {"batch_loss": loss, "seconds": seconds, **evaluation})
                 checkpoints.save(path, model, optimisers, {"step": step + 1, "evaluation": evaluation}, model.shape)
             speed = (step + 1 - first) / max(time.monotonic() - began, 1e-9)
-            on_step(Progress(step + 1, loss, evaluation, speed))
+            on_step(StepProgress(step + 1, loss, evaluation, speed))
 
 
 def logits(model: Network, batch: Batch) -> Tensor:
@@ -135,7 +135,7 @@ def logits(model: Network, batch: Batch) -> Tensor:
 
 @torch.no_grad()
 def evaluate(model: Network, held_out: HeldOut) -> dict[str, Any]:
-    """Loss in nats, and accuracy over all points and over their last half: of each task, and on average."""
+    """Loss in nats, and accuracy over all points and over their last half: for each task, and averaged."""
     model.eval()
     tasks = {name: _scores(model, batch) for name, batch in held_out.items()}
     model.train()
@@ -155,7 +155,7 @@ def _scores(model: Network, batch: Batch, size: int = 256) -> dict[str, float]:
 
 
 def one_step(model: Network, optimisers: list[torch.optim.Optimizer], batch: Batch, clip: float) -> float:
-    """Learn from one batch. Returns its loss before, in nats."""
+    """One optimisation step. Returns the loss before the update, in nats."""
     loss = F.binary_cross_entropy_with_logits(logits(model, batch), batch.truth.float())
     model.zero_grad(set_to_none=True)
     loss.backward()
@@ -165,8 +165,8 @@ def one_step(model: Network, optimisers: list[torch.optim.Optimizer], batch: Bat
     return float(loss.detach())
 
 
-def set_rates(optimisers: list[torch.optim.Optimizer], rates: list[list[float]], share: float) -> None:
-    """Give each group of parameters a share of its maximum learning rate."""
+def set_learning_rates(optimisers: list[torch.optim.Optimizer], rates: list[list[float]], share: float) -> None:
+    """Set the learning rate of each parameter group to a fraction of its maximum."""
     for optimiser, own in zip(optimisers, rates, strict=True):
         for group, rate in zip(optimiser.param_groups, own, strict=True):
             group["lr"] = rate * share

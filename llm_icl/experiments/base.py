@@ -157,7 +157,7 @@ class Experiment(ABC):
 
     @contextlib.contextmanager
     def session(self, run: RunDirectory, keep_old: bool = False) -> Iterator[Session | None]:
-        """An execution in a locked directory: None if existing results are kept. The record is updated however it ends."""
+        """An execution in a locked directory; None if existing results are kept. The record is always updated."""
         if self._stands(run, keep_old):
             yield None
             return

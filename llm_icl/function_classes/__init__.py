@@ -1,4 +1,4 @@
-"""Sets of Boolean functions, and the laws that functions and inputs are drawn from. One file a family."""
+"""Classes of Boolean functions with their distributions. One file per family."""
 
 from llm_icl.function_classes.base import (
     FunctionClass,

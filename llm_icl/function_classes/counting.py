@@ -1,8 +1,8 @@
-"""Exact Bayes for conjunctions by counting, at dimensions where 3^n functions are too many to list.
+"""Exact Bayes for conjunctions by counting, for n at which 3^n functions are too many to enumerate.
 
 A conjunction that holds at a point x consists of literals of x, so it is a subset of n literals: 2^n of them. While
-all labels are 0, the functions that hold at the query are counted afresh for each query, and what they weigh is taken
-from the rest when its label turns out to be 0. From the first positive point on only its 2^n subsets are left.
+all labels are 0, the functions that hold at the query are counted for each query, and their weight is subtracted if its
+label is 0. After the first positive point only its 2^n subsets remain.
 """
 
 import numpy as np
@@ -17,11 +17,11 @@ MAX_COUNTED_N = 24
 def conjunction_posterior(
     xs: Bits, labels: Bits, positive: float, negative: float, planted: float = 0.0, drop_empty: bool = False
 ) -> NDArray[np.float64]:
-    """P(y_k = 1 | x_0, y_0, …, x_k) at the m points of one problem, xs [m, n] and labels [m], without noise.
+    """P(y_k = 1 | x_0, y_0, …, x_k) at the m points of one problem, xs (m, n) and labels (m,), without noise.
 
     Each bit is a positive or negative literal with the given probabilities. With planted > 0 the learner knows that
-    each point was, with that probability, made to satisfy the function, among fair bits: a function of s literals makes
-    a point at which it holds likelier by the factor 1 - planted + planted 2^s, any other by 1 - planted.
+    points of fair bits are planted with that probability: for a function of s literals, the likelihood of a point is
+    multiplied by 1 - planted + planted 2^s if the function holds there, else by 1 - planted.
     """
     n = xs.shape[1]
     subsets = np.arange(2**n, dtype=np.uint32)
@@ -30,8 +30,8 @@ def conjunction_posterior(
     codes = (xs.astype(np.uint32) << np.arange(n, dtype=np.uint32)).sum(axis=-1, dtype=np.uint32)
     probability = np.full(len(xs), 0.5)
     absent = 1 - positive - negative
-    rest = 1 - absent**n if drop_empty else 1.0  # the mass of all functions that are 0 at all points so far
-    first = int(np.append(labels, 1).argmax())  # the first positive point; len(xs) where there is none
+    rest = 1 - absent**n if drop_empty else 1.0  # the mass of the functions that are 0 at all points so far
+    first = int(np.append(labels, 1).argmax())  # the first positive point; len(xs) if there is none
     for k in range(min(first + 1, len(xs))):
         ones = np.bitwise_count(subsets & codes[k]).astype(np.int64)
         weight = positive**ones * negative ** (sizes - ones) * absent ** (n - sizes)

@@ -1,4 +1,4 @@
-"""A user's own function: a formula such as `(x1 & ~x3) | x7`, or a truth table."""
+"""User-defined functions: a formula such as `(x1 & ~x3) | x7`, or a truth table."""
 
 import ast
 from collections.abc import Callable
@@ -11,9 +11,9 @@ from llm_icl.function_classes.base import FunctionClass, Hypotheses, Mask, all_i
 from llm_icl.problems import Bits, Parameters
 from llm_icl.randomness import Source
 
-# Beyond this many inputs a function is not listed to find out whether it is constant.
+# The maximum n for listing a function's values to check whether it is constant.
 _MAX_LISTED = 20
-# Longer ones could be nested more deeply than they can be read.
+# Longer formulas could exceed the parser's recursion limit.
 _MAX_LENGTH = 2000
 
 _OPERATORS: dict[type[ast.AST], Callable[[Bits, Bits], Bits]] = {
@@ -27,7 +27,7 @@ _OPERATORS: dict[type[ast.AST], Callable[[Bits, Bits], Bits]] = {
 
 @dataclass(frozen=True)
 class OwnFunction(FunctionClass):
-    """A class of one function. Exact Bayes knows it beforehand, so it is the ceiling of the truth, not of learning."""
+    """A class of one function. Exact Bayes knows it a priori and is always correct."""
 
     def draw(self, source: Source, n: int) -> Parameters:
         return {"width": np.full(len(source.problems), n)}
@@ -36,7 +36,9 @@ class OwnFunction(FunctionClass):
         width = parameters["width"]
         n = int(width[0]) if len(width) else 1
         if n > _MAX_LISTED:
-            raise RequestError(f"whether a formula is constant can be found out up to n = {_MAX_LISTED} only")
+            raise RequestError(
+                f"checking whether a formula is constant is limited to n = {_MAX_LISTED}: set drop-constant=false"
+            )
         values = self.evaluate({"width": width[:1]}, all_inputs(n)[None])
         return np.full(len(width), (values == values[0, 0]).all())
 
@@ -58,7 +60,7 @@ class Expression(OwnFunction):
         super().check(n)
         for node in ast.walk(self._tree()):
             if isinstance(node, ast.Name) and _variable(node.id) > n:
-                raise RequestError(f"'{self.text}' uses {node.id}, and n = {n}")
+                raise RequestError(f"'{self.text}' uses {node.id}, but n = {n}")
         try:
             self.evaluate({}, np.zeros((1, 1, n), dtype=np.uint8))
         except RecursionError:
@@ -93,9 +95,9 @@ class TruthTable(OwnFunction):
         super().check(n)
         text = str(self.text)
         if n > _MAX_LISTED:
-            raise RequestError(f"a truth table can be written up to n = {_MAX_LISTED}")
+            raise RequestError(f"truth tables are limited to n = {_MAX_LISTED}")
         if set(text) - {"0", "1"} or len(text) != 2**n:
-            raise RequestError(f"a truth table for n = {n} is {2**n} characters of 0 and 1, not '{text}'")
+            raise RequestError(f"a truth table for n = {n} must be {2**n} characters 0 or 1, not '{text}'")
 
     def evaluate(self, parameters: Parameters, xs: Bits) -> Bits:
         n = xs.shape[-1]
@@ -104,7 +106,7 @@ class TruthTable(OwnFunction):
 
 
 def _variable(name: str) -> int:
-    """The number of a variable, 0 where the name is none."""
+    """The index of a variable, 0 for other names."""
     return int(name[1:]) if name[:1] in ("x", "X") and name[1:].isdecimal() else 0
 
 

@@ -1,6 +1,6 @@
 """Conjunctions and disjunctions of literals (Bhattamishra et al. 2024, App. A; Valiant 1984).
 
-Literals are an array of -1, 0 and 1: bit j is in the formula as it is where 1, negated where -1, and absent where 0.
+Literals are an array of -1, 0 and 1: bit j occurs unnegated (1), negated (-1) or not at all (0).
 """
 
 import dataclasses
@@ -29,12 +29,12 @@ from llm_icl.randomness import Source
 
 Literals = NDArray[np.int8]
 
-# Up to so many functions exact Bayes weighs them all; beyond, counting is quicker.
+# Up to this many functions exact Bayes enumerates them; above, counting is faster.
 _LISTED = 2**15
 
 
 def draw_literals(source: Source, positive: float, negative: float, *shape: int) -> Literals:
-    """Each bit is in the formula as it is, negated, or not at all, independently."""
+    """Each bit occurs unnegated, negated, or not at all, independently."""
     uniform = source.uniform("literals", *shape)
     return np.where(uniform < positive, 1, np.where(uniform < positive + negative, -1, 0)).astype(np.int8)
 
@@ -42,19 +42,19 @@ def draw_literals(source: Source, positive: float, negative: float, *shape: int)
 def check_probabilities(positive: float, negative: float) -> None:
     if not (positive >= 0 and negative >= 0 and 0 < positive + negative <= 1):
         raise RequestError(
-            "the probabilities of positive and negative literals must be at least 0 and add to at most 1"
+            "the probabilities of positive and negative literals must be at least 0, with a sum above 0 and at most 1"
         )
 
 
 def conjunction(literals: Literals, xs: Bits) -> Mask:
-    """Whether all literals [F, n] hold at xs [F, m, n]; the empty conjunction holds everywhere."""
-    opposite = 1 - 2 * xs.astype(np.int8)  # the literal that each bit makes false; an absent literal, 0, is never that
-    false = literals[:, None, :] == opposite
-    return ~np.logical_or.reduce([false[..., bit] for bit in range(false.shape[-1])])  # quicker than any(axis=-1)
+    """Whether all literals (F, n) hold at xs (F, m, n); the empty conjunction holds everywhere."""
+    opposite = 1 - 2 * xs.astype(np.int8)  # (F, m, n): the literal that each bit falsifies, never an absent one (0)
+    false = literals[:, None, :] == opposite  # (F, m, n)
+    return ~np.logical_or.reduce([false[..., bit] for bit in range(false.shape[-1])])  # (F, m)
 
 
 def literal_grid(positive: float, negative: float, n: int) -> tuple[Literals, NDArray[np.float64]]:
-    """All literal vectors of positive prior, [H, n], and their prior [H]."""
+    """All literal vectors with positive prior, (H, n), and their prior (H,)."""
     values = np.array([v for v, p in ((0, 1 - positive - negative), (1, positive), (-1, negative)) if p > 0], np.int8)
     probability = {0: 1 - positive - negative, 1: positive, -1: negative}
     literals = grid(values, n)
@@ -71,28 +71,28 @@ def literal_count(positive: float, negative: float, n: int) -> float:
 def teach_conjunction(literals: Literals, one_sign: int) -> TeachingSequence:
     """Positive points that leave only the true literals possible, then one negative point for each literal.
 
-    The first point satisfies the conjunction with the other bits at 0, the second with the other bits at 1; between
-    them they rule out every literal of another bit. Where the class holds literals of one sign only, the point whose
-    other bits falsify that sign is enough. Then each literal in turn (positive ones first) is the only one to fail:
-    without it the label would be 1.
+    The first point satisfies the conjunction with the other bits at 0, the second with the other bits at 1; together
+    they rule out every literal of another bit. If all literals of the class have one sign, the point whose other bits
+    falsify that sign suffices. Then each literal in turn (positive ones first) is the only one to fail: without it the
+    label would be 1.
     """
     relevant = literals != 0
     satisfying = (literals > 0).astype(np.uint8)
     anchors = [
         satisfying if other == 0 else satisfying | ~relevant for other in (0, 1) if one_sign in (0, 1 - 2 * other)
     ]
-    anchor = np.stack(anchors, axis=1)
+    anchor = np.stack(anchors, axis=1)  # (F, 1 or 2, n)
     n = literals.shape[-1]
-    flipped = anchor[:, :1] ^ np.eye(n, dtype=np.uint8)
-    rows = [np.where((literals == sign)[..., None], flipped, 255) for sign in (1, -1)]
-    xs = np.concatenate([anchor, *rows], axis=1).astype(np.uint8)
+    flipped = anchor[:, :1] ^ np.eye(n, dtype=np.uint8)  # (F, n, n)
+    rows = [np.where((literals == sign)[..., None], flipped, 255) for sign in (1, -1)]  # (F, n, n) each
+    xs = np.concatenate([anchor, *rows], axis=1).astype(np.uint8)  # (F, 1 or 2 + 2n, n)
     return closed_up(xs, anchor.shape[1] + relevant.sum(axis=-1))
 
 
 @function_classes.register("conjunction")
 @dataclass(frozen=True)
 class Conjunction(FunctionClass):
-    """AND of literals: each bit is taken as it is or negated with the given probabilities."""
+    """AND of literals: each bit occurs unnegated or negated with the given probabilities."""
 
     positive: float = 0.15
     negative: float = 0.15
@@ -120,7 +120,7 @@ class Conjunction(FunctionClass):
 
     @property
     def one_sign(self) -> int:
-        """1 or -1 where all literals of the class have that sign, else 0."""
+        """1 or -1 if all literals of the class have that sign, else 0."""
         return 1 if self.negative == 0 else -1 if self.positive == 0 else 0
 
     def count(self, n: int) -> float:
@@ -171,7 +171,7 @@ class SparseDisjunction(FunctionClass):
     def check(self, n: int) -> None:
         super().check(n)
         if not 1 <= self.k <= n:
-            raise RequestError(f"a disjunction of k = {self.k} bits needs n of at least {max(self.k, 1)}, not {n}")
+            raise RequestError(f"a disjunction of k = {self.k} bits requires n of at least {max(self.k, 1)}, not {n}")
 
     def draw(self, source: Source, n: int) -> Parameters:
         return {"literals": source.subset("literals", self.k, n).astype(np.int8)}

@@ -1,4 +1,4 @@
-"""The nearest-neighbour task (Bhattamishra et al. 2024): random labels first, then that of the nearest point."""
+"""The nearest-neighbour task (Bhattamishra et al. 2024): random labels first, then the label of the nearest point."""
 
 from dataclasses import dataclass
 
@@ -14,21 +14,21 @@ MAX_START = 10_000
 
 
 def nearest(distances: NDArray[np.int16]) -> NDArray[np.int64]:
-    """For each point the earliest of the nearest earlier ones: [N, m] from [N, m, m]; meaningless at point 0."""
+    """For each point the earliest of the nearest earlier points: (N, m, m) → (N, m); undefined at point 0."""
     points = distances.shape[-1]
     later = np.triu(np.full((points, points), np.iinfo(np.int16).max))
-    return np.maximum(distances, later).argmin(axis=-1)
+    return np.maximum(distances, later).argmin(axis=-1)  # (N, m)
 
 
 @function_classes.register("nearest-neighbour")
 @dataclass(frozen=True)
 class NearestNeighbour(FunctionClass):
     """The labels of the first `start` points are fair coins (a repeated point repeats its label); every later label is
-    that of the nearest earlier point. On bits the nearest by Hamming distance, Euclidean distance and cosine of ±1
-    vectors are the same. Of several nearest the earliest counts, as in the public sampler.
+    that of the nearest earlier point. On bits, Hamming distance, Euclidean distance and cosine of ±1 vectors give
+    the same neighbours. Ties go to the earliest, as in the public sampler.
 
-    Labels chain: a labelled point is a neighbour to the later ones. There is no function to write down, so the
-    parameters are the points' own coins.
+    Labels propagate: inherited labels are inherited by later points. There is no explicit function; the parameters are
+    the coin flips.
     """
 
     start: int = 20
@@ -42,12 +42,12 @@ class NearestNeighbour(FunctionClass):
         return {"coins": source.uniform("coins", self.start) < 0.5}
 
     def evaluate(self, parameters: Parameters, xs: Bits) -> Bits:
-        raise RequestError("the labels of the nearest-neighbour task depend on the points before")
+        raise RequestError("the labels of the nearest-neighbour task depend on the earlier points: use `labels`")
 
     def labels(self, source: Source, parameters: Parameters, xs: Bits) -> Bits:
         problems, points, _ = xs.shape
-        distances = hamming_distances(xs)
-        neighbour = nearest(distances)
+        distances = hamming_distances(xs)  # (N, m, m)
+        neighbour = nearest(distances)  # (N, m)
         rows = np.arange(problems)
         ys = np.zeros((problems, points), dtype=np.uint8)
         for k in range(points):
@@ -66,7 +66,7 @@ class NearestNeighbour(FunctionClass):
         return task.noise == 0
 
     def closed_form(self, problems: Problems, knows_inputs: bool) -> NDArray[np.float64]:
-        """Certain where the label is inherited, a fair coin elsewhere."""
+        """0 or 1 if the label is inherited, else 0.5."""
         inherited = np.take_along_axis(problems.shown, nearest(problems.distances), axis=-1)
         known = problems.seen | (np.arange(problems.points) >= self.start)
         return np.where(known, inherited, 0.5)

@@ -33,10 +33,10 @@ MAX_TERMS = 10
 @function_classes.register("dnf")
 @dataclass(frozen=True)
 class DNF(FunctionClass):
-    """OR of `terms` conjunctions, each drawn like a conjunction. The literals are an array [F, terms, n].
+    """OR of `terms` conjunctions, each drawn like a conjunction. The literals are an array (F, terms, n).
 
-    A planted point satisfies the first term. (The public sampler plants one of the terms, drawn once for each prompt;
-    as the terms are drawn alike, that is the same law.)
+    A planted point satisfies the first term. (The public sampler plants one random term per prompt;
+    as the terms are i.i.d., the distribution is the same.)
     """
 
     terms: int = 3
@@ -44,8 +44,8 @@ class DNF(FunctionClass):
     negative: float = 0.1
 
     no_teaching = (
-        "a DNF with negations has no short certificate (any single point may be one more term); "
-        "the tasks monotone-dnf and monotone-cnf have one"
+        "DNFs with negations have no short certificate (any single point may be one more term); "
+        "use monotone-dnf or monotone-cnf"
     )
 
     def check(self, n: int) -> None:
@@ -55,19 +55,19 @@ class DNF(FunctionClass):
             raise RequestError(f"terms = {self.terms} is out of range: 1 to {MAX_TERMS}")
 
     def draw(self, source: Source, n: int) -> Parameters:
-        return {"literals": draw_literals(source, self.positive, self.negative, self.terms, n)}
+        return {"literals": draw_literals(source, self.positive, self.negative, self.terms, n)}  # (F, terms, n)
 
     def evaluate(self, parameters: Parameters, xs: Bits) -> Bits:
-        literals = parameters["literals"]
-        holds = conjunction(literals[:, 0], xs)
+        literals = parameters["literals"]  # (F, terms, n)
+        holds = conjunction(literals[:, 0], xs)  # (F, m)
         for term in range(1, literals.shape[1]):
             holds |= conjunction(literals[:, term], xs)
         return holds.astype(np.uint8)
 
     def is_constant(self, parameters: Parameters) -> Mask:
-        """A DNF is never constantly 0, and constantly 1 when its terms together cover all inputs.
+        """A DNF is never constantly 0, and constantly 1 if its terms together cover all inputs.
 
-        The share of inputs that it covers, by inclusion and exclusion, is 1 or at most 1 - 2^-terms: exact in floats.
+        The covered fraction of inputs, by inclusion-exclusion, is 1 or at most 1 - 2^-terms: exact in floats.
         """
         return coverage(parameters["literals"]) > 1 - 2.0 ** -(self.terms + 1)
 
@@ -80,13 +80,14 @@ class DNF(FunctionClass):
             return super().teaching_sequence(parameters)
         sequences = [teach_monotone_dnf(terms) for terms in parameters["literals"] != 0]
         lengths = np.array([len(sequence) for sequence in sequences])
-        xs = np.zeros((len(sequences), lengths.max(initial=0), parameters["literals"].shape[-1]), dtype=np.uint8)
+        n = parameters["literals"].shape[-1]
+        xs = np.zeros((len(sequences), lengths.max(initial=0), n), dtype=np.uint8)  # (F, t, n)
         for row, sequence in zip(xs, sequences, strict=True):
             row[: len(sequence)] = sequence
         return TeachingSequence(xs, lengths)
 
     def count(self, n: int) -> float:
-        """Ordered in the first term, which may be planted, and unordered in the others."""
+        """The first term, which may be planted, is distinguished; the others are unordered."""
         single = literal_count(self.positive, self.negative, n)
         if single > 1e6:
             return float("inf")
@@ -104,8 +105,8 @@ class DNF(FunctionClass):
             ],
             axis=1,
         )
-        weight = prior[chosen].prod(axis=-1) * np.tile(orders, len(literals))
-        return Hypotheses({"literals": literals[chosen]}, weight)
+        weight = prior[chosen].prod(axis=-1) * np.tile(orders, len(literals))  # (H,)
+        return Hypotheses({"literals": literals[chosen]}, weight)  # (H, terms, n)
 
 
 @function_classes.register("cnf")
@@ -127,37 +128,37 @@ class CNF(DNF):
 
 
 def coverage(literals: Literals) -> NDArray[np.float64]:
-    """The share of all inputs at which some term of literals [F, terms, n] holds, by inclusion and exclusion."""
+    """The fraction of all inputs at which some term of literals (F, terms, n) holds, by inclusion-exclusion."""
     terms = literals.shape[1]
     share = np.zeros(len(literals))
     for size in range(1, terms + 1):
         for chosen in itertools.combinations(range(terms), size):
-            together = literals[:, chosen]
-            positive, negative = (together > 0).any(axis=1), (together < 0).any(axis=1)
+            together = literals[:, chosen]  # (F, size, n)
+            positive, negative = (together > 0).any(axis=1), (together < 0).any(axis=1)  # (F, n) each
             possible = ~(positive & negative).any(axis=-1)
             share += (-1) ** (size + 1) * possible * 2.0 ** -(positive | negative).sum(axis=-1)
     return share
 
 
 def teach_monotone_dnf(terms: Mask) -> Bits:
-    """A certificate for the monotone DNF of the terms [terms, n] among all DNFs of as many monotone terms: [t, n].
+    """A certificate for the monotone DNF of the terms (terms, n) among all DNFs with as many monotone terms: (t, n).
 
-    For every prime term its least point, which is positive, and that point without each of its bits, which are
-    negative: some term of a consistent DNF must be exactly this one. Where there are fewer primes than terms, the
-    greatest negative points rule out that a further term adds anything.
+    For every prime term its minimal point, which is positive, and that point without each of its bits, which are
+    negative: some term of a consistent DNF must be exactly this one. With fewer primes than terms, the maximal
+    negative points rule out additional terms.
     """
     sets = list(dict.fromkeys(frozenset(np.flatnonzero(term).tolist()) for term in terms))
-    # In an order of their own, so that a function has one sequence however its terms were drawn.
+    # Sorted: a function has the same sequence for any order of its terms.
     primes = sorted((term for term in sets if not any(other < term for other in sets)), key=sorted)
     n = terms.shape[-1]
     points = [point for prime in primes for point in (prime, *(prime - {bit} for bit in sorted(prime)))]
     if len(primes) < len(terms):
         transversals = {frozenset(choice) for choice in itertools.product(*primes)}
-        least = [t for t in transversals if not any(other < t for other in transversals)]
-        points += [frozenset(range(n)) - t for t in sorted(least, key=sorted)]
+        minimal = [t for t in transversals if not any(other < t for other in transversals)]
+        points += [frozenset(range(n)) - t for t in sorted(minimal, key=sorted)]
     return np.array([[bit in point for bit in range(n)] for point in dict.fromkeys(points)], dtype=np.uint8)
 
 
 def _orders(row: list[int]) -> int:
-    """In how many orders these terms can be drawn."""
+    """The number of distinct orders of these terms."""
     return math.factorial(len(row)) // math.prod(math.factorial(row.count(term)) for term in set(row))

@@ -1,4 +1,4 @@
-"""Parities, and the algebra over GF(2) that learns them (Bhattamishra et al. 2024, App. A)."""
+"""Parities, and their learning by linear algebra over GF(2) (Bhattamishra et al. 2024, App. A)."""
 
 from dataclasses import dataclass
 
@@ -24,17 +24,17 @@ from llm_icl.randomness import Source
 def eliminate(xs: Bits, ys: Bits) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
     """Gaussian elimination over GF(2), one example after the other.
 
-    For xs [N, m, n] and ys [N, m]: the label [N, m] that the earlier examples force on each query when they come from a
-    parity, -1 where they leave it open; and the rank [N, m] of the earlier examples. An example that contradicts the
-    earlier ones (they come from no parity) is passed over.
+    For xs (N, m, n) and ys (N, m): the label (N, m) of each query that is implied by the earlier examples if they come
+    from a parity, -1 if it is undetermined; and the rank (N, m) of the earlier examples. Examples that contradict
+    earlier ones (possible with other functions) are skipped.
     """
     problems, points, n = xs.shape
-    basis = np.zeros((problems, n, n + 1), dtype=np.uint8)  # row i: an equation whose first bit is i, or nothing
+    basis = np.zeros((problems, n, n + 1), dtype=np.uint8)  # (N, n, n + 1): row i has pivot i, or is 0
     label = np.zeros((problems, points), dtype=np.int8)
     rank = np.zeros((problems, points), dtype=np.int64)
     for k in range(points):
-        rest = np.concatenate([xs[:, k], np.zeros((problems, 1), dtype=np.uint8)], axis=1)
-        for bit in range(n):  # a basis row is used where its bit is still in the rest; an absent row changes nothing
+        rest = np.concatenate([xs[:, k], np.zeros((problems, 1), dtype=np.uint8)], axis=1)  # (N, n + 1)
+        for bit in range(n):  # subtract the basis row with this pivot, if any
             rest ^= basis[:, bit] * rest[:, bit : bit + 1]
         open_ = rest[:, :n].any(axis=-1)
         label[:, k] = np.where(open_, -1, rest[:, n])
@@ -48,9 +48,9 @@ def eliminate(xs: Bits, ys: Bits) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
 @function_classes.register("parity")
 @dataclass(frozen=True)
 class Parity(FunctionClass):
-    """1 where an odd number of the relevant bits are 1; all subsets are equally likely, the empty one too."""
+    """1 where an odd number of the relevant bits are 1; all subsets are equally likely, including the empty one."""
 
-    no_teaching = "a parity of unknown size needs n independent points; sparse-parity has a short one"
+    no_teaching = "parities of unknown size require n independent points; use sparse-parity"
 
     def draw(self, source: Source, n: int) -> Parameters:
         return {"relevant": source.uniform("relevant", n) < 0.5}
@@ -72,9 +72,9 @@ class Parity(FunctionClass):
         return task.noise == 0
 
     def closed_form(self, problems: Problems, knows_inputs: bool) -> NDArray[np.float64]:
-        """The solutions of the equations so far form an affine space, on half of which an open query is 1.
+        """The solutions of the equations form an affine space; an undetermined query is 1 on half of it.
 
-        Where constant functions are dropped, the empty parity is taken out while all labels were 0.
+        If constant functions are rejected, the empty parity is excluded while all labels are 0.
         """
         forced, rank = eliminate(problems.xs, problems.shown)
         probability = np.where(forced < 0, 0.5, forced)
@@ -97,7 +97,7 @@ class SparseParity(Parity):
     def check(self, n: int) -> None:
         super().check(n)
         if not 1 <= self.k <= n:
-            raise RequestError(f"a parity of k = {self.k} bits needs n of at least {max(self.k, 1)}, not {n}")
+            raise RequestError(f"a parity of k = {self.k} bits requires n of at least {max(self.k, 1)}, not {n}")
 
     def draw(self, source: Source, n: int) -> Parameters:
         return {"relevant": source.subset("relevant", self.k, n)}
@@ -106,7 +106,7 @@ class SparseParity(Parity):
         """The k unit vectors of the relevant bits, all labelled 1: k is known, so no other bit can be relevant."""
         relevant = parameters["relevant"]
         bits = np.nonzero(relevant)[1].reshape(len(relevant), self.k)
-        xs = np.eye(relevant.shape[-1], dtype=np.uint8)[bits]
+        xs = np.eye(relevant.shape[-1], dtype=np.uint8)[bits]  # (F, k, n)
         return TeachingSequence(xs, np.full(len(relevant), self.k))
 
     def count(self, n: int) -> float:

@@ -11,18 +11,18 @@ from llm_icl.function_classes.literals import check_probabilities, draw_literals
 from llm_icl.problems import Bits, Parameters
 from llm_icl.randomness import Source
 
-# So that sums of MAX_N weights stay far from the limits of int32.
+# Sums of MAX_N weights stay well within int32.
 MAX_BOUND = 1_000_000
 
 
 @dataclass(frozen=True)
 class ThresholdFunction(FunctionClass):
-    """What they share: weights [F, n] and a threshold [F] that no sum of integer weights can hit."""
+    """The base class: weights (F, n) and a threshold (F,) that no sum of integer weights equals."""
 
     def evaluate(self, parameters: Parameters, xs: Bits) -> Bits:
-        signs = xs.astype(np.int8) * 2 - 1
+        signs = xs.astype(np.int8) * 2 - 1  # (F, m, n)
         weights = parameters["weights"]
-        sums = np.einsum("fmn,fn->fm", signs.astype(weights.dtype), weights)
+        sums = np.einsum("fmn,fn->fm", signs.astype(weights.dtype), weights)  # (F, m)
         return (sums > parameters["threshold"][:, None]).astype(np.uint8)
 
     def is_constant(self, parameters: Parameters) -> Mask:
@@ -30,7 +30,7 @@ class ThresholdFunction(FunctionClass):
 
 
 def with_threshold(weights: NDArray[np.generic], threshold: float) -> Parameters:
-    """Whole weights in int32, real ones as they are."""
+    """Converts integer weights to int32; real weights are unchanged."""
     kept = weights if weights.dtype.kind == "f" else weights.astype(np.int32)
     return {"weights": kept, "threshold": np.full(len(weights), threshold)}
 
@@ -38,7 +38,7 @@ def with_threshold(weights: NDArray[np.generic], threshold: float) -> Parameters
 @function_classes.register("majority")
 @dataclass(frozen=True)
 class Majority(ThresholdFunction):
-    """1 where more than half of the relevant bits are 1; a tie, and so the empty set, gives 0.
+    """1 where more than half of the relevant bits are 1; ties, including the empty set, give 0.
 
     Each bit is relevant with probability `relevant`, independently.
     """
@@ -134,7 +134,7 @@ class IntegerHalfspace(ThresholdFunction):
 @function_classes.register("halfspace")
 @dataclass(frozen=True)
 class Halfspace(ThresholdFunction):
-    """Standard normal weights; 1 where w·x > 0. The functions form a continuum: there is no list of them."""
+    """Standard normal weights; 1 where w·x > 0. The functions form a continuum and cannot be enumerated."""
 
     def draw(self, source: Source, n: int) -> Parameters:
         return with_threshold(source.normal("weights", n), 0.0)
@@ -150,7 +150,7 @@ class SparseHalfspace(Halfspace):
     def check(self, n: int) -> None:
         super().check(n)
         if not 1 <= self.k <= n:
-            raise RequestError(f"a halfspace over k = {self.k} bits needs n of at least {max(self.k, 1)}, not {n}")
+            raise RequestError(f"a halfspace over k = {self.k} bits requires n of at least {max(self.k, 1)}, not {n}")
 
     def draw(self, source: Source, n: int) -> Parameters:
         return with_threshold(source.normal("weights", n) * source.subset("relevant", self.k, n), 0.0)

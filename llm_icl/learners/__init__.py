@@ -1,4 +1,4 @@
-"""Anything that gives P(y = 1) at the positions of a problem. One file a kind."""
+"""Learners: P(y = 1) at each position of a problem. One file per kind."""
 
 from llm_icl.learners.base import Learner, learner_of, learners
 

@@ -16,7 +16,7 @@ class Averaging(Learner):
     def answer(self, problems: Problems) -> Answers:
         xs, ys = problems.xs.astype(np.int32) * 2 - 1, problems.shown.astype(np.int32) * 2 - 1
         terms = ys[..., None] * xs  # (N, m, n)
-        weights = np.cumsum(terms, axis=1) - terms  # (N, m, n): the sum is enough, the mean has its sign
+        weights = np.cumsum(terms, axis=1) - terms  # (N, m, n): sum instead of mean, which has the same sign
         return Answers.from_prediction((weights * xs).sum(axis=-1) > 0)
 
     @classmethod

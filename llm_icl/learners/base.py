@@ -1,4 +1,4 @@
-"""What a learner is."""
+"""The base class of learners."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -14,30 +14,30 @@ from llm_icl.problems import Answers, Problems, Task
 
 @dataclass(frozen=True)
 class Learner(ABC):
-    """Answers, at every position of every problem, from the examples before it.
+    """Predicts the label at every position of every problem from the examples before it.
 
-    Fields of a subclass are the options that may follow its name. A learner sees the examples' labels as shown, never
-    the true ones of later points. The exception is marked: `best-constant` is known in hindsight.
+    Fields of a subclass are its options. A learner sees the examples' labels as shown, never later labels. The only
+    exception is `best-constant`, which is fitted in hindsight.
     """
 
     @abstractmethod
     def answer(self, problems: Problems) -> Answers:
-        """The answers at all m positions, (N, m); those of a problem do not depend on the other problems."""
+        """The answers at all m positions, (N, m); answers are independent across problems."""
 
     def answer_at(self, problems: Problems, positions: NDArray[np.int64]) -> Answers:
         """The answers at some positions, (N, P)."""
         return self.answer(problems).at(positions)
 
     def check(self) -> None:  # noqa: B027 (most learners have nothing to check)
-        """Raise RequestError where an option is out of range."""
+        """Raise RequestError if an option is out of range."""
 
     def refusal(self, task: Task, n: int) -> str:
-        """Why this learner cannot answer this task at this n; empty where it can."""
+        """Why this learner is not applicable to this task at this n; empty if it is."""
         return ""
 
     @classmethod
     def is_default_for(cls, task: Task) -> bool:
-        """Whether the learner is asked when the user names none."""
+        """Whether the learner runs by default on this task."""
         return False
 
 
@@ -45,7 +45,7 @@ learners: Registry[type[Learner]] = Registry("learner", "llm_icl.learners")
 
 
 def learner_of(spec: Spec) -> Learner:
-    """The learner of a name and its options. Raises RequestError for a wrong name, option or value."""
+    """The learner of a name and its options. Raises RequestError for an invalid name, option or value."""
     learner = make("learner", str(spec), learners.get(spec.name), spec.mapping())
     learner.check()
     return learner

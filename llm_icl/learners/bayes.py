@@ -1,4 +1,4 @@
-"""The ceiling: the exact posterior predictive under the task's own prior."""
+"""Exact Bayes: the posterior predictive under the task's prior, the best possible learner."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,16 +12,16 @@ from llm_icl.function_classes.base import function_class_of
 from llm_icl.learners.base import Learner, learners
 from llm_icl.problems import Answers, Bits, Parameters, Problems, Task
 
-# Pairs (problem, hypothesis) that are weighed at the same time.
+# Pairs (problem, hypothesis) per chunk.
 _CHUNK = 2**20
 LIMIT = 2**21
 
 
 @dataclass(frozen=True)
 class ExactBayes(Learner):
-    """P(y_k = 1 | x_0, y_0, …, x_k), by algebra where the class has a closed form, else by weighing every function.
+    """P(y_k = 1 | x_0, y_0, …, x_k), in closed form if available, else by enumerating all functions.
 
-    limit: the greatest number of functions that are weighed where there is no closed form. Label noise and dropped
+    limit: the maximum number of functions to enumerate without a closed form. Label noise and dropped
     constants are part of the prior.
     """
 
@@ -40,13 +40,13 @@ class ExactBayes(Learner):
 
     def refusal(self, task: Task, n: int) -> str:
         if (task.planted > 0 or task.teaching > 0) and task.bias in (0, 1):
-            return f"task '{task.name}' has inputs without chance; exact Bayes needs a bias between 0 and 1"
+            return f"task '{task.name}' has deterministic inputs; exact Bayes requires 0 < bias < 1"
         function_class = function_class_of(task, n)
         count = function_class.count(n)
         if count <= self.limit or function_class.has_closed_form(task, n):
             return ""
         size = "infinitely many" if np.isinf(count) else f"{count:.3g}"
-        return f"task '{task.name}' has {size} functions at n = {n}; exact Bayes weighs at most {self.limit:,}"
+        return f"task '{task.name}' has {size} functions at n = {n}; exact Bayes enumerates at most {self.limit:,}"
 
     @classmethod
     def is_default_for(cls, task: Task) -> bool:
@@ -56,10 +56,10 @@ class ExactBayes(Learner):
 @learners.register("bayes")
 @dataclass(frozen=True)
 class Bayes(ExactBayes):
-    """Exact Bayes that also knows how the inputs were drawn: planted and teaching points say something of the function.
+    """Exact Bayes that also knows the input distribution: planted and teaching points are informative.
 
-    The ceiling for a network that was trained on the task. limit: the greatest number of functions that are weighed
-    where there is no closed form.
+    The ceiling for a network trained on the task. limit: the maximum number of functions to enumerate without a closed
+    form.
     """
 
     knows_inputs = True
@@ -68,9 +68,9 @@ class Bayes(ExactBayes):
 @learners.register("bayes-labels")
 @dataclass(frozen=True)
 class BayesLabels(ExactBayes):
-    """Exact Bayes that learns from the labels only, and takes the inputs as given.
+    """Exact Bayes that learns from the labels only, conditioning on the inputs.
 
-    The fair ceiling for a language model, which cannot know how the inputs were drawn. limit: as for `bayes`.
+    The fair ceiling for a language model, which does not know the input distribution. limit: as for `bayes`.
     """
 
     knows_inputs = False
@@ -101,11 +101,11 @@ def _weigh(
     prior: NDArray[np.float64],
     knows_inputs: bool,
 ) -> NDArray[np.float64]:
-    """One point after the other over all pairs (problem, function); a pair without weight is dropped at once.
+    """Update sequentially over all pairs (problem, function); pairs with zero weight are dropped.
 
     Each pair has two weights, for a problem without and with a teaching prefix. A point's density is counted relative
-    to that of an unplanted one, and weights are divided by their sum after every point: only proportions matter, and
-    so they neither vanish nor overflow.
+    to that of an unplanted one, and weights are divided by their sum after every point: this
+    prevents underflow and overflow.
     """
     task, (count, points) = problems.task, problems.ys.shape
     teaching = task.teaching if knows_inputs else 0.0
@@ -130,9 +130,9 @@ def _weigh(
         in_lesson = np.zeros(len(weight), dtype=bool)
         if teaching > 0:
             in_lesson = k < pairs["length"]
-            lesson = pairs["lesson"]  # (pairs, greatest length, n)
-            told = (lesson[:, min(k, lesson.shape[1] - 1)] == x).all(axis=-1)
-            weight[:, 1] *= np.where(in_lesson, told / unplanted[problem, k], density)
+            lesson = pairs["lesson"]  # (pairs, maximum length, n)
+            taught = (lesson[:, min(k, lesson.shape[1] - 1)] == x).all(axis=-1)
+            weight[:, 1] *= np.where(in_lesson, taught / unplanted[problem, k], density)
         label = function_class.evaluate(pairs, x[:, None, :])[:, 0]  # of (pairs, 1, n): (pairs,)
         mass = weight.sum(axis=-1)
         total = np.bincount(problem, mass, minlength=count)
@@ -151,7 +151,7 @@ def _weigh(
 
 
 def planted_gain(mask: NDArray[np.bool_], values: Bits, bias: float) -> NDArray[np.float64]:
-    """How much likelier a matching point (F,) is under planting than without: one over the chance of a match."""
+    """The likelihood ratio (F,) of a matching point with and without planting: 1 / P(match)."""
     ones, zeros = (mask & (values == 1)).sum(axis=-1), (mask & (values == 0)).sum(axis=-1)
     return bias ** -ones.astype(float) * (1 - bias) ** -zeros.astype(float)
 

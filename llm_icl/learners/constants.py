@@ -12,7 +12,7 @@ from llm_icl.problems import Answers, Problems, Task
 @learners.register("best-constant")
 @dataclass(frozen=True)
 class BestConstant(Learner):
-    """The label that is more frequent over all the queries, known in hindsight: what ignoring the prompt can reach.
+    """The most frequent label over all queries, fitted in hindsight: the best that a learner without inputs can do.
 
     Its probability is that label's frequency.
     """
@@ -32,7 +32,7 @@ class BestConstant(Learner):
 @learners.register("majority-label")
 @dataclass(frozen=True)
 class MajorityLabel(Learner):
-    """The more frequent label among the examples so far; P(y = 1) by Laplace's rule, (ones + 1) / (examples + 2)."""
+    """The majority label of the examples so far; P(y = 1) by Laplace's rule, (ones + 1) / (examples + 2)."""
 
     def answer(self, problems: Problems) -> Answers:
         examples = np.arange(problems.points)

@@ -13,7 +13,7 @@ TARGETS = ("conjunction", "disjunction", "monotone-conjunction", "monotone-disju
 
 
 def target_of(task: Task) -> str:
-    """Which of the targets a task's functions are; empty where none."""
+    """The target that a task's functions belong to; empty if none."""
     if task.function_class == "sparse-disjunction":
         return "monotone-disjunction"
     if task.function_class not in ("conjunction", "disjunction"):
@@ -26,11 +26,11 @@ def target_of(task: Task) -> str:
 @learners.register("elimination")
 @dataclass(frozen=True)
 class Elimination(Learner):
-    """Start with all literals; drop those that an example with the telling label contradicts; answer by what is left.
+    """Start with all literals; drop those contradicted by an informative example; predict with the remaining ones.
 
-    For a conjunction the telling label is 1 and the answer is 1 where all literals left are true; a disjunction is the
-    dual. A monotone target starts with the n bits, another one with all 2n literals. `target` is taken from the task
-    where it is not given.
+    For a conjunction, examples with label 1 are informative, and the prediction is 1 if all remaining literals are
+    true; a disjunction is the dual. A monotone target starts with the n bits, others with all 2n literals. By default
+    `target` depends on the task.
     """
 
     target: str = "task"
@@ -41,7 +41,7 @@ class Elimination(Learner):
     def refusal(self, task: Task, n: int) -> str:
         if self.target != "task" or target_of(task):
             return ""
-        return f"task '{task.name}' is no conjunction or disjunction; elimination:target=conjunction runs on any task"
+        return f"task '{task.name}' is not a conjunction or disjunction; set elimination:target=conjunction"
 
     def answer(self, problems: Problems) -> Answers:
         target = target_of(problems.task) if self.target == "task" else self.target
@@ -58,7 +58,7 @@ class Elimination(Learner):
 
 
 def conjunction_answers(xs: Bits, labels: Bits, monotone: bool) -> NDArray[np.bool_]:
-    """Whether all literals that the earlier positive examples leave are true, (N, m)."""
+    """Whether all literals consistent with the earlier positive examples are true, (N, m)."""
     literals = xs if monotone else np.concatenate([xs, 1 - xs], axis=-1)  # (N, m, n or 2n)
     contradicted = (literals == 0) & (labels[..., None] == 1)  # (N, m, n or 2n)
     dropped = np.logical_or.accumulate(contradicted, axis=1)

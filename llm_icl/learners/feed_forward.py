@@ -1,4 +1,4 @@
-"""A feed-forward network trained by gradient descent on the examples of each prefix (Bhattamishra et al. 2024)."""
+"""A feed-forward network trained from scratch on the examples of each prefix (Bhattamishra et al. 2024)."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -24,8 +24,8 @@ _CHUNK = 2**25
 class FeedForward(Learner):
     """Two hidden layers of ReLUs, trained from the same start on each prefix: full-batch Adam on the cross-entropy.
 
-    The paper's settings for Boolean tasks are not known. The defaults are the only ones that its code registers for any
-    task: 100 hidden units, Adam at 5e-3, 100 steps. Inputs are in {-1, +1}. Without examples the answer is one half.
+    The paper does not state its settings for Boolean tasks. The defaults are the only settings in its code: 100
+    hidden units, Adam at 5e-3, 100 steps. Inputs are in {-1, +1}. Without examples P(y = 1) = 0.5.
     """
 
     hidden: int = 100
@@ -35,7 +35,7 @@ class FeedForward(Learner):
 
     def check(self) -> None:
         if min(self.hidden, self.steps) < 1 or not 0 < self.rate < float("inf"):
-            raise RequestError("feed-forward: hidden and steps must be at least 1, rate above 0")
+            raise RequestError("feed-forward: hidden and steps must be at least 1, and rate (learning rate) above 0")
 
     def answer(self, problems: Problems) -> Answers:
         sizes = (problems.n, self.hidden, self.hidden, 1)
@@ -51,7 +51,7 @@ class FeedForward(Learner):
         count, points, n = problems.xs.shape
         signs = torch.from_numpy(problems.xs.astype(np.float32) * 2 - 1)  # (N, m, n)
         start = [torch.from_numpy(a) for a in initial_weights(problems.indices, self.seed, n, self.hidden)]
-        # One copy of its problem's start for each prefix: (N·m, …).
+        # One copy of its problem's initial weights per prefix: (N·m, …).
         parameters = [a.repeat_interleave(points, dim=0).requires_grad_() for a in start]
         examples = signs.repeat_interleave(points, dim=0)  # (N·m, m, n)
         labels = torch.from_numpy(problems.shown.astype(np.float32)).repeat_interleave(points, dim=0)  # (N·m, m)
@@ -60,7 +60,7 @@ class FeedForward(Learner):
         optimizer = torch.optim.Adam(parameters, lr=self.rate)
         for _ in range(self.steps):
             logits = _logits(parameters, examples)  # (N·m, m)
-            # The cross-entropy, written out: torch's own gives other last bits in other places of a batch.
+            # Cross-entropy written out: torch's own rounds differently at different positions of a batch.
             losses = logits.clamp(min=0) - logits * labels + torch.log1p(torch.exp(-logits.abs()))
             optimizer.zero_grad()
             (losses * weight).sum().backward()
@@ -84,7 +84,7 @@ def _logits(parameters: "list[Tensor]", xs: "Tensor") -> "Tensor":
 
 
 def initial_weights(indices: NDArray[np.int64], seed: int, n: int, hidden: int) -> list[NDArray[np.float32]]:
-    """PyTorch's default for linear layers, uniform within ±1/√inputs; made from the problem's number and the seed."""
+    """PyTorch's default for linear layers, uniform within ±1/√inputs; drawn from the problem's index and the seed."""
     source = Source.of(f"feed-forward {seed}", indices)
     arrays = []
     for layer, (inputs, outputs) in enumerate(((n, hidden), (hidden, hidden), (hidden, 1))):

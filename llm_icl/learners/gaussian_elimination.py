@@ -12,9 +12,9 @@ from llm_icl.problems import Answers, Problems, Task
 @learners.register("gaussian-elimination")
 @dataclass(frozen=True)
 class GaussianElimination(Learner):
-    """The label that the examples force when they come from a parity; one half, and so 0, where they leave it open.
+    """The label implied by the examples if they come from a parity; 0.5 (answered 0) if it is undetermined.
 
-    An example that contradicts the earlier ones is passed over.
+    Examples that contradict earlier ones are skipped.
     """
 
     def answer(self, problems: Problems) -> Answers:

@@ -20,10 +20,10 @@ _CHUNK = 2**23
 @learners.register("nearest-neighbour")
 @dataclass(frozen=True)
 class NearestNeighbour(Learner):
-    """The vote of the k nearest earlier points; P(y = 1) is the share of votes for 1, and one half without examples.
+    """The vote of the k nearest earlier points; P(y = 1) is the fraction of votes for 1, and 0.5 without examples.
 
     metric: `hamming` (on bits the same order as Euclidean distance and as cosine of ±1 vectors) or `cosine` of the
-    vectors of zeros and ones. tie says who counts among several points at the distance of the k-th: the `earliest`,
+    vectors of zeros and ones. tie selects among points at the distance of the k-th: the `earliest`,
     the `latest`, or all of them (`vote`). With fewer than k examples all of them vote. A tied vote gives 0.
     """
 
@@ -43,7 +43,7 @@ class NearestNeighbour(Learner):
         return Answers.from_probability(np.concatenate(parts))
 
     def _share(self, problems: Problems) -> NDArray[np.float64]:
-        """The share of votes for 1, (N, m)."""
+        """The fraction of votes for 1, (N, m)."""
         points = problems.points
         if (self.k, self.metric, self.tie) == (1, "hamming", "earliest"):  # one voter: no counting
             share = np.take_along_axis(problems.shown, nearest(problems.distances), axis=-1).astype(np.float64)
@@ -53,7 +53,7 @@ class NearestNeighbour(Learner):
         distances = problems.distances.astype(np.int64) if hamming else _cosine_ranks(problems)  # (N, m, m)
         far = np.iinfo(np.int64).max
         never = ~np.tril(np.ones((points, points), dtype=bool), k=-1)
-        if self.tie != "vote":  # the order among equals becomes part of the distance
+        if self.tie != "vote":  # ties are broken by adding the order to the distance
             order = np.arange(points) if self.tie == "earliest" else np.arange(points)[::-1]
             distances = distances * points + order
         distances = np.where(never, far, distances)  # (N, m, m)
@@ -70,7 +70,7 @@ class NearestNeighbour(Learner):
 
 
 def _cosine_ranks(problems: Problems) -> NDArray[np.int64]:
-    """1 - cosine of the 0/1 vectors, in steps of 1e-9 so that equal ones are equal; a zero vector is far from all."""
+    """1 - cosine of the 0/1 vectors, rounded to 1e-9 for exact ties; a zero vector is far from all others."""
     xs = problems.xs.astype(np.float64)
     norms = np.sqrt(xs.sum(axis=-1))
     products = norms[:, :, None] * norms[:, None, :]  # (N, m, m)

@@ -1,4 +1,4 @@
-"""Online learners of linear threshold functions, one pass over the examples as they come."""
+"""Online learners of linear threshold functions, one pass over the examples in order."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Perceptron(Learner):
 @dataclass(frozen=True)
 class Winnow(Learner):
     """Littlestone 1988 (Winnow2): weights 1, threshold n; on a mistake the weights of the active inputs are doubled
-    or halved. The inputs are the n bits and their negations, so that formulas with negations can be learned.
+    or halved. The inputs are the n bits and their negations, which makes formulas with negations learnable.
     """
 
     def answer(self, problems: Problems) -> Answers:

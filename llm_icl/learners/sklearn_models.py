@@ -1,4 +1,4 @@
-"""Batch learners from scikit-learn, fitted afresh on each prefix."""
+"""Batch learners from scikit-learn, refitted on each prefix."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from llm_icl.problems import Answers, Problems
 
 @dataclass(frozen=True)
 class FittedOnPrefixes(Learner):
-    """While the examples have one label only, that label; without examples one half."""
+    """With a single label among the examples, that label; without examples P(y = 1) = 0.5."""
 
     @abstractmethod
     def estimator(self) -> Any:

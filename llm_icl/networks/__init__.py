@@ -1,1 +1,1 @@
-"""From a name, or the folder of a training run, to a network."""
+"""Builds networks from names, and loads them from training runs."""

@@ -1,4 +1,4 @@
-"""Which models a list of names means: language models, and networks that were trained here."""
+"""Resolves model names: language models, and trained networks."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,14 +12,14 @@ from llm_icl.networks.trained import TrainedNetwork, find_trained
 def named_models(
     texts: Sequence[str], base_url: str = "", catalogue: Path | None = None
 ) -> tuple[tuple[ModelEntry, ...], tuple[TrainedNetwork, ...]]:
-    """The language models and the networks of training runs that are named; without a name the embedded default.
+    """The language models and the networks of training runs with these names; the embedded default if none.
 
     Raises RequestError for an unknown name.
     """
     names = list(dict.fromkeys(name for text in texts or (DEFAULT_MODEL,) for name in split_models(text)))
     if "none" in names:
         if len(names) > 1:
-            raise RequestError("--model none excludes other models")
+            raise RequestError("--model none cannot be combined with other models")
         return (), ()
     trained = {name: network for name in names if (network := find_trained(name))}
     entries = tuple(find_model(name, base_url, catalogue) for name in names if name not in trained)
@@ -27,7 +27,7 @@ def named_models(
 
 
 def split_models(text: str) -> list[str]:
-    """A comma list of models; a comma before an option (`NAME:dtype=float32,chat=true`) does not divide."""
+    """A comma list of models; a comma before an option (`NAME:dtype=float32,chat=true`) does not separate models."""
     names: list[str] = []
     for piece in text.split(","):
         if "=" in piece and ":" not in piece and names:

@@ -1,4 +1,4 @@
-"""From a name to a network: an architecture trained from scratch, or a pretrained language model with new ends."""
+"""Builds networks: an architecture trained from scratch, or a pretrained LM with new read-in and read-out layers."""
 
 import dataclasses
 from typing import Any
@@ -13,19 +13,19 @@ from local_models.architectures import architectures
 from local_models.backbone import Backbone, Network, Shape, width_for
 from local_models.pretrained import TRAINABLE, Pretrained
 
-# The options of a pretrained model, with what they are unless they are given; weights may also be random: its control.
+# The options of a pretrained model and their defaults; weights=random is the control.
 PRETRAINED_OPTIONS: dict[str, Any] = {"trainable": "nothing", "weights": "pretrained"}
 
 
 def shape_for(spec: Spec, n: int, points: int, layers: int, width: int, parameters: int | None, seed: int) -> Shape:
-    """The shape of a network for problems of this size; with a number of parameters, of the width that comes nearest.
+    """The shape of a network for problems of this size; a number of parameters determines the width.
 
-    A pretrained model has its own layers and width; with `weights=random` it is the control that has its architecture
-    and random weights. Raises RequestError for an unknown architecture, or a width or number that does not suit it.
+    A pretrained model has its own layers and width; `weights=random` is a control with the same architecture and
+    random weights. Raises RequestError for an unknown architecture, or an invalid width or number.
     """
     if spec.name not in architectures():
         if parameters is not None:
-            raise RequestError(f"'{spec}' has its own number of parameters: leave --parameters out")
+            raise RequestError(f"'{spec}' has a fixed number of parameters: omit --parameters")
         return _pretrained_shape(spec, n, points, seed)
     options = {key.replace("-", "_"): value for key, value in spec.options}
     shape = Shape(spec.name, n + 1, layers=layers, width=width, tokens=2 * points, options=options)
@@ -40,7 +40,7 @@ def shape_for(spec: Spec, n: int, points: int, layers: int, width: int, paramete
 
 
 def build(shape: Shape, seed: int) -> Network:
-    """A network of this shape, as it is before training. Raises RequestError where its weights cannot be had."""
+    """An untrained network of this shape. Raises RequestError if its pretrained weights are unavailable."""
     if not is_pretrained(shape):
         torch.manual_seed(seed)
         return Backbone(shape)
@@ -60,19 +60,19 @@ def _pretrained_shape(spec: Spec, n: int, points: int, seed: int) -> Shape:
     given = PRETRAINED_OPTIONS | dict(spec.options)
     for key, known in (("trainable", TRAINABLE), ("weights", ("pretrained", "random"))):
         if given[key] not in known:
-            raise RequestError(f"'{spec}': {key} is one of {', '.join(known)}, not '{given[key]}'")
+            raise RequestError(f"'{spec}': {key} must be one of {', '.join(known)}, not '{given[key]}'")
     entry = pretrained_entry(spec.name)
     source, how = backends.get(entry.backend).source(entry)
     try:
         config = AutoConfig.from_pretrained(source, **how).get_text_config()
-    except Exception as problem:  # the hub's client and the readers of files raise anything
+    except Exception as problem:  # the hub's client and file readers raise anything
         reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
-        raise RequestError(f"model '{spec.name}' cannot be had: {reason}") from None
+        raise RequestError(f"model '{spec.name}' is unavailable: {reason}") from None
     longest = getattr(config, "max_position_embeddings", None)
     if longest is None:
-        raise RequestError(f"model '{spec.name}' does not say how long its context is: it cannot be given new ends")
+        raise RequestError(f"model '{spec.name}' does not state its context length, which training requires")
     if 2 * points > longest:
-        raise RequestError(f"'{spec.name}' holds problems of at most {longest // 2} points, not {points}")
+        raise RequestError(f"'{spec.name}' supports at most {longest // 2} points, not {points}")
     options: dict[str, Any] = {"trainable": given["trainable"]}
     if given["weights"] == "random":
         options["random"] = seed

@@ -1,4 +1,4 @@
-"""A network that was trained here as a learner: `--model outputs/RUN` after `llm-icl train`."""
+"""A trained network as a learner: `--model outputs/RUN` after `llm-icl train`."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainedNetwork(Learner):
-    """P(y = 1) as the network of a training run gives it; one forward pass answers all positions of a problem."""
+    """P(y = 1) from the network of a training run; one forward pass per problem."""
 
     name: str
     path: str
@@ -35,41 +35,41 @@ class TrainedNetwork(Learner):
             raise RequestError(refusal)
         rows = []
         with torch.no_grad():
-            for i in range(len(problems)):  # alone, so that its numbers do not depend on the company it is in
+            for i in range(len(problems)):  # one at a time: results do not depend on the batch
                 xs, shown = torch.from_numpy(problems.xs[i : i + 1]), torch.from_numpy(problems.shown[i : i + 1])
                 rows.append(logits(model, Batch(xs, shown, shown)).sigmoid()[0].double().numpy())
         return Answers.from_probability(np.stack(rows))
 
     def load(self) -> "Network":
-        """The network itself. Raises RequestError where its checkpoint is damaged."""
+        """The network itself. Raises RequestError if its checkpoint is corrupt."""
         return _load(self.path, self.fingerprint)
 
     @property
     def n(self) -> int:
-        """The bits of the inputs that it was made for."""
+        """The number of input bits."""
         return self.load().shape.inputs - 1
 
     @property
     def points(self) -> int | None:
-        """The most points of a problem that it holds; None where there is no limit."""
+        """The maximum number of points per problem; None without limit."""
         longest = self.load().longest
         return None if longest is None else longest // 2
 
     def about(self) -> dict[str, Any]:
-        """What a report says of the network."""
+        """The training record of the network, for reports."""
         return about_network(Path(self.path).parent)
 
     def refusal(self, task: Task, n: int, points: int = 1) -> str:
-        """Why the network cannot answer problems of this size; empty where it can."""
+        """Why the network is not applicable to problems of this size; empty if it is."""
         if self.n != n:
             return f"{self.name} was trained for n = {self.n}, not n = {n}"
         if self.points is not None and points > self.points:
-            return f"{self.name} holds problems of at most {self.points} points, not {points}"
+            return f"{self.name} supports at most {self.points} points, not {points}"
         return ""
 
 
 def about_network(folder: Path) -> dict[str, Any]:
-    """What a report says of the network of a training run: what it was trained on, what that cost, how it went."""
+    """The training record of a run's network: tasks, cost, learning curve."""
     from local_models.metrics import read_metrics
 
     record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
@@ -90,8 +90,8 @@ def about_network(folder: Path) -> dict[str, Any]:
 
 
 def find_trained(text: str) -> TrainedNetwork | None:
-    """The network of a training run's folder; None where it is no such folder. Raises RequestError where the run is not
-    finished or its checkpoint is damaged.
+    """The network of a training run's folder; None if it is not one. Raises RequestError if the run is unfinished or
+    its checkpoint is corrupt.
     """
     folder = Path(text).expanduser()
     try:
@@ -101,10 +101,10 @@ def find_trained(text: str) -> TrainedNetwork | None:
     if not isinstance(record, dict) or record.get("kind") != "train":
         return None
     if record.get("status") != "complete":
-        raise RequestError(f"{folder} holds a training run that is not finished: give its command again")
+        raise RequestError(f"{folder} is an unfinished training run: re-run its command to resume it")
     path = folder / "checkpoint.safetensors"
     if not path.is_file():
-        raise RequestError(f"{folder} holds no checkpoint")
+        raise RequestError(f"{folder} contains no checkpoint")
     network = TrainedNetwork(folder.name, str(path), hashlib.sha256(path.read_bytes()).hexdigest())
     network.load()
     return network

@@ -1,4 +1,4 @@
-"""From problems to text and back: templates, where each label stands, and what an answer is."""
+"""From problems to text and back: templates, label positions, and parsing of answers."""
 
 from llm_icl.prompting.rendering import Message, Rendered, render
 from llm_icl.prompting.templates import Prompt, load_prompt, prompt_names

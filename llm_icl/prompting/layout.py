@@ -1,8 +1,8 @@
-"""Where each label stands: the text of a whole learning curve, and the characters and tokens of its labels.
+"""Label positions: the text of a whole learning curve, and the characters and tokens of its labels.
 
 In a causal model the prompt with m examples contains every shorter one, so one forward pass over the longest gives all
 m predictions. That is so only if each shorter prompt is a prefix of the longer one, character by character and token
-by token, and if both labels are one token after it. Both are checked here; what fails is refused with the reason.
+by token, and if both labels are one token after it. Both are checked here; failures raise CannotScoreError.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ Tokenize = Callable[[Sequence[str]], list[list[int]]]
 
 
 class CannotScoreError(Exception):
-    """Why the labels' probabilities cannot be read off in the way that was asked for."""
+    """The reason why a query mode cannot score the labels exactly."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ class Curve:
 
 
 def label_gap(prompt: Prompt, problems: Problems, as_text: Callable[[Rendered], str]) -> str:
-    """What the template writes between the end of a prompt and the label: usually a blank.
+    """The text between the end of a prompt and the label: usually a space.
 
-    Found by asking for a label and then showing it as an example. Raises CannotScoreError where the prompt does not
-    continue with the label.
+    Found by comparing a prompt with the next one, where the label is an example. Raises CannotScoreError if the prompt
+    does not continue with the label.
     """
     x = prompt.write_input([0] * problems.n)
     asked = as_text(render_examples(prompt, problems.task, problems.n, [x], []))
@@ -59,7 +59,7 @@ def label_gap(prompt: Prompt, problems: Problems, as_text: Callable[[Rendered], 
 
 
 def shared_text(prompt: Prompt, problems: Problems, as_text: Callable[[Rendered], str]) -> str:
-    """What every prompt of a task begins with, whatever its examples."""
+    """The common prefix of all prompts of a task."""
     first, second = (
         as_text(render_examples(prompt, problems.task, problems.n, [prompt.write_input([bit] * problems.n)], []))
         for bit in (0, 1)
@@ -68,7 +68,7 @@ def shared_text(prompt: Prompt, problems: Problems, as_text: Callable[[Rendered]
 
 
 def common_length(first: str, second: str) -> int:
-    """How many characters two texts begin with alike."""
+    """The length of the common prefix of two texts."""
     shorter = min(len(first), len(second))
     return next((i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), shorter)
 
@@ -76,8 +76,8 @@ def common_length(first: str, second: str) -> int:
 def label_places(texts: Sequence[str], gap: str, labels: tuple[str, str], tokenize: Tokenize) -> list[LabelPlace]:
     """The tokens of both labels after each text.
 
-    The texts are tokenized with each label as a whole, so a blank that belongs to the label's token is found there.
-    Raises CannotScoreError where one label's tokens begin the other's.
+    The texts are tokenized with each label as a whole, so a space may be part of the label's token.
+    Raises CannotScoreError if one label's tokens are a prefix of the other's.
     """
     zeros = tokenize([text + gap + labels[0] for text in texts])
     ones = tokenize([text + gap + labels[1] for text in texts])
@@ -85,7 +85,9 @@ def label_places(texts: Sequence[str], gap: str, labels: tuple[str, str], tokeni
     for zero, one in zip(zeros, ones, strict=True):
         common = next((i for i, (a, b) in enumerate(zip(zero, one, strict=False)) if a != b), None)
         if common is None:
-            raise CannotScoreError(f"the tokens of one of the labels {labels[0]!r} and {labels[1]!r} begin the other's")
+            raise CannotScoreError(
+                f"of the labels {labels[0]!r} and {labels[1]!r}, the tokens of one are a prefix of the other's"
+            )
         places.append(LabelPlace(tuple(zero[:common]), tuple(zero[common:]), tuple(one[common:])))
     return places
 
@@ -94,7 +96,7 @@ def curve_of(
     prompt: Prompt, problems: Problems, problem: int, positions: Sequence[int], gap: str,
     as_text: Callable[[Rendered], str], tokenize: Tokenize,
 ) -> Curve:  # fmt: skip
-    """The curve of one problem. Raises CannotScoreError, naming the position, where it would not be exact."""
+    """The curve of one problem. Raises CannotScoreError, with the position, if it would not be exact."""
     texts = [as_text(render(prompt, problems, problem, position)) for position in positions]
     places = label_places(texts, gap, prompt.labels, tokenize)
     whole, tokens = texts[-1], places[-1].context
@@ -102,7 +104,7 @@ def curve_of(
     for position, text, place in zip(positions, texts, places, strict=True):
         if not whole.startswith(text):
             raise CannotScoreError(
-                f"prompt '{prompt.name}': the prompt at position {position} is no prefix of the last"
+                f"prompt '{prompt.name}': the prompt at position {position} is not a prefix of the last one"
             )
         if not place.single:
             raise CannotScoreError(

@@ -1,4 +1,4 @@
-"""From a problem to the exact text that a model gets."""
+"""Renders problems into prompts."""
 
 import re
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Rendered:
-    """What a template gives at one position: one text, or turns where the template marks them with [[role]] lines."""
+    """A rendered prompt for one position: one text, or turns if the template marks them with [[role]] lines."""
 
     prompt: Prompt
     text: str
@@ -30,11 +30,11 @@ class Rendered:
     def completion(self) -> str:
         """The text for a completion model."""
         if self.has_turns:
-            raise RequestError(f"prompt '{self.prompt.name}' is made of turns: it needs a chat model")
+            raise RequestError(f"prompt '{self.prompt.name}' has turns: use a chat model")
         return self.prompt.preamble + self.text
 
     def messages(self) -> list[Message]:
-        """The turns for a chat model; a text without turns is one message of the user's."""
+        """The turns for a chat model; a text without turns is one user message."""
         pieces = _ROLE.split(self.text)
         turns = [Message(role, content.strip("\n")) for role, content in zip(pieces[1::2], pieces[2::2], strict=True)]
         if not turns:
@@ -45,10 +45,10 @@ class Rendered:
 
 
 def check_task(prompt: Prompt, task: Task) -> None:
-    """Raise RequestError where the task card lacks what the prompt tells of it."""
+    """Raise RequestError if the task card lacks a field that the prompt requires."""
     for need in prompt.needs:
         if not getattr(task, need):
-            raise RequestError(f"prompt '{prompt.name}' tells the task's {need}, and task '{task.name}' has none")
+            raise RequestError(f"prompt '{prompt.name}' requires the field '{need}', which task '{task.name}' lacks")
 
 
 def render(prompt: Prompt, problems: Problems, problem: int, position: int) -> Rendered:

@@ -11,7 +11,7 @@ from llm_icl.config.specs import Spec, only_known
 from llm_icl.errors import RequestError, unknown_name
 
 _FIELDS = ("description", "source", "system", "preamble", "answer", "stop", "max-tokens", "needs")
-# What the prompt's text must have of the task card: `definition` or `algorithm`.
+# Fields of the task card that a prompt may require: `definition` or `algorithm`.
 _NEEDS = ("definition", "algorithm")
 INPUT_STYLES = ("spaced", "compact", "words", "list")
 LABEL = "{label}"
@@ -19,11 +19,11 @@ LABEL = "{label}"
 
 @dataclass(frozen=True)
 class Prompt:
-    """A template with what its front matter says, and how inputs and labels are written.
+    """A template with its front matter, and the formats of inputs and labels.
 
-    `answer` is a regular expression in which {label} stands for either label: the whole reply must match it, and the
-    label is what it captures. An empty `answer` means that the label comes next, so that its probability can be read.
-    `system` goes to chat models as the system message, `preamble` in front of the text for completion models.
+    `answer` is a regular expression in which {label} matches either label: the whole reply must match, and the
+    label is captured. An empty `answer` means that the label comes next, so its probability can be scored.
+    `system` is the system message for chat models, `preamble` precedes the text for completion models.
     """
 
     name: str
@@ -43,10 +43,10 @@ class Prompt:
     lines_before: int = 0
 
     def fill(self, names: dict[str, Any]) -> str:
-        """The template with its names filled in. Raises RequestError, with the line, where that fails."""
+        """The template with its names filled in. Raises RequestError, with the line, if that fails."""
         try:
             return str(self.template.render(**names))
-        except Exception as problem:  # whatever an expression of the user's may raise
+        except Exception as problem:  # user expressions may raise anything
             raise _at_line(self.path, problem, self.lines_before) from None
 
     @property
@@ -63,7 +63,7 @@ class Prompt:
         return " ".join(map(str, bits))
 
     def parse(self, reply: str) -> int | None:
-        """The label that a reply gives, None where it gives none: the whole reply must be an answer."""
+        """Parse the label of a reply; None if the whole reply does not match."""
         either = "|".join(re.escape(label) for label in sorted(self.labels, key=len, reverse=True))
         pattern = (self.answer or rf"\s*{LABEL}\s*").replace(LABEL, f"(?P<label>{either})")
         match = re.fullmatch(pattern, reply, re.DOTALL)
@@ -71,14 +71,14 @@ class Prompt:
 
 
 def prompt_names(prompts_dir: Path | None = None) -> dict[str, Path]:
-    """The templates that can be named."""
+    """The available templates, by name."""
     return data_files("prompts", ".jinja", prompts_dir)
 
 
 def load_prompt(spec: Spec, prompts_dir: Path | None = None) -> Prompt:
-    """The prompt of a name, with `inputs=STYLE` and `labels=ZERO/ONE` as its options.
+    """Load a prompt by name, with `inputs=STYLE` and `labels=ZERO/ONE` as its options.
 
-    Raises RequestError, with file and line, for a template that cannot be used.
+    Raises RequestError, with file and line, for an invalid template.
     """
     paths = prompt_names(prompts_dir)
     if spec.name not in paths:
@@ -90,7 +90,7 @@ def load_prompt(spec: Spec, prompts_dir: Path | None = None) -> Prompt:
         raise RequestError(f"prompt '{spec}': inputs={inputs} is not one of {', '.join(INPUT_STYLES)}")
     zero, slash, one = str(options.get("labels", "0/1")).partition("/")
     if not slash or not zero.strip() or not one.strip() or zero == one:
-        raise RequestError(f"prompt '{spec}': labels are written ZERO/ONE, two different words, such as labels=no/yes")
+        raise RequestError(f"prompt '{spec}': labels must be two different words ZERO/ONE, such as labels=no/yes")
     return read_prompt(paths[spec.name], str(spec), inputs, (zero, one))
 
 
@@ -132,10 +132,10 @@ def _compile(path: Path, body: str, skipped: int) -> Any:
         line = min(node.lineno for node in tree.find_all(nodes.Name) if node.name == name) + skipped
         raise RequestError(f"{path}, line {line}: '{name}' is undefined: known are {', '.join(known)}")
     if "query" not in used:
-        raise RequestError(f"{path}: the template never shows {{{{ query }}}}")
+        raise RequestError(f"{path}: the template must contain {{{{ query }}}}")
     try:
         template.render(**known)
-    except Exception as problem:  # whatever an expression of the user's may raise
+    except Exception as problem:  # user expressions may raise anything
         raise _at_line(path, problem, skipped) from None
     return template
 
@@ -148,13 +148,13 @@ def _at_line(path: Path, problem: Exception, skipped: int) -> RequestError:
 def variables(
     examples: list[dict[str, str]], query: str, n: int, labels: tuple[str, str], definition: str, algorithm: str
 ) -> dict[str, Any]:
-    """All the names that a template may use."""
+    """The variables of templates."""
     texts = {"definition": definition, "algorithm": algorithm}
     return {"examples": examples, "query": query, "n": n, "labels": list(labels), **texts}
 
 
 def _line_of(problem: BaseException) -> int:
-    """The line of the template in which an error was raised, 0 where it is not known."""
+    """The line of the template in which an error was raised, 0 if unknown."""
     line, trace = 0, problem.__traceback__
     while trace:
         if trace.tb_frame.f_code.co_filename == "<template>":
@@ -171,7 +171,7 @@ def _answer(card: Card) -> str:
         except re.error as problem:
             raise card.error(f"'answer' is not a regular expression: {problem}", "answer") from None
         if "label" not in compiled.groupindex:
-            raise card.error(f"'answer' must hold {LABEL} where the label stands", "answer")
+            raise card.error(f"'answer' must contain {LABEL} in place of the label", "answer")
     return answer
 
 
@@ -180,7 +180,7 @@ def _words(card: Card, key: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(word, str) and word for word in value):
         raise card.error(f"'{key}' must be a list of texts, not {value!r}", key)
     if key == "needs" and set(value) - set(_NEEDS):
-        raise card.error(f"'needs' may hold {' and '.join(_NEEDS)}, not {value!r}", key)
+        raise card.error(f"'needs' must be a list of {' and '.join(_NEEDS)}, not {value!r}", key)
     return tuple(value)
 
 

@@ -1,12 +1,12 @@
-"""About how many tokens a text has, without a tokenizer."""
+"""Estimates numbers of tokens without a tokenizer."""
 
 import re
 from collections.abc import Sequence
 
 
 def estimated_tokens(texts: Sequence[str]) -> int:
-    """About how many tokens texts have, without a tokenizer: words, digits, signs, and the blanks before digits are
-    one each. Some vocabularies have tokens of up to three digits, which makes it too many where bits stand together.
+    """Estimate the number of tokens: words, digits, signs, and spaces before digits count as one each. This
+    overestimates strings of adjacent bits for vocabularies with tokens of up to three digits.
     """
     return sum(len(_TOKEN.findall(text)) for text in texts)
 

@@ -1,1 +1,1 @@
-"""What a reader gets: the Report value, and its renderings as HTML, Markdown, terminal text and JSON."""
+"""The Report value, and its renderings as HTML, Markdown, terminal text and JSON."""

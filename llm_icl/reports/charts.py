@@ -1,4 +1,4 @@
-"""What all figures share: colours, legends, and how a chart becomes a figure."""
+"""Common parts of figures: colours, legends, conversion of charts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -6,13 +6,13 @@ from zlib import crc32
 
 from llm_icl.reports.document import Figure
 
-# Okabe & Ito's colours (told apart by colour-blind readers, and in light and dark), then others of the same kind.
+# Okabe & Ito's colours (safe for colour-blind readers, in light and dark themes), then others of the same kind.
 COLOURS = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#999999",
     "#A6761D", "#66A61E", "#E7298A", "#1B9E77", "#7570B3", "#B3DE69", "#FB8072", "#80B1D3", "#BC80BD", "#8DD3C7",
     "#B15928", "#525252", "#F781BF", "#CAB2D6",
 )  # fmt: skip
-# The references that stand in nearly every report have the same colours in all of them.
+# Common references have the same colours in all reports.
 _REFERENCES = {
     "bayes": "#0072B2", "bayes-labels": "#56B4E9", "nearest-neighbour": "#E69F00", "best-constant": "#999999",
     "averaging": "#CC79A7",
@@ -20,8 +20,8 @@ _REFERENCES = {
 
 
 def colours_of(names: Iterable[str]) -> dict[str, str]:
-    """A colour for each name that depends on the name: another report has the same one. Only where two of these names
-    meet in one colour does the later one in the alphabet take the next that is free.
+    """A colour for each name, derived from the name: the same in all reports. On a collision, the alphabetically later
+    name gets the next free colour.
     """
     chosen = {name: _REFERENCES[name] for name in sorted(set(names)) if name in _REFERENCES}
     for name in sorted(set(names) - set(chosen)):
@@ -33,7 +33,7 @@ def colours_of(names: Iterable[str]) -> dict[str, str]:
 
 
 def coloured(field: str, colours: Mapping[str, str], shown: Sequence[str]) -> Any:
-    """Colour by a field, with a legend of what this figure shows."""
+    """Colour by a field, with a legend of the learners in this figure."""
     import altair as alt
 
     legend = alt.Legend(
@@ -44,7 +44,7 @@ def coloured(field: str, colours: Mapping[str, str], shown: Sequence[str]) -> An
 
 
 def picking(field: str) -> tuple[Any, Any]:
-    """A selection by clicks in the legend, and the opacity that makes all others faint."""
+    """A selection by clicks in the legend, and the opacity that fades all others."""
     import altair as alt
 
     picked = alt.selection_point(fields=[field], bind="legend")
@@ -52,7 +52,7 @@ def picking(field: str) -> tuple[Any, Any]:
 
 
 def finished(chart: Any, height: int) -> dict[str, Any]:
-    """The specification of a chart that is as wide as its place."""
+    """The specification of a chart with the width of its container."""
     specification: dict[str, Any] = chart.properties(
         width="container", height=height, background="transparent"
     ).to_dict()

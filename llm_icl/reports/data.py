@@ -1,4 +1,4 @@
-"""A report as JSON data. `format` counts up when a field changes its meaning or goes."""
+"""A report as JSON data. `format` is incremented when a field changes its meaning or is removed."""
 
 import math
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def report_data(report: Report) -> dict[str, Any]:
 
 
 def plain(value: Value) -> Any:
-    """What JSON has no number for: null where it is not known, "infinity" where it has no end."""
+    """JSON values for special numbers: null if unknown, "infinity" if infinite."""
     if isinstance(value, Estimate):
         return {key: plain(part) for key, part in value._asdict().items()}
     if isinstance(value, float) and not math.isfinite(value):

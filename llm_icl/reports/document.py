@@ -1,4 +1,4 @@
-"""The Report: what a reader gets, as a value. How it is laid out is for the renderings beside this file."""
+"""The Report as a value. The other modules of this package render it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,14 +22,14 @@ class Bullets:
 
 @dataclass(frozen=True)
 class Preformatted:
-    """Text as it is, such as a prompt with its reply."""
+    """Preformatted text, such as a prompt with its reply."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Column:
-    """`name` is for readers, `key` for programs, `kind` says how values are written. A terminal shows short columns."""
+    """`name` is for readers, `key` for programs, `kind` is the format. A terminal shows `short` columns only."""
 
     name: str
     key: str
@@ -39,7 +39,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """`key` is its name for programs. The rows whose first value is in `strong` are what the reader came for."""
+    """`key` is its name for programs. Rows whose first value is in `strong` are highlighted."""
 
     key: str
     caption: str
@@ -50,8 +50,8 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A Vega-Lite specification with its data; `name` tells it from the others of its section, `says` is one sentence
-    for those who do not see it, and `wide` the least width in rem that it needs.
+    """A Vega-Lite specification with its data; `name` is unique in its section, `says` is a one-sentence text
+    alternative, and `wide` is the minimum width in rem.
     """
 
     name: str
@@ -63,14 +63,14 @@ class Figure:
 
 @dataclass(frozen=True)
 class Beside:
-    """Small figures, next to one another where there is room."""
+    """Small figures, side by side if there is room."""
 
     figures: tuple[Figure, ...]
 
 
 @dataclass(frozen=True)
 class Fold:
-    """Details that are read on demand. They are in the page and in the data, not in the short renderings."""
+    """Collapsible details: in the HTML page and in the data, not in the short renderings."""
 
     summary: str
     blocks: "tuple[Block, ...]"
@@ -81,7 +81,7 @@ Block = Paragraph | Bullets | Preformatted | Table | Figure | Beside | Fold
 
 @dataclass(frozen=True)
 class Section:
-    """`anchor` is unique in its report; `about` says for programs what the section is about."""
+    """`anchor` is unique in its report; `about` describes the section for programs."""
 
     heading: str
     anchor: str
@@ -91,7 +91,7 @@ class Section:
     about: Mapping[str, Value] = field(default_factory=dict)
 
     def figures(self) -> Iterator[Figure]:
-        """Those of this section itself."""
+        """The figures of this section itself."""
         for block in self.blocks:
             if isinstance(block, Figure):
                 yield block
@@ -101,7 +101,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Provenance:
-    """How a run was made: its command, and facts that a reader may want to check."""
+    """The provenance of a run: its command, and further facts."""
 
     command: str
     facts: Mapping[str, str] = field(default_factory=dict)
@@ -109,7 +109,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Report:
-    """`setting` is one paragraph, `verdicts` are sentences, `notes` say how to read the numbers."""
+    """`setting` is one paragraph, `verdicts` are sentences, `notes` explain the numbers."""
 
     title: str
     setting: str = ""
@@ -119,7 +119,7 @@ class Report:
     provenance: tuple[Provenance, ...] = ()
 
     def all_sections(self) -> Iterator[Section]:
-        """Also those within others, in reading order."""
+        """All sections including nested ones, in reading order."""
         yield from _within(self.sections)
 
 

@@ -1,4 +1,4 @@
-"""A report as files: one to explore, one to read."""
+"""Writes a report as HTML and Markdown."""
 
 from pathlib import Path
 
@@ -10,9 +10,9 @@ from llm_icl.reports.markdown import markdown_text
 
 
 def write_report(report: Report, folder: Path) -> Path:
-    """Put report.html and report.md into a folder. Returns the path of the first.
+    """Write report.html and report.md to a folder. Returns the path of the HTML file.
 
-    Raises RequestError where the folder cannot be written.
+    Raises RequestError if the folder is not writable.
     """
     page = folder / "report.html"
     try:

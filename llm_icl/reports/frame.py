@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def report_frame(report: Report) -> "pl.DataFrame":
-    """A row for each row of each table, with the section and the table that it is from, what the section is about, and
-    the columns by their keys. Of an estimate there are three: its value, and `…_low` and `…_high`, the ends of its 95 %
-    interval; shares are numbers from 0 to 1.
+    """A row for each row of each table, with its section, its table, what the section is about, and the columns by
+    their keys. An estimate has three columns: its value, and the ends of its 95 % interval, `…_low` and `…_high`;
+    fractions are between 0 and 1.
     """
     import polars as pl
 
@@ -40,7 +40,7 @@ def _cells(key: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def tables_of(blocks: Sequence[Block]) -> Iterator[Table]:
-    """Those behind a fold too."""
+    """All tables, including those in folds."""
     for block in blocks:
         if isinstance(block, Table):
             yield block

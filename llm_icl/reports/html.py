@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs nothing else: figures, scripts and data are in it."""
+"""A report as one self-contained HTML file, including figures, scripts and data."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from llm_icl.reports.values import written
 
 
 def html_page(report: Report) -> str:
-    """Whatever comes from models or users is escaped by the template."""
+    """The template escapes all text from models and users."""
     import vl_convert
 
     figures = {
@@ -36,6 +36,6 @@ def html_page(report: Report) -> str:
 
 
 def _for_script(data: Any) -> Markup:
-    """JSON that cannot end the script element that it stands in."""
+    """JSON that is safe inside a script element."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 from llm_icl.reports.document import Block, Paragraph, Report, Section
 
-# With more reports than this their titles would be a paragraph.
+# With more reports than this, the title gives their number instead of their titles.
 _NAMED = 2
 
 
 def joined(reports: Sequence[Report], title: str = "") -> Report:
-    """A section for each report with its own inside; what they all note stands once. One report stays what it is."""
+    """A section for each report, containing its sections; common notes appear once. A single report is unchanged."""
     if len(reports) == 1:
         return reports[0]
     titles = [report.title for report in reports]
@@ -31,6 +31,6 @@ def _section(report: Report, anchor: str) -> Section:
 
 
 def _under(section: Section, anchor: str) -> Section:
-    """The anchors of several reports stay apart."""
+    """Make the anchors of several reports distinct."""
     inner = tuple(_under(part, anchor) for part in section.sections)
     return replace(section, anchor=f"{anchor}-{section.anchor}", sections=inner)

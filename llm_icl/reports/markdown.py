@@ -1,4 +1,4 @@
-"""A report as Markdown, to read and to print. Figures and folds are in the page only."""
+"""A report as Markdown, to read and to print. Figures and folds are in the HTML page only."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -8,10 +8,10 @@ from tabulate import tabulate
 from llm_icl.reports.document import Block, Bullets, Paragraph, Preformatted, Provenance, Report, Section, Table
 from llm_icl.reports.values import written
 
-# What would be formatting: code, emphasis, HTML, table cells, struck-out text, mathematics; underscores at the edge
-# of a word; brackets that make a link; names of characters.
+# Markdown syntax to escape: code, emphasis, HTML, table cells, strikethrough, mathematics; underscores at the edge of a
+# word; links; character entities.
 _ACTIVE = re.compile(r"[\\`*<|~$]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:])|&(?=#?\w+;)")
-# What would be a heading, a quotation, a rule or a list where it begins a text.
+# Markdown syntax at the start of a text: headings, quotations, rules, lists.
 _FIRST = re.compile(r"^(?:#+(?=\s|$)|>|-{3,}(?=$)|[+-](?=\s|$)|\d+(?=[.)](?:\s|$)))")
 
 
@@ -23,18 +23,18 @@ def markdown_text(report: Report) -> str:
     if report.notes:
         parts += ["## How to read this", *_bullets(report.notes)]
     if report.provenance:
-        parts += ["## How it was made", *(part for made in report.provenance for part in _provenance(made))]
+        parts += ["## Provenance", *(part for made in report.provenance for part in _provenance(made))]
     return "\n\n".join(parts) + "\n"
 
 
 def escaped(text: str) -> str:
-    """Text that says what it says, whoever wrote it: on one line, and nothing in it formats."""
+    """Escape text for Markdown, on one line."""
     plain = _ACTIVE.sub(lambda found: "\\" + found[0], " ".join(text.split()))
     return _FIRST.sub(lambda found: found[0] + "\\" if found[0].isdigit() else "\\" + found[0], plain)
 
 
 def _section(section: Section, level: int) -> list[str]:
-    """Nothing where all of a section is in the page only."""
+    """Empty if all of a section is in the HTML page only."""
     parts = _bullets(section.verdicts)
     parts += [part for block in section.blocks for part in _block(block)]
     parts += [part for inner in section.sections for part in _section(inner, level + 1)]

@@ -1,4 +1,4 @@
-"""What trained networks are, what training them took, and how it went. `about` is what a network tells of itself."""
+"""Tables and figures of trained networks. `about` is a network's training record."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -18,21 +18,21 @@ _COLUMNS = (
     Column("last half of the points", "last_half", "share"),
 )
 FLOPS_NOTE = (
-    "FLOPs of networks: matrix products, convolutions, Fourier transforms, and elementwise products and sums of all "
-    "forward and backward passes, without those of the optimiser."
+    "Training FLOPs: matrix products, convolutions, Fourier transforms, and elementwise products and sums of all "
+    "forward and backward passes, excluding the optimiser."
 )
 
 
 def networks_table(networks: Mapping[str, dict[str, Any]]) -> Table:
-    """By name; the last half is of held-out problems of their own tasks."""
-    return Table("networks", "What training took", _COLUMNS, tuple(_row(*entry) for entry in networks.items()))
+    """The networks by name; the last half is on held-out problems of their own tasks."""
+    return Table("networks", "Training cost", _COLUMNS, tuple(_row(*entry) for entry in networks.items()))
 
 
 def training_curves(
     networks: Mapping[str, dict[str, Any]], task: str, references: Iterable[str], colours: Mapping[str, str]
 ) -> Figure | None:
-    """Accuracy on the last half of the points of held-out problems, by training step; dashed, what the references
-    reach on the same problems. None where no network was tried on this task while it was trained.
+    """Accuracy on the last half of the points of held-out problems, by training step; dashed: the references
+    on the same problems. None if no network was validated on this task during training.
     """
     import altair as alt
 
@@ -70,7 +70,7 @@ def training_curves(
         if (found := [row["accuracy"] for row in (*rows, *lines) if row["learner"] == name])
     )
     says = (
-        f"Accuracy on the last half of the points of held-out problems of {task} by training step, at the end: {ends}."
+        f"Accuracy on the last half of the points of held-out problems of {task} by training step; at the end: {ends}."
     )
     return figure("training", f"Accuracy over training ({task})", chart, 300, says)
 

@@ -1,4 +1,4 @@
-"""A report as a terminal shows it: what is found in words, and the columns that fit."""
+"""A report as terminal text: verdicts, and the short columns of tables."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ def terminal_text(report: Report) -> str:
 
 
 def _section(section: Section) -> Iterator[str]:
-    """Nothing where a section has nothing for a terminal; the heading with the first that it has."""
+    """Empty if a section has nothing to show on a terminal; the heading precedes its first block."""
     parts = [part for block in section.blocks if (part := _block(block))]
     parts += _lines(section.verdicts)
     parts += [part for inner in section.sections for part in _section(inner)]

@@ -1,4 +1,4 @@
-"""How values are written: an estimate with its interval; nothing where it is not known, no interval without an end."""
+"""Formats values: an estimate with its interval; empty if unknown, without interval if it is unbounded."""
 
 import math
 from typing import Literal
@@ -10,7 +10,7 @@ Kind = Literal[
     "text", "count", "share", "points", "change", "number", "tenths", "hundredths", "power", "rounding", "examples"
 ]
 
-# A format of numbers, and what they are multiplied with: shares, points and changes are written in percent.
+# Number formats and factors: fractions, points and changes are shown in percent.
 _FORMS: dict[Kind, tuple[str, float]] = {
     "count": (",.0f", 1),
     "share": (".1f", 100),
@@ -24,7 +24,7 @@ _FORMS: dict[Kind, tuple[str, float]] = {
 
 
 def written(value: Value, kind: Kind) -> str:
-    """A value as readers see it. What is the same for all that it is over has no interval."""
+    """Format a value. Without variance there is no interval."""
     if value is None or isinstance(value, str):
         return value or ""
     estimate = value if isinstance(value, Estimate) else Estimate(value, math.nan, math.nan)
@@ -32,7 +32,7 @@ def written(value: Value, kind: Kind) -> str:
         return ""
     if kind == "power":
         return _power(estimate.value)
-    if kind == "examples":  # how many it took, where it may be that it never came to it
+    if kind == "examples":  # may be infinite: the target was never reached
         shown, low, high = ("never" if bound == math.inf else f"{bound:.0f}" for bound in estimate)
         return f"{shown} [{low}, {high}]"
     form, scale = _FORMS[kind]

@@ -1,4 +1,4 @@
-"""Run directories: what was asked, of whom, what came back."""
+"""Run directories: request, versions, results."""
 
 from llm_icl.runs.directory import RunDirectory
 from llm_icl.runs.opening import RunRecord, command_line, digest

@@ -1,4 +1,4 @@
-"""One directory under `outputs/`: what was asked, of whom, what came back."""
+"""One directory under `outputs/`: request, versions, results."""
 
 import fcntl
 import json
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
 
 _PARTS = "parts"
 _FIELDS = {"status", "request", "command", "versions"}
-# A report alone is 1 MiB.
-_LEAST_SPACE = 16 * 2**20
+# A report takes 1 MiB.
+_MIN_SPACE = 16 * 2**20
 
 
 class RunDirectory:
-    """A run's files. Each is written whole or not at all, so a run that dies goes on where it stopped.
+    """A run's files. Writes are atomic: a killed run can be resumed.
 
-    As a context it makes the directory and holds it: one process at a time.
+    As a context manager it creates and locks the directory.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def __enter__(self) -> "RunDirectory":
-        """Raises RequestError where the directory cannot be written, or another process holds it."""
+        """Raises RequestError if the directory is not writable, or locked by another process."""
         try:
             existing = next(parent for parent in (self.path, *self.path.absolute().parents) if parent.is_dir())
-            if shutil.disk_usage(existing).free < _LEAST_SPACE:
+            if shutil.disk_usage(existing).free < _MIN_SPACE:
                 raise RequestError(
-                    f"there is no space for the output folder {self.path}: it takes {_LEAST_SPACE >> 20} MiB"
+                    f"not enough disk space for {self.path}: at least {_MIN_SPACE >> 20} MiB are required"
                 )
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -47,7 +47,7 @@ class RunDirectory:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(self._lock)
-            raise RequestError(f"another process is writing the run {self.path}") from None
+            raise RequestError(f"the run {self.path} is in use by another process") from None
         return self
 
     def __exit__(
@@ -57,22 +57,22 @@ class RunDirectory:
 
     @classmethod
     def finished(cls, path: Path) -> "RunDirectory":
-        """The finished run in a folder. Raises RequestError where there is none."""
+        """The finished run in a folder. Raises RequestError if there is none."""
         if not (path / "run.json").is_file():
             raise RequestError(f"{path} is not a run: it has no run.json")
         run = cls(path)
         if run.record["status"] != "complete":
-            raise RequestError(f"{path} holds a run that is not finished: re-run its command")
+            raise RequestError(f"{path} is an unfinished run: re-run its command to resume it")
         return run
 
     @property
     def kind(self) -> str:
-        """The kind of experiment; runs of the first version are evaluations and do not say so."""
+        """The kind of experiment; runs of the first version are evaluations without this field."""
         return str(self.record.get("kind", "eval"))
 
     @property
     def record(self) -> dict[str, Any]:
-        """The content of run.json; empty where there is none yet."""
+        """The content of run.json; empty if it does not exist yet."""
         try:
             record: dict[str, Any] = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
@@ -84,12 +84,12 @@ class RunDirectory:
         return record
 
     def is_of(self, request: dict[str, Any]) -> bool:
-        """Whether the directory is this request's. An empty one is everyone's."""
+        """Whether the directory contains this request's run, or is empty."""
         record = self.record
         return not record or identity(record["request"]) == identity(json.loads(json.dumps(request)))
 
     def check_request(self, request: dict[str, Any]) -> None:
-        """Raise RequestError where the directory holds another request's run."""
+        """Raise RequestError if the directory contains a different run."""
         if not self.is_of(request):
             raise RequestError(f"{self.path} already contains a different run: choose another --out")
 
@@ -98,11 +98,11 @@ class RunDirectory:
 
     @property
     def parts(self) -> Path:
-        """The folder of what is finished of a run that is not."""
+        """The folder of finished parts of an unfinished run."""
         return self.path / _PARTS
 
     def part(self, name: str) -> "pl.DataFrame | None":
-        """The predictions of one learner on one cell, where they were finished."""
+        """The predictions of one learner on one cell, if finished."""
         path = self.parts / f"{name}.parquet"
         return _read(path) if path.is_file() else None
 
@@ -111,7 +111,7 @@ class RunDirectory:
             frame.write_parquet(temporary)
 
     def finish(self, frames: Iterable["pl.DataFrame"], exchanges: Iterable[dict[str, Any]]) -> None:
-        """Join the parts, and write down what was exchanged with models."""
+        """Join the parts, and write the exchanges with models."""
         import polars as pl
 
         with atomic_path(self.path / "predictions.parquet") as temporary:
@@ -131,7 +131,7 @@ class RunDirectory:
     def predictions(self) -> "pl.DataFrame":
         path = self.path / "predictions.parquet"
         if not path.is_file():
-            raise RequestError(f"{self.path} holds no finished run: there is no predictions.parquet")
+            raise RequestError(f"{self.path} is not a finished run: predictions.parquet is missing")
         return _read(path)
 
     def exchanges(self) -> list[dict[str, Any]]:

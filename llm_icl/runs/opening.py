@@ -1,4 +1,4 @@
-"""What every run.json begins with."""
+"""The common fields of run.json."""
 
 import hashlib
 import json
@@ -17,28 +17,28 @@ _FOR_READERS = ("description", "source")
 
 @dataclass
 class RunRecord:
-    """The part of run.json that is the same for every kind of run; what a kind has found stands beside it."""
+    """The fields of run.json that all kinds of runs have; kinds add their own."""
 
     kind: str
     """Which kind of experiment: `eval`, `train`, `probe`, `train-lm`, `finetune-vs-icl`, or a plug-in's own."""
     status: str
-    """`running` until everything that was asked for is there, then `complete`."""
+    """`running` until all results are written, then `complete`."""
     command: str
-    """The command that was given, without keys."""
+    """The command line, with keys redacted."""
     request: dict[str, Any]
-    """Everything that was asked: as a whole it is the identity of the run."""
+    """The complete request; it identifies the run."""
     started: str
-    """When it was first started: an ISO date and time, UTC."""
+    """The time of the first start: an ISO date and time, UTC."""
     versions: dict[str, str]
     """Package versions by name, Python's, and the git commit of a checkout."""
     wall_seconds: float = 0.0
-    """Seconds of all its starts together."""
+    """Total seconds over all resumptions."""
     finished: str = ""
-    """When it was finished, as `started`; empty until then."""
+    """The time at which it was finished, as `started`; empty until then."""
 
     @classmethod
     def opening(cls, kind: str, request: dict[str, Any]) -> "RunRecord":
-        """The record of a run that begins now."""
+        """The record of a run that starts now."""
         return cls(kind, "running", command_line(), request, now(), versions())
 
 
@@ -47,7 +47,7 @@ def now() -> str:
 
 
 def command_line() -> str:
-    """The command that was given, without keys."""
+    """The command line, with keys redacted."""
     return redact(shlex.join(["llm-icl", *sys.argv[1:]]))
 
 

@@ -1,4 +1,4 @@
-"""What made a result: the versions of the packages and the commit of the checkout."""
+"""Versions of packages and the commit of the checkout."""
 
 import platform
 import subprocess
@@ -12,7 +12,7 @@ _PACKAGES = (
     "numpy", "scipy", "torch", "transformers", "tokenizers", "scikit-learn", "polars", "gguf", "openai", "anthropic",
     "vllm",
 )  # fmt: skip
-# Those that compute numbers. The others read, write and send: what a provider answered stays what it was.
+# Packages that affect numbers. Others read, write and send: providers' replies do not depend on them.
 _COMPUTING = (
     "llm-icl", "git commit", "numpy", "scipy", "torch", "transformers", "tokenizers", "scikit-learn", "gguf", "vllm",
 )  # fmt: skip
@@ -32,9 +32,9 @@ def versions() -> dict[str, str]:
 
 
 def changed(earlier: Mapping[str, str]) -> list[str]:
-    """The packages whose version may give other numbers now than it did then: `numpy 2.4.5, now 2.4.6`.
+    """The packages whose version change may affect numbers: `numpy 2.4.5, now 2.4.6`.
 
-    A package that was not there then, or is not now, made no number and makes none.
+    A package that was or is not installed does not count.
     """
     now = versions()
     both = [name for name in _COMPUTING if name in earlier and name in now]
@@ -42,7 +42,7 @@ def changed(earlier: Mapping[str, str]) -> list[str]:
 
 
 def _commit() -> str:
-    """The checkout's commit, marked where files have changed since; empty outside a checkout."""
+    """The checkout's commit, marked if files have changed; empty outside a checkout."""
     if not (PACKAGE.parent / ".git").exists():
         return ""
     try:

@@ -1,1 +1,1 @@
-"""A matrix of experiments, and who carries them out."""
+"""Suites: matrices of experiments, and their execution."""

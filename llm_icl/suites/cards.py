@@ -15,7 +15,7 @@ def suite_names(tasks_dir: Path | None = None) -> dict[str, Path]:
 
 
 def find_suite(text: str, tasks_dir: Path | None = None) -> tuple[str, Card]:
-    """The name and the card of a suite that is named, or given as a file. Raises RequestError."""
+    """The name and the card of a suite, from its name or a file. Raises RequestError."""
     path = Path(text)
     if path.suffix not in (".yaml", ".yml"):
         paths = suite_names(tasks_dir)
@@ -24,10 +24,10 @@ def find_suite(text: str, tasks_dir: Path | None = None) -> tuple[str, Card]:
         path = paths[text]
     card = read_card(path)
     if card.fields.get("kind", "eval") not in ("eval", "train"):
-        raise card.error(f"'kind' is eval or train, not {card.fields['kind']!r}", "kind")
+        raise card.error(f"'kind' must be eval or train, not {card.fields['kind']!r}", "kind")
     return path.stem, card
 
 
 def folder_name(name: str, records: Sequence[Any]) -> str:
-    """Readable, and different for every different suite."""
+    """A readable name, unique to the suite."""
     return f"suite-{file_name(name)}-{digest(list(records))}"

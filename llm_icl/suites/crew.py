@@ -1,4 +1,4 @@
-"""Who trains the networks of a suite: processes of this machine, unless there is a cluster."""
+"""Workers that train the networks of a suite: processes on this machine, or a cluster."""
 
 import multiprocessing
 import os
@@ -14,11 +14,11 @@ from llm_icl.experiments.training.request import TrainingRequest
 
 
 class Crew(ABC):
-    """Takes training runs, each with a folder of its own, and does several at a time. A context."""
+    """Executes training runs concurrently, each in its own folder. A context manager."""
 
     @abstractmethod
     def give(self, name: str, request: TrainingRequest, folder: Path) -> None:
-        """One more run to do, in the order in which they are given."""
+        """Add a run to the queue."""
 
     @abstractmethod
     def finished(self) -> bool:
@@ -26,7 +26,7 @@ class Crew(ABC):
 
     @abstractmethod
     def failures(self) -> dict[str, str]:
-        """Why some failed, by name."""
+        """The reasons of failures, by name."""
 
     def __enter__(self) -> "Crew":
         return self
@@ -38,12 +38,12 @@ class Crew(ABC):
 
     @abstractmethod
     def stop(self) -> None:
-        """End what is still under way."""
+        """Stop all active runs."""
 
 
 def train_one(request: TrainingRequest, folder: Path) -> str:
-    """Train one network. Returns why it failed, in one line, or nothing. Where the process that started this one, and
-    waits for it, is gone, it stops.
+    """Train one network. Returns a one-line reason on failure, else an empty string. Stops if the parent process has
+    died.
     """
     from llm_icl.experiments.training.experiment import Training
 
@@ -54,16 +54,16 @@ def train_one(request: TrainingRequest, folder: Path) -> str:
     parent = multiprocessing.parent_process()
     try:
         Training(request).run(folder, on_progress)
-    except Exception as problem:  # whatever it is: the other runs go on
+    except Exception as problem:  # any error: other runs continue
         return f"{type(problem).__name__}: {problem}".removeprefix("WorkError: ").removeprefix("RequestError: ")
     return ""
 
 
 class LocalCrew(Crew):
-    """Processes of this machine, each with a GPU of its own where there are GPUs."""
+    """Processes on this machine, each with its own GPU if there are GPUs."""
 
     def __init__(self, at_once: int | None = None) -> None:
-        """Without a number: as many at a time as there are GPUs, or cores."""
+        """By default one process per GPU, or per core without GPUs."""
         import torch
 
         count = torch.cuda.device_count()
@@ -71,7 +71,7 @@ class LocalCrew(Crew):
         gpus = shown.split(",")[:count]
         self._devices: deque[str] = deque(gpus[i % count] if gpus else "" for i in range(at_once or count or _cores()))
         self._threads = max(1, _cores() // len(self._devices))
-        # A server that has the libraries loaded forks the processes: each starts at once.
+        # A fork server with preloaded libraries: processes start quickly.
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["llm_icl.experiments.training.run"])
         self._waiting: deque[tuple[str, TrainingRequest, Path]] = deque()
@@ -118,7 +118,7 @@ class LocalCrew(Crew):
 def _in_process(request: TrainingRequest, folder: Path, device: str, threads: int, answer: Connection) -> None:
     import torch
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the one who waits, who then ends this
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the parent, which stops this process
     if device:
         os.environ["CUDA_VISIBLE_DEVICES"] = device
     torch.set_num_threads(threads)

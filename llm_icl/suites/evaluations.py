@@ -15,7 +15,7 @@ from llm_icl.experiments.evaluation.options import EvaluationOptions
 from llm_icl.experiments.evaluation.request import Request
 from llm_icl.suites.matrix import Matrix, checked_by, listed, read_matrix, refuse_repeats
 
-# What a matrix is made of. A baseline is what the classical learners of one (task, n, seed) answer.
+# The axes of a matrix. A baseline cell has the classical learners of one (task, n, seed).
 AXES = ("model", "prompt", "task", "n", "seed")
 _BASELINE_AXES = ("task", "n", "seed")
 _DEFAULT_AXES: dict[str, list[Any]] = {"model": ["smollm2-135m"], "prompt": ["basic"], "seed": [0]}
@@ -28,7 +28,7 @@ _SETTINGS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class SuiteCell:
-    """One evaluation of a suite, under a name that is a good one for a folder."""
+    """One evaluation of a suite; its name is usable as a folder name."""
 
     name: str
     request: Request
@@ -36,7 +36,7 @@ class SuiteCell:
 
 @dataclass(frozen=True)
 class Suite:
-    """A matrix of evaluations under a name."""
+    """A named matrix of evaluations."""
 
     name: str
     matrix: Matrix
@@ -44,7 +44,7 @@ class Suite:
 
 @dataclass(frozen=True)
 class Places:
-    """Where what a suite names is looked for."""
+    """Folders in which names of a suite are looked up."""
 
     tasks: Path | None = None
     prompts: Path | None = None
@@ -53,7 +53,7 @@ class Places:
 
 
 def load_suite(name: str, card: Card, models: Sequence[str] = ()) -> Suite:
-    """The suite of a card, its models perhaps replaced. Raises RequestError, with the line."""
+    """The suite of a card, optionally with other models. Raises RequestError, with the line."""
     matrix = read_matrix(card, AXES, _DEFAULT_AXES, _SETTINGS, checked_by(EvaluationOptions))
     if models:
         matrix = Matrix({**matrix.axes, "model": list(models)}, matrix.settings, matrix.overrides)
@@ -61,7 +61,7 @@ def load_suite(name: str, card: Card, models: Sequence[str] = ()) -> Suite:
 
 
 def cells_of(suite: Suite, places: Places) -> list[SuiteCell]:
-    """The cells, those of one model one after the other. Raises RequestError for the first wrong one."""
+    """The cells, grouped by model. Raises RequestError for the first invalid one."""
     matrix = suite.matrix
     cells = [_cell(suite, point, places) for point in matrix.points(_BASELINE_AXES)]
     if matrix.axes["model"] != ["none"]:
@@ -71,7 +71,7 @@ def cells_of(suite: Suite, places: Places) -> list[SuiteCell]:
 
 
 def check_cells(cells: Sequence[SuiteCell], will_ask: bool) -> None:
-    """See that every cell can be done, as far as that shows beforehand. Raises RequestError, naming the cell."""
+    """Check all cells before work starts. Raises RequestError, with the cell's name."""
     for cell in cells:
         try:
             check(cell.request, will_ask)
@@ -94,5 +94,5 @@ def _request(point: Mapping[str, Any], settings: Mapping[str, Any], places: Plac
     chosen = {**settings, "learner": listed(settings["learner"]), "model": "none", **point}
     options = EvaluationOptions.of({**chosen, **found, "base_url": places.base_url})
     request = Evaluation.of(options).request
-    # The learners have a cell of their own, which all models share.
+    # Learners have a separate cell, shared by all models.
     return dataclasses.replace(request, learners=()) if "model" in point else request

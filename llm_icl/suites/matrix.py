@@ -1,4 +1,4 @@
-"""What all suites share: a matrix of axes, settings, and overrides for some of its points."""
+"""Common parts of suites: a matrix of axes, settings, and overrides for some of its points."""
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,20 +9,20 @@ from llm_icl.config.cards import Card
 from llm_icl.config.options import Options, declared
 from llm_icl.errors import RequestError
 
-# Raises RequestError where a value is none of the key's.
+# Raises RequestError for an invalid value of a key.
 Check = Callable[[str, Any], None]
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """Axes with their values, settings with their defaults, and settings that hold in some places only."""
+    """Axes with their values, settings with their defaults, and overrides of settings at some points."""
 
     axes: Mapping[str, Sequence[Any]]
     settings: Mapping[str, Any]
     overrides: Sequence[Mapping[str, Any]]
 
     def points(self, axes: Sequence[str]) -> Iterator[dict[str, Any]]:
-        """Every combination of the values of some axes."""
+        """All combinations of the values of the given axes."""
         for point in itertools.product(*(self.axes[axis] for axis in axes)):
             yield dict(zip(axes, point, strict=True))
 
@@ -50,7 +50,7 @@ def read_matrix(card: Card, axes: Sequence[str], defaults: Mapping[str, Any], se
         raise card.error("'overrides' must be a list", "overrides")
     for override in overrides:
         if not isinstance(override, dict) or not isinstance(override.get("when"), dict):
-            raise card.error("an override says 'when' it holds, and the settings that then hold", "overrides")
+            raise card.error("an override must have 'when' and the settings that then apply", "overrides")
         for axis, values in override["when"].items():
             if axis not in axes:
                 raise card.error(f"unknown axis '{axis}' in 'when': known are {', '.join(axes)}", "overrides")
@@ -67,7 +67,7 @@ def read_matrix(card: Card, axes: Sequence[str], defaults: Mapping[str, Any], se
 
 
 def checked_by(*options: type[Options]) -> Check:
-    """Values are checked where an option of their name is declared, in the first of the classes that has it."""
+    """Values are checked by the option with their name, in the first class that declares it."""
     known = {one.name: one for kind in reversed(options) for one in declared(kind)}
 
     def check(name: str, value: Any) -> None:
@@ -77,7 +77,7 @@ def checked_by(*options: type[Options]) -> Check:
 
 
 def refuse_repeats(suite: str, names: Sequence[str]) -> None:
-    """Raise RequestError where a matrix has the same cell twice."""
+    """Raise RequestError if a cell appears twice in a matrix."""
     for name in names:
         if names.count(name) > 1:
             raise RequestError(f"suite '{suite}': the cell {name} appears twice")
@@ -96,14 +96,14 @@ def _see(card: Card, check: Check, name: str, value: Any, key: str, where: str) 
 
 def _axes(card: Card, matrix: Any, known: Sequence[str], defaults: Mapping[str, Any]) -> dict[str, list[Any]]:
     if not isinstance(matrix, dict):
-        raise card.error(f"'matrix' gives lists for {', '.join(known)}", "matrix")
+        raise card.error(f"'matrix' must give lists for {', '.join(known)}", "matrix")
     for key in matrix:
         if key not in known:
             raise card.error(f"unknown axis '{key}': known are {', '.join(known)}", "matrix")
     axes = {}
     for axis in known:
         if axis not in matrix and axis not in defaults:
-            raise card.error(f"the matrix lacks the axis '{axis}'", "matrix")
+            raise card.error(f"the matrix requires the axis '{axis}'", "matrix")
         axes[axis] = listed(matrix.get(axis, defaults.get(axis)))
         if not axes[axis]:
             raise card.error(f"the axis '{axis}' is empty", "matrix")

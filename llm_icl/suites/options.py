@@ -1,4 +1,4 @@
-"""The options of a suite's run; what its experiments are asked stands in its card."""
+"""The options of suite runs; options of its experiments are in its card."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,15 +9,15 @@ from llm_icl.experiments.options import CallingOptions, FolderOptions
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteOptions(CallingOptions, FolderOptions):
-    """How a suite is run."""
+    """Options of `run`."""
 
     model: tuple[str, ...] = option(())
-    """Models instead of those that the suite names."""
-    at_once: int | None = option(None, minimum=1, shown="one a GPU, or one a core")
-    """Networks trained at a time."""
+    """Models to use instead of the suite's."""
+    at_once: int | None = option(None, minimum=1, shown="one per GPU, or one per core")
+    """Networks to train concurrently."""
     on: Literal["here", "ray"] = option("here")
-    """Train here, or on a Ray cluster."""
+    """Train on this machine, or on a Ray cluster."""
     cpus_per_run: float = option(1.0, minimum=0)
-    """Cores for each network, on Ray."""
+    """Cores per network, on Ray."""
     gpus_per_run: float = option(0.0, minimum=0)
-    """GPUs for each network, on Ray."""
+    """GPUs per network, on Ray."""

@@ -1,4 +1,4 @@
-"""A Ray cluster that trains the networks of a suite."""
+"""Trains the networks of a suite on a Ray cluster."""
 
 import os
 from pathlib import Path
@@ -10,13 +10,13 @@ from llm_icl.suites.crew import Crew, train_one
 
 
 class RayCluster(Crew):
-    """An existing cluster whose nodes share the folder of the runs. A run whose worker is lost goes on elsewhere."""
+    """An existing cluster whose nodes share the folder of the runs. Runs of lost workers resume on other nodes."""
 
-    # How often a run may lose its worker.
+    # The maximum number of lost workers per run.
     _RETRIES = 5
 
     def __init__(self, folder: Path, cpus: float, gpus: float) -> None:
-        """Raises RequestError where there is no cluster, or none with so much of both on one node."""
+        """Raises RequestError if there is no cluster, or no node has enough cores and GPUs."""
         try:
             import ray
         except ImportError:
@@ -26,7 +26,7 @@ class RayCluster(Crew):
             ray.init(address="auto", log_to_driver=False, logging_level="ERROR")
         except ConnectionError:
             raise RequestError(
-                "--on ray: there is no Ray cluster to be found (start one with 'ray start --head', or set RAY_ADDRESS)"
+                "--on ray: no Ray cluster found (start one with 'ray start --head', or set RAY_ADDRESS)"
             ) from None
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         if not any(node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= gpus for node in nodes):
@@ -67,6 +67,6 @@ def _on_a_node(request: TrainingRequest, shared: Path, folder: Path, cpus: float
     import torch
 
     if not (shared / ".lock").is_file():
-        return f"the node {os.uname().nodename} does not see the folder {shared}: it must be one that all nodes share"
+        return f"the node {os.uname().nodename} cannot access the folder {shared}: it must be shared by all nodes"
     torch.set_num_threads(max(1, int(cpus)))
     return train_one(request, folder)

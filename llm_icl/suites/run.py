@@ -1,4 +1,4 @@
-"""The cells of a suite, one after the other or several at a time; one that fails does not stop the rest."""
+"""Runs the cells of a suite, sequentially or concurrently; a failed cell does not stop the others."""
 
 import dataclasses
 import shutil
@@ -22,7 +22,7 @@ from llm_icl.suites.evaluations import SuiteCell
 from llm_icl.suites.trainings import TrainingCell, TrainingSuite, evaluations
 from local_models.metrics import read_metrics
 
-# Seconds between two looks at the trainings.
+# The polling interval in seconds.
 _PAUSE = 1.0
 
 
@@ -37,9 +37,9 @@ class Outcome:
 def run_evaluations(
     cells: Sequence[SuiteCell], folder: Path, pool: ModelPool, calling: Calling, on_progress: OnProgress, keep_old: bool
 ) -> Outcome:
-    """Do what is not done yet, each cell in a folder of its own. Raises BudgetSpentError.
+    """Run the remaining cells, each in its own folder. Raises BudgetSpentError.
 
-    With batches, all cells are submitted before the first is waited for.
+    With batches, all cells are submitted before waiting for the first.
     """
     outcome = Outcome([], {})
 
@@ -68,7 +68,7 @@ def run_evaluations(
 
 
 def run_trainings(suite: TrainingSuite, folder: Path, crew: Crew, on_progress: OnProgress, keep_old: bool) -> Outcome:
-    """Train what is not trained yet, then ask all networks and the classical learners the same problems."""
+    """Train the remaining networks, then evaluate all networks and classical learners on the same problems."""
     todo = [cell for cell in suite.cells if not _stands(cell, folder / cell.name, keep_old)]
     outcome = Outcome([], _train(suite, todo, folder, crew, on_progress))
     networks: dict[str, TrainedNetwork] = {}
@@ -82,7 +82,7 @@ def run_trainings(suite: TrainingSuite, folder: Path, crew: Crew, on_progress: O
             with _kept_apart(asked.name, outcome):
                 run = RunDirectory(folder / asked.name)
                 if not run.is_of(asked.request.record()):
-                    shutil.rmtree(run.path)  # asked when other networks were there
+                    shutil.rmtree(run.path)  # evaluated with a different set of networks
                 evaluation = Evaluation(asked.request, Limits(), pool)
                 outcome.finished.append(evaluation.run(run.path, on_progress, keep_old))
     return outcome
@@ -90,14 +90,14 @@ def run_trainings(suite: TrainingSuite, folder: Path, crew: Crew, on_progress: O
 
 @contextmanager
 def _kept_apart(name: str, outcome: Outcome) -> Iterator[None]:
-    """What goes wrong within it is the failure of one cell; a budget that is spent stops all."""
+    """Record an error as the failure of one cell; an exceeded budget stops all."""
     try:
         yield
     except BudgetSpentError:
         raise
     except (RequestError, WorkError) as problem:
         outcome.failed[name] = str(problem)
-    except Exception as problem:  # whatever a model or an engine raises: the other cells go on
+    except Exception as problem:  # any error of a model or an engine: other cells continue
         outcome.failed[name] = f"{type(problem).__name__}: {problem}"
 
 
@@ -113,7 +113,7 @@ def _pool(folder: Path) -> Iterator[ModelPool]:
 def _stands(cell: TrainingCell, folder: Path, keep_old: bool) -> bool:
     try:
         state = Training(cell.request).state(RunDirectory(folder))
-    except RequestError:  # another request's: the training will say so
+    except RequestError:  # a different run: training raises the error
         return False
     return state is State.FINISHED or (keep_old and state is State.OUTDATED)
 
@@ -127,9 +127,7 @@ def _train(
     def look() -> None:
         steps = [_steps(folder / cell.name) for cell in todo]
         under_way = sum(0 < done < cell.request.schedule.steps for done, cell in zip(steps, todo, strict=True))
-        on_progress(
-            f"training, {under_way} of {len(suite.cells)} networks under way, steps", before + sum(steps), whole
-        )
+        on_progress(f"training, {under_way} of {len(suite.cells)} networks active, steps", before + sum(steps), whole)
 
     with crew:
         for cell in todo:

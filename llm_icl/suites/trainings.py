@@ -1,4 +1,4 @@
-"""Suites that train networks (`kind: train`) and then ask them all, and the classical learners, the same problems."""
+"""Suites that train networks (`kind: train`), then evaluate them and classical learners on the same problems."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ AXES = ("architecture", "task", "n", "layers", "width", "parameters", "optimiser
 _DEFAULT = TrainingOptions(task=())
 _DEFAULT_AXES = {axis: [getattr(_DEFAULT, axis)] for axis in AXES if axis not in ("architecture", "task", "n")}
 _OPTIONS = ("points", "steps", "batch-size", "stop-at", "evaluate-every", "start-n", "start-points", "test")
-# How many problems the networks are asked when they are trained, and which classical learners beside them.
+# The number of evaluation problems, and the classical learners for comparison.
 _SETTINGS: dict[str, Any] = {
     **{option: getattr(_DEFAULT, option.replace("-", "_")) for option in _OPTIONS},
     "problems": 100,
@@ -45,7 +45,7 @@ class TrainingCell:
 
 @dataclass(frozen=True)
 class TrainingSuite:
-    """Networks to train, and how they are asked afterwards."""
+    """Networks to train, and their evaluation."""
 
     name: str
     cells: Sequence[TrainingCell]
@@ -58,25 +58,25 @@ class TrainingSuite:
 
 
 def load_training_suite(name: str, card: Card, tasks_dir: Path | None = None) -> TrainingSuite:
-    """The suite of a card. Raises RequestError for the first wrong cell."""
+    """The suite of a card. Raises RequestError for the first invalid cell."""
     matrix = read_matrix(card, AXES, _DEFAULT_AXES, _SETTINGS, _CHECK)
     cells = [_cell(name, matrix, point, tasks_dir) for point in matrix.points(AXES)]
     refuse_repeats(name, [cell.name for cell in cells])
     tested = [
         (cell.label, test.name, cell.request.n, cell.request.points) for cell in cells for test in cell.request.tests
     ]
-    if len(set(tested)) < len(tested):  # networks for different tasks meet in one test
+    if len(set(tested)) < len(tested):  # networks for different tasks share an evaluation
         cells = [dataclasses.replace(cell, label=f"{cell.label} on {_tasks(cell.request)}") for cell in cells]
     learners = tuple(parse_specs(map(str, listed(matrix.settings["learner"])))) or None
     for override in matrix.overrides:
         for key in set(override) - {"when", *_OPTIONS}:
-            raise card.error(f"'{key}' holds for the whole suite: it cannot be overridden", "overrides")
+            raise card.error(f"'{key}' applies to the whole suite and cannot be overridden", "overrides")
     _check_learners(name, cells, learners or ())
     return TrainingSuite(name, cells, matrix.settings["problems"], learners)
 
 
 def evaluations(suite: TrainingSuite, networks: Mapping[str, TrainedNetwork]) -> list[SuiteCell]:
-    """What is asked of the networks (by the name of their cell) when they are trained: a cell for each test."""
+    """The evaluations of the trained networks (by the name of their cell): a cell for each test."""
     groups: dict[tuple[str, int, int], tuple[Task, list[TrainedNetwork]]] = {}
     for cell in suite.cells:
         if cell.name in networks:
@@ -98,7 +98,7 @@ def evaluations(suite: TrainingSuite, networks: Mapping[str, TrainedNetwork]) ->
 
 
 def _check_learners(suite: str, cells: Sequence[TrainingCell], learners: Sequence[Spec]) -> None:
-    """Raise RequestError for a classical learner that cannot be asked: before the networks are trained."""
+    """Raise RequestError for an inapplicable classical learner, before training."""
     tests = {(test.name, cell.request.n): test for cell in cells for test in cell.request.tests}
     for (_, n), test in tests.items():
         for spec in learners:

@@ -1,1 +1,1 @@
-"""From a task's name to its problems, and to a file of them."""
+"""Loads tasks, draws problems, and exports them."""

@@ -1,4 +1,4 @@
-"""From a name to a task: the cards in `tasks/`, their options, and a user's own formula."""
+"""Loads tasks: the cards in `tasks/`, their options, and user-defined formulas."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from llm_icl.problems import TASK_TEXTS, Task
 _LAW = ("planted", "bias", "noise", "drop-constant", "teaching")
 _FIELDS = ("function-class", "parameters", *_LAW, *TASK_TEXTS)
 
-# What `--task "NAME: TEXT"` means.
+# The meaning of `--task "NAME: TEXT"`.
 _OWN = {
     "expr": ("expression", "a formula of the user's own"),
     "table": ("truth-table", "a truth table of the user's own"),
@@ -23,17 +23,17 @@ _OWN = {
 
 
 def task_names(tasks_dir: Path | None = None) -> dict[str, Path]:
-    """The cards that can be named."""
+    """The available cards, by name."""
     return data_files("tasks", ".yaml", tasks_dir)
 
 
 def load_task(spec: Spec, tasks_dir: Path | None = None) -> Task:
-    """The task of a name and its options. Raises RequestError for a wrong name, option or card."""
+    """Load a task by name and options. Raises RequestError for an invalid name, option or card."""
     options = spec.mapping()
     if spec.name in _OWN:
         function_class, description = _OWN[spec.name]
         if "text" not in options:
-            raise RequestError(f"'{spec.name}' needs a text: write '{spec.name}: ...'")
+            raise RequestError(f"'{spec.name}' requires a text: write '{spec.name}: ...'")
         text = str(options["text"])
         return Task(
             str(spec), function_class, {"text": text}, description=description, definition=f"{spec.name} {text}"

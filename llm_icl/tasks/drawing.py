@@ -1,4 +1,4 @@
-"""From a task to problems: draw functions and points, plant, teach, label, add noise."""
+"""Draws problems of a task: functions and points, planting, teaching, labels, noise."""
 
 from collections.abc import Sequence
 
@@ -13,25 +13,25 @@ from llm_icl.tasks.cards import load_task
 from llm_icl.tasks.options import DrawingOptions
 
 MAX_POINTS = 10_000
-# Bits, or distances between points, that are held at once.
+# The maximum number of bits, or of distances between points, in memory.
 _MOST_NUMBERS = 2**32
-# A class all but a 2^-64 part of which is constant gives up, rather than search forever.
+# Give up after this many attempts if (almost) all functions of a class are constant.
 _MAX_ATTEMPTS = 1000
 
 
 def draw(options: DrawingOptions) -> Problems:
-    """The problems that are asked for. Raises RequestError."""
+    """Draw the requested problems. Raises RequestError."""
     specs = parse_specs([options.task])
     if len(specs) > 1:
-        raise RequestError(f"problems are drawn from one task at a time, not from '{options.task}'")
+        raise RequestError(f"--task takes one task, not '{options.task}'")
     task = load_task(specs[0], options.tasks_dir)
     return draw_problems(task, options.n, options.points, options.problems, options.seed)
 
 
 def draw_problems(task: Task, n: int, points: int, problems: int | Sequence[int], seed: int = 0) -> Problems:
-    """Draw problems 0 … N-1, or those of the given numbers.
+    """Draw problems 0 … N-1, or those with the given indices.
 
-    Problem i depends on the law of the task, n, the seed and i only; its first points do not change when `points`
+    Problem i depends only on the task, n, the seed and i; its first points do not change when `points`
     grows. The random numbers are shared by all tasks of one function class: problem i with and without label noise has
     the same function and the same points, so options are compared pair by pair.
     """
@@ -39,7 +39,9 @@ def draw_problems(task: Task, n: int, points: int, problems: int | Sequence[int]
         raise RequestError(f"points = {points} is out of range: 1 to {MAX_POINTS}")
     count = problems if isinstance(problems, int) else len(problems)
     if count * points * max(n, points) > _MOST_NUMBERS:
-        raise RequestError(f"{count} problems of {points} points with n = {n} are too many for one draw")
+        raise RequestError(
+            f"{count} problems of {points} points with n = {n} exceed the limit: draw fewer problems or points"
+        )
     if not isinstance(problems, int) and max(problems, default=0) >= 2**32:
         raise RequestError("problems are numbered up to 2^32 - 1")
     function_class = function_class_of(task, n)
@@ -47,13 +49,13 @@ def draw_problems(task: Task, n: int, points: int, problems: int | Sequence[int]
     source = Source.of(f"problems {PROBLEMS_VERSION} {task.function_class} n={n} seed={seed}", indices)
     parameters = _draw_functions(task, function_class, source, n)
 
-    # Most tasks need fair bits only, and those are cheap.
+    # Fair bits, which most tasks use, are cheap.
     fair = task.bias == 0.5
     xs = source.coins("inputs", points, n) if fair else (source.uniform("inputs", points, n) < task.bias).view(np.uint8)
     if task.planted > 0:
         planting = function_class.planting(parameters)
         planted = (source.uniform("planted", points)[..., None] < task.planted) & planting.mask[:, None, :]
-        xs ^= planted & (xs ^ planting.values[:, None, :])  # the planted bits become their values
+        xs ^= planted & (xs ^ planting.values[:, None, :])  # (N, m, n): planted bits are overwritten
     taught = np.zeros(len(indices), dtype=np.int64)
     if task.teaching > 0:
         xs, taught = _teach(task, function_class, parameters, source, xs)
@@ -61,7 +63,7 @@ def draw_problems(task: Task, n: int, points: int, problems: int | Sequence[int]
     shown = ys
     if task.noise > 0:
         flipped = source.uniform("noise", points) < task.noise
-        drawn = np.arange(points) >= taught[:, None]  # a teacher does not err: noise spares the prefix
+        drawn = np.arange(points) >= taught[:, None]  # no noise in the teaching prefix
         shown = ys ^ (flipped & drawn)
     return Problems(task, n, seed, xs, ys, shown, taught, indices, parameters)
 
@@ -70,7 +72,7 @@ def _draw_functions(task: Task, function_class: FunctionClass, source: Source, n
     parameters = function_class.draw(source, n)
     if not task.drop_constant:
         return parameters
-    left = np.arange(len(source.problems))  # whose function is constant so far
+    left = np.arange(len(source.problems))  # problems with constant functions
     for _ in range(_MAX_ATTEMPTS):
         constant = function_class.is_constant({key: value[left] for key, value in parameters.items()})
         if not constant.any():
@@ -78,7 +80,9 @@ def _draw_functions(task: Task, function_class: FunctionClass, source: Source, n
         left, source = left[constant], source.again(constant)
         for key, value in function_class.draw(source, n).items():
             parameters[key][left] = value
-    raise RequestError(f"task '{task.name}' at n = {n} has (almost) no function that is not constant")
+    raise RequestError(
+        f"task '{task.name}' at n = {n} has (almost) only constant functions: choose another n, or drop-constant=false"
+    )
 
 
 def _teach(
@@ -90,7 +94,7 @@ def _teach(
     lengths = np.where(chosen, sequence.lengths, 0)
     if lengths.max(initial=0) > points:
         raise RequestError(
-            f"task '{task.name}': a teaching sequence takes {lengths.max()} points, and there are {points}"
+            f"task '{task.name}': a teaching sequence takes {lengths.max()} points, but there are only {points}"
         )
     shown = np.zeros_like(xs)
     length = min(points, sequence.xs.shape[1])

@@ -1,4 +1,4 @@
-"""Problems as files of the usual formats."""
+"""Exports problems to common file formats."""
 
 import json
 import tempfile
@@ -11,7 +11,7 @@ from llm_icl.problems import Problems
 
 
 def rows(problems: Problems) -> list[dict[str, Any]]:
-    """One row a problem: its number, inputs [m][n], labels [m] true and as shown, and its parameters as JSON."""
+    """One row per problem: its index, inputs (m, n), true and shown labels (m,), and its parameters as JSON."""
     parameters = {key: value.tolist() for key, value in problems.parameters.items()}
     fixed = {"task": problems.task.name, "n": problems.n, "seed": problems.seed}
     return [
@@ -29,9 +29,9 @@ def rows(problems: Problems) -> list[dict[str, Any]]:
 
 
 def _export_dataset(problems: Problems, target: Path) -> None:
-    """A folder that `datasets.load_from_disk` reads; a new one, whole or not at all."""
+    """Write a new folder for `datasets.load_from_disk`, atomically."""
     if target.exists():
-        raise RequestError(f"{target} is there already: a dataset needs a folder of its own")
+        raise RequestError(f"{target} already exists: choose a new folder for the dataset")
     from datasets import Dataset, disable_progress_bars
 
     disable_progress_bars()
@@ -42,9 +42,9 @@ def _export_dataset(problems: Problems, target: Path) -> None:
 
 
 def export(problems: Problems, target: Path) -> None:
-    """Write npz, JSON lines, Parquet, or the folder of a Hugging Face dataset, as the name says.
+    """Write npz, JSON lines, Parquet, or a Hugging Face dataset folder, by extension.
 
-    Raises RequestError for another ending and where the place cannot be written.
+    Raises RequestError for an unknown extension or an unwritable path.
     """
     try:
         if target.suffix == ".npz":
@@ -60,7 +60,7 @@ def export(problems: Problems, target: Path) -> None:
             _export_dataset(problems, target)
         else:
             raise RequestError(
-                f"'{target.name}' ends in none of .npz, .jsonl, .parquet (or nothing, for a dataset folder)"
+                f"'{target.name}' must end in .npz, .jsonl or .parquet (or have no extension, for a dataset folder)"
             )
     except OSError as problem:
         raise RequestError(f"{target} cannot be written: {problem.strerror or problem}") from None

@@ -1,11 +1,11 @@
-"""Which problems are drawn, as a command line or Python says it."""
+"""Options for drawing problems."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from llm_icl.config.options import Options, option
 
-# A dimension at which most classes can be learned and exact Bayes is quick.
+# At this n most classes are learnable and exact Bayes is fast.
 DEFAULT_N = 5
 
 
@@ -16,9 +16,9 @@ class DrawingOptions(Options):
     task: str = option()
     """Task, with options after a colon."""
     n: int = option(DEFAULT_N, minimum=1)
-    """Bits of an input."""
+    """Number of input bits."""
     points: int = option(50, minimum=1)
-    """Points of a problem."""
+    """Points per problem."""
     problems: int = option(100, minimum=1)
     """Problems."""
     seed: int = option(0, minimum=0)

@@ -1,1 +1,1 @@
-"""One short file for each kind of sequence mixer. A new one is a new file: nothing else names them."""
+"""One file per kind of sequence mixer. To add a mixer, add a file."""

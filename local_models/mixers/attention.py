@@ -32,7 +32,7 @@ class Attention(Mixer):
         return self.outside(join_heads(mixed + self.momentum(v)))
 
     def with_weights(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Computed step by step, for the fused kernel does not tell its weights."""
+        """Without the fused kernel, which does not return attention weights."""
         q, k, v = self._projected(x)
         scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])  # (B, H, T, T)
         past = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).tril()  # (T, T)
@@ -52,7 +52,7 @@ class Attention(Mixer):
         return self.outside(join_heads(mixed)).squeeze(1), (keys, values)
 
     def momentum(self, values: Tensor) -> Tensor:
-        """What is added to each head's output, from the values (B, H, T, P): nothing, without momentum."""
+        """The term added to each head's output, from the values (B, H, T, P); 0 without momentum."""
         return values.new_zeros(1, 1, 1, 1)
 
     def _projected(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,8 +1,7 @@
-"""What a sequence mixer is, and what several of them are made of.
+"""The base class of sequence mixers, and common components.
 
 Notation, here and wherever shapes are given: B batch, T tokens, D width, H heads, P width of a head, N states, C
-channels. All mixers map (B, T, D) to (B, T, D), and what they give at a token depends on that token and the ones before
-it only.
+channels. All mixers are causal maps from (B, T, D) to (B, T, D).
 """
 
 import math
@@ -15,24 +14,24 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-# What a mixer remembers between tokens; its own affair.
+# A mixer's recurrent state; opaque to others.
 State = Any
 
 
 class Mixer(nn.Module):
-    """A causal sequence mixer: one token's way of learning about the earlier ones.
+    """A causal sequence mixer: passes information from earlier to later tokens.
 
-    `width` is D, `layers` the depth of the model it is part of: what is added to the residual stream is made smaller by
-    the square root of the number of such additions.
+    `width` is D, `layers` the depth of the model: contributions to the residual stream are scaled down by the square
+    root of their number.
     """
 
-    # Whether the model adds learned positions to its input, without which the mixer could not tell an order.
+    # Whether the model adds learned positions to its input, for mixers that are otherwise order-invariant.
     needs_positions: ClassVar[bool] = False
     # Whether a sequence has a maximum length, which the constructor then takes as `longest`.
     bounded: ClassVar[bool] = False
     # Whether there is a recurrent form: the same output, one token at a time, from a state of a fixed size or a cache.
     recurrent: ClassVar[bool] = True
-    # Whether there are attention weights, which `with_weights` gives.
+    # Whether there are attention weights: `with_weights`.
     has_weights: ClassVar[bool] = False
 
     def __init__(self, width: int, layers: int) -> None:
@@ -48,11 +47,11 @@ class Mixer(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} has no attention weights")
 
     def initial_state(self, batch: int) -> State:
-        """What is remembered before the first token."""
+        """The state before the first token."""
         raise NotImplementedError(f"{type(self).__name__} has no recurrent form")
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """One token: (B, D) and what is remembered → (B, D) and what is then remembered."""
+        """One token: (B, D) and a state → (B, D) and the next state."""
         raise NotImplementedError(f"{type(self).__name__} has no recurrent form")
 
     def unroll(self, x: Tensor) -> Tensor:
@@ -64,7 +63,7 @@ class Mixer(nn.Module):
         return torch.stack(outputs, 1)  # (B, T, D)
 
     def like(self, *shape: int, fill: float = 0.0) -> Tensor:
-        """A tensor of the kind of the mixer's own parameters."""
+        """A tensor with the dtype and device of the mixer's parameters."""
         return next(self.parameters()).new_full(shape, fill)
 
     def output_projection(self, width: int | None = None) -> nn.Linear:
@@ -74,8 +73,8 @@ class Mixer(nn.Module):
 
 
 def linear(inside: int, outside: int, std: float | None = None, bias: bool = True) -> nn.Linear:
-    """A linear map with normal weights and no bias at the start. Without a standard deviation what comes out is as
-    large as what goes in: at these widths GPT-2's 0.02 makes queries and keys that say next to nothing.
+    """A linear map with normal weights and no bias at the start. By default the output has
+    the scale of the input: at these widths GPT-2's 0.02 makes attention logits negligible.
     """
     layer = nn.Linear(inside, outside, bias=bias)
     nn.init.normal_(layer.weight, std=inside**-0.5 if std is None else std)
@@ -85,7 +84,7 @@ def linear(inside: int, outside: int, std: float | None = None, bias: bool = Tru
 
 
 def special(parameter: nn.Parameter, max_rate: float | None = None) -> nn.Parameter:
-    """Mark a parameter that takes no weight decay and, where given, has a maximum learning rate of its own."""
+    """Mark a parameter as exempt from weight decay, optionally with its own maximum learning rate."""
     parameter.no_decay = True  # type: ignore[attr-defined]
     if max_rate is not None:
         parameter.max_rate = max_rate  # type: ignore[attr-defined]
@@ -93,7 +92,7 @@ def special(parameter: nn.Parameter, max_rate: float | None = None) -> nn.Parame
 
 
 def check_heads(width: int, heads: int) -> None:
-    """Raise ValueError where a width does not divide into heads of an even width."""
+    """Raise ValueError if a width does not divide into heads of an even width."""
     if heads < 1 or width % (2 * heads):
         raise ValueError(f"a width of {width} does not divide into {heads} heads of an even width")
 
@@ -111,7 +110,7 @@ def join_heads(x: Tensor) -> Tensor:
 def decay_mask(log_decay: Tensor) -> Tensor:
     """exp of the sum of log-decays over (s, t], for s <= t, and 0 above: (..., T) → (..., T, T).
 
-    What is above the diagonal is masked before exp: exp of it may be infinite, and infinity times 0 is no number.
+    Entries above the diagonal are masked before exp, which could overflow: infinity times 0 is NaN.
     """
     total = log_decay.cumsum(-1)
     difference = total.unsqueeze(-1) - total.unsqueeze(-2)  # (..., T, T)
@@ -123,7 +122,7 @@ def decay_mask(log_decay: Tensor) -> Tensor:
 def causal_convolution(x: Tensor, kernel: Tensor) -> Tensor:
     """y_t = sum over s <= t of kernel_(t-s) x_s, by FFT: (B, T, C) and (T, C) → (B, T, C)."""
     length = x.shape[1]
-    size = 2 * length  # padded, for the transform goes round
+    size = 2 * length  # padded: the FFT is circular
     spectrum = torch.fft.rfft(x, n=size, dim=1) * torch.fft.rfft(kernel, n=size, dim=0)  # (B, T + 1, C)
     return torch.fft.irfft(spectrum, n=size, dim=1)[:, :length]  # (B, T, C)
 
@@ -133,8 +132,8 @@ def inverse_softplus(x: Tensor) -> Tensor:
 
 
 def spaced(low: float, high: float, count: int) -> Tensor:
-    """Numbers at equal distances, both ends included. (torch.linspace forgets the device in whose scope it is called,
-    once transformers has loaded a model.)
+    """Evenly spaced numbers, including both ends. (torch.linspace ignores the device context after transformers has
+    loaded a model.)
     """
     return low + (high - low) / max(count - 1, 1) * torch.arange(count)
 
@@ -146,13 +145,13 @@ def log_uniform(count: int, low: float, high: float) -> Tensor:
 
 @contextmanager
 def full_precision(x: Tensor) -> Iterator[Tensor]:
-    """For exponentials, transforms and solves: at least float32, whatever the surroundings compute in."""
+    """For exponentials, transforms and solves: at least float32, regardless of autocast."""
     with torch.autocast(x.device.type, enabled=False):
         yield x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 class ShortConvolution(nn.Module):
-    """A causal convolution over the last few tokens, each channel by itself."""
+    """A depthwise causal convolution over the last few tokens."""
 
     def __init__(self, channels: int, size: int, bias: bool = True) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""DeltaNet and gated DeltaNet: linear attention that corrects what it remembers, and forgets."""
+"""DeltaNet and gated DeltaNet: linear attention with the delta rule, and with decay."""
 
 import math
 
@@ -24,8 +24,8 @@ from local_models.mixers.base import (
 Memory = tuple[Tensor, Tensor]
 
 
-@architecture("deltanet", "linear attention that corrects what it remembers (Yang et al. 2024)", gated=False)
-@architecture("gated-deltanet", "DeltaNet that also forgets (Yang et al. 2024)")
+@architecture("deltanet", "linear attention with the delta rule (Yang et al. 2024)", gated=False)
+@architecture("gated-deltanet", "DeltaNet with decay (Yang et al. 2024)")
 @architecture(
     "gated-deltanet-negative", "gated DeltaNet with eigenvalues down to -1 (Grazzi et al. 2024)", negative=True
 )
@@ -33,8 +33,8 @@ class DeltaNet(Mixer):
     """S_t = a_t (1 - b_t k_t k_t^T) S_{t-1} + b_t k_t v_t^T, o_t = S_t^T q_t with keys of length 1, a gate and a norm
     for each head (Yang et al. 2024).
 
-    With `gated` a_t forgets (gated DeltaNet), else a_t = 1. With `negative` b_t goes up to 2, so that the state's
-    eigenvalues reach from -1 to 1, which parity needs (Grazzi et al. 2024); else b_t is at most 1.
+    With `gated` a_t is a learned decay (gated DeltaNet), else a_t = 1. With `negative` b_t goes up to 2: the state's
+    eigenvalues range from -1 to 1, which parity requires (Grazzi et al. 2024); else b_t is at most 1.
     """
 
     def __init__(self, width: int, layers: int, heads: int = 4, gated: bool = True, negative: bool = False) -> None:
@@ -53,13 +53,13 @@ class DeltaNet(Mixer):
     def forward(self, x: Tensor) -> Tensor:
         *mixed, gate = self.inside(x).chunk(4, -1)  # (B, T, D) each
         q, k, v = self._keyed(F.silu(self.short(torch.cat(mixed, -1))))  # (B, H, T, P) each
-        write, log_decay = self._rates(x)  # (B, T, H) each
+        write, log_decay = self._gates(x)  # (B, T, H) each
         with full_precision(v) as values:
             q, k = q.to(values.dtype), k.to(values.dtype)
             write = write.to(values.dtype).transpose(1, 2)  # (B, H, T)
             decay = decay_mask(log_decay.transpose(1, 2))  # (B, H, T, T)
-            # What is newly written, u_t = b_t (v_t - a_t S_{t-1}^T k_t), depends on what was written before: a
-            # triangular system for all tokens at once.
+            # The updates u_t = b_t (v_t - a_t S_{t-1}^T k_t) depend on earlier updates: a triangular system over all
+            # tokens.
             overlap = (decay * (k @ k.transpose(-1, -2))).tril(-1)  # (B, H, T, T)
             system = torch.eye(x.shape[1], dtype=values.dtype, device=x.device) + write.unsqueeze(-1) * overlap
             asked = write.unsqueeze(-1) * values  # (B, H, T, P)
@@ -68,7 +68,7 @@ class DeltaNet(Mixer):
         return self._finished(join_heads(mixed_values.to(x.dtype)), gate)
 
     def initial_state(self, batch: int) -> Memory:
-        """The memory (B, H, P, P), and what the short convolution remembers."""
+        """The memory (B, H, P, P), and the state of the short convolution."""
         size = self.width // self.heads
         return self.like(batch, self.heads, size, size), self.short.initial_state(batch)
 
@@ -77,7 +77,7 @@ class DeltaNet(Mixer):
         *mixed, gate = self.inside(x).chunk(4, -1)
         convolved, recent = self.short.step(torch.cat(mixed, -1), recent)  # (B, 3 D)
         q, k, v = (part.squeeze(2) for part in self._keyed(F.silu(convolved).unsqueeze(1)))  # (B, H, P)
-        write, log_decay = self._rates(x)  # (B, H) each
+        write, log_decay = self._gates(x)  # (B, H) each
         memory = log_decay.exp().reshape(*log_decay.shape, 1, 1) * memory  # (B, H, P, P)
         remembered = (k.unsqueeze(-2) @ memory).squeeze(-2)  # (B, H, P)
         memory = memory + k.unsqueeze(-1) * (write.unsqueeze(-1) * (v - remembered)).unsqueeze(-2)  # (B, H, P, P)
@@ -89,7 +89,7 @@ class DeltaNet(Mixer):
         q, k, v = (split_heads(part, self.heads) for part in mixed.chunk(3, -1))
         return F.normalize(q, dim=-1) / math.sqrt(q.shape[-1]), F.normalize(k, dim=-1), v
 
-    def _rates(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _gates(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """b and log a, (..., H) each, at least in float32."""
         rates = self.rates(x)
         rates = rates.float() if rates.dtype in (torch.bfloat16, torch.float16) else rates

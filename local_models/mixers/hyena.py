@@ -1,4 +1,4 @@
-"""Hyena: long convolutions with filters that a small network writes, and gates."""
+"""Hyena: gated long convolutions with filters from a small network."""
 
 import math
 from itertools import pairwise
@@ -18,11 +18,11 @@ from local_models.mixers.base import (
 )
 
 
-@architecture("hyena", "long convolutions with filters that a small network writes, and gates (Poli et al. 2023)")
+@architecture("hyena", "gated long convolutions with filters from a small network (Poli et al. 2023)")
 class Hyena(Mixer):
     """v, x^1 … x^N = short convolution of W u; for n = N … 2: v <- h_n * (v x^n) + b_n v x^n; y = W v x^1 (Poli et al.
     2023). The filters are functions of t / longest: beyond `longest` tokens they are not defined, which is an error.
-    There is no recurrence of a fixed size.
+    There is no recurrent form of fixed size.
     """
 
     bounded = True
@@ -34,7 +34,7 @@ class Hyena(Mixer):
     ) -> None:  # fmt: skip
         super().__init__(width, layers)
         if order < 2:
-            raise ValueError(f"Hyena's order is at least 2, not {order}")
+            raise ValueError(f"Hyena's order must be at least 2, not {order}")
         self.order, self.longest = order, longest
         self.inside = linear(width, (order + 1) * width)
         self.short = ShortConvolution((order + 1) * width, 3)
@@ -48,7 +48,7 @@ class Hyena(Mixer):
         place = spaced(0, 1, longest).unsqueeze(1)
         turns = 2 * math.pi * torch.arange(longest).unsqueeze(1) / longest * spaced(1e-4, bands - 1, bands)
         self.register_buffer("features", torch.cat([place, turns.cos(), -turns.sin()], 1))
-        # Channels forget at different speeds: to a hundredth after 0.3 to 1.5 of the longest sequence.
+        # Decay differs by channel: to 1 % after 0.3 to 1.5 times the maximum length.
         decays = spaced(math.log(1e-2) / 1.5, math.log(1e-2) / 0.3, width)
         self.register_buffer("window", torch.exp(place * decays.repeat(convolutions)))
         self.features: Tensor

@@ -11,7 +11,7 @@ from local_models.mixers.base import Mixer, check_heads, join_heads, linear, spl
 @architecture("linear-attention", "attention without the softmax (Katharopoulos et al. 2020)")
 class LinearAttention(Mixer):
     """S_t = S_{t-1} + k_t v_t^T, y_t = S_t^T q_t, in heads (Katharopoulos et al. 2020 without feature map and
-    normaliser, as in the dual form of Dai et al. 2023). Without positions all earlier tokens are alike to it.
+    normaliser, as in the dual form of Dai et al. 2023). Without positions it ignores the order of earlier tokens.
     """
 
     needs_positions = True

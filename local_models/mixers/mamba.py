@@ -22,9 +22,9 @@ Memory = tuple[Tensor, Tensor]
 
 @architecture("mamba", "a state space whose step, input and output depend on the token (Gu & Dao 2023)")
 class Mamba(Mixer):
-    """h_t = exp(dt_t A) h_{t-1} + dt_t x_t B_t, y_t = C_t h_t + D x_t with dt, B and C from the token, behind a short
-    convolution and a gate (Gu & Dao 2023). Every channel and state has a decay of its own, so that there is no form
-    over all tokens at once but a scan: about ten times slower than attention on a CPU. E = expand D are its channels.
+    """h_t = exp(dt_t A) h_{t-1} + dt_t x_t B_t, y_t = C_t h_t + D x_t with dt, B and C from the token, with a short
+    convolution and a gate (Gu & Dao 2023). Every channel and state has its own decay, which requires a scan over
+    tokens: about ten times slower than attention on a CPU. E = expand D are its channels.
     """
 
     def __init__(self, width: int, layers: int, states: int = 16, expand: int = 2) -> None:
@@ -47,7 +47,7 @@ class Mamba(Mixer):
         with full_precision(inputs) as precise:
             decay, drive, read = self._selected(precise)  # (B, T, E, N) twice, (B, T, N)
             state, outputs = torch.zeros_like(drive[:, 0]), []
-            # unbind, for indexing in a loop makes the backward pass ten times slower.
+            # unbind: indexing in a loop makes the backward pass ten times slower.
             for a, b, c in zip(decay.unbind(1), drive.unbind(1), read.unbind(1), strict=True):
                 state = torch.addcmul(b, a, state)  # (B, E, N)
                 outputs.append((state @ c.unsqueeze(-1)).squeeze(-1))  # (B, E)
@@ -55,7 +55,7 @@ class Mamba(Mixer):
         return self.outside(y.to(x.dtype) * F.silu(gate))
 
     def initial_state(self, batch: int) -> Memory:
-        """The state (B, E, N), and what the short convolution remembers."""
+        """The state (B, E, N), and the state of the short convolution."""
         return self.like(batch, len(self.direct), self.states), self.short.initial_state(batch)
 
     def step(self, x: Tensor, state: Memory) -> tuple[Tensor, Memory]:

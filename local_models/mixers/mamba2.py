@@ -1,4 +1,4 @@
-"""Mamba-2: Mamba with one decay a head, which makes it a kind of linear attention."""
+"""Mamba-2: Mamba with one decay per head, a kind of linear attention."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -19,7 +19,7 @@ from local_models.mixers.base import (
 Memory = tuple[Tensor, Tensor]
 
 
-@architecture("mamba2", "Mamba with one decay a head, a kind of linear attention (Dao & Gu 2024)")
+@architecture("mamba2", "Mamba with one decay per head, a kind of linear attention (Dao & Gu 2024)")
 class Mamba2(Mixer):
     """S_t = a_t S_{t-1} + B_t (dt_t x_t)^T, y_t = S_t^T C_t + D x_t with a_t = exp(-exp(A) dt_t) for each head; B and C
     are shared by the heads (Dao & Gu 2024).
@@ -52,7 +52,7 @@ class Mamba2(Mixer):
         return self.outside(self.norm(y.to(x.dtype) * F.silu(gate)))
 
     def initial_state(self, batch: int) -> Memory:
-        """The state (B, H, N, P), and what the short convolution remembers."""
+        """The state (B, H, N, P), and the state of the short convolution."""
         return self.like(batch, self.heads, self.states, self.inner // self.heads), self.short.initial_state(batch)
 
     def step(self, x: Tensor, state: Memory) -> tuple[Tensor, Memory]:

@@ -1,4 +1,4 @@
-"""Momentum attention, in two forms that are not the same: the formula of the paper, and the code of its authors."""
+"""Momentum attention in two different forms: the paper's formula, and the authors' code."""
 
 import math
 
@@ -9,13 +9,13 @@ from local_models.architectures import architecture
 from local_models.mixers.attention import Attention
 from local_models.mixers.base import causal_convolution, full_precision, special
 
-# What stands behind the curve of a filter: that many decays for each channel.
+# The number of exponential decays per channel that make up a filter.
 FILTER_TERMS = 8
 
 
 def decayed_past(values: Tensor, eta: Tensor) -> Tensor:
-    """The sum over i < t of eta^(t-i) v_i, of values (B, H, T, P); eta (1 or H, 1, 1), which must be more exact than
-    half precision: a coefficient near 1 would be another one there.
+    """The sum over i < t of eta^(t-i) v_i, of values (B, H, T, P); eta (1 or H, 1, 1), in more than half
+    precision, which rounds coefficients near 1.
     """
     ages = torch.arange(values.shape[2], device=values.device)
     age = ages.unsqueeze(1) - ages  # t - i, (T, T)
@@ -44,7 +44,7 @@ class MomentumAttention(Attention):
     """The formula of Dai et al. 2023, §5: Attn(V, K, q_t) + sum over i < t of eta^(t-i) v_i.
 
     The current token is excluded. `eta` is the coefficient, the same for all heads unless `per_head`; with `learned` it
-    is where training begins. The sum is not normalised in the paper, and grows to eta / (1 - eta) times a value;
+    is the initial value. The sum is not normalised in the paper, and grows to eta / (1 - eta) times a value;
     `normalised` divides by that. With eta = 0 this is plain attention.
     """
 
@@ -54,11 +54,11 @@ class MomentumAttention(Attention):
     ) -> None:  # fmt: skip
         super().__init__(width, layers, heads)
         if not 0 <= eta < 1 or (learned and eta == 0):
-            raise ValueError(f"eta = {eta} is out of range: 0 <= eta < 1, and above 0 where it is learned")
+            raise ValueError(f"eta = {eta} is out of range: 0 <= eta < 1, and above 0 if learned")
         self.normalised = normalised
         count = heads if per_head else 1
         self.fixed = None if learned else float(eta)
-        # As a logit, so that it stays between 0 and 1.
+        # Stored as a logit, which keeps it between 0 and 1.
         start = torch.full((count,), math.log(eta / (1 - eta)) if learned else 0.0)
         self.logit = special(nn.Parameter(start)) if learned else None
 
@@ -82,8 +82,8 @@ class MomentumAttention(Attention):
 
 @architecture("momentum-learned", "attention plus a learned filter over the values (Dai et al. 2023, their code)")
 class MomentumFilter(Attention):
-    """What the authors posted as their momentum attention: a learned filter over the values, each channel its own, the
-    current token included. There is no coefficient eta. With gamma = 0 this is plain attention.
+    """The authors' released code for momentum attention: a learned filter over the values for each channel, including
+    the current token. There is no coefficient eta. With gamma = 0 this is plain attention.
     """
 
     def __init__(self, width: int, layers: int, heads: int = 4) -> None:

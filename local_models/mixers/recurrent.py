@@ -1,4 +1,4 @@
-"""The gated recurrent networks that torch has."""
+"""Gated recurrent networks, from torch."""
 
 import torch
 from torch import Tensor, nn

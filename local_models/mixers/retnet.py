@@ -18,19 +18,21 @@ from local_models.mixers.base import (
     split_heads,
 )
 
-# A query's and key's turn from token to token, fastest pair first, slowest last.
+# The rotation of queries and keys per token, from the fastest to the slowest pair.
 _SLOWEST = 1e-4
-# Small, for the norm is to take away the scale entirely.
+# Small: the norm should remove the scale entirely.
 _EPS = 1e-6
 
 
-@architecture("retnet", "retention: linear attention that forgets, each head at its own speed (Sun et al. 2023)")
-@architecture("retnet-reduced", "retention without turn, norm and scale (Bhattamishra et al. 2024)", published=False)
+@architecture("retnet", "retention: linear attention with a fixed decay per head (Sun et al. 2023)")
+@architecture(
+    "retnet-reduced", "retention without rotation, norm and scale (Bhattamishra et al. 2024)", published=False
+)
 class Retention(Mixer):
-    """S_t = gamma_h S_{t-1} + k_t v_t^T, o_t = S_t^T q_t with gamma_h = 1 - 2^(-5-h), queries and keys turned by their
+    """S_t = gamma_h S_{t-1} + k_t v_t^T, o_t = S_t^T q_t with gamma_h = 1 - 2^(-5-h), queries and keys rotated by
     position, a norm for each head and a gate (Sun et al. 2023).
 
-    `published=False` is the reduced one that Bhattamishra et al. 2024 ran: no turn, no norm, no scale.
+    `published=False` is the reduced version of Bhattamishra et al. 2024: no rotation, norm or scale.
     """
 
     def __init__(self, width: int, layers: int, heads: int = 4, published: bool = True) -> None:
@@ -72,7 +74,7 @@ class Retention(Mixer):
         *parts, gate = self.inside(x).chunk(4, -1)
         q, k, v = (split_heads(part, self.heads) for part in parts)
         if self.published:
-            # In bfloat16 positions beyond 256 are not even numbers of their own.
+            # bfloat16 cannot represent all positions beyond 256.
             with full_precision(q) as precise:
                 turn = _SLOWEST ** torch.linspace(0, 1, q.shape[-1] // 2, dtype=precise.dtype, device=q.device)
                 angles = positions.to(precise.dtype).unsqueeze(1) * turn  # (T, P / 2)

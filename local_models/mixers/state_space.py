@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from local_models.architectures import architecture
 from local_models.mixers.base import Mixer, causal_convolution, full_precision, log_uniform, special
 
-# The maximum learning rate of eigenvalues and steps, as their authors have it.
+# The maximum learning rate of eigenvalues and steps, as in the authors' code.
 _MAX_RATE = 1e-3
 
 
@@ -28,11 +28,11 @@ class DiagonalStateSpace(Mixer):
     ) -> None:  # fmt: skip
         super().__init__(width, layers)
         states = eigenvalues.shape[-1]
-        # Kept as logarithms, so that the real parts stay negative.
+        # Stored as logarithms, which keeps the real parts negative.
         self.log_real = special(nn.Parameter(torch.log(-eigenvalues.real)), _MAX_RATE)
         self.imaginary = special(nn.Parameter(eigenvalues.imag.clone()), _MAX_RATE)
         self.log_step = special(nn.Parameter(torch.log(log_uniform(width, slowest, fastest))), _MAX_RATE)
-        # Real and imaginary parts in the last dimension: optimisers want real numbers.
+        # Real and imaginary parts in the last dimension: optimisers require real parameters.
         self.read_out = special(nn.Parameter(std * torch.randn(width, states, 2)), read_out_max_rate)
         self.direct = special(nn.Parameter(torch.randn(width)))
         self.outside = self.output_projection()
@@ -67,8 +67,8 @@ class DiagonalStateSpace(Mixer):
 
 @architecture("s4d", "a diagonal state space, S4D-Lin (Gu et al. 2022)")
 class S4D(DiagonalStateSpace):
-    """S4D-Lin (Gu et al. 2022): A_n = -1/2 + i pi n for each channel, in conjugate pairs, of which one is kept; so C
-    begins as twice a complex normal number.
+    """S4D-Lin (Gu et al. 2022): A_n = -1/2 + i pi n for each channel, in conjugate pairs, of which one is stored; so C
+    is initialised as twice a complex normal number.
     """
 
     def __init__(self, width: int, layers: int, states: int = 64, slowest: float = 1e-3, fastest: float = 1e-1) -> None:
@@ -81,9 +81,9 @@ class S4D(DiagonalStateSpace):
 class DSS(DiagonalStateSpace):
     """DSS-exp (Gupta et al. 2022): A are the eigenvalues of the skew part of HiPPO, shared by all channels.
 
-    With `softmax` the kernel's terms are normalised over the length of the sequence, as in the version that
-    Bhattamishra et al. 2024 ran: another length then is another filter, so that there is no recurrent form, and earlier
-    outputs change when a sequence grows.
+    With `softmax` the kernel's terms are normalised over the length of the sequence, as in the version of
+    Bhattamishra et al. 2024: the filter then depends on the length, so there is no recurrent form, and earlier outputs
+    change when a sequence grows.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class DSS(DiagonalStateSpace):
             return super().kernel(length)
         eigenvalues = torch.complex(-self.log_real.exp(), self.imaginary)
         step = self.log_step.exp().unsqueeze(-1) * eigenvalues
-        # The real parts are negative, so that the first term is the largest: nothing overflows.
+        # The real parts are negative: the first term is the largest, and nothing overflows.
         powers = torch.exp(step * torch.arange(length, device=step.device).reshape(-1, 1, 1))  # (T, D, N)
         shares = powers / powers.sum(0)
         return (torch.view_as_complex(self.read_out) / eigenvalues * shares).sum(-1).real

@@ -165,7 +165,7 @@ def test_the_server_that_asks_for_five_minutes_gets_them(provider, tmp_path):
 
 def test_a_server_that_asks_for_an_hour_stops_the_run_with_a_way_to_go_on(provider, tmp_path):
     provider.fault = lambda body, before: "429 3600"
-    with pytest.raises(WorkError, match=r"wants to be left alone for 3600 s .* the same command goes on"):
+    with pytest.raises(WorkError, match=r"requests a wait of 3600 s .* re-run the command"):
         Sent(openai(provider), tmp_path)
 
 
@@ -181,7 +181,7 @@ def test_an_overload_that_does_not_end_is_an_error_after_bounded_attempts(provid
 def test_a_server_that_is_gone_stops_the_run_and_does_not_try_every_question(provider, tmp_path):
     model = openai(provider)
     provider.die()
-    with pytest.raises(WorkError, match=r"10 requests in a row got no answer .* the same command goes on"):
+    with pytest.raises(WorkError, match=r"10 requests in a row got no reply .* re-running the command"):
         Sent(model, tmp_path, questions(model, 500), at_once=5)
     provider.start()
 
@@ -189,7 +189,7 @@ def test_a_server_that_is_gone_stops_the_run_and_does_not_try_every_question(pro
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("401", "the key was not accepted"), ("404", "does not know this model"), ("quota", "no credit left"),
+        ("401", "the API key is invalid"), ("404", "no such model"), ("quota", "no credit left"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_for_all_questions_stops_at_once(provider, tmp_path, fault, message):

@@ -139,20 +139,20 @@ WRONG = {
     "base_url: x": "unknown field 'base_url'",
     "name: other": "unknown field 'name'",
     "family: locale": "unknown family 'locale': did you mean 'local'?",
-    "identifier: 3": "'identifier' must be there, as text",
-    "backend: [openai]": "'backend' must be there, as text",
-    "price: 3": "'price' gives US dollars",
-    "price: {input: cheap, output: 2}": "'price' gives US dollars",
-    "price: {input: 1, output: 2, reading: 3}": "'price' gives US dollars",
+    "identifier: 3": "'identifier' is required and must be text",
+    "backend: [openai]": "'backend' is required and must be text",
+    "price: 3": "'price' must give US dollars",
+    "price: {input: cheap, output: 2}": "'price' must give US dollars",
+    "price: {input: 1, output: 2, reading: 3}": "'price' must give US dollars",
     "price: {input: 1}": "'price' needs input and output",
     "price: {cached: 1, output: 2}": "'price' needs input and output",
-    "price: {input: 1, output: 2}": "a price needs its date",
-    "accepts: [temperature, colour]": "'accepts' is a list of",
-    "accepts: logprobs": "'accepts' is a list of",
-    "accepts: {none: [logprobs], low: [colour]}": "'accepts' is a list of",
-    "accepts: {none: logprobs}": "'accepts' is a list of",
-    "accepts: 3": "'accepts' is a list of",
-    "accepts: ''": "'accepts' is a list of",
+    "price: {input: 1, output: 2}": "a price requires its date",
+    "accepts: [temperature, colour]": "'accepts' must be a list of",
+    "accepts: logprobs": "'accepts' must be a list of",
+    "accepts: {none: [logprobs], low: [colour]}": "'accepts' must be a list of",
+    "accepts: {none: logprobs}": "'accepts' must be a list of",
+    "accepts: 3": "'accepts' must be a list of",
+    "accepts: ''": "'accepts' must be a list of",
 }
 
 
@@ -178,8 +178,8 @@ def test_a_wrong_field_is_one_line_with_the_file_and_the_model(folder, field, me
     ("text", "message"),
     [
         ("models:\n  some-one:\n", "model 'some-one' must be a list of"),
-        ("models:\n  some-one: {identifier: x}\n", "model 'some-one': 'backend' must be there"),
-        ("models:\n  some-one: {backend: openai}\n", "model 'some-one': 'identifier' must be there"),
+        ("models:\n  some-one: {identifier: x}\n", "model 'some-one': 'backend' is required"),
+        ("models:\n  some-one: {backend: openai}\n", "model 'some-one': 'identifier' is required"),
         ("models: [a, b]\n", "'models' must be a list of"),
         ("families: {local: 3}\nmodels: {some-one: {family: local}}\n", "family 'local' must be a list of"),
         ("families: {local: {colour: red, backend: a}}\nmodels: {some-one: {family: local}}\n", "'colour'"),
@@ -187,7 +187,7 @@ def test_a_wrong_field_is_one_line_with_the_file_and_the_model(folder, field, me
         ("families: {}\n", "the field 'models' is missing"),
         ("", "the field 'models' is missing"),
         ("models: {a: [}\n", "not valid YAML"),
-        ("- a\n", "a card is a list of"),
+        ("- a\n", "a card must be a list of"),
     ],
 )
 def test_a_file_that_is_no_catalogue_is_one_line_with_its_name(folder, text, message):
@@ -303,7 +303,7 @@ def test_for_an_unknown_model_the_nearest_name_is_told(text, nearest):
 
 
 def test_a_backend_without_an_identifier_is_no_model():
-    with pytest.raises(RequestError, match="'openai/' lacks an identifier"):
+    with pytest.raises(RequestError, match="'openai/' has no identifier"):
         find_model("openai/")
 
 

@@ -164,7 +164,7 @@ def test_models_have_different_names_and_a_changed_model_is_another_model(tiny_m
         ("hf/" + "x" * 400, "cannot be loaded"),
         ("hf/no/such/folder/at all", "cannot be loaded"),
         ("hf/{folder}/broken.gguf", "is not a GGUF file"),
-        ("hf/{folder}/absent.gguf", "there is no file"),
+        ("hf/{folder}/absent.gguf", "file not found"),
         ("hf/{folder}", "cannot be loaded"),
         ("smollm2-135m:dtype=int4", "dtype=int4 is not one of"),
         ("smollm2-135m:colour=red", "no option 'colour'"),

@@ -11,7 +11,7 @@ import torch
 from llm_icl.experiments.training.options import TrainingOptions
 from local_models.backbone import Backbone
 from local_models.optimisers import optimisers_for
-from local_models.trainer import logits, one_step, set_rates
+from local_models.trainer import logits, one_step, set_learning_rates
 from tests.benchmarks.timing import show
 from tests.benchmarks.training import BATCH, POINTS, N, plain
 
@@ -31,7 +31,7 @@ def run() -> None:
     rates = [[group["lr"] for group in optimiser.param_groups] for optimiser in optimisers]
 
     def ours(step: int) -> None:
-        set_rates(optimisers, rates, request.schedule.rate_at(step))
+        set_learning_rates(optimisers, rates, request.schedule.learning_rate_factor(step))
         one_step(model, optimisers, request.batches(step), request.schedule.clip)
 
     first = _until(ours, lambda batch: logits(model, batch), held_out, float("inf"))

@@ -95,7 +95,7 @@ def test_a_shell_and_python_mean_the_same(arguments, values):
         ({"name": "a", "sizes": [1, 2.5]}, "--sizes must be a whole number"),
         ({"name": "a", "sizes": "1,x"}, "--sizes 'x' is not a whole number"),
         ({"name": "a", "words": [["b"]]}, "--words must be text"),
-        ({"name": "a", "kind": "banana"}, "--kind is one of plain, fancy, not 'banana'"),
+        ({"name": "a", "kind": "banana"}, "--kind must be one of plain, fancy, not 'banana'"),
         ({"name": "a", "loud": "yes"}, "--loud must be true or false"),
         ({"name": ["a"]}, "--name must be text"),
         ({"name": "a", "folder": 3}, "--folder must be path"),

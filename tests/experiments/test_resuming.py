@@ -133,7 +133,7 @@ def test_finished_by_other_versions_it_is_said_and_done_again(kind, places, fini
     with caplog.at_level(logging.WARNING):
         run = made(kind, places).run(folder)
     assert works == [(kind, False)]
-    assert "finished by other versions (numpy 1.0.0, now " in caplog.text
+    assert "finished with other package versions (numpy 1.0.0, now " in caplog.text
     assert made(kind, places).state(run) is State.FINISHED
     assert numbers(kind, folder) == expected
     assert (folder / "notes.txt").read_text() == "mine"
@@ -147,7 +147,7 @@ def test_with_keep_old_it_is_shown_as_what_it_is(kind, places, finished, works, 
     with caplog.at_level(logging.WARNING):
         made(kind, places).run(folder, keep_old=True)
     assert works == []
-    assert "finished by other versions" in caplog.text
+    assert "finished with other package versions" in caplog.text
     assert (folder / "run.json").read_bytes() == before
 
 

@@ -65,8 +65,8 @@ def quietly(*_):
 def test_the_rate_rises_to_its_greatest_value_and_falls_in_a_line_to_the_end():
     schedule = schedule_of(steps=110, warmup=10)
     known = {0: 1 / 11, 4: 5 / 11, 9: 10 / 11, 10: 1.0, 35: 0.75, 60: 0.5, 109: 0.01}
-    assert [schedule.rate_at(step) for step in known] == pytest.approx(list(known.values()))
-    shares = [schedule.rate_at(step) for step in range(110)]
+    assert [schedule.learning_rate_factor(step) for step in known] == pytest.approx(list(known.values()))
+    shares = [schedule.learning_rate_factor(step) for step in range(110)]
     assert sum(share == 1.0 for share in shares) == 1
     assert shares == sorted(shares[:11]) + sorted(shares[11:], reverse=True)
 
@@ -74,7 +74,9 @@ def test_the_rate_rises_to_its_greatest_value_and_falls_in_a_line_to_the_end():
 @pytest.mark.parametrize("steps", [1, 5])
 def test_without_a_warm_up_the_rate_only_falls(steps):
     schedule = schedule_of(steps=steps, warmup=0)
-    assert [schedule.rate_at(step) for step in range(steps)] == pytest.approx([1 - i / steps for i in range(steps)])
+    assert [schedule.learning_rate_factor(step) for step in range(steps)] == pytest.approx(
+        [1 - i / steps for i in range(steps)]
+    )
 
 
 def test_the_clip_is_that_of_the_paper():
@@ -180,7 +182,7 @@ def adam_by_hand(model, schedule, text, steps):
         loss = -log_odds.gather(-1, ids[:, 1:, None]).mean()
         gradients = torch.autograd.grad(loss, list(model.parameters()))
         norm = math.sqrt(sum(float((g.double() ** 2).sum()) for g in gradients))
-        rate = schedule.rate * schedule.rate_at(step)
+        rate = schedule.rate * schedule.learning_rate_factor(step)
         with torch.no_grad():
             for p, g, m, v in zip(model.parameters(), gradients, first, second, strict=True):
                 g = g * min(1.0, schedule.clip / norm)

@@ -43,7 +43,7 @@ def test_a_completion_model_gets_the_preamble_and_a_chat_model_the_system_messag
 def test_each_example_of_chat_turns_is_a_turn(problems):
     roles = [message.role for message in render(prompt("chat-turns"), problems, 0, 3).messages()]
     assert roles == ["system", "user", "assistant", "user", "assistant", "user", "assistant", "user"]
-    with pytest.raises(RequestError, match="needs a chat model"):
+    with pytest.raises(RequestError, match="use a chat model"):
         render(prompt("chat-turns"), problems, 0, 3).completion()
 
 
@@ -115,8 +115,8 @@ def own(tmp_path: Path, text: str) -> Path:
         ("{{ query }}\n{% if n > 4 %}\n{{ typo }}{% endif %}", r"mine.jinja, line 3: 'typo' is undefined"),
         ("{{ query }}{{ 1 / 0 }}", r"mine.jinja, line 1: division by zero"),
         ("{{ query }}{% include 'x' %}", r"mine.jinja, line 1: "),
-        ("---\nstop: [x]\n{{ query }}", r"the front matter does not end"),
-        ("Label:", r"never shows \{\{ query \}\}"),
+        ("---\nstop: [x]\n{{ query }}", r"the front matter is not closed"),
+        ("Label:", r"must contain \{\{ query \}\}"),
         ("---\nanswer: 'label'\n---\n", r"must hold \{label\}"),
         ("---\nanswer: '({label}'\n---\n", r"not a regular expression"),
         ("{{ query }}{{ ''.__class__.__mro__ }}", r"unsafe|access"),

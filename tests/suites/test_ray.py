@@ -89,5 +89,5 @@ def test_without_a_cluster_it_says_how_to_start_one(tmp_path):
     (tmp_path / "sweep.yaml").write_text(SUITE)
     done = run_cli(*"run sweep.yaml --on ray".split(), cwd=tmp_path)
     assert done.returncode == 2
-    assert "there is no Ray cluster to be found" in done.stderr
+    assert "no Ray cluster found" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

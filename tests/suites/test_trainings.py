@@ -112,7 +112,7 @@ def test_a_killed_worker_is_a_failed_cell_and_the_others_are_done(suite):
     _, killed, state, _ = suite
     assert killed.returncode == 1
     assert f"failed: {CELLS[0]}: its process ended (-9)" in killed.stderr
-    assert "1 of 4 cells failed: the same command tries them again" in killed.stderr
+    assert "1 of 4 cells failed: re-running the command retries them" in killed.stderr
     assert "Traceback" not in killed.stderr
     assert state == {CELLS[0]: "running", **dict.fromkeys(CELLS[1:], "complete")}
 
@@ -156,7 +156,7 @@ def test_networks_that_were_trained_otherwise_are_not_taken_for_those_of_this_su
     other = write_suite(tmp_path / "own.yaml", more=SETTINGS.replace("steps: 4", "steps: 3"))
     done = run_inside("run", other, "--out", folder / "all")
     assert done.returncode != 0
-    assert "holds the run of another request: give another --out" in done.stderr
+    assert "already contains a different run: choose another --out" in done.stderr
 
 
 def test_a_network_whose_checkpoint_is_gone_is_a_failed_cell_too(suite, tmp_path):
@@ -206,7 +206,7 @@ def test_networks_of_different_tasks_that_meet_in_one_test_tell_their_tasks(tmp_
         ({"more": SETTINGS + "overrides: [{when: {tempo: 3}, steps: 3}]"}, "unknown axis 'tempo' in 'when'"),
         ({"more": SETTINGS + "overrides: [{when: {n: 3}, problems: 5}]"}, "problems"),
         ({"architecture": "[transfromer]"}, "unknown architecture 'transfromer': did you mean 'transformer'?"),
-        ({"architecture": "[gru, gru]"}, "the cell gru+conjunction+n=3 stands there twice"),
+        ({"architecture": "[gru, gru]"}, "the cell gru+conjunction+n=3 appears twice"),
         ({"task": "[conjunctoin]"}, "unknown task 'conjunctoin': did you mean 'conjunction'?"),
         ({"task": "[conjunction:teaching=1]", "more": "points: 2"}, "a teaching sequence takes"),
         ({"more": f"{SETTINGS}start-n: 4"}, "start-n 4 is above n 3"),
@@ -237,7 +237,7 @@ def test_a_wrong_suite_is_one_clear_line_before_anything_is_trained(tmp_path, mo
 def test_what_is_for_models_is_refused(tmp_path, option):
     done = run_inside("run", write_suite(tmp_path / "own.yaml"), "--out", tmp_path / "all", *option)
     assert done.returncode == 2
-    assert "suite 'own' trains networks: it asks no models, and costs nothing" in done.stderr
+    assert "suite 'own' trains networks: options for API calls do not apply" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["own.yaml"]
 
 

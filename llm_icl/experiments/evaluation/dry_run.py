@@ -23,8 +23,8 @@ from llm_icl.tasks.drawing import draw_problems
 
 @dataclass(frozen=True)
 class Estimate:
-    """The number of calls and of cached ones, the estimated prompt tokens of the others, and US dollars: an estimate for
-    input, a maximum for output.
+    """The number of calls and of cached ones, the estimated prompt tokens of the others, and US dollars: an estimate
+    for input, a maximum for output.
     """
 
     calls: int = 0

@@ -25,9 +25,9 @@ CACHE = "calls.sqlite"
 class Evaluation(Experiment):
     """Evaluate models and learners on the same problems.
 
-    Without --model, the embedded default is evaluated, a small language model without account, GPU or server.
-    Options can be repeated or take comma-separated lists. Re-running a command resumes it, or prints the results if it is
-    finished.
+    Without --model, the embedded default is evaluated: a small language model on the CPU, without an account.
+    Options can be repeated or take comma-separated lists. Re-running a command resumes it, or prints the results if it
+    is finished.
     """
 
     kind = "eval"

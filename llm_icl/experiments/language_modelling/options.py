@@ -19,7 +19,7 @@ class LanguageOptions(Options):
     vocabulary: int = option(1024, minimum=1)
     """Vocabulary size of the tokenizer trained on the text."""
     layers: int = option(4, minimum=1)
-    """Blocks."""
+    """Number of layers."""
     width: int = option(128, minimum=1)
     """Residual stream width (d_model)."""
     heads: int = option(4, minimum=1)

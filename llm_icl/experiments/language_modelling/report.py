@@ -125,7 +125,7 @@ class _Comparison:
             f"GPT-2 with {counted(request['layers'], 'layer')}, width {request['width']} and "
             f"{counted(request['heads'], 'head')}, trained on {tokens['training']:,} tokens (vocabulary: "
             f"{tokens['vocabulary']:,}, from the same text) for {counted(plan['steps'], 'step')} of {plan['batch']} x "
-            f"{plan['length']} tokens, {seen:,} in total, and evaluated on {predicted:,} held-out tokens; {self._seeds}. "
+            f"{plan['length']} tokens, {seen:,} in total, evaluated on {predicted:,} held-out tokens; {self._seeds}. "
             f"Wall time {self._record['wall_seconds']:.0f} s."
         )
 

@@ -66,9 +66,7 @@ class LanguageRequest:
             raise RequestError(f"--lengths {bad[0]} does not divide the context of {self.context} tokens")
         for what, texts in (("the training text", self.training), ("the held-out text", (self.held_out,))):
             if (most := sum(len(text.encode()) + 1 for text in texts)) <= self.context:
-                raise RequestError(
-                    f"{what} has at most {most} tokens, fewer than the context of {self.context}: give more text or a smaller --context"
-                )
+                raise RequestError(f"{what} has at most {most} tokens, which is less than --context {self.context}")
         if self.vocabulary < 257:
             raise RequestError(
                 f"--vocabulary {self.vocabulary} is too small: the minimum is 257 (256 bytes and the end of text)"

@@ -1,8 +1,8 @@
 """Scores of attention heads: the attention from a query to the labels of target points.
 
-A head that attends only to targets has score 1. With several copies of a point, or several nearest points, the attention
-to all their labels is summed, so a head may attend to any of them. (Averages over copies, as in the public code, limit a
-perfect head to 0.5.)
+A head that attends only to targets has score 1. With several copies of a point, or several nearest points, the
+attention to all their labels is summed: a head may attend to any of them. (Averages over copies, as in the public code,
+limit a perfect head to 0.5.)
 """
 
 import numpy as np

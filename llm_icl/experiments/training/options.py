@@ -11,8 +11,8 @@ from llm_icl.tasks.options import DEFAULT_N
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions(FolderOptions):
-    """Options left at None: learning rate and optimiser depend on the network, there is no curriculum, and validation is
-    on the training tasks.
+    """Options left at None: learning rate and optimiser depend on the network, there is no curriculum, and validation
+    is on the training tasks.
     """
 
     architecture: str = option("transformer")
@@ -26,7 +26,7 @@ class TrainingOptions(FolderOptions):
     points: int = option(40, minimum=2)
     """Points per problem."""
     layers: int = option(3, minimum=1)
-    """Blocks."""
+    """Number of layers."""
     width: int = option(64, minimum=1)
     """Residual stream width (d_model)."""
     parameters: str | None = option(None)

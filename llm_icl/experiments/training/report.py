@@ -20,8 +20,8 @@ _NOTES = (
     "Accuracies are over held-out problems that training never sees, the same ones for a network and its references; "
     "the last half of the points of each problem has the most in-context examples.",
     "bayes knows the input distribution: the ceiling for a network trained on the task. bayes-labels learns from the "
-    "labels only.",
-    "These accuracies have no intervals: evaluate the network with llm-icl eval for more problems, intervals and paired "
+    "labels.",
+    "These accuracies have no intervals: evaluate the network with llm-icl eval for intervals, more problems and paired "
     "differences.",
     FLOPS_NOTE,
 )

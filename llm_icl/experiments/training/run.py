@@ -11,7 +11,7 @@ from local_models.backbone import parameter_count
 from local_models.checkpoints import CheckpointError
 from local_models.counting import flops_per_sequence
 from local_models.metrics import read_metrics
-from local_models.trainer import SCORES, Progress, TrainingError, train
+from local_models.trainer import SCORES, StepProgress, TrainingError, train
 
 
 def train_in(session: Session, request: TrainingRequest, on_progress: OnProgress) -> None:
@@ -24,7 +24,7 @@ def train_in(session: Session, request: TrainingRequest, on_progress: OnProgress
     }
     session.save()
 
-    def on_step(progress: Progress) -> None:
+    def on_step(progress: StepProgress) -> None:
         if progress.step % request.schedule.evaluate_every == 0:
             session.save()
         on_progress(progress_text(progress, request.schedule.steps), progress.step, request.schedule.steps)
@@ -44,7 +44,7 @@ def train_in(session: Session, request: TrainingRequest, on_progress: OnProgress
     }
 
 
-def progress_text(progress: Progress, steps: int) -> str:
+def progress_text(progress: StepProgress, steps: int) -> str:
     """The progress of training: loss 0.412, accuracy 0.830, last half 0.871, 12.3 steps/s, 40 s left."""
     found = progress.evaluation
     validated = f", accuracy {found['accuracy']:.3f}, last half {found['last_half']:.3f}" if found else ""

@@ -97,7 +97,7 @@ def test_no_model_is_sent_what_it_refuses(provider, written, options):
     for name in HOSTED:
         effort = options.removeprefix(":effort=")
         if effort and "effort" not in model_names()[name].accepted(effort):
-            with pytest.raises(RequestError, match="takes no reasoning effort"):
+            with pytest.raises(RequestError, match="does not support effort="):
                 model_of(name + options)
             continue
         model = model_of(name + options)

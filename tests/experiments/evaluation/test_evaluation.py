@@ -84,7 +84,7 @@ def test_another_run_of_the_same_prompts_is_answered_from_the_cache(undisturbed,
 def test_a_folder_that_holds_another_run_is_refused(undisturbed, model):
     done = run_cli(*COMMAND, "--model", f"hf/{model}", "--seed", "1", cwd=undisturbed)
     assert done.returncode == 2
-    assert "holds the run of another request" in done.stderr
+    assert "already contains a different run" in done.stderr
 
 
 def test_a_run_killed_at_any_moment_goes_on_and_ends_as_if_undisturbed(undisturbed, model, tmp_path):
@@ -189,7 +189,7 @@ def test_runs_of_two_tasks_of_one_name_are_not_mixed(tmp_path):
         assert run_cli(*words.split(), cwd=tmp_path).returncode == 0
     done = run_cli("report", "run-one", "run-two", cwd=tmp_path)
     assert done.returncode == 2
-    assert "different things by the task 'mine'" in done.stderr
+    assert "different definitions of the task 'mine'" in done.stderr
 
 
 def test_a_model_that_cannot_be_had_leaves_nothing_behind(tmp_path):

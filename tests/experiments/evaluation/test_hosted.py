@@ -127,8 +127,11 @@ def test_what_a_batch_failed_to_answer_is_missing_and_asked_again(provider, tmp_
     command = ["eval", "--model", model, *SMALL, "--batch", "--out", "run"]
     done = cli(provider, *command, cwd=tmp_path)
     assert done.returncode == 1
-    assert "calls failed (the provider's batch has no answer to this question): the same command asks" in done.stderr
-    assert "of the positions are covered" in done.stdout
+    assert (
+        "calls failed (the provider's batch returned no reply to this request): re-running the command retries"
+        in done.stderr
+    )
+    assert "of positions covered" in done.stdout
     missing = predictions(tmp_path / "run").filter(pl.col("status") == "error")
     assert 0 < len(missing) < 20
     provider.lost = 0
@@ -145,7 +148,7 @@ def test_prompts_that_are_too_long_are_missing_and_not_asked_again(provider, tmp
     done = cli(provider, *command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "gpt-4.1: too_long 25.0 % of the answers." in done.stdout
-    assert "gpt-4.1: 75.0 % of the positions are covered" in done.stdout
+    assert "gpt-4.1: 75.0 % of positions covered" in done.stdout
     missing = predictions(tmp_path / "run").filter(pl.col("status") == "too_long")
     assert set(missing["position"]) == {6, 7}
     assert missing["prediction"].null_count() == len(missing) == 10
@@ -163,7 +166,7 @@ def test_the_key_is_in_no_file_and_no_message(provider, tmp_path, model, fault):
     assert any(KEY in "".join(received.headers.values()) for received in provider.received)  # it was used
     assert KEY not in done.stdout + done.stderr
     if fault == "401":
-        assert "the key was not accepted" in done.stderr
+        assert "the API key is invalid" in done.stderr
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) > 3
     for path in files:
@@ -174,7 +177,7 @@ def test_the_key_is_in_no_file_and_no_message(provider, tmp_path, model, fault):
 def test_a_base_url_that_carries_a_key_is_refused_without_showing_it(tmp_path, url):
     done = run_cli("eval", "--model", "openai/x", "--base-url", url.format(key=KEY), *SMALL, cwd=tmp_path)
     assert done.returncode == 2
-    assert "may carry no key" in done.stderr
+    assert "must not contain a key" in done.stderr
     assert KEY not in done.stderr
     assert not list(tmp_path.iterdir())
 
@@ -183,11 +186,11 @@ def test_a_missing_key_is_named_before_anything_is_sent(tmp_path):
     without = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
     done = run_cli("eval", "--model", "gpt-4.1", *SMALL, cwd=tmp_path, env=without)
     assert done.returncode == 2
-    assert "needs a key: put it into the environment variable OPENAI_API_KEY" in done.stderr
+    assert "needs an API key: set the environment variable OPENAI_API_KEY" in done.stderr
     planned = run_cli("eval", "--model", "gpt-4.1,claude-opus-5.5,llama2-70b", *SMALL, "--dry-run", cwd=tmp_path,
                       env=without)  # fmt: skip
     assert planned.returncode == 0, planned.stderr
-    assert re.search(r"gpt-4.1, prompt basic: 3\d calls, 0 of them answered already", planned.stdout)
+    assert re.search(r"gpt-4.1, prompt basic: 3\d calls, 0 of them cached", planned.stdout)
     assert "mode top, prices of 2026" in planned.stdout
     assert "nothing was sent" in planned.stdout
     assert not list(tmp_path.iterdir())
@@ -232,7 +235,7 @@ def test_repeated_answers_are_counted_and_their_agreement_is_reported(provider, 
 def test_repeats_of_what_is_likeliest_are_refused(tmp_path):
     done = run_cli("eval", *SMALL, "--repeats", "2", cwd=tmp_path)
     assert done.returncode == 2
-    assert "repeats would be equal" in done.stderr
+    assert "repeats would be identical" in done.stderr
 
 
 SUITE = """
@@ -286,7 +289,7 @@ def test_a_suite_that_was_interrupted_twice_ends_with_the_same_report(provider, 
 
 def text_of(report):
     """What a report says, up to how it was made: times differ."""
-    return report.read_text().split("## How it was made")[0]
+    return report.read_text().split("## Provenance")[0]
 
 
 def test_a_cell_that_fails_does_not_stop_the_others_and_is_tried_again(provider, tmp_path):
@@ -294,8 +297,8 @@ def test_a_cell_that_fails_does_not_stop_the_others_and_is_tried_again(provider,
     provider.fault = lambda body, before: "401" if body["model"].startswith("claude") else ""
     done = cli(provider, "run", "mine.yaml", "--out", "out", cwd=tmp_path)
     assert done.returncode == 1
-    assert "6 of 18 cells failed: the same command tries them again" in done.stderr
-    assert done.stderr.count("the key was not accepted") == 6
+    assert "6 of 18 cells failed: re-running the command retries them" in done.stderr
+    assert done.stderr.count("the API key is invalid") == 6
     assert "gpt-4.1" in done.stdout
     provider.fault = lambda body, before: ""
     assert cli(provider, "run", "mine.yaml", "--out", "out", cwd=tmp_path).returncode == 0

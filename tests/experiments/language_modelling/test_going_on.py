@@ -39,7 +39,7 @@ def test_another_request_does_not_get_the_folder(made, change):
     (folder / "more.txt").write_text("more of it and more " * 10)
     done = run_inside(*COMMAND.split(), "--text", "more.txt", *change.split(), "--out", "run", cwd=folder)
     assert done.returncode == 2
-    assert "holds the run of another request" in done.stderr
+    assert "already contains a different run" in done.stderr
 
 
 # Imports once what is slow to import, and then for each moment (a file and its least number of lines) starts the

@@ -96,14 +96,14 @@ def test_the_first_line_must_stand_once(folder):
 def test_the_second_line_must_come_after_the_first(folder):
     for last in ("Title", "CHAPTER 9", "CHAPTER 2"):
         message = refused([folder / "story.txt"], f"CHAPTER 2..{last}")
-        assert f"there is no line '{last}' after 'CHAPTER 2'" in message
+        assert f"no line '{last}' after 'CHAPTER 2'" in message
         assert "story.txt" in message
 
 
 def test_nothing_left_to_train_on_is_refused(folder):
-    assert "no text to train on" in refused([folder / "story.txt"], "story.txt")
-    assert "no text to train on" in refused([folder / "story.txt"], "Title..")
-    assert "no text to train on" in refused([folder / "empty"], "story.txt")
+    assert "no training text is left" in refused([folder / "story.txt"], "story.txt")
+    assert "no training text is left" in refused([folder / "story.txt"], "Title..")
+    assert "no training text is left" in refused([folder / "empty"], "story.txt")
 
 
 @pytest.mark.parametrize("held_out", ["story.txt", "CHAPTER 1..CHAPTER 2"])

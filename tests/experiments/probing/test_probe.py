@@ -182,7 +182,7 @@ def test_the_same_command_shows_what_it_found(folder, of_network):
     assert path.stat().st_mtime_ns == before
     done = run_inside("probe", "--model", folder / "net", *command, "--seed", 1)
     assert done.returncode == 2
-    assert "holds the run of another request" in done.stderr
+    assert "already contains a different run" in done.stderr
 
 
 def test_the_best_head_stands_in_the_report(folder, of_language_model):
@@ -190,7 +190,7 @@ def test_the_best_head_stands_in_the_report(folder, of_language_model):
     text = (folder / "words" / "report.md").read_text()
     for score in ("induction", "nearest-neighbour"):
         best = frame.filter(pl.col("score") == score).sort("value").row(-1, named=True)
-        place = f"the greatest is {best['value']:.3f} (layer {best['layer']}, head {best['head']})"
+        place = f"the maximum is {best['value']:.3f} (layer {best['layer']}, head {best['head']})"
         assert place in text
         assert place in of_language_model.stdout
     assert f"{PROBLEMS} problems of {TASK}, n = 3, 8 points; for induction, 2 points 3 times." in text
@@ -213,12 +213,12 @@ def test_both_heat_maps_are_drawn(chromium, folder, of_language_model):
     ("model", "options", "message"),
     [
         ("memory", "", "memory has no attention heads"),
-        ("net", "--copies 5", "--copies 5 of at least two points do not fit into 8 points"),
+        ("net", "--copies 5", "--copies 5 requires --points of at least 10, not 8"),
         ("net", "--n 4", "net was trained for n = 3, not n = 4"),
-        ("net", "--points 9", "net holds problems of at most 8 points, not 9"),
+        ("net", "--points 9", "net supports at most 8 points, not 9"),
         ("net", "--task conjunctoin", "unknown task 'conjunctoin'"),
-        ("net --model elsewhere/net", "", "the same model is named twice"),
-        ("gpt2", "--points 300", "has no room for 300 points"),
+        ("net --model elsewhere/net", "", "the same model is given twice"),
+        ("gpt2", "--points 300", "cannot fit 300 points"),
     ],
 )
 def test_a_wrong_request_is_one_clear_line(folder, tmp_path, model, options, message):

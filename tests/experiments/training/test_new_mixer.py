@@ -51,7 +51,7 @@ def test_a_new_mixer_is_listed_and_shown(elsewhere, tmp_path):
     assert "leaky                    a leaky average of the tokens so far" in listed
     shown = run_cli("show", "architecture", "leaky-window", cwd=tmp_path, env=elsewhere).stdout
     assert "decay^(t-s)" in shown
-    assert "Options, as they are unless given: decay=0.5,window=true" in shown
+    assert "Options and defaults: decay=0.5,window=true" in shown
     assert "leaky" not in run_cli("list", "architectures", cwd=tmp_path).stdout
 
 

@@ -116,8 +116,8 @@ def test_several_tasks_are_mixed_problem_by_problem(tmp_path):
 
 def test_the_rate_rises_stays_and_falls():
     schedule = Schedule(steps=100, warmup=10, decay=0.5)
-    assert [schedule.rate_at(step) for step in (0, 4, 9, 30, 50)] == pytest.approx([0.1, 0.5, 1, 1, 1])
-    assert [schedule.rate_at(step) for step in (75, 99)] == pytest.approx([0.5, 0.02])
+    assert [schedule.learning_rate_factor(step) for step in (0, 4, 9, 30, 50)] == pytest.approx([0.1, 0.5, 1, 1, 1])
+    assert [schedule.learning_rate_factor(step) for step in (75, 99)] == pytest.approx([0.5, 0.02])
 
 
 def test_muon_makes_all_singular_values_about_equal():
@@ -140,7 +140,7 @@ def test_a_rate_that_is_far_too_great_stops_with_the_step_and_the_seed(tmp_path)
     [
         ("train --architecture tranformer --task majority", "unknown architecture 'tranformer'"),
         ("train --task majority --parameters 100", "100 parameters are too few for transformer"),
-        ("train --task majority --parameters many", "'many' is no number of parameters"),
+        ("train --task majority --parameters many", "'many' is not a number of parameters"),
         ("train --task majorty", "unknown task 'majorty'"),
         ("train", "--task is missing"),
         ("train --task majority --width 30", "a width of 30 does not divide into 4 heads"),
@@ -157,7 +157,7 @@ def test_a_wrong_request_is_one_clear_line(tmp_path, arguments, message):
 def test_a_network_is_not_asked_what_it_was_not_made_for(trained, tmp_path):
     for options, message in (
         ("--n 6 --points 20", "run was trained for n = 5, not n = 6"),
-        ("--n 5 --points 21", "run holds problems of at most 20 points, not 21"),
+        ("--n 5 --points 21", "run supports at most 20 points, not 21"),
     ):
         done = run_inside(*f"eval --model {trained / 'run'} --task conjunction {options}".split(), cwd=tmp_path)
         assert done.returncode == 2, done.stderr
@@ -182,4 +182,4 @@ def test_an_unfinished_run_is_not_asked(tmp_path):
     (tmp_path / "run" / "run.json").write_text(json.dumps({"kind": "train", "status": "running"}))
     done = run_inside(*"eval --model run --task conjunction --n 5".split(), cwd=tmp_path)
     assert done.returncode == 2
-    assert "holds a training run that is not finished" in done.stderr
+    assert "is an unfinished training run" in done.stderr
