@@ -106,8 +106,8 @@ SIMAOU = Measure(
 SIMAOU_AT_LABEL = Measure(
     "SimAOU at a label",
     lambda layer: float(metrics.update_similarity(*layer.outputs_at_label)),
-    note="the same at the token after the query, if that is the first token of label 0's word. There the published "
-    "code reads it, and the other published similarities too.",
+    note="the same at the first token of label 0's word, appended to the query. The published code reads all "
+    "similarities there.",
     published="simaou",
 )
 SIMAM_BEFORE = Measure(

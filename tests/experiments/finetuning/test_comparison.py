@@ -116,6 +116,10 @@ def test_runs_keep_the_names_of_runs_of_earlier_versions(made):
             "untrained model",
         }  # fmt: skip
     assert {"rates", "choose_on", "best_seed", "cut", "separator"} <= set(record["request"])
+    done = run_inside("report", "run", "--out", "again", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    text = (folder / "again" / "report.md").read_text()
+    assert all(f"| {name} " in text for name in ("SimAOU, random change", "Kendall, not finetuned", "top tokens"))
 
 
 def test_the_report_says_it_in_words_and_tables(made):

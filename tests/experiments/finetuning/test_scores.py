@@ -124,7 +124,7 @@ def test_the_interval_widens_with_what_differs_between_seeds():
 
 
 def test_recovery_is_compared_with_the_queries_that_finetuning_does_not_correct():
-    # Of 60 queries that are wrong alone, finetuning corrects 20; in context 15 of these and 10 of the other 40 are right.
+    # Of 60 queries that zero-shot gets wrong, finetuning corrects 20; ICL corrects 15 of these and 10 of the other 40.
     examples = np.arange(EXAMPLES)
     answers = {"zs": np.zeros(EXAMPLES), "ft": examples < 20, "icl": (examples < 15) | (examples >= 50)}
     found = compared({PUBLISHED_METHOD: around(0.2, 0.01)}, answers)
