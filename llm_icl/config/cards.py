@@ -34,7 +34,7 @@ class Card:
                 raise self.error(f"unknown field '{key}': known are {', '.join(known)}", key)
         for key in needed:
             if key not in self.fields:
-                raise RequestError(f"{self.where}, line 1: the required field '{key}' is missing")
+                raise RequestError(f"{self.where}, line 1: the field '{key}' is missing")
         return self
 
     def text(self, key: str, default: str = "") -> str:

@@ -64,5 +64,5 @@ def test_an_unfinished_run_is_one_clear_line(folder):
         done = run_inside("report", name, cwd=folder)
         path.write_text(kept)
         assert done.returncode == 2
-        assert f"{name} holds no finished" in done.stderr
+        assert f"{name} is not a finished" in done.stderr
         assert done.stderr.count("\n") == 1

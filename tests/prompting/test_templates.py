@@ -117,7 +117,7 @@ def own(tmp_path: Path, text: str) -> Path:
         ("{{ query }}{% include 'x' %}", r"mine.jinja, line 1: "),
         ("---\nstop: [x]\n{{ query }}", r"the front matter is not closed"),
         ("Label:", r"must contain \{\{ query \}\}"),
-        ("---\nanswer: 'label'\n---\n", r"must hold \{label\}"),
+        ("---\nanswer: 'label'\n---\n", r"must contain \{label\}"),
         ("---\nanswer: '({label}'\n---\n", r"not a regular expression"),
         ("{{ query }}{{ ''.__class__.__mro__ }}", r"unsafe|access"),
     ],

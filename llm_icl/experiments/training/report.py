@@ -21,7 +21,7 @@ _NOTES = (
     "the last half of the points of each problem has the most in-context examples.",
     "bayes knows the input distribution: the ceiling for a network trained on the task. bayes-labels learns from the "
     "labels.",
-    "These accuracies have no intervals: evaluate the network with llm-icl eval for intervals, more problems and paired "
+    "These accuracies have no intervals: run llm-icl eval on the network for intervals, more problems and paired "
     "differences.",
     FLOPS_NOTE,
 )
