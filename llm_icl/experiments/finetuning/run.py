@@ -31,9 +31,7 @@ def read(run: RunDirectory) -> Compared:
     try:
         answers, measures, layers = (pl.read_parquet(run.path / f"{name}.parquet") for name in TABLES)
     except (pl.exceptions.PolarsError, OSError) as problem:
-        raise RequestError(
-            f"{run.path} holds no finished comparison: {str(problem).splitlines()[0]}"
-        ) from None
+        raise RequestError(f"{run.path} holds no finished comparison: {str(problem).splitlines()[0]}") from None
     if missing := [name for name in _NUMBERS if name not in record]:
         raise RequestError(f"{run.path} was made by an earlier version, without {missing[0]}: re-run it")
     rates, losses = (
