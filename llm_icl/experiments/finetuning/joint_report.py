@@ -31,9 +31,7 @@ class _Line(NamedTuple):
 
 
 def joint_report(runs: Sequence[tuple[Compared, dict[str, Any]]]) -> Report:
-    """`runs` are comparisons with their records. Raises RequestError where two are of the same model and
-    texts.
-    """
+    """Of comparisons with their records. Raises RequestError where two are of the same model and texts."""
     return _Joint(runs).report()
 
 

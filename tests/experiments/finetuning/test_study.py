@@ -9,6 +9,7 @@ from llm_icl.experiments.finetuning.descent import applied, finetune, looked_at
 from llm_icl.experiments.finetuning.layer_causal import LayerCausal
 from llm_icl.experiments.finetuning.measures import KENDALL, MEASURES, TOP_DEMONSTRATIONS, TOP_TOKENS
 from llm_icl.experiments.finetuning.projections import attention_layers
+from llm_icl.experiments.finetuning.published import LEARNING_RATE, PUBLISHED, RECOVERY
 from llm_icl.experiments.finetuning.study import Finetuning, study
 from llm_icl.experiments.finetuning.text_tasks import Example
 from tests.experiments.finetuning.conftest import CONFIGS, DEMONSTRATIONS, NARROW, QUERIES, SIZES, make_reader
@@ -35,6 +36,13 @@ def test_the_table_of_measures_and_what_a_study_writes_have_the_same_names(reade
     assert set(found.layers) == set(names)
     assert all(values.shape == (len(QUERIES), 3) for values in found.layers.values())
     assert all(measure.null in MEASURES and measure.null.as_null for measure in MEASURES if measure.null)
+
+
+def test_the_table_of_measures_and_the_published_figures_have_the_same_keys():
+    others = {"zs", "icl", "ft", RECOVERY, LEARNING_RATE}
+    for figures in PUBLISHED.values():
+        for values in figures.values():
+            assert set(values) - others == {measure.published for measure in MEASURES if measure.published}
 
 
 def test_only_what_learned_the_demonstrations_has_measures_of_training(reader):
