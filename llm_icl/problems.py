@@ -27,7 +27,7 @@ SHUFFLED = " (shuffled labels)"
 TASK_TEXTS = ("description", "definition", "algorithm", "source")
 
 STATUSES = ("ok", "unparseable", "truncated", "refused", "too_long", "error")
-# The model's doing: not correct, and counted. The others are ours: the position is missing.
+# Failures of the model: scored as incorrect. Other statuses are failures of the run: the position is missing.
 ANSWERED = ("ok", "unparseable", "truncated", "refused")
 
 

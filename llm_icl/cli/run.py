@@ -79,7 +79,7 @@ def _evaluate(
     from llm_icl.backends.pool import ModelPool
     from llm_icl.cli.progress import Progress
     from llm_icl.experiments.evaluation.calling import Limits
-    from llm_icl.experiments.evaluation.dry_run import say_what_would_be_asked
+    from llm_icl.experiments.evaluation.dry_run import print_estimates
     from llm_icl.experiments.evaluation.experiment import CACHE
     from llm_icl.networks.named import split_models
     from llm_icl.runs import RunDirectory
@@ -95,7 +95,7 @@ def _evaluate(
     check_cells(cells, will_ask=not dry_run)
     if dry_run:
         requests = [cell.request for cell in cells if cell.request.models]
-        say_what_would_be_asked(requests, folder.parent / CACHE, options.batch, click.echo)
+        print_estimates(requests, folder.parent / CACHE, options.batch, click.echo)
         return
     limits.check([model for cell in cells for model in cell.request.models])
     with RunDirectory(folder), closing(ModelPool(folder)) as pool:

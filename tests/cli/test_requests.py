@@ -37,7 +37,7 @@ WRONG = {
     "--task majority --mode sideways": "'sideways' is not one of",
     "--n 3": "--task is missing",
     "--task expr": "'expr' requires a text",
-    "--task majority --out .": "names no folder",
+    "--task majority --out .": "is not the name of a folder",
     "--task majority --seed 99999999999999999999": "out of range",
     "--task majority --problems 1000000000000": "exceed the limit",
     "--task nearest-neighbour:start=99999999999": "start = 99999999999 is out of range",
@@ -46,7 +46,7 @@ WRONG = {
     "--task majority --learner logistic:c=nan": "c = nan is out of range",
     "--task monotone-dnf:teaching=1 --n 6 --points 9 --problems 100": "a teaching sequence takes",
     "--task majority --model smollm2-135m,SmolLM2-135M": "the same model is given twice",
-    "--task majority --model none,smollm2-135m": "stands alone",
+    "--task majority --model none,smollm2-135m": "cannot be combined",
 }
 
 

@@ -49,9 +49,7 @@ class Estimate:
         return f"{text}; about ${self.read:.2f} for input, at most ${self.written:.2f} for output"
 
 
-def say_what_would_be_asked(
-    requests: Sequence[Request], cache_path: Path, batch: bool, say: Callable[[str], None]
-) -> None:
+def print_estimates(requests: Sequence[Request], cache_path: Path, batch: bool, say: Callable[[str], None]) -> None:
     """Print one line per model and cell, and the total."""
     cache = CallCache(cache_path) if cache_path.is_file() else None
     whole = Estimate()

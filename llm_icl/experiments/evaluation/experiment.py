@@ -87,10 +87,10 @@ class Evaluation(Experiment):
 
     def describe(self, folder: Path, say: Callable[[str], None]) -> None:
         from llm_icl.experiments.evaluation.checking import check
-        from llm_icl.experiments.evaluation.dry_run import say_what_would_be_asked
+        from llm_icl.experiments.evaluation.dry_run import print_estimates
 
         check(self.request, will_ask=False)
-        say_what_would_be_asked([self.request], folder.parent / CACHE, self.limits.batch, say)
+        print_estimates([self.request], folder.parent / CACHE, self.limits.batch, say)
 
     def run(self, folder: Path, on_progress: OnProgress = silent, keep_old: bool = False) -> RunDirectory:
         from llm_icl.backends.pool import ModelPool
