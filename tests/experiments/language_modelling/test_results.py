@@ -67,8 +67,8 @@ def test_the_tables_and_the_verdict_say_what_the_losses_say(made, losses):
         value, low, high = 100 * np.expm1([by.mean(), *interval(by)])
         direction = "lower" if value < 0 else "higher"
         sentence = (
-            f"At 32 tokens the perplexity of {attention} is {abs(value):.2f} % {direction} than "
-            f"softmax ({value:+.2f} [{low:+.2f}, {high:+.2f}] % over 2 trainings of each): "
+            f"At 32 tokens the perplexity of {attention} is {abs(value):.2f} % {direction} "
+            f"than that of softmax ({value:+.2f} [{low:+.2f}, {high:+.2f}] % over 2 seeds per attention): "
             f"{'better' if high < 0 else 'worse' if low > 0 else 'no significant difference'}."
         )
         assert sentence in done.stdout
