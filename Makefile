@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench format clean test-ray test-vllm bench-vllm newest oldest lock
+.PHONY: demo test check bench docs picture format clean test-ray test-vllm bench-vllm newest oldest lock
 
-# An environment in the folder $(1), of the versions in the file $(2), with $(3). The build backend comes first, for
-# pip would build this package with one of its own choice.
+# Makes an environment in the folder $(1), with the versions in the file $(2), and installs $(3). The build backend is
+# installed first, because pip would otherwise choose a version of its own.
 define environment
 	$(PYTHON) -m venv $(1)
 	$(1)/bin/python -m pip install --quiet --constraint $(2) hatchling
@@ -29,7 +29,7 @@ check: $(READY)
 test-ray: .venv-ray/.ready
 	.venv-ray/bin/python -m pytest -q -m ray tests/suites/test_ray.py
 
-# vLLM for a CPU: it comes with gigabytes, and with builds that do not fit the CPU's torch.
+# vLLM for a CPU: a download of gigabytes, some of whose packages do not fit the CPU build of torch.
 test-vllm: .venv-vllm/.ready
 	VLLM_CPU_KVCACHE_SPACE=2 .venv-vllm/bin/python -m pytest -q -s -m vllm tests/backends/vllm
 
@@ -55,6 +55,15 @@ oldest: .venv-oldest/.ready
 
 lock: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" locks/renew.sh
+
+# What is made from the sources: the reference of commands, the picture of the packages.
+docs: $(READY)
+	$(BIN)/python docs/reference/commands.py
+	$(BIN)/python docs/design/house.py
+
+# The picture of a report: runs an evaluation, needs Chromium.
+picture: $(READY)
+	$(BIN)/python docs/picture.py
 
 format: $(READY)
 	$(BIN)/ruff format .

@@ -10,9 +10,8 @@ The Python API, imported when it is used:
     result.report        # displayed in a notebook
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
+# The module typing alone would take as long as all the rest; type checkers take this name for true.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from llm_icl.api import Result, draw, evaluate, finetune_vs_icl, load, probe, report, train
 
@@ -20,10 +19,12 @@ __version__ = "0.1.0"
 __all__ = ["Result", "draw", "evaluate", "finetune_vs_icl", "load", "probe", "report", "train"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'llm_icl' has no attribute '{name}'")
-    return getattr(importlib.import_module("llm_icl.api"), name)
+    from llm_icl import api
+
+    return getattr(api, name)
 
 
 def __dir__() -> list[str]:

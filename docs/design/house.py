@@ -1,6 +1,6 @@
-"""The rooms of llm_icl and what each of them imports, read from the sources: `python docs/design/house.py` draws them.
+"""The packages of llm_icl and what each imports, read from the sources: `python docs/design/house.py` draws them.
 
-A room is a module or package directly below llm_icl. Imports count wherever they stand: inside functions, and under
+A room is a module or a package directly below llm_icl. Imports count wherever they stand: inside functions, and under
 TYPE_CHECKING, they are arrows too.
 """
 
@@ -110,7 +110,7 @@ def drawing() -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {gap * len(FLOORS) + 20}" '
         'font-family="system-ui, sans-serif" role="img">',
-        "<title>The rooms of llm_icl: what stands higher imports what stands lower</title>",
+        "<title>The packages of llm_icl: what is higher imports what is lower</title>",
         f'<rect width="{width}" height="{gap * len(FLOORS) + 20}" fill="#ffffff"/>',
     ]
     for start, end in sorted(arrows()):

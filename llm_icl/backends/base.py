@@ -169,3 +169,15 @@ class LocalModel(TokenModel):
 
 
 backends: Registry[type[LanguageModel]] = Registry("backend", "llm_icl.backends")
+
+
+def backend_with_weights(entry: ModelEntry) -> type[LanguageModel]:
+    """The backend of a model whose attention and gradients can be had. Raises RequestError where they cannot."""
+    backend = backends.get(entry.backend)
+    if not backend.exposes_weights:
+        open_ones = ", ".join(name for name, other in backends.items() if other.exposes_weights)
+        raise RequestError(
+            f"'{entry.name}': the backend '{entry.backend}' gives no access to attention and gradients; "
+            f"these do: {open_ones}"
+        )
+    return backend

@@ -61,9 +61,9 @@ class Declared:
     @property
     def limits(self) -> str:
         """The limits in words, such as "at least 1"; empty without limits."""
-        words = [f"at least {self.minimum:g}"] if self.minimum is not None else []
-        words += [f"above {self.above:g}"] if self.above is not None else []
-        words += [f"at most {self.maximum:,g}"] if self.maximum is not None else []
+        words = [f"at least {self.minimum:,}"] if self.minimum is not None else []
+        words += [f"above {self.above:,}"] if self.above is not None else []
+        words += [f"at most {self.maximum:,}"] if self.maximum is not None else []
         return " and ".join(words)
 
     def value(self, given: Any) -> Any:
@@ -130,7 +130,7 @@ def declared(options: type[Options]) -> tuple[Declared, ...]:
     """The options of a class, in source order; those of its bases come last."""
     hints = typing.get_type_hints(options)
     texts = {name: text for base in reversed(options.__mro__) for name, text in _docstrings(base).items()}
-    own = [name for base in options.__mro__ for name in base.__dict__.get("__annotations__", {})]
+    own = [name for base in options.__mro__ for name in inspect.get_annotations(base)]
     fields = {field.name: field for field in dataclasses.fields(options)}
     return tuple(_declared(fields[name], hints[name], texts.get(name, "")) for name in dict.fromkeys(own))
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from llm_icl.config.files import atomic_path, write_text
 from llm_icl.errors import RequestError
+from llm_icl.runs.opening import identity
 
 if TYPE_CHECKING:
     import polars as pl
@@ -85,7 +86,7 @@ class RunDirectory:
     def is_of(self, request: dict[str, Any]) -> bool:
         """Whether the directory contains this request's run, or is empty."""
         record = self.record
-        return not record or bool(record["request"] == json.loads(json.dumps(request)))
+        return not record or identity(record["request"]) == identity(json.loads(json.dumps(request)))
 
     def check_request(self, request: dict[str, Any]) -> None:
         """Raise RequestError if the directory contains a different run."""

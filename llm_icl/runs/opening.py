@@ -11,6 +11,9 @@ from typing import Any
 from llm_icl.config.secrets import redact
 from llm_icl.runs.versions import versions
 
+# Texts of cards that change nothing of what is asked.
+_FOR_READERS = ("description", "source")
+
 
 @dataclass
 class RunRecord:
@@ -48,6 +51,13 @@ def command_line() -> str:
     return redact(shlex.join(["llm-icl", *sys.argv[1:]]))
 
 
-def digest(record: Any) -> str:
-    """A short hash of JSON data."""
-    return hashlib.sha256(json.dumps(record, sort_keys=True, default=str).encode()).hexdigest()[:8]
+def identity(request: Any) -> Any:
+    """The part of a request that decides what is asked: all but what cards only say to readers."""
+    if isinstance(request, dict):
+        return {key: identity(value) for key, value in request.items() if key not in _FOR_READERS}
+    return [identity(value) for value in request] if isinstance(request, list | tuple) else request
+
+
+def digest(request: Any) -> str:
+    """A short name for a request, the same for all that ask the same."""
+    return hashlib.sha256(json.dumps(identity(request), sort_keys=True, default=str).encode()).hexdigest()[:8]

@@ -84,7 +84,7 @@ def refuse_repeats(suite: str, names: Sequence[str]) -> None:
 
 
 def listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def _see(card: Card, check: Check, name: str, value: Any, key: str, where: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from llm_icl.errors import RequestError
 from llm_icl.experiments.base import State, experiments
+from llm_icl.runs import RunDirectory
 from tests.conftest import TinyModels
 from tests.experiments.finetuning.own_texts import write_own_texts
 from tests.experiments.language_modelling.making import write_texts
@@ -239,3 +240,17 @@ def test_a_request_that_is_refused_at_once_leaves_the_directory_free(kind, place
         with pytest.raises(RequestError):
             made(kind, places).run(tmp_path / "run")
     made(kind, places, **OTHER[kind]).run(tmp_path / "run")
+
+
+def test_a_request_that_is_refused_later_keeps_what_was_found(places, monkeypatch, tmp_path):
+    def refuses(self, session, on_progress):
+        session.run.parts.mkdir()
+        (session.run.parts / "found").touch()
+        raise RequestError("no")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(experiments.get("eval"), "work", refuses)
+        with pytest.raises(RequestError):
+            made("eval", places).run(tmp_path / "run")
+    assert made("eval", places).state(RunDirectory(tmp_path / "run")) is State.INTERRUPTED
+    assert (tmp_path / "run" / "parts" / "found").is_file()

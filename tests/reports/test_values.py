@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from llm_icl.analysis.intervals import NOTHING, Estimate
 from llm_icl.config.specs import counted
-from llm_icl.experiments.finetuning.published import PUBLISHED
+from llm_icl.experiments.finetuning.published import PUBLISHED, RECOVERY
 from llm_icl.reports.values import Kind, written
 
 
@@ -48,7 +48,7 @@ def test_text_is_written_as_it_is(text, kind):
 def test_published_shares_have_the_digits_that_were_published():
     for texts in PUBLISHED.values():
         for values in texts.values():
-            for key in ("zs", "ft", "icl", "Rec2FTP"):
+            for key in ("zs", "ft", "icl", RECOVERY):
                 assert written(values[key] / 100, "share") == f"{values[key]:.1f}"
 
 

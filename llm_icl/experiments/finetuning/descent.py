@@ -1,5 +1,5 @@
 """Finetuning on demonstrations, as Dai et al. 2023 do it: one epoch of plain gradient descent, one demonstration at a
-time in the order of the context, on the mean loss of all its tokens, and of keys' and values' projections only.
+time in the order of the context, on the mean loss of all its tokens, key and value projections only.
 """
 
 import math
@@ -19,22 +19,22 @@ from llm_icl.experiments.finetuning.text_tasks import Example
 
 @dataclass(frozen=True)
 class Learned:
-    """What a model saw of a demonstration under the weights of that moment, in finetuning those before the update by
-    it: its loss, in nats a token, and the queries (t, H P) of its t tokens in each layer.
+    """A demonstration as a model with the weights of that moment sees it, in finetuning those before the update by it:
+    its loss, in nats a token, and the queries (t, H P) of its t tokens in each layer.
     """
 
     loss: float
     queries: list[Tensor]
 
 
-# Makes the changes from the demonstrations' loss: gives it, and leaves gradients behind.
+# Computes the loss of a demonstration's tokens, and sets the gradients of the trained parameters.
 Backward = Callable[[Reader, Tensor], float]
 
 
 def mean_loss(reader: Reader, ids: Tensor) -> float:
-    """The gradient of the mean over all tokens but the first of their negative log-probability."""
+    """The mean negative log-probability of all tokens but the first, and its gradients."""
     logits = reader.model(input_ids=ids, use_cache=False).logits  # (1, T, vocabulary)
-    logits = logits[0, :-1].float()
+    logits = logits[0, :-1].float()  # (T - 1, vocabulary)
     loss = F.cross_entropy(logits, ids[0, 1:])
     loss.backward()
     return float(loss.detach())
@@ -42,19 +42,19 @@ def mean_loss(reader: Reader, ids: Tensor) -> float:
 
 @torch.no_grad()
 def looked_at(reader: Reader, layers: Sequence[Layer], example: Example) -> Learned:
-    """What the model as it is sees of a demonstration, learning nothing."""
+    """A demonstration as the model sees it, without learning."""
     own = reader.demonstration(example)
     ids = reader.ids([*reader.beginning, *own])
     with recording(reader.model, layers) as recorded:
         logits = reader.model(input_ids=ids, use_cache=False).logits  # (1, T, vocabulary)
-        logits = logits[0, :-1].float()
+        logits = logits[0, :-1].float()  # (T - 1, vocabulary)
         queries = [layer.plain_queries[-len(own) :].clone() for layer in recorded]
     return Learned(float(F.cross_entropy(logits, ids[0, 1:])), queries)
 
 
 @dataclass(frozen=True)
 class Finetuned:
-    """What finetuning made of the trained parameters, and what the model saw of each demonstration on the way."""
+    """The trained parameters after finetuning, and each demonstration as it was seen in training."""
 
     parameters: list[Tensor]
     learned: list[Learned]
@@ -64,24 +64,24 @@ def finetune(
     reader: Reader, layers: Sequence[Layer], demonstrations: Sequence[Example], rate: float,
     backward: Backward = mean_loss,
 ) -> Finetuned:  # fmt: skip
-    """Only keys and values change: of a matrix that makes queries too, the others' entries stay as they are. The model
-    itself is afterwards bit for bit what it was.
+    """Only keys and values change: in a matrix that also makes queries, the entries of queries do not. The model itself
+    is bit for bit unchanged afterwards.
 
-    Raises FloatingPointError where the rate is too great.
+    Raises FloatingPointError where the learning rate is too large.
     """
     trained = [(parameter, mask) for layer in layers for parameter, mask in layer.trained]
     parameters = [parameter for parameter, _ in trained]
-    kept, wanted = _copies(parameters), {id(parameter) for parameter in parameters}
+    originals, wanted = _copies(parameters), {id(parameter) for parameter in parameters}
     needed = [(parameter, parameter.requires_grad) for parameter in reader.model.parameters()]
     for parameter, _ in needed:
         parameter.requires_grad_(id(parameter) in wanted)
     try:
         learned = [_learn(reader, layers, trained, example, rate, backward) for example in demonstrations]
         if not all(torch.isfinite(parameter).all() for parameter in parameters):
-            raise FloatingPointError(f"the weights are not finite: the rate {rate} is too great")
+            raise FloatingPointError(f"the weights are not finite: the learning rate {rate} is too large")
         return Finetuned(_copies(parameters), learned)
     finally:
-        _put(kept, parameters)
+        _put(originals, parameters)
         for parameter in parameters:
             parameter.grad = None
         for parameter, before_needed in needed:
@@ -90,14 +90,14 @@ def finetune(
 
 @contextmanager
 def applied(layers: Sequence[Layer], finetuned: Finetuned) -> Iterator[None]:
-    """Within it the model is the finetuned one; afterwards it is bit for bit what it was."""
+    """Inside it the model is the finetuned one; afterwards it is bit for bit what it was before."""
     parameters = [parameter for layer in layers for parameter, _ in layer.trained]
-    kept = _copies(parameters)
+    originals = _copies(parameters)
     _put(finetuned.parameters, parameters)
     try:
         yield
     finally:
-        _put(kept, parameters)
+        _put(originals, parameters)
 
 
 def _copies(parameters: Sequence[Tensor]) -> list[Tensor]:
@@ -120,7 +120,7 @@ def _learn(
         loss = backward(reader, ids)
         queries = [layer.plain_queries[-len(own) :].detach().clone() for layer in recorded]
     if not math.isfinite(loss):
-        raise FloatingPointError(f"the loss is {loss}: the rate {rate} is too great")
+        raise FloatingPointError(f"the loss is {loss}: the learning rate {rate} is too large")
     with torch.no_grad():
         for parameter, mask in trained:
             if parameter.grad is not None:

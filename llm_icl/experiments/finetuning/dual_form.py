@@ -1,8 +1,8 @@
-"""The dual form of attention (Dai et al. 2023, §3): where it is exact, and how far softmax is from it.
+"""The dual form of attention (Dai et al. 2023, §3): exact for linear attention; and the distance of softmax from it.
 
 Without softmax, a head's output for a query q over demonstrations' tokens X' and query tokens X is
-W_V X (W_K X)^T q + W_V X' (W_K X')^T q = (W_ZSL + sum over i of v_i k_i^T) q: what demonstrations do is a change of
-weights, a sum of outer products. With softmax there is no such change that is the same for all queries.
+W_V X (W_K X)^T q + W_V X' (W_K X')^T q = (W_ZSL + sum over i of v_i k_i^T) q: demonstrations act as a change of
+weights, a sum of outer products. With softmax no change of weights is the same for all queries.
 """
 
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from llm_icl.experiments.finetuning.recording import Attended
 
 @dataclass(frozen=True)
 class DualForm:
-    """One layer, averaged over heads where it is a number.
+    """One layer, averaged over heads.
 
-    `gap` is the greatest difference, relative to the output, between linear attention over all tokens and the
-    zero-shot weights with the sum of outer products applied to the query: rounding only. The zero-shot weights are made
-    of the query's own tokens as they stand behind the demonstrations, as in the paper. `softmax_cosine` is the cosine
-    between what the demonstrations change in the output of softmax attention and what they change in linear
-    attention's. `softmax_distance` is the length of the difference of both outputs, each brought to length 1.
+    `gap` is the maximum difference, relative to the output, between linear attention over all tokens and the zero-shot
+    weights plus the sum of outer products, applied to the query: rounding only. The zero-shot weights are made of the
+    query's own tokens as they follow the demonstrations, as in the paper. `softmax_cosine` is the cosine between what
+    demonstrations change in the output of softmax attention and in that of linear attention. `softmax_distance` is the
+    distance between both outputs, each normalised to length 1.
     """
 
     gap: float
@@ -30,14 +30,14 @@ class DualForm:
 
 
 def dual_form(layer: Attended, start: int, end: int) -> DualForm:
-    """From one recorded layer, whose tokens from `start` up to `end` are the demonstrations'; in float64. What comes
-    before them, a token for the beginning, is there without them too.
+    """From one recorded layer, whose tokens from `start` up to `end` are the demonstrations'; in float64. What precedes
+    them, a token for the beginning, precedes the query in zero-shot too.
     """
     q, keys, values = layer.query.double(), layer.keys.double(), layer.values.double()  # (H, P), (H, T, P) twice
     seen = ~torch.isinf(layer.logits)  # (H, T)
-    keys = keys * seen.unsqueeze(-1)  # a token out of a sliding window is not attended to
+    keys = keys * seen.unsqueeze(-1)  # (H, T, P); tokens outside a sliding window are not attended to
     linear = torch.einsum("htd,ht->hd", values, torch.einsum("htd,hd->ht", keys, q))  # (H, P)
-    # Sums of outer products, (H, P, P): of the tokens that are there without demonstrations, and of theirs.
+    # Sums of outer products, (H, P, P): of the tokens of zero-shot, and of the demonstrations'.
     tokens = torch.arange(keys.shape[1], device=keys.device)
     own = (tokens < start) | (tokens >= end)
     zero_shot = torch.einsum("htv,htk->hvk", values[:, own], keys[:, own])  # (H, P, P)
@@ -46,8 +46,8 @@ def dual_form(layer: Attended, start: int, end: int) -> DualForm:
     gap = (applied - linear).abs().amax() / linear.abs().amax()
     logits = layer.logits.double()
     softmax = _mix(logits, values)  # (H, P)
-    alone = _mix(logits[:, own], values[:, own])
-    linear_change = torch.einsum("hvk,hk->hv", change, q)
+    alone = _mix(logits[:, own], values[:, own])  # (H, P)
+    linear_change = torch.einsum("hvk,hk->hv", change, q)  # (H, P)
     return DualForm(
         float(gap),
         _cosine(softmax - alone, linear_change),
@@ -56,7 +56,7 @@ def dual_form(layer: Attended, start: int, end: int) -> DualForm:
 
 
 def _cosine(a: Tensor, b: Tensor) -> float:
-    """Averaged over the heads in which something changes; NaN where nothing does."""
+    """Averaged over the heads with a change; NaN where there is none."""
     changes = (a.norm(dim=-1) > 0) & (b.norm(dim=-1) > 0)
     return float(torch.cosine_similarity(a[changes], b[changes], dim=-1).mean())
 

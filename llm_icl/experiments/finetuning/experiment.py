@@ -1,23 +1,22 @@
-"""`finetune-vs-icl`: the same demonstrations in the context, and in the weights."""
+"""`finetune-vs-icl`: the same demonstrations in the context, and finetuned into the weights."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from llm_icl.errors import RequestError
 from llm_icl.experiments.base import Experiment, Session, experiments
 from llm_icl.experiments.finetuning.options import ComparisonOptions
 from llm_icl.progress import OnProgress
 from llm_icl.runs import RunDirectory, digest
 
 if TYPE_CHECKING:
-    from llm_icl.experiments.finetuning.comparison import ComparisonRequest
+    from llm_icl.experiments.finetuning.request import ComparisonRequest
     from llm_icl.reports.document import Report
 
 
 @experiments.register("finetune-vs-icl")
 class Comparison(Experiment):
     """Compare what demonstrations do in a model's context with what finetuning on them does (Dai et al. 2023), with the
-    controls that show how much of the similarity is due to learning the same.
+    controls that show how much of the similarity remains.
     """
 
     kind = "finetune-vs-icl"
@@ -30,14 +29,13 @@ class Comparison(Experiment):
 
     @classmethod
     def of(cls, options: ComparisonOptions) -> "Comparison":
-        from llm_icl.backends.base import backends
+        from llm_icl.backends.base import backend_with_weights
         from llm_icl.backends.catalogue import DEFAULT_MODEL, find_model
-        from llm_icl.experiments.finetuning.comparison import ComparisonRequest
+        from llm_icl.experiments.finetuning.request import ComparisonRequest
         from llm_icl.experiments.finetuning.text_tasks import load_splits, load_text_task
 
         model = find_model(options.model or DEFAULT_MODEL)
-        if not backends.get(model.backend).exposes_weights:
-            raise RequestError(f"'{model.name}' does not run in this process: its weights cannot be finetuned here")
+        backend_with_weights(model)
         task = load_text_task(options.dataset, options.tasks_dir)
         splits = load_splits(task, options.data_dir)
         request = ComparisonRequest(
@@ -54,9 +52,7 @@ class Comparison(Experiment):
         return f"finetune-vs-icl-{self.request.task.name}-{digest(self.record())}"
 
     def check(self) -> None:
-        from llm_icl.experiments.finetuning.comparison import check
-
-        check(self.request)
+        self.request.check()
 
     def work(self, session: Session, on_progress: OnProgress) -> None:
         from llm_icl.experiments.finetuning.run import compare_in

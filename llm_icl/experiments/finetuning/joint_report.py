@@ -1,5 +1,5 @@
 """Several comparisons of in-context learning with finetuning, in the tables of Dai et al. 2023: a column for each set
-of texts, and what they published beside.
+of texts, next to the published figures.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,31 +9,29 @@ from llm_icl.analysis.intervals import Estimate
 from llm_icl.config.files import file_name
 from llm_icl.errors import RequestError
 from llm_icl.experiments.finetuning import scores
-from llm_icl.experiments.finetuning.comparison import LAYER_CAUSAL, PUBLISHED_WAY, UNTRAINED, Compared
-from llm_icl.experiments.finetuning.published import MODELS, PUBLISHED
+from llm_icl.experiments.finetuning.compared import Compared
+from llm_icl.experiments.finetuning.measures import CONTROLLED, MEASURES, SIMAOU, SIMILARITIES, Measure
+from llm_icl.experiments.finetuning.methods import CONTROLS, LAYER_CAUSAL, PUBLISHED_METHOD, UNTRAINED
+from llm_icl.experiments.finetuning.published import LEARNING_RATE, MODELS, PUBLISHED, RECOVERY
 from llm_icl.experiments.finetuning.setting import NOTES, losses, rates, setting
 from llm_icl.reports.charts import coloured, colours_of
 from llm_icl.reports.document import Column, Figure, Provenance, Report, Row, Section, Table
 from llm_icl.reports.values import Kind, Value
 
-# The measures that have a table of their own.
-_MEASURES = ("SimAOU", "SimAOU at a label", "SimAM", "SimAM of changes", "SimAM of changes, after softmax", "Kendall",
-             "Kendall, as published", "top tokens")  # fmt: skip
-# Of the ways, one for each model that was finetuned.
-_MODELS = (PUBLISHED_WAY, UNTRAINED)
-_DRAWN = ("SimAOU", "SimAM of changes, after softmax", "Kendall")
+# The methods whose nulls before finetuning differ: one for each model.
+_MODELS = (PUBLISHED_METHOD, UNTRAINED)
 
 
 class _Line(NamedTuple):
-    """What a row is called, how it is read off a comparison, and its name among the published figures."""
+    """A row's name, how its values follow from a comparison, and its key among the published figures."""
 
-    words: str
+    name: str
     value: Callable[[Compared], Value]
     published: str = ""
 
 
 def joint_report(runs: Sequence[tuple[Compared, dict[str, Any]]]) -> Report:
-    """`runs` are comparisons with their records. Raises RequestError where two of them are of the same."""
+    """Of comparisons with their records. Raises RequestError where two are of the same model and texts."""
     return _Joint(runs).report()
 
 
@@ -48,14 +46,18 @@ class _Joint:
         self._models = list(dict.fromkeys(model for model, _ in self._runs))
         names = {name for _, name in self._runs}
         self._sets = [name for name in PUBLISHED if name in names] + sorted(names - set(PUBLISHED))
-        self._ways = list(dict.fromkeys(way for found in self._runs.values() for way in scores.ways(found)))
+        self._methods = list(dict.fromkeys(method for found in self._runs.values() for method in scores.methods(found)))
         self._records = list(runs)
 
     def report(self) -> Report:
         sections = (
             Section("Accuracy", "accuracy", (self._accuracy(), self._recovery())),
-            Section("Similarity", "similarity", tuple(map(self._measure, _MEASURES))),
-            Section("Above the null, by set of texts", "above-null", tuple(map(self._figure, _DRAWN))),
+            Section("Similarity", "similarity", tuple(map(self._measure, SIMILARITIES))),
+            Section(
+                "Above the null, by set of texts",
+                "above-null",
+                tuple(self._figure(measure) for measure in MEASURES if measure.drawn and measure.null),
+            ),
             Section("Finetuning", "finetuning", self._finetuning()),
         )
         return Report(
@@ -68,114 +70,123 @@ class _Joint:
         )
 
     def _accuracy(self) -> Table:
-        lines = [_Line(words, _accuracy(key), key) for key, words in scores.SETTINGS.items()]
+        lines = [_Line(name, _accuracy(key), key) for key, name in scores.SETTINGS.items()]
         return self._table("accuracies", "Accuracy, in percent", lines, "share")
 
     def _recovery(self) -> Table:
-        lines = [_Line(way, _recovery(way, 0), "Rec2FTP" if way == PUBLISHED_WAY else "") for way in self._ways]
-        lines += [_Line(f"null of {way}", _recovery(way, 1)) for way in self._ways]
-        return self._table("rec2ftp", "Rec2FTP, in percent", lines, "share")
+        lines = [_Line(method, _recovery(method, 0), _published_key(method, RECOVERY)) for method in self._methods]
+        lines += [_Line(f"null of {method}", _recovery(method, 1)) for method in self._methods]
+        return self._table(RECOVERY, "Rec2FTP, in percent", lines, "share")
 
-    def _measure(self, name: str) -> Table:
-        lines = [_Line(way, _measured(way, name), name if way == PUBLISHED_WAY else "") for way in self._ways]
-        if name in scores.NULLS:
-            null, words = scores.NULLS[name]
-            lines += [
-                _Line(f"null of {way}", _measured(way, null), null if way == PUBLISHED_WAY else "")
-                for way in self._ways
-                if words == scores.CHANCE or way in _MODELS
-            ]
-        return self._table(name, name, lines, "number")
+    def _measure(self, measure: Measure) -> Table:
+        lines = self._lines(measure, self._methods, "")
+        if null := measure.null:
+            of = [method for method in self._methods if null.comparand != "model" or method in _MODELS]
+            lines += self._lines(null, of, "null of ")
+        return self._table(measure.name, measure.name, lines, "number")
+
+    def _lines(self, measure: Measure, methods: Sequence[str], prefix: str) -> list[_Line]:
+        key = measure.published
+        return [_Line(prefix + method, _value(method, measure), _published_key(method, key)) for method in methods]
 
     def _finetuning(self) -> tuple[Table, Table]:
-        given = [_Line(way, _rates(way), "rate" if way == PUBLISHED_WAY else "") for way in self._ways]
-        learned = [_Line(way, _losses(way)) for way in self._ways]
-        return self._table("rate", "Learning rate", given, "text"), self._table("loss", "Loss", learned, "text")
+        chosen = [_Line(method, _rates(method), _published_key(method, LEARNING_RATE)) for method in self._methods]
+        trained = [_Line(method, _losses(method)) for method in self._methods]
+        return self._table("rate", "Learning rate", chosen, "text"), self._table("loss", "Loss", trained, "text")
 
     def _table(self, key: str, caption: str, lines: Sequence[_Line], kind: Kind) -> Table:
-        """Each line for each model; and once with what was published, where there is something."""
+        """Each line for each model, and for the published models where there are figures."""
         rows: list[Row] = []
         for model in self._models:
             for line in lines:
                 runs = {name: self._runs.get((model, name)) for name in self._sets}
                 values = {name: None if run is None else line.value(run) for name, run in runs.items()}
-                rows.append({"row": f"{model}, {line.words}", **values})
+                rows.append({"row": f"{model}, {line.name}", **values})
         for model in MODELS:
             for line in lines:
                 known = {name: PUBLISHED.get(name, {}).get(model, {}).get(line.published) for name in self._sets}
-                label = f"published, {model}" + (f", {line.words}" if line.words != PUBLISHED_WAY else "")
+                label = f"published, {model}" + (f", {line.name}" if line.name != PUBLISHED_METHOD else "")
                 rows.append({"row": label, **{name: _published(value, kind) for name, value in known.items()}})
         columns = (Column("model and method", "row"), *(Column(name, name, kind) for name in self._sets))
         return Table(key, caption, columns, tuple(row for row in rows if any(_is_known(row[s]) for s in self._sets)))
 
     def _sentences(self) -> list[str]:
-        """On how many sets each model's similarity is above chance, and above each control."""
+        """The number of sets on which each model's similarity is above its null, and above each control."""
         sentences = []
         for model in self._models:
             own = [found for (name, _), found in self._runs.items() if name == model]
-            for name in scores.CONTROLLED:
-                words = scores.null_of(name)
-                parts = [(words, [scores.against_null(found, PUBLISHED_WAY, name) for found in own])]
-                for way, called in scores.CALLED.items():
-                    parts.append((called, [scores.difference(found, name, PUBLISHED_WAY, way) for found in own]))
-                told = [f"{_above(gains)} above {words}" for words, gains in parts if any(g.known for g in gains)]
-                sentences += [f"{model}: of gradient descent {name} is {', '.join(told)}."] if told else []
-            better = [scores.difference(found, "SimAOU", LAYER_CAUSAL, PUBLISHED_WAY) for found in own]
+            for measure in CONTROLLED:
+                parts = [(measure.null_name, [scores.against_null(found, PUBLISHED_METHOD, measure) for found in own])]
+                for control, name in CONTROLS.items():
+                    gains = [scores.difference(found, measure, PUBLISHED_METHOD, control) for found in own]
+                    parts.append((name, gains))
+                counts = [f"above {name} {_above(gains)}" for name, gains in parts if any(g.known for g in gains)]
+                if counts:
+                    sentences.append(f"{model}: {measure.name} of gradient descent is {', '.join(counts)}.")
+            better = [scores.difference(found, SIMAOU, LAYER_CAUSAL, PUBLISHED_METHOD) for found in own]
             if any(gain.known for gain in better):
-                sentences.append(f"{model}: SimAOU of layer-causal gradient descent is {_above(better)} above that.")
+                sentences.append(
+                    f"{model}: {SIMAOU.name} of layer-causal gradient descent is above that of gradient descent "
+                    f"{_above(better)}."
+                )
         return sentences
 
     def _about(self, found: Compared, record: dict[str, Any]) -> str:
         request = record["request"]
         return f"{request['model']['name']} on {request['dataset']['name']}: {setting(found, record)}"
 
-    def _figure(self, name: str) -> Figure:
-        """How far a measure is above its null by set and way, with its interval; a panel for each model."""
+    def _figure(self, measure: Measure) -> Figure:
+        """A measure minus its null by set and method, with its interval; a panel for each model."""
         import altair as alt
 
         rows = []
         for (model, texts), found in self._runs.items():
-            for way in self._ways:
-                value = scores.against_null(found, way, name)
+            for method in self._methods:
+                value = scores.against_null(found, method, measure)
                 if value.known:
                     numbers = {"value": value.value, "low": value.low, "high": value.high}
-                    rows.append({"model": model, "texts": texts, "way": way} | numbers)
+                    rows.append({"model": model, "texts": texts, "method": method} | numbers)
         base = alt.Chart(alt.InlineData(values=rows)).encode(
             y=alt.Y("texts:N", sort=self._sets, title=None),
-            yOffset=alt.YOffset("way:N", sort=self._ways),
-            color=coloured("way", colours_of(self._ways), self._ways),
-            tooltip=["model:N", "texts:N", "way:N", alt.Tooltip("value:Q", format=".3f")],
+            yOffset=alt.YOffset("method:N", sort=self._methods),
+            color=coloured("method", colours_of(self._methods), self._methods),
+            tooltip=["model:N", "texts:N", "method:N", alt.Tooltip("value:Q", format=".3f")],
         )
-        above = f"{name}, above {scores.null_of(name)}"
+        above = f"{measure.name}, above {measure.null_name}"
         points = base.mark_point(filled=True, size=50).encode(x=alt.X("value:Q", title=above))
         bars = base.mark_rule().encode(x="low:Q", x2="high:Q")
-        # Not a grid of panels: Vega-Lite puts numbers into wrong ones where a set is missing for one of the models.
-        height = 16 * len(self._ways) * len(self._sets)
+        # Not a grid of panels: Vega-Lite mixes them up where a set is missing for one of the models.
+        height = 16 * len(self._methods) * len(self._sets)
         panels = (bars + points).properties(width=280, height=height).facet(
             column=alt.Column("model:N", sort=self._models, title=None), spacing=12
         )  # fmt: skip
         says = f"{above}, with its interval, by set of texts and method, for {', '.join(self._models)}."
-        return Figure(file_name(name), above, panels.properties(background="transparent").to_dict(), says)
+        return Figure(file_name(measure.name), above, panels.properties(background="transparent").to_dict(), says)
 
 
 def _accuracy(setting: str) -> Callable[[Compared], Value]:
-    return lambda found: scores.accuracy(found, PUBLISHED_WAY, setting)
+    return lambda found: scores.accuracy(found, PUBLISHED_METHOD, setting)
 
 
-def _recovery(way: str, part: int) -> Callable[[Compared], Value]:
-    return lambda found: scores.recovery(found, way)[part]
+def _recovery(method: str, part: int) -> Callable[[Compared], Value]:
+    return lambda found: scores.recovery(found, method)[part]
 
 
-def _measured(way: str, name: str) -> Callable[[Compared], Value]:
-    return lambda found: scores.measure(found, way, name)
+def _value(method: str, measure: Measure) -> Callable[[Compared], Value]:
+    return lambda found: scores.estimate(found, method, measure)
 
 
-def _rates(way: str) -> Callable[[Compared], Value]:
-    return lambda found: rates(found, way)
+def _rates(method: str) -> Callable[[Compared], Value]:
+    return lambda found: rates(found, method)
 
 
-def _losses(way: str) -> Callable[[Compared], Value]:
-    return lambda found: losses(found, way)
+def _losses(method: str) -> Callable[[Compared], Value]:
+    return lambda found: losses(found, method)
+
+
+def _published_key(method: str, key: str) -> str:
+    """Figures were published for one method only."""
+    return key if method == PUBLISHED_METHOD else ""
 
 
 def _published(value: float | None, kind: Kind) -> Value:

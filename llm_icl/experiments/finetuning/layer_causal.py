@@ -1,8 +1,8 @@
-"""Layer-causal gradient descent (Deutch et al. 2024): a layer learns only from what it and the layers before it know.
+"""Layer-causal gradient descent (Deutch et al. 2024): a layer learns only from itself and the layers below it.
 
-In a forward pass information flows upwards only; in backpropagation a layer is told by all layers above it what they
-would have liked. Here every layer's output is read out as if it were the last one's, and its own loss changes that
-layer alone: no gradient passes from a layer to the one below.
+In a forward pass information flows upwards only, but in backpropagation a layer receives gradients from all layers
+above it. Here every layer's output is read out as if it were the last one's, and its own loss changes that layer only:
+no gradient flows from a layer to the one below.
 """
 
 from collections.abc import Sequence
@@ -16,27 +16,29 @@ from llm_icl.errors import RequestError
 from llm_icl.experiments.finetuning.projections import Layer
 from llm_icl.experiments.finetuning.reader import Reader
 
-# Tokens, of whichever layers, that are read out at once: fewer are slower, and more take more memory for their words.
+# Tokens, of any layers, that are read out at once: fewer are slower, and more take more memory for their logits.
 _ROWS = 128
-# What the families call the norm before the words are read out.
+# Names of the norm before the output embeddings.
 _LAST_NORMS = ("norm", "ln_f", "final_layer_norm", "layer_norm")
 
 
 class LayerCausal:
-    """The gradients of all layers' own losses. Calling it gives the loss of the last layer, in nats a token."""
+    """Sets the gradients of all layers' own losses. Calling it returns the loss of the last layer, in nats a token."""
 
     def __init__(self, model: Any, layers: Sequence[Layer]) -> None:
-        """Raises RequestError for a model whose read-out is not known here: a norm, and then the words."""
+        """Raises RequestError for a model whose read-out is more than a norm and the output embeddings."""
         norms = [getattr(model.base_model, name) for name in _LAST_NORMS if hasattr(model.base_model, name)]
         attention = {id(layer.module) for layer in layers}
         self._blocks = [m for m in model.modules() if any(id(child) in attention for child in m.children())]
         self._norm, self._words = norms[0] if norms else nn.Identity(), model.get_output_embeddings()
         if not self._reads_out(model):
-            raise RequestError(f"how {type(model).__name__} reads out its words is not known")
+            raise RequestError(
+                f"the read-out of {type(model).__name__} is unknown: it is not a norm and output embeddings"
+            )
 
     @torch.no_grad()
     def _reads_out(self, model: Any) -> bool:
-        """Whether the last block's output, so read out, gives the model's own logits."""
+        """Whether the last block's output, read out like this, gives the model's own logits."""
         outputs: list[Tensor] = []
         hook = self._blocks[-1].register_forward_hook(lambda *run: outputs.append(_stream(run[2])))
         try:
@@ -49,9 +51,9 @@ class LayerCausal:
         outputs: list[Tensor] = []
 
         def stop(
-            _: nn.Module, given: tuple[Any, ...], options: dict[str, Any]
+            _: nn.Module, inputs: tuple[Any, ...], options: dict[str, Any]
         ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-            return (given[0].detach(), *given[1:]), options
+            return (inputs[0].detach(), *inputs[1:]), options
 
         def keep(_: nn.Module, __: Any, output: Any) -> None:
             outputs.append(_stream(output))
@@ -77,6 +79,6 @@ class LayerCausal:
 
 
 def _stream(output: Any) -> Tensor:
-    """What a block passes on."""
+    """The residual stream after a block."""
     stream: Tensor = output[0] if isinstance(output, tuple) else output  # (B, T, D)
     return stream

@@ -1,6 +1,6 @@
-"""How alike in-context learning and finetuning are: the measures of Dai et al. 2023, and corrected ones.
+"""How similar in-context learning and finetuning are: the measures of Dai et al. 2023, and corrected ones.
 
-All take one example (or pair of settings) as plain arrays over L layers, so that intervals can be taken over examples.
+All take one example (or pair of settings) as plain arrays, so that intervals can be taken over examples.
 zs is the model without demonstrations, icl with them in context, ft finetuned on them and then asked without them.
 """
 
@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Right = NDArray[np.bool_]
 
-# Of a vector's length, what float32 may change by rounding alone.
+# Relative to a vector's length, the change that float32 rounding alone can cause.
 _ROUNDING = 1e-5
 
 
 def recovered(zs: Right, ft: Right, icl: Right) -> tuple[Floats, Floats]:
-    """Rec2FTP as hits and trials, each 0 or 1, of any shape: the queries that finetuning mends, and those of them that
-    in-context learning mends too.
+    """Rec2FTP as hits and trials, each 0 or 1, of any shape: the trials are the queries that zero-shot gets wrong and
+    finetuning gets right, the hits those of them that ICL also gets right.
     """
-    mended = ~zs & ft
-    return (mended & icl).astype(np.float64), mended.astype(np.float64)
+    trials = ~zs & ft
+    return (trials & icl).astype(np.float64), trials.astype(np.float64)
 
 
 def cosine(a: Floats, b: Floats) -> Floats:
@@ -31,30 +31,30 @@ def cosine(a: Floats, b: Floats) -> Floats:
 
 
 def update_similarity(zs: Floats, icl: Floats, ft: Floats) -> Floats:
-    """SimAOU: the cosine of the changes that both make to an attention layer's output, (L, D) each → (L,).
+    """SimAOU: the cosine of the changes that both make to an attention layer's output, (..., D) each → (...,).
 
-    The outputs are brought to length 1 before their differences are taken, as published.
+    The outputs are normalised to length 1 before their differences are taken, as published.
     """
     zs, icl, ft = (_unit(outputs) for outputs in (zs, icl, ft))
     return cosine(_change(zs, icl), _change(zs, ft))
 
 
-def random_update_similarity(rng: np.random.Generator, zs: Floats, icl: Floats, ft: Floats) -> Floats:
-    """Its null: the same of a change as long as finetuning's, in a direction that any other is as likely as, (L,). It
-    is not 0: of outputs that are brought to length 1, great changes all go inwards.
+def random_update_similarity(direction: Floats, zs: Floats, icl: Floats, ft: Floats) -> Floats:
+    """Its null: the same of a change as long as finetuning's in a random direction (..., D), drawn from a standard
+    normal distribution. It is not 0: since outputs are normalised to length 1, all large changes point inwards.
     """
-    return update_similarity(zs, icl, zs + _along(rng.normal(size=zs.shape), ft - zs))
+    return update_similarity(zs, icl, zs + _along(direction, ft - zs))
 
 
 def map_similarity(a: Floats, b: Floats) -> float:
     """SimAM of one layer as published: the cosine of attention to the query's tokens before softmax, (H, T) each,
-    averaged over heads. It is not invariant to a constant added to all logits of a head, to which attention is.
+    averaged over heads. Unlike attention, it is not invariant to a constant added to all logits of a head.
     """
     return float(np.nanmean(cosine(a, b)))
 
 
 def map_change_similarity(zs: Floats, icl: Floats, ft: Floats) -> float:
-    """The same of the changes that both make, each head's logits being brought to mean 0 first."""
+    """The same of the changes that both make, after each head's logits are centred."""
     zs, icl, ft = (_centred(logits) for logits in (zs, icl, ft))
     return _mean(cosine(_change(zs, icl), _change(zs, ft)))
 
@@ -65,12 +65,12 @@ def map_softmax_similarity(zs: Floats, icl: Floats, ft: Floats) -> float:
     return _mean(cosine(_change(zs, icl), _change(zs, ft)))
 
 
-def random_map_softmax_similarity(rng: np.random.Generator, zs: Floats, icl: Floats, ft: Floats) -> float:
-    """Its null: the same of a change of each head's logits that is as long as finetuning's, in a direction that any
-    other is as likely as. It is not 0: whatever changes attention takes most from the token that has most.
+def random_map_softmax_similarity(direction: Floats, zs: Floats, icl: Floats, ft: Floats) -> float:
+    """Its null: the same of a change of each head's logits as long as finetuning's in a random direction (H, T), drawn
+    from a standard normal distribution. It is not 0: any change takes most attention from the token that has most.
     """
     zs, icl, ft = (_centred(logits) for logits in (zs, icl, ft))
-    return map_softmax_similarity(zs, icl, zs + _along(_centred(rng.normal(size=zs.shape)), ft - zs))
+    return map_softmax_similarity(zs, icl, zs + _along(_centred(direction), ft - zs))
 
 
 def rank_correlation(icl: Floats, ft: Floats) -> float:
@@ -85,8 +85,8 @@ def rank_correlation(icl: Floats, ft: Floats) -> float:
 
 
 def overlap(icl: Floats, ft: Floats, count: int) -> float:
-    """The share of the `count` most attended training tokens that both have in common. Ties go to the earlier token.
-    NaN where there are no more than `count`: then all are in common.
+    """The fraction of the `count` most attended training tokens that both have in common. Ties go to the earlier token.
+    NaN where there are no more than `count`, since all are in common then.
     """
     if len(icl) <= count:
         return float("nan")
@@ -105,7 +105,7 @@ def demonstrations_attention(attention: Floats, demonstrations: NDArray[np.int64
 
 
 def _change(before: Floats, after: Floats) -> Floats:
-    """What changed; exactly 0 where it is no more than what rounding makes of nothing."""
+    """The change; exactly 0 where it is no larger than rounding errors."""
     change = after - before
     rounding = _ROUNDING * np.linalg.norm(before, axis=-1, keepdims=True)
     found: Floats = np.where(np.linalg.norm(change, axis=-1, keepdims=True) > rounding, change, 0.0)

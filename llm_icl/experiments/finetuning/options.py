@@ -8,7 +8,7 @@ from llm_icl.config.options import option
 from llm_icl.errors import RequestError
 from llm_icl.experiments.options import FolderOptions
 
-# What Dai et al. 2023 tried.
+# The candidates of Dai et al. 2023.
 _PAPER = tuple(digit * power for power in (1e-4, 1e-3, 1e-2, 1e-1) for digit in range(1, 10))
 
 
@@ -19,27 +19,27 @@ class ComparisonOptions(FolderOptions):
     model: str | None = option(None, shown="the embedded default")
     """Language model that runs in this process."""
     dataset: str = option()
-    """Labelled texts (llm-icl list datasets), or a card's YAML file."""
+    """Labelled texts (llm-icl list datasets), or the YAML file of a card."""
     data_dir: Path | None = option(None, shown="the hub")
     """Folder with NAME/SPLIT.jsonl, instead of the hub."""
     demonstrations: int | None = option(None, minimum=1, shown="the card's")
-    """How many demonstrations."""
+    """Number of demonstrations."""
     examples: int = option(200, minimum=2)
-    """Queries."""
+    """Number of queries."""
     seed: tuple[int, ...] = option((1, 2, 3), minimum=0)
     """Seeds that draw demonstrations."""
     rates: str = option("0.0001,0.0003,0.001,0.003,0.01,0.03,0.1")
     """Learning rates of gradient descent to choose from; 'paper' for the paper's 36."""
     choose_on: Literal["training", "evaluation"] = option("training")
-    """Where learning rates (and the best seed) are chosen: on other texts, or, as in the paper, on the queries."""
+    """Choose learning rates (and the best seed) on other texts, or, as in the paper, on the queries."""
     best_seed: bool = option(False)
-    """As in the paper, only the seed that is best in context."""
+    """As in the paper, report only the seed with the highest accuracy in context."""
     too_many: Literal["refuse", "cut"] = option("refuse")
-    """Demonstrations that do not fit the context: refuse, or cut for both, context and finetuning."""
+    """If not all demonstrations fit the context: refuse, or cut them for both, context and finetuning."""
     separator: Literal["newline", "end"] = option("newline")
-    """Between demonstrations: a line break, or as in the paper the token that ends a text."""
+    """Between demonstrations: a line break, or, as in the paper, the end-of-text token."""
     controls: bool = option(True)
-    """Also other demonstrations, shuffled labels and an untrained model."""
+    """Also finetune on other demonstrations and on shuffled labels, and finetune an untrained model."""
 
     @property
     def learning_rates(self) -> tuple[float, ...]:

@@ -1,7 +1,7 @@
-"""Where each attention layer's queries, keys and values come from, in the layouts of transformers' models.
+"""The query, key and value projections of each attention layer, in the layouts of transformers' models.
 
 Finetuning in the sense of Dai et al. 2023 changes keys and values only. Where one matrix makes all three, only some of
-its rows (or columns) are theirs.
+its rows (or columns) belong to keys and values.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,8 +17,8 @@ from llm_icl.errors import RequestError
 @dataclass(frozen=True)
 class Layer:
     """One attention layer: its module, the parameters that make keys and values with a mask of the entries that do,
-    and how the queries [T, h d], normalised where attention normalises them and before any rotation, are read off what
-    `source` gives.
+    and a function from the output of `source` (1, T, ...) to the queries (T, H P), normalised where attention
+    normalises them and before any rotation.
     """
 
     module: nn.Module
@@ -28,8 +28,8 @@ class Layer:
 
 
 def attention_layers(model: nn.Module) -> list[Layer]:
-    """All attention layers, from the first to the last. Raises RequestError where there is none, or one of a layout
-    that is not known here.
+    """All attention layers, from the first to the last. Raises RequestError where there is none, or one of an unknown
+    layout.
     """
     attention = [m for m in model.modules() if type(m).__name__.endswith("Attention")]
     if not attention:
@@ -43,7 +43,7 @@ def attention_layers(model: nn.Module) -> list[Layer]:
 def _layer(module: Any) -> Layer:
     if hasattr(module, "k_proj") and hasattr(module, "v_proj"):
         return Layer(module, tuple(_whole(module.k_proj, module.v_proj)), module.q_proj, _normalised(module))
-    if hasattr(module, "c_attn") and hasattr(module.c_attn, "nf"):  # GPT-2: one matrix, [D, 3 D], queries first
+    if hasattr(module, "c_attn") and hasattr(module.c_attn, "nf"):  # GPT-2: one matrix, (D, 3 D), queries first
         width = module.c_attn.nf // 3
         mine = torch.arange(3 * width) >= width
         return Layer(module, tuple(_columns(module.c_attn, mine)), module.c_attn, lambda found: found[0, :, :width])
@@ -67,7 +67,7 @@ def _layer(module: Any) -> Layer:
 
 def _unknown(module: nn.Module) -> RequestError:
     return RequestError(
-        f"attention of the kind {type(module).__name__} is not known: where are its keys and values made?"
+        f"{type(module).__name__} is not supported: the layout of its key and value projections is unknown"
     )
 
 

@@ -4,43 +4,26 @@ Their similarities were read at the token of a label, as their code does it, and
 """
 
 MODELS = ("GPT 1.3B", "GPT 2.7B")
+RECOVERY, LEARNING_RATE = "rec2ftp", "rate"
 
-# By set of texts and model: accuracies in percent, Rec2FTP in percent, the similarities, and the rate.
-PUBLISHED: dict[str, dict[str, dict[str, float]]] = {
-    "sst2": {
-        "GPT 1.3B": {"zs": 70.5, "ft": 73.9, "icl": 92.7, "Rec2FTP": 91.84, "SimAOU at a label": 0.110, "SimAM": 0.585,
-                     "SimAM before finetuning": 0.555, "Kendall, as published": 0.192, "rate": 0.0005},
-        "GPT 2.7B": {"zs": 71.4, "ft": 76.9, "icl": 95.0, "Rec2FTP": 96.83, "SimAOU at a label": 0.195, "SimAM": 0.687,
-                     "SimAM before finetuning": 0.687, "Kendall, as published": 0.213, "rate": 0.007},
-    },
-    "sst5": {
-        "GPT 1.3B": {"zs": 39.3, "ft": 39.5, "icl": 45.0, "Rec2FTP": 66.67, "SimAOU at a label": 0.080, "SimAM": 0.404,
-                     "SimAM before finetuning": 0.391, "Kendall, as published": 0.151, "rate": 0.00016},
-        "GPT 2.7B": {"zs": 35.9, "ft": 39.1, "icl": 46.5, "Rec2FTP": 71.60, "SimAOU at a label": 0.323, "SimAM": 0.492,
-                     "SimAM before finetuning": 0.380, "Kendall, as published": 0.177, "rate": 0.04},
-    },
-    "mr": {
-        "GPT 1.3B": {"zs": 65.9, "ft": 73.0, "icl": 89.0, "Rec2FTP": 97.08, "SimAOU at a label": 0.222, "SimAM": 0.498,
-                     "SimAM before finetuning": 0.398, "Kendall, as published": 0.173, "rate": 0.003},
-        "GPT 2.7B": {"zs": 60.9, "ft": 80.0, "icl": 91.3, "Rec2FTP": 95.83, "SimAOU at a label": 0.157, "SimAM": 0.347,
-                     "SimAM before finetuning": 0.314, "Kendall, as published": 0.264, "rate": 0.001},
-    },
-    "subj": {
-        "GPT 1.3B": {"zs": 72.6, "ft": 77.8, "icl": 90.0, "Rec2FTP": 87.17, "SimAOU at a label": 0.191, "SimAM": 0.490,
-                     "SimAM before finetuning": 0.378, "Kendall, as published": 0.181, "rate": 0.003},
-        "GPT 2.7B": {"zs": 75.2, "ft": 86.1, "icl": 90.3, "Rec2FTP": 87.63, "SimAOU at a label": 0.212, "SimAM": 0.374,
-                     "SimAM before finetuning": 0.346, "Kendall, as published": 0.203, "rate": 0.002},
-    },
-    "agnews": {
-        "GPT 1.3B": {"zs": 46.3, "ft": 65.3, "icl": 79.2, "Rec2FTP": 83.08, "SimAOU at a label": 0.281, "SimAM": 0.496,
-                     "SimAM before finetuning": 0.152, "Kendall, as published": 0.190, "rate": 0.2},
-        "GPT 2.7B": {"zs": 39.8, "ft": 65.7, "icl": 80.3, "Rec2FTP": 84.44, "SimAOU at a label": 0.333, "SimAM": 0.485,
-                     "SimAM before finetuning": 0.172, "Kendall, as published": 0.201, "rate": 0.2},
-    },
-    "cb": {
-        "GPT 1.3B": {"zs": 37.5, "ft": 55.4, "icl": 57.1, "Rec2FTP": 87.50, "SimAOU at a label": 0.234, "SimAM": 0.177,
-                     "SimAM before finetuning": 0.152, "Kendall, as published": 0.274, "rate": 0.08},
-        "GPT 2.7B": {"zs": 42.9, "ft": 57.1, "icl": 55.4, "Rec2FTP": 100.00, "SimAOU at a label": 0.130, "SimAM": 0.217,
-                     "SimAM before finetuning": 0.228, "Kendall, as published": 0.225, "rate": 0.01},
-    },
+# Accuracies and Rec2FTP in percent, the similarities by the keys of the table of measures, and the learning rate.
+_KEYS = ("zs", "ft", "icl", RECOVERY, "simaou", "simam", "simam_before", "kendall", LEARNING_RATE)
+_FIGURES = {
+    "sst2": ((70.5, 73.9, 92.7, 91.84, 0.110, 0.585, 0.555, 0.192, 0.0005),
+             (71.4, 76.9, 95.0, 96.83, 0.195, 0.687, 0.687, 0.213, 0.007)),
+    "sst5": ((39.3, 39.5, 45.0, 66.67, 0.080, 0.404, 0.391, 0.151, 0.00016),
+             (35.9, 39.1, 46.5, 71.60, 0.323, 0.492, 0.380, 0.177, 0.04)),
+    "mr": ((65.9, 73.0, 89.0, 97.08, 0.222, 0.498, 0.398, 0.173, 0.003),
+           (60.9, 80.0, 91.3, 95.83, 0.157, 0.347, 0.314, 0.264, 0.001)),
+    "subj": ((72.6, 77.8, 90.0, 87.17, 0.191, 0.490, 0.378, 0.181, 0.003),
+             (75.2, 86.1, 90.3, 87.63, 0.212, 0.374, 0.346, 0.203, 0.002)),
+    "agnews": ((46.3, 65.3, 79.2, 83.08, 0.281, 0.496, 0.152, 0.190, 0.2),
+               (39.8, 65.7, 80.3, 84.44, 0.333, 0.485, 0.172, 0.201, 0.2)),
+    "cb": ((37.5, 55.4, 57.1, 87.50, 0.234, 0.177, 0.152, 0.274, 0.08),
+           (42.9, 57.1, 55.4, 100.00, 0.130, 0.217, 0.228, 0.225, 0.01)),
 }  # fmt: skip
+# By set of texts, model and key.
+PUBLISHED: dict[str, dict[str, dict[str, float]]] = {
+    texts: {model: dict(zip(_KEYS, row, strict=True)) for model, row in zip(MODELS, rows, strict=True)}
+    for texts, rows in _FIGURES.items()
+}

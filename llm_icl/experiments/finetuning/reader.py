@@ -1,4 +1,4 @@
-"""A language model that reads demonstrations and answers queries: in context, with their keys and values reused."""
+"""A language model that reads demonstrations and answers queries, with keys and values cached."""
 
 import itertools
 import math
@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from llm_icl.backends.base import ModelEntry, backends
+from llm_icl.backends.base import ModelEntry, backend_with_weights
 from llm_icl.errors import RequestError
 from llm_icl.experiments.finetuning.projections import Layer
 from llm_icl.experiments.finetuning.recording import Attended, recording
@@ -27,7 +27,7 @@ class Tokens:
 
 @dataclass
 class Context:
-    """Demonstrations as the model has read them: all tokens, the place of each demonstration's own, keys and values."""
+    """Demonstrations as the model has read them: all tokens, the span of each demonstration, keys and values."""
 
     tokens: list[int]
     spans: list[tuple[int, int]]
@@ -36,8 +36,8 @@ class Context:
 
 @dataclass(frozen=True)
 class Answer:
-    """The mean log-probability of each label's tokens; what was recorded of each layer at the text's last token, where
-    the last output is that at the token after it: the first of label 0's word.
+    """The mean log-probability of each label's tokens; and the recording of each layer at the text's last token, whose
+    last output is that at the token after it: the first of label 0's word.
     """
 
     scores: tuple[float, ...]
@@ -51,27 +51,27 @@ class Answer:
 class Reader:
     """A model in float32, its tokenizer, and the words of one task's labels.
 
-    Between two demonstrations stands a line break ("newline"), or as in the paper the token that ends a text ("end").
+    Demonstrations are separated by a line break ("newline"), or, as in the paper, by the end-of-text token ("end").
     """
 
     def __init__(self, model: Any, tokenizer: Any, task: TextTask, separator: str = "newline") -> None:
         self.model, self.tokenizer, self.task = model.eval(), tokenizer, task
-        # What the model's own tokenizer writes before a text, if anything: not all call it the token of a beginning.
+        # What the tokenizer writes before a text, if anything: not all tokenizers declare it as their BOS token.
         self.beginning: list[int] = self._before_a_text()
         if separator == "end" and tokenizer.eos_token_id is None:
-            raise RequestError("the tokenizer has no token that ends a text: --separator newline")
+            raise RequestError("the tokenizer has no end-of-text token: choose --separator newline")
         self.separator: list[int] = [tokenizer.eos_token_id] if separator == "end" else self._encode("\n")
         self.limit = int(getattr(model.config.get_text_config(), "max_position_embeddings", None) or sys.maxsize)
 
     def tokens(self, example: Example) -> Tokens:
-        """Raises RequestError where the tokenizer does not keep the text and the words apart."""
+        """Raises RequestError where the tokenizer does not separate the text from the labels."""
         wholes = [self._encode(f"{example.text} {word}") for word in self.task.labels]
         text = self._encode(example.text)
-        while any(whole[: len(text)] != text for whole in wholes):  # the blank may belong to the text's last token
+        while any(whole[: len(text)] != text for whole in wholes):  # the space may belong to the text's last token
             text = text[:-1]
         labels = tuple(tuple(whole[len(text) :]) for whole in wholes)
         if not text or not all(labels) or len(set(labels)) < len(labels):
-            raise RequestError(f"the tokenizer does not tell the labels of '{self.task.name}' apart")
+            raise RequestError(f"the tokenizer gives labels of '{self.task.name}' the same tokens, or none")
         return Tokens(tuple(text), labels)
 
     def demonstration(self, example: Example) -> list[int]:
@@ -80,9 +80,9 @@ class Reader:
         return [*tokens.text, *tokens.labels[example.label]]
 
     def fitting(self, demonstrations: Sequence[Example], queries: Sequence[Example]) -> int:
-        """How many of the demonstrations, from the first on, fit before every query."""
-        asked = [self.tokens(query) for query in queries]
-        room = self.limit - len(self.beginning) - max(len(one.text) + max(map(len, one.labels)) for one in asked)
+        """The number of demonstrations, from the first on, that fit before every query."""
+        tokens = [self.tokens(query) for query in queries]
+        room = self.limit - len(self.beginning) - max(len(one.text) + max(map(len, one.labels)) for one in tokens)
         lengths = [len(self.demonstration(example)) + len(self.separator) for example in demonstrations]
         return sum(whole <= room for whole in itertools.accumulate(lengths))
 
@@ -97,8 +97,8 @@ class Reader:
             tokens += own + self.separator
         if len(tokens) >= self.limit:
             raise RequestError(
-                f"{len(demonstrations)} demonstrations of '{self.task.name}' are {len(tokens)} tokens, and the model's "
-                f"context holds {self.limit}"
+                f"{len(demonstrations)} demonstrations of '{self.task.name}' have {len(tokens)} tokens, more than the "
+                f"model's context of {self.limit}"
             )
         cache = DynamicCache()
         if tokens:
@@ -107,14 +107,16 @@ class Reader:
         return Context(tokens, spans, cache)
 
     def answer(self, context: Context, example: Example, layers: Sequence[Layer] = ()) -> Answer:
-        """The model's answer to a query after the context, which is afterwards as it was before. The layers that are
-        given are recorded. Raises FloatingPointError where a score is not finite.
+        """The model's answer to a query after the context, which is unchanged afterwards. `layers` are recorded. Raises
+        FloatingPointError where a score is not finite.
         """
         from transformers import DynamicCache
 
         tokens, read = self.tokens(example), len(context.tokens)
         if read + len(tokens.text) + max(map(len, tokens.labels)) > self.limit:
-            raise RequestError(f"a query of {len(tokens.text)} tokens does not fit behind the demonstrations")
+            raise RequestError(
+                f"a query of {len(tokens.text)} tokens does not fit the context after the demonstrations"
+            )
         recorded: list[Attended] = []
         with torch.no_grad():
             if layers:
@@ -140,14 +142,14 @@ class Reader:
         return Answer(tuple(scores), recorded)
 
     def _next(self, context: Context, tokens: Sequence[int], last: int) -> torch.Tensor:
-        """Read on. Returns the log-probabilities after each of the last tokens, [last, vocabulary]."""
+        """Read on. Returns the log-probabilities after each of the last tokens, (last, vocabulary)."""
         ids = self.ids(tokens)
         found = self.model(input_ids=ids, logits_to_keep=last, **cached(self.model, context.cache))
-        rows: torch.Tensor = found.logits[0].float().log_softmax(-1)
+        rows: torch.Tensor = found.logits[0].float().log_softmax(-1)  # (last, vocabulary)
         return rows
 
     def ids(self, tokens: Sequence[int]) -> torch.Tensor:
-        """A batch of one sequence, where the model is."""
+        """A batch of one sequence, on the model's device."""
         return torch.tensor([list(tokens)], device=self.model.device)
 
     def _before_a_text(self) -> list[int]:
@@ -160,16 +162,13 @@ class Reader:
 
 
 def load_reader(entry: ModelEntry, task: TextTask, separator: str, random: int | None = None) -> Reader:
-    """The reader of a model; with a seed, of one that has its architecture and random weights.
+    """The reader of a model; with the seed `random`, of one with its architecture and random weights.
 
-    Raises RequestError where the model cannot be had.
+    Raises RequestError where the model cannot be loaded.
     """
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-    backend = backends.get(entry.backend)
-    if not backend.exposes_weights:
-        raise RequestError(f"'{entry.name}' does not run in this process: its weights cannot be finetuned here")
-    source, how = backend.source(entry)
+    source, how = backend_with_weights(entry).source(entry)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, **how)
         if random is None:

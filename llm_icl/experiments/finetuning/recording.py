@@ -13,8 +13,8 @@ from llm_icl.experiments.finetuning.projections import Layer
 from local_models.kv_cache import cache_among
 
 _NAME = "llm-icl-recording"
-# Attention that transformers cannot exchange, but that is plain: all earlier tokens, scaled products, no positions in
-# them. That of the models of Dai et al. 2023.
+# Attention that transformers cannot replace, but that is plain: all earlier tokens, scaled products, no positions in
+# them. The models of Dai et al. 2023 have it.
 _PLAIN = ("XGLMAttention",)
 
 
@@ -23,10 +23,10 @@ class Attended:
     """One layer at one token, over the T tokens up to it and H heads of width P (keys and values of groups repeated for
     theirs).
 
-    query (H, P), keys (H, T, P) and values (H, T, P) are as attention has them, logits (H, T) scaled and before softmax
-    (minus infinity where the token is not seen), output (D,) what the attention layer gives there, and last
-    output (D,) at the last token of the sequence. Plain queries (t, H P) are those of the t tokens up to it that were
-    just read, before any rotation.
+    query (H, P), keys (H, T, P) and values (H, T, P) are as attention uses them; logits (H, T) are scaled and before
+    softmax, minus infinity where the token is masked; output (D,) is that of the attention layer, and last_output (D,)
+    that at the last token of the sequence. plain_queries (t, H P) are those of the t tokens up to it that were just
+    read, before any rotation.
     """
 
     query: Tensor
@@ -40,10 +40,10 @@ class Attended:
 
 @contextmanager
 def recording(model: Any, layers: Sequence[Layer], back: int = 0) -> Iterator[list[Attended]]:
-    """Within it, each run of the model over one sequence replaces what the list holds: one entry for each layer, at the
-    last token or some tokens back.
+    """Inside it, each run of the model over one sequence replaces the list's entries: one for each layer, at the last
+    token or some tokens back.
 
-    Raises RequestError in a run of a model whose attention transformers cannot exchange, and which is not known here.
+    Raises RequestError in a run of a model whose attention cannot be recorded.
     """
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import eager_mask
@@ -57,7 +57,7 @@ def recording(model: Any, layers: Sequence[Layer], back: int = 0) -> Iterator[li
         softcap: float | None = None, s_aux: Tensor | None = None, **_: Any,
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
         if s_aux is not None:
-            raise RequestError(f"what {type(module).__name__} attends to cannot be recorded: it has attention sinks")
+            raise RequestError(f"attention of {type(module).__name__} cannot be recorded: it has attention sinks")
         groups = query.shape[1] // key.shape[1]
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)  # (1, H, T, P) each
         scale = query.shape[-1] ** -0.5 if scaling is None else scaling
@@ -81,12 +81,12 @@ def recording(model: Any, layers: Sequence[Layer], back: int = 0) -> Iterator[li
             plain = layers[layer].queries(output)  # (t, H P)
             parts[layer]["plain_queries"] = plain[: len(plain) - back]
 
-        def whole(module: Any, given: tuple[Any, ...], named: dict[str, Any], output: Any) -> None:
+        def whole(module: Any, inputs: tuple[Any, ...], named: dict[str, Any], output: Any) -> None:
             if type(module).__name__ in _PLAIN:
-                stream = given[0] if given else named["hidden_states"]
+                stream = inputs[0] if inputs else named["hidden_states"]
                 parts[layer] |= _plain(module, parts[layer]["plain_queries"], stream, cache_among(named), back)
             if "logits" not in parts[layer]:
-                raise RequestError(f"what {type(module).__name__} attends to cannot be recorded")
+                raise RequestError(f"attention of {type(module).__name__} cannot be recorded")
             if layer == 0:
                 found.clear()
             added = output[0][0]  # of (1, t, D): (t, D)
@@ -111,7 +111,7 @@ def recording(model: Any, layers: Sequence[Layer], back: int = 0) -> Iterator[li
 
 
 def _plain(module: Any, queries: Tensor, stream: Tensor, cache: Any, back: int) -> dict[str, Tensor]:
-    """What plain attention computes at a token: from its projections, or where there is one from its cache."""
+    """What plain attention computes at a token: from its projections, or from its cache where there is one."""
     heads = module.num_heads
     if cache is None:
         made = (project(stream)[0] for project in (module.k_proj, module.v_proj))

@@ -5,30 +5,23 @@ from typing import Any
 
 from llm_icl.config.files import file_name
 from llm_icl.experiments.finetuning import scores
-from llm_icl.experiments.finetuning.comparison import PUBLISHED_WAY, UNTRAINED, Compared
+from llm_icl.experiments.finetuning.compared import Compared
 from llm_icl.experiments.finetuning.joint_report import joint_report
-from llm_icl.experiments.finetuning.published import MODELS, PUBLISHED
+from llm_icl.experiments.finetuning.measures import (
+    DUAL_COSINE,
+    DUAL_DISTANCE,
+    DUAL_FORM,
+    DUAL_GAP,
+    MEASURES,
+    Measure,
+)
+from llm_icl.experiments.finetuning.methods import METHOD, PUBLISHED_METHOD, UNTRAINED
+from llm_icl.experiments.finetuning.published import MODELS, PUBLISHED, RECOVERY
 from llm_icl.experiments.finetuning.run import read
 from llm_icl.experiments.finetuning.setting import NOTES, losses, rates, setting
 from llm_icl.reports.charts import coloured, colours_of, figure
 from llm_icl.reports.document import Column, Figure, Provenance, Report, Row, Section, Table
 from llm_icl.runs import RunDirectory
-
-# The rows of the table of measures, and whose values per layer are drawn.
-_MEASURES = (
-    "SimAOU", "SimAOU, random change", "SimAOU at a label", "SimAM", "SimAM before finetuning", "SimAM of changes",
-    "SimAM of changes, after softmax", "SimAM of changes, after softmax, random change", "Kendall",
-    "Kendall, not finetuned", "Kendall, as published", "Kendall, random", "top tokens", "top tokens, not finetuned",
-    "top demonstrations", "top demonstrations, not finetuned",
-)  # fmt: skip
-_DUAL_MEASURES = ("dual form, gap", "dual form, cosine of softmax's change", "dual form, distance of softmax")
-_DRAWN = ("SimAOU", "SimAM of changes, after softmax", "Kendall", _DUAL_MEASURES[1])
-_DUAL = (
-    Column("finetuned by", "way"),
-    Column("gap (rounding only)", "gap", "rounding"),
-    Column("cosine of softmax's change", "cosine", "number"),
-    Column("distance of softmax", "distance", "number"),
-)
 
 
 def report_of(runs: Sequence[RunDirectory]) -> Report:
@@ -45,7 +38,7 @@ def comparison_report(found: Compared, record: dict[str, Any]) -> Report:
     sections = (
         Section("Accuracy", "accuracy", tables[:1]),
         Section("Similarity", "similarity", tables[1:]),
-        Section("Layer by layer", "layers", tuple(_by_layer(found, name) for name in _DRAWN)),
+        Section("Layer by layer", "layers", tuple(_by_layer(found, measure) for measure in MEASURES if measure.drawn)),
     )
     return Report(
         f"In-context learning against finetuning: {request['model']['name']} on {request['dataset']['name']}",
@@ -58,9 +51,9 @@ def comparison_report(found: Compared, record: dict[str, Any]) -> Report:
 
 
 def _accuracy_table(found: Compared, record: dict[str, Any]) -> Table:
-    """Accuracies and Rec2FTP by way of finetuning, with the published ones."""
+    """Accuracies and Rec2FTP by method of finetuning, with the published ones."""
     columns = (
-        Column("finetuned by", "way", short=True),
+        Column("finetuned by", "method", short=True),
         *(Column(words, key, "share", True) for key, words in scores.SETTINGS.items()),
         Column("Rec2FTP", "rec2ftp", "share", True),
         Column("its null", "rec2ftp_null", "share", True),
@@ -68,64 +61,73 @@ def _accuracy_table(found: Compared, record: dict[str, Any]) -> Table:
         Column("learning rate", "rate", short=True),
     )
     rows: list[Row] = []
-    for way in scores.ways(found):
-        recovered, null = scores.recovery(found, way)
-        right = {key: scores.accuracy(found, way, key) for key in scores.SETTINGS}
-        learned = {"loss": losses(found, way), "rate": rates(found, way)}
-        rows.append({"way": way, **right, "rec2ftp": recovered, "rec2ftp_null": null, **learned})
+    for method in scores.methods(found):
+        recovered, null = scores.recovery(found, method)
+        right = {key: scores.accuracy(found, method, key) for key in scores.SETTINGS}
+        training = {"loss": losses(found, method), "rate": rates(found, method)}
+        rows.append({"method": method, **right, "rec2ftp": recovered, "rec2ftp_null": null, **training})
     for model, values in PUBLISHED.get(record["request"]["dataset"]["name"], {}).items():
         known = {key: values[key] / 100 for key in scores.SETTINGS}
-        rows.append({"way": f"published, {model}", **known, "rec2ftp": values["Rec2FTP"] / 100})
-    return Table("accuracies", "Accuracy, in percent", columns, tuple(rows), frozenset({PUBLISHED_WAY}))
+        rows.append({"method": f"published, {model}", **known, "rec2ftp": values[RECOVERY] / 100})
+    return Table("accuracies", "Accuracy, in percent", columns, tuple(rows), frozenset({PUBLISHED_METHOD}))
 
 
 def _measures_table(found: Compared, record: dict[str, Any]) -> Table:
-    """Each measure, by way of finetuning, with the published values; a terminal shows the published way."""
+    """Each measure, by method of finetuning, with the published values; a terminal shows the published method."""
     published = PUBLISHED.get(record["request"]["dataset"]["name"], {})
     columns = (
         Column("measure", "measure", short=True),
-        *(Column(way, way, "number", i == 0) for i, way in enumerate(scores.ways(found))),
+        *(Column(method, method, "number", i == 0) for i, method in enumerate(scores.methods(found))),
         *(Column(f"published, {model}", f"published, {model}", "number") for model in MODELS if published),
     )
     rows: list[Row] = []
-    for name in _MEASURES:
-        measured = {way: scores.measure(found, way, name) for way in scores.ways(found)}
-        known = {f"published, {model}": values.get(name) for model, values in published.items()}
-        rows.append({"measure": name, **measured, **known})
-    return Table("measures", "Similarity by way of finetuning", columns, tuple(rows))
+    for measure in MEASURES:
+        if measure not in DUAL_FORM:
+            measured = {method: scores.estimate(found, method, measure) for method in scores.methods(found)}
+            known = {f"published, {model}": values.get(measure.published) for model, values in published.items()}
+            rows.append({"measure": measure.name, **measured, **known})
+    return Table("measures", "Similarity by method of finetuning", columns, tuple(rows))
 
 
 def _dual_table(found: Compared) -> Table:
-    """How far linear attention is the same as a step of gradient descent, and softmax attention as linear."""
-    gap, cosine, distance = _DUAL_MEASURES
+    """How close linear attention is to a step of gradient descent, and softmax attention to linear attention."""
+    columns = (
+        Column("finetuned by", "method"),
+        Column("gap (rounding only)", "gap", "rounding"),
+        Column("cosine of softmax's change", "cosine", "number"),
+        Column("distance of softmax", "distance", "number"),
+    )
     rows: list[Row] = []
-    for way in scores.ways(found):
-        if (measured := scores.measure(found, way, gap)).known:
-            own = {"cosine": scores.measure(found, way, cosine), "distance": scores.measure(found, way, distance)}
-            rows.append({"way": way, "gap": measured.value, **own})
-    return Table("dual_form", "Dual form", _DUAL, tuple(rows))
+    for method in scores.methods(found):
+        gap, cosine, distance = (
+            scores.estimate(found, method, measure) for measure in (DUAL_GAP, DUAL_COSINE, DUAL_DISTANCE)
+        )
+        if gap.known:
+            rows.append({"method": method, "gap": gap.value, "cosine": cosine, "distance": distance})
+    return Table("dual_form", "Dual form", columns, tuple(rows))
 
 
-def _by_layer(found: Compared, name: str) -> Figure:
+def _by_layer(found: Compared, measure: Measure) -> Figure:
     import altair as alt
     import polars as pl
 
-    rows = found.layers.filter((pl.col("measure") == name) & pl.col("value").is_not_nan())
-    colours = colours_of(scores.ways(found)) | {"the model": colours_of([PUBLISHED_WAY])[PUBLISHED_WAY]}
-    if name in _DUAL_MEASURES:  # finetuning plays no part in it
-        rows = rows.filter(pl.col("way").is_in([PUBLISHED_WAY, UNTRAINED])).with_columns(
-            pl.when(pl.col("way") == UNTRAINED).then(pl.col("way")).otherwise(pl.lit("the model")).alias("way")
+    rows = found.layers.rename({METHOD: "method"})
+    rows = rows.filter((pl.col("measure") == measure.name) & pl.col("value").is_not_nan())
+    colours = colours_of(scores.methods(found)) | {"the model": colours_of([PUBLISHED_METHOD])[PUBLISHED_METHOD]}
+    if measure.comparand == "model":  # the same for all methods of finetuning
+        rows = rows.filter(pl.col("method").is_in([PUBLISHED_METHOD, UNTRAINED])).with_columns(
+            pl.when(pl.col("method") == UNTRAINED).then("method").otherwise(pl.lit("the model")).alias("method")
         )
-    ways = rows["way"].unique(maintain_order=True).to_list()
+    methods = rows["method"].unique(maintain_order=True).to_list()
     chart = (
-        alt.Chart(alt.InlineData(values=rows.select("way", "layer", "value").to_dicts()))
+        alt.Chart(alt.InlineData(values=rows.select("method", "layer", "value").to_dicts()))
         .mark_line(point=True)
         .encode(
             x=alt.X("layer:Q", axis=alt.Axis(tickMinStep=1)),
-            y=alt.Y("value:Q", title=name),
-            color=coloured("way", colours, ways),
-            tooltip=["way:N", "layer:Q", alt.Tooltip("value:Q", format=".3f")],
+            y=alt.Y("value:Q", title=measure.name),
+            color=coloured("method", colours, methods),
+            tooltip=["method:N", "layer:Q", alt.Tooltip("value:Q", format=".3f")],
         )
     )
-    says = f"{name} by layer, averaged over queries and seeds, of {', '.join(ways)}."
-    return figure(file_name(name), name, chart, 240, says)
+    says = f"{measure.name} by layer, averaged over queries and seeds, of {', '.join(methods)}."
+    return figure(file_name(measure.name), measure.name, chart, 240, says)

@@ -7,16 +7,24 @@ import polars as pl
 from llm_icl.config.files import atomic_path
 from llm_icl.errors import RequestError
 from llm_icl.experiments.base import Session
-from llm_icl.experiments.finetuning.comparison import Compared, ComparisonRequest, compare
+from llm_icl.experiments.finetuning.compared import Compared
+from llm_icl.experiments.finetuning.comparison import compare
+from llm_icl.experiments.finetuning.request import ComparisonRequest
 from llm_icl.progress import OnProgress
 from llm_icl.runs import RunDirectory
 
 TABLES = ("answers", "measures", "layers")
-_NUMBERS = ("rates", "demonstrations", "kept_labels", "losses")
+# The keys of run.json, and what they hold.
+_NUMBERS = {
+    "rates": "rates",
+    "demonstrations": "demonstrations",
+    "kept_labels": "unchanged_labels",
+    "losses": "losses",
+}
 
 
 def read(run: RunDirectory) -> Compared:
-    """What a finished run has found. Raises RequestError where it is not finished, or lacks what is read today."""
+    """The results of a finished run. Raises RequestError where it is not finished, or lacks what is read today."""
     record = run.record
     if record.get("status") != "complete":
         raise RequestError(f"{run.path} holds no finished comparison")
@@ -25,20 +33,20 @@ def read(run: RunDirectory) -> Compared:
     except (pl.exceptions.PolarsError, OSError) as problem:
         raise RequestError(f"{run.path} holds no finished comparison: {str(problem).splitlines()[0]}") from None
     if missing := [name for name in _NUMBERS if name not in record]:
-        raise RequestError(f"{run.path} was made by an earlier version, without {missing[0]}: run it again")
+        raise RequestError(f"{run.path} was made by an earlier version, without {missing[0]}: re-run it")
     rates, losses = (
-        {way: {int(seed): value for seed, value in some.items()} for way, some in record[name].items()}
+        {method: {int(seed): value for seed, value in by_seed.items()} for method, by_seed in record[name].items()}
         for name in ("rates", "losses")
     )
-    demonstrations, kept_labels = (
+    demonstrations, unchanged = (
         {int(seed): value for seed, value in record[name].items()} for name in ("demonstrations", "kept_labels")
     )
-    tried = tuple(record["request"]["rates"])
-    return Compared(answers, measures, layers, rates, tried, demonstrations, kept_labels, losses)
+    candidates = tuple(record["request"]["rates"])
+    return Compared(answers, measures, layers, rates, candidates, demonstrations, unchanged, losses)
 
 
 def compare_in(session: Session, request: ComparisonRequest, on_progress: OnProgress) -> None:
-    """Compare in the session's directory; what an earlier start has found is taken from it."""
+    """Compare in the session's directory; seeds that an earlier start finished are not computed again."""
 
     def save() -> None:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
@@ -50,7 +58,7 @@ def compare_in(session: Session, request: ComparisonRequest, on_progress: OnProg
         found = compare(request, session.run.parts, on_progress, save)
     finally:
         save()
-    session.results |= {name: getattr(found, name) for name in _NUMBERS}
+    session.results |= {key: getattr(found, name) for key, name in _NUMBERS.items()}
     for name in TABLES:
         with atomic_path(session.path / f"{name}.parquet") as temporary:
             getattr(found, name).write_parquet(temporary)

@@ -2,70 +2,57 @@
 
 from typing import Any
 
-from llm_icl.experiments.finetuning.comparison import PUBLISHED_WAY, Compared
+from llm_icl.experiments.finetuning.compared import Compared
+from llm_icl.experiments.finetuning.measures import MEASURES
+from llm_icl.experiments.finetuning.methods import PUBLISHED_METHOD
 
 NOTES = (
-    "Finetuning: one epoch of plain gradient descent on the demonstrations, in the order in which they stand in the "
-    "context, one at a time, on the mean loss of all tokens; keys' and values' projections only; float32. The loss is "
-    "that of the demonstrations, in nats a token: of the model as it was, and while it learned them, each before its "
-    "own update.",
+    "Finetuning: one epoch of plain gradient descent on the demonstrations, one at a time in the order of the context, "
+    "on the mean loss of all tokens; key and value projections only; float32. The loss is that of the demonstrations, "
+    "in nats a token: before finetuning, and during it, each before its own update.",
     "Rec2FTP: of the queries that zero-shot gets wrong and finetuning gets right, the fraction that ICL also gets "
-    "right. Its null: the same of those that zero-shot gets wrong and finetuning does not mend.",
-    "SimAOU: the cosine between the changes that both make to an attention layer's output, brought to length 1, at the "
-    "query's last token. Null: a change as long as that by finetuning, in a direction drawn uniformly; where changes "
-    "are great, it is not 0. At a label, without a null of its own: read where the published code reads it, at the "
-    "token after the query where that is the (first) token of label 0's word. Their other numbers were read there too.",
-    "SimAM: the cosine of attention to the query's tokens before softmax, in context and finetuned, as published. Of "
-    "changes: of what both change in it, centred; after softmax: of what both change in attention, as it is shared out "
-    "over the query's tokens; its null: a change of each head's logits as long as that by finetuning, in a direction "
-    "drawn uniformly. Layers in which nothing changes (a first one with rotary positions) do not count.",
-    "Kendall: rank correlation of the attention to the demonstrations' tokens in context with the products of the "
-    "query's vector with theirs (normalised where attention normalises them, before any rotation), by layer, in a "
-    "finetuned model that is shown these demonstrations afterwards, whatever it learned. Null: the same in the model "
-    "that was not finetuned, where they are alike already. As published: the demonstrations' vectors are those of the "
-    "moment in which each was learned; random numbers are the published null.",
-    "Top tokens, top demonstrations: of the 100 tokens and 5 demonstrations that get most attention, the share that "
-    "both have in common; null: as Kendall's.",
-    "Layer-causal gradient descent (Deutch et al. 2024): each layer learns from its own read-out only. Its learning "
-    "rate, and the controls', is the one that was chosen for gradient descent (or the next smaller at which it stays "
-    "finite).",
-    "Dual form: the gap is the greatest relative difference between linear attention over all tokens and the zero-shot "
-    "weights (made of the query's own tokens as they stand behind the demonstrations) plus the sum of outer products, "
-    "in float64; the cosine is that between what demonstrations change in the output of softmax attention and of "
-    "linear attention.",
-    "Controls: a difference is that of finetuning on these demonstrations less the control, each above its own null; "
-    "the share is of what finetuning on these demonstrations is above its null.",
-    "Intervals are 95 %, over queries and, where there are several, seeds, by analysis of variance: another draw of "
-    "queries or demonstrations might have come. With one seed they are over queries only.",
+    "right. Null: the same of those that zero-shot and finetuning get wrong.",
+    *(f"{measure.name}: {measure.note}" for measure in MEASURES if measure.note),
+    "Layer-causal gradient descent (Deutch et al. 2024): each layer learns from its own read-out only. It and the "
+    "controls use the learning rate chosen for gradient descent (layer-causal gradient descent the next smaller one, "
+    "if it diverges).",
+    "Controls: a difference is that of finetuning on these demonstrations minus the control, each above its own null; "
+    "percentages are of the excess of finetuning on these demonstrations over its null.",
+    "Intervals are 95 %, over queries and, where there are several, seeds, by analysis of variance: they cover another "
+    "draw of queries and demonstrations. With one seed they are over queries only.",
 )
 
 
-def losses(found: Compared, way: str) -> str:
+def losses(found: Compared, method: str) -> str:
     """The demonstrations' loss before finetuning and during it, by seed."""
-    return ", ".join(f"{before:.2f} → {during:.2f}" for before, during in found.losses.get(way, {}).values())
+    return ", ".join(f"{before:.2f} → {during:.2f}" for before, during in found.losses.get(method, {}).values())
 
 
 def setting(found: Compared, record: dict[str, Any]) -> str:
-    """What was compared, how it was chosen, and what it took."""
+    """What was compared, how it was chosen, and its cost."""
     request = record["request"]
     where = (
-        "the very examples that are reported, as in the paper (which flatters all numbers)"
+        "the reported examples, as in the paper (which inflates all numbers)"
         if request["choose_on"] == "evaluation"
-        else "texts that are neither demonstrated nor reported"
+        else "texts that are neither demonstrations nor reported"
     )
-    kept = ", ".join(f"{100 * same:.0f} %" for same in found.kept_labels.values())
-    between = "a line break" if request["separator"] == "newline" else "the token that ends a text"
+    unchanged = ", ".join(f"{100 * same:.0f} %" for same in found.unchanged_labels.values())
+    between = "a line break" if request["separator"] == "newline" else "the end-of-text token"
     counts = sorted(set(found.demonstrations.values()))
     shown = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     word = "demonstration" if counts == [1] else "demonstrations"
-    cut = f" (of {request['demonstrations']}: as many as fit)" if counts[0] < request["demonstrations"] else ""
-    shuffled = f"; shuffled labels: {kept} stayed what they were" if kept else ""
-    given = ", ".join(map(str, request["seeds"]))
+    cut = (
+        f" (of {request['demonstrations']}: as many as fit the context)"
+        if counts[0] < request["demonstrations"]
+        else ""
+    )
+    shuffled = f"; shuffled labels: {unchanged} unchanged" if unchanged else ""
+    requested = ", ".join(map(str, request["seeds"]))
     if request["best_seed"]:
-        seeds = f"seed {next(iter(found.demonstrations))}, the best in context of {given}"
+        seeds = f"seed {next(iter(found.demonstrations))}, the best in context of {requested}"
         chosen = "seed and learning rates"
     else:
-        seeds, chosen = f"seeds {given}" if len(request["seeds"]) > 1 else f"seed {given}", "learning rates"
+        seeds, chosen = f"seeds {requested}" if len(request["seeds"]) > 1 else f"seed {requested}", "learning rates"
     return (
         f"{shown} {word}{cut}, {seeds}, with {between} between them; {request['examples']} queries; {chosen} "
         f"chosen on {where}{shuffled}. "
@@ -73,9 +60,11 @@ def setting(found: Compared, record: dict[str, Any]) -> str:
     )
 
 
-def rates(found: Compared, way: str) -> str:
-    """The learning rates, by seed; of a chosen one, whether a better one might lie beyond those that were tried."""
-    ends = {min(found.tried_rates): " (min tried)", max(found.tried_rates): " (max tried)"}
-    if way != PUBLISHED_WAY or len(ends) == 1:
+def rates(found: Compared, method: str) -> str:
+    """The learning rates, by seed; chosen ones are marked where they are the smallest or largest candidate, beyond
+    which there may be better ones.
+    """
+    ends = {min(found.candidate_rates): " (min candidate)", max(found.candidate_rates): " (max candidate)"}
+    if method != PUBLISHED_METHOD or len(ends) == 1:
         ends = {}
-    return ", ".join(f"{rate:g}{ends.get(rate, '')}" for rate in found.rates.get(way, {}).values())
+    return ", ".join(f"{rate:g}{ends.get(rate, '')}" for rate in found.rates.get(method, {}).values())

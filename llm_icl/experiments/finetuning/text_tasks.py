@@ -1,4 +1,4 @@
-"""Labelled texts: a card says where they come from, how an example is written and what its labels are called."""
+"""Labelled texts: a card names their source, the template of an example and the words of its labels."""
 
 import json
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ _TEXTS = ("description", "source", "hub", "configuration", "training", "evaluati
 
 @dataclass(frozen=True)
 class TextTask:
-    """One set of labelled texts. A row's `label` is an index into `labels`, the words that stand for them."""
+    """One set of labelled texts. A row's `label` is an index into `labels`, the words that the model predicts."""
 
     name: str
     hub: str
@@ -36,7 +36,7 @@ class TextTask:
 
 @dataclass(frozen=True)
 class Example:
-    """A text as a model sees it, up to where its label's word comes, and the label."""
+    """A text as a model sees it, up to its label's word, and the label."""
 
     text: str
     label: int
@@ -44,7 +44,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Splits:
-    """What there is to demonstrate and train with, and what there is to evaluate on."""
+    """Examples for demonstrations and training, and examples for evaluation."""
 
     training: Sequence[Example]
     evaluation: Sequence[Example]
@@ -71,7 +71,7 @@ def load_text_task(text: str, tasks_dir: Path | None = None) -> TextTask:
 def load_splits(task: TextTask, folder: Path | None = None) -> Splits:
     """The rows of both splits as examples: from the hub, or from FOLDER/NAME/SPLIT.jsonl with the hub's columns.
 
-    Raises RequestError where they cannot be had, or do not fit the card.
+    Raises RequestError where they are unavailable, or do not fit the card.
     """
     read = _from_hub if folder is None else _from_folder
     return Splits(*(_examples(task, read(task, split, folder), split) for split in (task.training, task.evaluation)))
@@ -86,17 +86,18 @@ def _labels(card: Card) -> tuple[str, ...]:
     labels = card.fields["labels"]
     if not isinstance(labels, list) or len(labels) < 2 or not all(isinstance(label, str) and label for label in labels):
         raise card.error(
-            "'labels' is a list of at least two words, in quotation marks where YAML means another", "labels"
+            "'labels' must be a list of at least two words, in quotation marks where YAML would read another type",
+            "labels",
         )
     if len(set(labels)) < len(labels):
-        raise card.error("the same word stands for two labels", "labels")
+        raise card.error("two labels have the same word", "labels")
     return tuple(labels)
 
 
 def _demonstrations(card: Card) -> int:
     count = card.fields["demonstrations"]
     if type(count) is not int or count < 1:
-        raise card.error(f"'demonstrations' is a whole number of at least 1, not {count!r}", "demonstrations")
+        raise card.error(f"'demonstrations' must be a whole number of at least 1, not {count!r}", "demonstrations")
     return count
 
 
@@ -112,7 +113,7 @@ def _from_folder(task: TextTask, split: str, folder: Path | None) -> list[dict[s
                     raise RequestError(f"{path}, line {number}: not a JSON object")
                 rows.append(row)
     except FileNotFoundError:
-        raise RequestError(f"there is no {path}: --data-dir holds a folder {task.name} with {split}.jsonl") from None
+        raise RequestError(f"{path} does not exist: --data-dir must contain {task.name}/{split}.jsonl") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as problem:
         raise RequestError(f"{path} cannot be read: {problem}") from None
     return rows
@@ -124,15 +125,15 @@ def _from_hub(task: TextTask, split: str, _: Path | None) -> list[dict[str, Any]
 
     try:
         reach_hub()
-    except OSError:  # what the hub gave earlier is still there
+    except OSError:  # what was downloaded earlier is still in the cache
         huggingface_hub.constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
     try:
         found = datasets.load_dataset(task.hub, task.configuration or None, split=split)
     except Exception as problem:  # the hub's client raises anything, from many libraries
         reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
         raise RequestError(
-            f"dataset '{task.name}' cannot be had from the hub ({reason}); with files of your own give --data-dir DIR, "
-            f"which holds {task.name}/{split}.jsonl with the columns of {task.hub}"
+            f"dataset '{task.name}' is unavailable from the hub ({reason}); for your own files use --data-dir DIR, "
+            f"with DIR/{task.name}/{split}.jsonl that has the columns of {task.hub}"
         ) from None
     rows: list[dict[str, Any]] = found.to_list()
     return rows
@@ -142,7 +143,7 @@ def _examples(task: TextTask, rows: Sequence[dict[str, Any]], split: str) -> lis
     try:
         template = Environment(undefined=StrictUndefined, autoescape=False).from_string(task.template)
     except TemplateError as problem:
-        raise RequestError(f"dataset '{task.name}': the template cannot be read: {problem}") from None
+        raise RequestError(f"dataset '{task.name}': invalid template: {problem}") from None
     examples = []
     for number, row in enumerate(rows, 1):
         where = f"dataset '{task.name}', {split}, row {number}"
@@ -152,10 +153,10 @@ def _examples(task: TextTask, rows: Sequence[dict[str, Any]], split: str) -> lis
             raise RequestError(f"{where}: {problem}; its columns are {', '.join(row)}") from None
         label = row.get("label")
         if "label" not in row:
-            raise RequestError(f"{where}: there is no column 'label'; its columns are {', '.join(row)}")
+            raise RequestError(f"{where}: no column 'label'; its columns are {', '.join(row)}")
         if type(label) is not int or not 0 <= label < len(task.labels):
             last = len(task.labels) - 1
-            raise RequestError(f"{where}: the label {label!r} is not in the card: labels are numbers from 0 to {last}")
+            raise RequestError(f"{where}: label {label!r} is not in the card: labels are numbers from 0 to {last}")
         examples.append(Example(text, label))
     if not examples:
         raise RequestError(f"dataset '{task.name}': the split {split} is empty")

@@ -63,13 +63,13 @@ class Probe(Experiment):
         return f"probe-{digest(self.record())}"
 
     def check(self) -> None:
-        from llm_icl.experiments.probing.request import check
+        from llm_icl.experiments.probing.run import check
 
         check(self.request)
 
     def work(self, session: Session, on_progress: OnProgress) -> None:
         from llm_icl.config.files import atomic_path
-        from llm_icl.experiments.probing.request import probe
+        from llm_icl.experiments.probing.run import probe
 
         heads = probe(self.request, on_progress)
         with atomic_path(session.path / HEADS) as temporary:

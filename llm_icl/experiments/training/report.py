@@ -129,7 +129,8 @@ class _Trained:
         best = self._ceilings(task)[ceiling]
         return (
             f"{sentence}; {_REFERENCES[ceiling]} on {_percent(best['accuracy'])} and {_percent(best['last_half'])}: "
-            f"{_gap(best['accuracy'] - score['accuracy'])} and {_gap(best['last_half'] - score['last_half'])}."
+            f"{_gap(best['accuracy'] - score['accuracy'])} on all points, "
+            f"{_gap(best['last_half'] - score['last_half'])} on the last half."
         )
 
     def _ceilings(self, task: str) -> Mapping[str, dict[str, float]]:

@@ -107,10 +107,9 @@ def test_the_tooltip_of_a_learning_curve_has_every_learners_name_and_number_at_t
     def check(page):
         figure = page.locator("#majority-n3-learning-curves")
         figure.scroll_into_view_if_needed()
-        box = figure.bounding_box()
+        box = figure.locator("path.background").first.bounding_box()
         for i in range(50):
-            place = 60 + (box["width"] - 80) * i / 49
-            page.mouse.move(box["x"] + place, box["y"] + 20 + (i * 37) % 240)
+            page.mouse.move(box["x"] + 8 + (box["width"] - 16) * i / 49, box["y"] + 20 + (i * 37) % 240)
             tooltip = page.locator("#vg-tooltip-element.visible")
             tooltip.wait_for(timeout=5_000)
             rows = "rows => rows.map(row => [...row.cells].map(cell => cell.innerText))"

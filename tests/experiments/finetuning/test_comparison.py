@@ -15,10 +15,13 @@ from transformers import AutoTokenizer, MambaConfig, MambaForCausalLM
 
 from llm_icl.backends.catalogue import find_model
 from llm_icl.errors import RequestError
-from llm_icl.experiments.finetuning import comparison, text_tasks
+from llm_icl.experiments.finetuning import choosing, comparison, text_tasks
+from llm_icl.experiments.finetuning.measures import DUAL_GAP, KENDALL_BEFORE, MEASURES
+from llm_icl.experiments.finetuning.methods import LAYER_CAUSAL, OTHER, PUBLISHED_METHOD, SHUFFLED, UNTRAINED
 from llm_icl.experiments.finetuning.projections import attention_layers
 from llm_icl.experiments.finetuning.reader import load_reader
-from llm_icl.experiments.finetuning.study import study
+from llm_icl.experiments.finetuning.request import ComparisonRequest
+from llm_icl.experiments.finetuning.study import Finetuning, study
 from tests.conftest import TinyModels
 from tests.experiments.finetuning.own_texts import write_own_texts
 from tests.inside import run_inside
@@ -41,7 +44,7 @@ def requested(folder, command):
     name = next(word for word in command.split() if word.startswith("hf/"))
     task = text_tasks.load_text_task(str(folder / "own.yaml"))
     splits = text_tasks.load_splits(task, folder)
-    request = comparison.ComparisonRequest(
+    request = ComparisonRequest(
         find_model(name), task, splits, (1, 2), task.demonstrations, 8, (0.01, 0.1), "training", "newline", True
     )
     return request, load_reader(request.model, task, "newline")
@@ -54,7 +57,7 @@ def mean_loss(reader, examples):
     return float(np.mean([float(reader.model(input_ids=one, labels=one).loss) for one in ids]))
 
 
-def test_every_way_answers_every_query_of_every_seed(made):
+def test_every_method_answers_every_query_of_every_seed(made):
     folder, *_ = made
     answers = pl.read_parquet(folder / "run" / "answers.parquet")
     counts = answers.group_by("way").len().sort("way")
@@ -63,7 +66,7 @@ def test_every_way_answers_every_query_of_every_seed(made):
         "shuffled labels": 16, "untrained model": 16,
     }  # fmt: skip
     trained = answers.filter(pl.col("way") != "untrained model")
-    # Without demonstrations, and with the same in context, the ways of finetuning make no difference.
+    # Without demonstrations, and with the same in context, the methods of finetuning make no difference.
     assert trained.group_by("seed", "example").agg(pl.col("zs").n_unique(), pl.col("icl").n_unique())[
         ["zs", "icl"]
     ].max().row(0) == (1, 1)
@@ -80,11 +83,43 @@ def test_measures_are_what_they_must_be(made):
     )
     assert bounds["low"][0] >= -1 - 1e-9
     assert bounds["high"][0] <= 1 + 1e-9
-    assert rows.filter(pl.col("measure") == "dual form, gap")["value"].max() < 1e-10
+    assert rows.filter(pl.col("measure") == DUAL_GAP.name)["value"].max() < 1e-10
     # Before anything is learned it does not matter what will be.
-    null = rows.filter((pl.col("measure") == "Kendall, not finetuned") & (pl.col("way") != "untrained model"))
+    null = rows.filter((pl.col("measure") == KENDALL_BEFORE.name) & (pl.col("way") != "untrained model"))
     assert null.group_by("seed", "example").agg(pl.col("value").n_unique())["value"].max() == 1
     assert null["way"].n_unique() == 4
+
+
+def test_runs_keep_the_names_of_runs_of_earlier_versions(made):
+    """Their files are read by these names, so that none of them may change."""
+    folder, *_ = made
+    measures, layers = (pl.read_parquet(folder / "run" / f"{name}.parquet") for name in ("measures", "layers"))
+    assert pl.read_parquet(folder / "run" / "answers.parquet").columns == [
+        "way", "seed", "example", "label", "zs", "icl", "ft"
+    ]  # fmt: skip
+    assert measures.columns == ["way", "seed", "example", "measure", "value"]
+    assert layers.columns == ["way", "measure", "layer", "value"]
+    # In this order: it is that of the rows.
+    assert layers.filter(pl.col("way") == "gradient descent")["measure"].unique(maintain_order=True).to_list() == [
+        "SimAM before finetuning", "dual form, gap", "dual form, cosine of softmax's change",
+        "dual form, distance of softmax", "Kendall, random", "Kendall, not finetuned", "top tokens, not finetuned",
+        "top demonstrations, not finetuned", "SimAOU", "SimAOU, random change", "SimAOU at a label", "SimAM",
+        "SimAM of changes", "SimAM of changes, after softmax", "SimAM of changes, after softmax, random change",
+        "Kendall", "top tokens", "top demonstrations", "Kendall, as published",
+    ]  # fmt: skip
+    assert set(measures["measure"]) == set(layers["measure"]) == {measure.name for measure in MEASURES}
+    record = json.loads((folder / "run" / "run.json").read_text())
+    assert {"rates", "demonstrations", "kept_labels", "losses"} <= set(record)
+    for name in ("rates", "losses"):
+        assert set(record[name]) == {
+            "gradient descent", "layer-causal gradient descent", "other demonstrations", "shuffled labels",
+            "untrained model",
+        }  # fmt: skip
+    assert {"rates", "choose_on", "best_seed", "cut", "separator"} <= set(record["request"])
+    done = run_inside("report", "run", "--out", "again", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    text = (folder / "again" / "report.md").read_text()
+    assert all(f"| {name} " in text for name in ("SimAOU, random change", "Kendall, not finetuned", "top tokens"))
 
 
 def test_the_report_says_it_in_words_and_tables(made):
@@ -92,8 +127,8 @@ def test_the_report_says_it_in_words_and_tables(made):
     text = (folder / "run" / "report.md").read_text()
     assert "In-context learning against finetuning" in text
     assert "SimAOU is" in text
-    kept = json.loads((folder / "run" / "run.json").read_text())["kept_labels"]
-    assert f"shuffled labels: {100 * kept['1']:.0f} %, {100 * kept['2']:.0f} % stayed what they were" in text
+    unchanged = json.loads((folder / "run" / "run.json").read_text())["kept_labels"]
+    assert f"shuffled labels: {100 * unchanged['1']:.0f} %, {100 * unchanged['2']:.0f} % unchanged" in text
     assert "SimAOU is" in done.stdout
     assert "published, GPT" not in text.split("## How to read this")[0]  # the paper has no such texts
     assert (folder / "run" / "report.html").stat().st_size > 100_000
@@ -104,7 +139,7 @@ def test_the_same_command_shows_the_same_and_another_is_refused(made):
     assert run_inside(*command.split(), cwd=folder).stdout == done.stdout
     other = run_inside(*command.replace("--examples 8", "--examples 9").split(), cwd=folder)
     assert other.returncode == 2
-    assert "holds the run of another request" in other.stderr
+    assert "already contains a different run" in other.stderr
 
 
 def test_a_run_of_an_earlier_version_is_told_to_be_one(made, tmp_path):
@@ -115,7 +150,7 @@ def test_a_run_of_an_earlier_version_is_told_to_be_one(made, tmp_path):
     (tmp_path / "old" / "run.json").write_text(json.dumps(record))
     done = run_inside("report", "old", cwd=tmp_path)
     assert done.returncode == 2
-    assert "made by an earlier version, without kept_labels: run it again" in done.stderr
+    assert "made by an earlier version, without kept_labels: re-run it" in done.stderr
 
 
 def test_killed_after_a_seed_it_goes_on_from_there_to_the_same_numbers(made):
@@ -134,9 +169,9 @@ def test_killed_after_a_seed_it_goes_on_from_there_to_the_same_numbers(made):
         seen.append((path.name, path.stat().st_mtime_ns))
         return load(path, *rest)
 
-    load = comparison._load
+    load = comparison.load_part
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(comparison, "_load", watch)
+        patch.setattr(comparison, "load_part", watch)
         again = run_inside(*command.split(), cwd=folder)
     assert again.stdout == done.stdout.replace("report: run", "report: killed")
     assert seen[0] == ("trained-1.npz", made_at)
@@ -158,9 +193,9 @@ def test_the_papers_choice_reports_the_best_seed_only(made):
         right[seed] = (alone["icl"] == alone["label"]).sum()
     assert chosen == max(right, key=lambda seed: (right[seed], -seed))
     text = (folder / "best" / "report.md").read_text()
-    assert "stayed what they were" not in text  # nothing was shuffled
+    assert "unchanged" not in text  # nothing was shuffled
     assert f"seed {chosen}, the best in context of 1, 2, 3, 4" in text
-    assert "chosen on the very examples that are reported, as in the paper" in text
+    assert "chosen on the reported examples, as in the paper" in text
 
 
 def test_demonstrations_that_do_not_fit_are_refused_or_cut_for_both(made, tmp_path):
@@ -177,23 +212,25 @@ def test_demonstrations_that_do_not_fit_are_refused_or_cut_for_both(made, tmp_pa
     record = json.loads((folder / "refused" / "run.json").read_text())
     count = record["demonstrations"]["1"]
     assert 1 <= count < 12
-    assert f"{count} demonstrations (of 12: as many as fit)" in (folder / "refused" / "report.md").read_text()
+    assert (
+        f"{count} demonstrations (of 12: as many as fit the context)" in (folder / "refused" / "report.md").read_text()
+    )
 
 
-def test_texts_to_try_on_are_neither_demonstrated_nor_reported(made):
+def test_validation_texts_are_neither_demonstrations_nor_reported(made):
     task = text_tasks.TextTask("toy", "", "", "train", "test", "{{ text }}", ("a", "b"), 3)
     training = [text_tasks.Example(f"t{i}", 0) for i in range(90)]
     evaluation = [text_tasks.Example(f"e{i}", 0) for i in range(20)]
-    request = comparison.ComparisonRequest(
+    request = ComparisonRequest(
         find_model("hf/none"), task, text_tasks.Splits(training, evaluation), (1, 2, 3), 4, 10, (0.1,), "training",
         "newline", True,
     )  # fmt: skip
     used = {example.text for seed in (1, 2, 3) for part in request.drawn(seed) for example in part}
-    tried = {example.text for example in request.tried}
-    assert len(tried) == 50
-    assert not tried & (used | {example.text for example in evaluation})
+    validation = {example.text for example in request.validation}
+    assert len(validation) == 50
+    assert not validation & (used | {example.text for example in evaluation})
     same = dataclasses.replace(request, choose_on="evaluation")
-    assert same.tried == same.evaluation
+    assert same.validation == same.evaluation
 
 
 def test_a_model_without_attention_is_refused(made, tmp_path):
@@ -211,76 +248,78 @@ def test_a_model_without_attention_is_refused(made, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_each_way_has_learned_what_its_name_says(made):
+def test_each_method_has_learned_what_its_name_says(made):
     """Its loss before finetuning is that of these demonstrations in this model."""
     folder, command, _ = made
     request, reader = requested(folder, command)
     losses = json.loads((folder / "run" / "run.json").read_text())["losses"]
     for seed in (1, 2):
         demonstrations, others = request.drawn(seed)
-        shuffled = comparison._with_shuffled_labels(demonstrations, seed)
+        shuffled = comparison.with_shuffled_labels(demonstrations, seed)
         untrained = load_reader(request.model, request.task, request.separator, random=seed)
         truth = {
-            comparison.PUBLISHED_WAY: mean_loss(reader, demonstrations),
-            comparison.LAYER_CAUSAL: mean_loss(reader, demonstrations),
-            comparison.OTHER: mean_loss(reader, others),
-            comparison.SHUFFLED: mean_loss(reader, shuffled),
-            comparison.UNTRAINED: mean_loss(untrained, demonstrations),
+            PUBLISHED_METHOD: mean_loss(reader, demonstrations),
+            LAYER_CAUSAL: mean_loss(reader, demonstrations),
+            OTHER: mean_loss(reader, others),
+            SHUFFLED: mean_loss(reader, shuffled),
+            UNTRAINED: mean_loss(untrained, demonstrations),
         }
         assert len({round(loss, 4) for loss in truth.values()}) == 4
-        for way, loss in truth.items():
-            before, during = losses[way][str(seed)]
-            assert before == pytest.approx(loss, rel=1e-5), way
-            assert during != pytest.approx(before, rel=1e-5), way
-    assert losses[comparison.LAYER_CAUSAL]["1"] != losses[comparison.PUBLISHED_WAY]["1"]
+        for method, loss in truth.items():
+            before, during = losses[method][str(seed)]
+            assert before == pytest.approx(loss, rel=1e-5), method
+            assert during != pytest.approx(before, rel=1e-5), method
+    assert losses[LAYER_CAUSAL]["1"] != losses[PUBLISHED_METHOD]["1"]
 
 
 def test_shuffling_moves_labels_and_nothing_else(made):
     request, _ = requested(*made[:2])
     drawn = request.drawn(1)[0]
     examples = [dataclasses.replace(drawn[i % len(drawn)], label=i % 3) for i in range(30)]
-    shuffled = comparison._with_shuffled_labels(examples, 1)
+    shuffled = comparison.with_shuffled_labels(examples, 1)
     assert [one.text for one in shuffled] == [one.text for one in examples]
     assert sorted(one.label for one in shuffled) == sorted(one.label for one in examples)
     kept = sum(one.label == other.label for one, other in zip(examples, shuffled, strict=True))
     assert 1 <= kept < 20
-    assert comparison._kept_labels(examples, 1) == kept / 30
+    assert comparison.unchanged_labels(examples, 1) == kept / 30
 
 
-def test_rates_are_chosen_on_the_texts_that_are_tried(made, monkeypatch):
+def test_learning_rates_are_chosen_on_the_validation_texts(made, monkeypatch):
     folder, command, _ = made
     request, _ = requested(folder, command)
     seen = []
 
-    def watch(reader, layers, demonstrations, tried, *rest):
-        seen.append((demonstrations, tried))
-        return best_rate(reader, layers, demonstrations, tried, *rest)
+    def watch(reader, layers, demonstrations, validation, *rest):
+        seen.append((demonstrations, validation))
+        return best_rate(reader, layers, demonstrations, validation, *rest)
 
     best_rate = comparison.best_rate
     monkeypatch.setattr(comparison, "best_rate", watch)
     comparison._trained(request, 2, {}, lambda *_: None)
-    assert seen == [(request.drawn(2)[0], request.tried)]
+    assert seen == [(request.drawn(2)[0], request.validation)]
 
 
-def test_layer_causal_descent_has_gradient_descents_rate_or_the_next_at_which_it_stays_finite(made, monkeypatch):
+def test_layer_causal_descent_has_gradient_descents_learning_rate_or_the_next_at_which_it_stays_finite(
+    made, monkeypatch
+):
     request, reader = requested(*made[:2])
     layers = attention_layers(reader.model)
-    tried = []
+    attempts = []
 
     def limited(reader, layers, demonstrations, rate, backward):
-        tried.append(rate)
+        attempts.append(rate)
         if rate > 0.02:
-            raise FloatingPointError("too great")
+            raise FloatingPointError("too large")
         return finetune(reader, layers, demonstrations, rate, backward)
 
-    best = comparison.Finetuning(request.drawn(1)[0], 0.1)
-    assert comparison._layer_causal(reader, layers, best, (0.01, 0.1, 0.3)).rate == 0.1
-    finetune = comparison.finetune
-    monkeypatch.setattr(comparison, "finetune", limited)
-    assert comparison._layer_causal(reader, layers, best, (0.01, 0.1, 0.3, 0.001)).rate == 0.01
-    assert tried == [0.1, 0.01]
-    with pytest.raises(RequestError, match="all rates are too great"):
-        comparison._layer_causal(reader, layers, best, (0.1, 0.05))
+    best = Finetuning(request.drawn(1)[0], 0.1)
+    assert choosing.layer_causal(reader, layers, best, (0.01, 0.1, 0.3)).rate == 0.1
+    finetune = choosing.finetune
+    monkeypatch.setattr(choosing, "finetune", limited)
+    assert choosing.layer_causal(reader, layers, best, (0.01, 0.1, 0.3, 0.001)).rate == 0.01
+    assert attempts == [0.1, 0.01]
+    with pytest.raises(RequestError, match="all learning rates are too large"):
+        choosing.layer_causal(reader, layers, best, (0.1, 0.05))
 
 
 def test_answers_that_are_not_finite_are_none(made):
@@ -288,6 +327,6 @@ def test_answers_that_are_not_finite_are_none(made):
     reader.model.get_input_embeddings().weight.data.fill_(float("nan"))
     with pytest.raises(FloatingPointError, match="not finite"):
         reader.answer(reader.read([]), request.evaluation[0])
-    ways = {"way": comparison.Finetuning(request.drawn(1)[0], 0.1)}
+    methods = {"method": Finetuning(request.drawn(1)[0], 0.1)}
     with pytest.raises(RequestError, match=r"^without demonstrations: an answer's log-probability is not finite$"):
-        study(reader, attention_layers(reader.model), request.drawn(1)[0], request.evaluation, ways, lambda *_: None)
+        study(reader, attention_layers(reader.model), request.drawn(1)[0], request.evaluation, methods, lambda *_: None)

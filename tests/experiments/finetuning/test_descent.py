@@ -82,10 +82,10 @@ def test_the_queries_of_training_are_those_of_the_weights_of_that_moment():
     torch.testing.assert_close(learned[1].queries[1], found[0], atol=1e-6, rtol=0)
 
 
-def test_a_rate_that_is_too_great_is_told():
+def test_a_learning_rate_that_is_too_large_is_reported():
     reader = make_reader("llama")
     before = copy_of(reader.model)
-    with pytest.raises(FloatingPointError, match="is too great"):
+    with pytest.raises(FloatingPointError, match="is too large"):
         finetune(reader, attention_layers(reader.model), DEMONSTRATIONS * 3, 1e45)
     assert all(torch.equal(value, before[name]) for name, value in reader.model.state_dict().items())
     assert all(parameter.grad is None and parameter.requires_grad for parameter in reader.model.parameters())

@@ -108,7 +108,7 @@ def test_as_many_demonstrations_as_fit():
         reader.answer(context, query)
     # One more does not fit with the longer query, which has 7 tokens and a label of up to 3 behind it.
     assert len(context.tokens) + 10 <= reader.limit < len(reader.read(many[: count + 1]).tokens) + 10
-    with pytest.raises(RequestError, match="does not fit behind the demonstrations"):
+    with pytest.raises(RequestError, match="does not fit the context after the demonstrations"):
         reader.answer(reader.read(many[: count + 1]), QUERIES[0])
 
 
@@ -117,14 +117,14 @@ def test_attention_that_cannot_be_recorded_is_refused():
     module = reader.model.transformer.h[0].attn
     layers = attention_layers(reader.model)
     module.forward = lambda hidden, *_, **__: (hidden, None)
-    with pytest.raises(RequestError, match="GPT2Attention attends to cannot be recorded"):
+    with pytest.raises(RequestError, match="attention of GPT2Attention cannot be recorded"):
         reader.answer(reader.read([]), QUERIES[0], layers)
 
 
 def test_more_demonstrations_than_fit_are_refused():
     reader = make_reader("llama")
     with pytest.raises(
-        RequestError, match=r"40 demonstrations of 'toy' are [0-9]+ tokens, and the model's context holds"
+        RequestError, match=r"40 demonstrations of 'toy' have [0-9]+ tokens, more than the model's context of 96"
     ):
         reader.read([DEMONSTRATIONS[0]] * 40)
 

@@ -10,35 +10,37 @@ import pytest
 import vl_convert
 
 from llm_icl.errors import RequestError
-from llm_icl.experiments.finetuning.comparison import LAYER_CAUSAL, PUBLISHED_WAY, SHUFFLED, Compared
+from llm_icl.experiments.finetuning.compared import Compared
 from llm_icl.experiments.finetuning.joint_report import joint_report
+from llm_icl.experiments.finetuning.measures import SIMAOU, SIMAOU_RANDOM
+from llm_icl.experiments.finetuning.methods import LAYER_CAUSAL, METHOD, PUBLISHED_METHOD, SHUFFLED
 from llm_icl.reports.document import Table
 from llm_icl.reports.markdown import markdown_text
 from llm_icl.reports.values import written
 from tests.inside import run_inside
 
 EXAMPLES = 40
-LOSSES = {way: {1: (3.0, 2.5)} for way in (PUBLISHED_WAY, LAYER_CAUSAL, SHUFFLED)}
-WAYS = (PUBLISHED_WAY, LAYER_CAUSAL, SHUFFLED)
+METHODS = (PUBLISHED_METHOD, LAYER_CAUSAL, SHUFFLED)
+LOSSES = {method: {1: (3.0, 2.5)} for method in METHODS}
 
 
 def compared(similarity, accuracy):
-    """A comparison whose SimAOU is as given by way, and whose in-context answers are right as often as told."""
+    """A comparison with this SimAOU by method, and this accuracy in context."""
     noise = np.random.default_rng(0).normal(scale=0.01, size=EXAMPLES)
     examples = np.arange(EXAMPLES)
     right = (examples < accuracy * EXAMPLES).astype(int)
     answers, measures = [], []
-    for way in WAYS:
-        fixed = {"way": way, "seed": 1, "example": examples}
+    for method in METHODS:
+        fixed = {METHOD: method, "seed": 1, "example": examples}
         answers.append(pl.DataFrame(fixed | {"label": 1, "zs": 0, "icl": right, "ft": (examples < 20).astype(int)}))
-        for name, level in (("SimAOU", similarity[way]), ("SimAOU, random change", 0.0)):
+        for name, level in ((SIMAOU.name, similarity[method]), (SIMAOU_RANDOM.name, 0.0)):
             measures.append(pl.DataFrame(fixed | {"measure": name, "value": level + noise * np.sin(examples + level)}))
-    layers = pl.DataFrame({"way": [PUBLISHED_WAY], "measure": ["SimAOU"], "layer": [0], "value": [0.1]})
+    layers = pl.DataFrame({METHOD: [PUBLISHED_METHOD], "measure": [SIMAOU.name], "layer": [0], "value": [0.1]})
     return Compared(
         pl.concat(answers),
         pl.concat(measures),
         layers,
-        {way: {1: 0.01} for way in WAYS},
+        {method: {1: 0.01} for method in METHODS},
         (0.001, 0.01),
         {1: 4},
         {1: 0.5},
@@ -58,13 +60,13 @@ def record(model, name):
     request |= {"controls": True}
     return {
         "kind": "finetune-vs-icl", "status": "complete", "command": f"llm-icl finetune-vs-icl {name}", "versions": {},
-        "request": request, "wall_seconds": 5.0, "memory_gb": 1.0, "rates": {way: {1: 0.01} for way in WAYS},
+        "request": request, "wall_seconds": 5.0, "memory_gb": 1.0, "rates": {method: {1: 0.01} for method in METHODS},
         "demonstrations": {1: 4}, "kept_labels": {1: 0.5}, "losses": LOSSES,
     }  # fmt: skip
 
 
-ALIKE = dict.fromkeys(WAYS, 0.2)
-APART = {PUBLISHED_WAY: 0.3, LAYER_CAUSAL: 0.5, SHUFFLED: 0.1}
+ALIKE = dict.fromkeys(METHODS, 0.2)
+APART = {PUBLISHED_METHOD: 0.3, LAYER_CAUSAL: 0.5, SHUFFLED: 0.1}
 RUNS = [
     (compared(ALIKE, 0.5), record("one", "mr")),
     (compared(APART, 0.75), record("one", "sst2")),
@@ -96,7 +98,7 @@ def test_a_column_is_a_set_in_the_papers_order_and_others_follow(report):
     assert [column.name for column in columns] == ["sst2", "mr", "own"]
 
 
-def test_every_number_stands_with_its_model_way_and_set(report):
+def test_every_number_stands_with_its_model_method_and_set(report):
     found = cells(report, "SimAOU")
     assert found["one, gradient descent"]["sst2"].startswith("0.30")
     assert found["one, gradient descent"]["mr"].startswith("0.20")
@@ -107,7 +109,7 @@ def test_every_number_stands_with_its_model_way_and_set(report):
     assert accuracy["one, in context"]["sst2"].startswith("75.0 [")
     assert accuracy["one, in context"]["mr"].startswith("50.0 [")
     assert accuracy["one, without demonstrations"]["mr"].startswith("0.0 [")
-    # Finetuning mends the first 20 of 40; in context the first 20 are right, or the first 30.
+    # Finetuning corrects the first 20 of 40; in context the first 20 are right, or the first 30.
     recovery = cells(report, "rec2ftp")
     assert recovery["one, gradient descent"]["mr"].startswith("100.0")
     assert recovery["one, null of gradient descent"]["mr"].startswith("0.0")
@@ -127,9 +129,9 @@ def test_published_figures_stand_where_the_paper_has_them(report):
 
 
 def test_what_was_learned_and_how_stands_there_too(report):
-    assert "shuffled labels: 50 % stayed what they were" in markdown_text(report)
+    assert "shuffled labels: 50 % unchanged" in markdown_text(report)
     rates = cells(report, "rate")
-    assert rates["one, gradient descent"] == {"sst2": "0.01 (max tried)", "mr": "0.01 (max tried)", "own": ""}
+    assert rates["one, gradient descent"] == {"sst2": "0.01 (max candidate)", "mr": "0.01 (max candidate)", "own": ""}
     assert rates["published, GPT 1.3B"] == {"sst2": "0.0005", "mr": "0.003", "own": ""}
     assert rates["one, shuffled labels"]["mr"] == "0.01"  # was not chosen for it
     assert cells(report, "loss")["one, shuffled labels"]["mr"] == "3.00 → 2.50"
@@ -137,10 +139,10 @@ def test_what_was_learned_and_how_stands_there_too(report):
 
 def test_the_sentences_count_the_sets(report):
     sentences = report.verdicts
-    one = next(line for line in sentences if line.startswith("one: of gradient descent SimAOU"))
-    assert "on 2 of 2 sets above chance" in one
-    assert "on 1 of 2 sets above finetuning on shuffled labels" in one
-    assert "one: SimAOU of layer-causal gradient descent is on 1 of 2 sets above that." in sentences
+    one = next(line for line in sentences if line.startswith("one: SimAOU of gradient descent is"))
+    assert "above chance on 2 of 2 sets" in one
+    assert "above finetuning on shuffled labels on 1 of 2 sets" in one
+    assert "one: SimAOU of layer-causal gradient descent is above that of gradient descent on 1 of 2 sets." in sentences
 
 
 def drawn(specification):
@@ -170,9 +172,9 @@ def test_in_the_picture_every_number_stands_with_its_model_and_set_though_some_a
     points = [(words, x, y) for words, x, y in found if words.startswith("SimAOU, above chance:")]
     assert len(points) == 9
     for words, x, y in points:
-        told = dict(part.split(": ") for part in words.split("; "))
-        assert min(levels, key=lambda name: abs(levels[name] - y)) == told["texts"]
-        assert min(panels, key=lambda name: abs(panels[name] - x)) == told["model"]
+        shown = dict(part.split(": ") for part in words.split("; "))
+        assert min(levels, key=lambda name: abs(levels[name] - y)) == shown["texts"]
+        assert min(panels, key=lambda name: abs(panels[name] - x)) == shown["model"]
 
 
 def test_two_runs_of_the_same_are_refused():
@@ -197,4 +199,4 @@ def test_the_verb_reports_runs_of_this_kind_and_refuses_an_unknown_one(tmp_path)
     (tmp_path / "1" / "run.json").write_text(json.dumps(RUNS[1][1] | {"kind": "other"}))
     refused = run_inside("report", "0", "1", cwd=tmp_path)
     assert refused.returncode == 2
-    assert "there is no report of runs of the kind 'other'" in refused.stderr
+    assert "unknown experiment 'other'" in refused.stderr

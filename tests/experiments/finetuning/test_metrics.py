@@ -9,7 +9,7 @@ from llm_icl.experiments.finetuning import metrics
 RNG = np.random.default_rng(0)
 
 
-def test_recovered_counts_what_both_mend_of_what_finetuning_mends():
+def test_recovered_counts_queries_that_both_correct_of_those_that_finetuning_corrects():
     #                zs wrong, ft right, icl right: both; the next: finetuning only; then icl only; then right before
     zs = np.array([False, False, False, True, False])
     ft = np.array([True, True, False, True, False])
@@ -35,32 +35,37 @@ def near(zs, share):
     return zs + share * RNG.normal(size=zs.shape)
 
 
+def drawn(zs):
+    """Directions at random."""
+    return np.random.default_rng(1).normal(size=zs.shape)
+
+
 def test_random_changes_that_are_small_have_similarity_0_on_average():
     zs = RNG.normal(size=(4000, 50))
-    found = metrics.random_update_similarity(np.random.default_rng(1), zs, near(zs, 1e-3), near(zs, 1e-3))
+    found = metrics.random_update_similarity(drawn(zs), zs, near(zs, 1e-3), near(zs, 1e-3))
     assert abs(found.mean()) < 4 * found.std() / np.sqrt(len(found))
     assert found.std() == pytest.approx(1 / np.sqrt(50), rel=0.05)
 
 
 @pytest.mark.parametrize("share", [0.3, 1.0, 3.0])
-def test_great_changes_that_have_nothing_in_common_are_no_more_alike_than_their_null(share):
+def test_large_changes_that_have_nothing_in_common_are_no_more_similar_than_their_null(share):
     zs = RNG.normal(size=(4000, 50))
     icl, ft = near(zs, 1.0), near(zs, share)
     found = metrics.update_similarity(zs, icl, ft)
-    null = metrics.random_update_similarity(np.random.default_rng(1), zs, icl, ft)
-    assert null.mean() > 0.03  # both go inwards
+    null = metrics.random_update_similarity(drawn(zs), zs, icl, ft)
+    assert null.mean() > 0.03  # both point inwards
     assert abs((found - null).mean()) < 4 * (found - null).std() / np.sqrt(len(found))
 
 
 @pytest.mark.parametrize("peak", [0.0, 6.0])
-def test_changes_of_attention_that_have_nothing_in_common_are_no_more_alike_than_their_null(peak):
+def test_changes_of_attention_that_have_nothing_in_common_are_no_more_similar_than_their_null(peak):
     gains, nulls = [], []
     rng = np.random.default_rng(1)
     for _ in range(800):
         zs = RNG.normal(size=(2, 12))
         zs[:, 0] += peak
         icl, ft = (zs + 2 * RNG.normal(size=zs.shape) for _ in range(2))
-        nulls.append(metrics.random_map_softmax_similarity(rng, zs, icl, ft))
+        nulls.append(metrics.random_map_softmax_similarity(rng.normal(size=zs.shape), zs, icl, ft))
         gains.append(metrics.map_softmax_similarity(zs, icl, ft) - nulls[-1])
     assert abs(np.mean(gains)) < 4 * np.std(gains) / np.sqrt(len(gains))
     assert peak == 0 or np.mean(nulls) > 0.05  # most is taken from the token that has most
@@ -112,6 +117,6 @@ def test_what_rounding_makes_is_no_change():
         assert np.isnan(measure(zs, ft, noise))
         assert measure(zs, ft, ft) == pytest.approx(1)
     assert np.isnan(metrics.update_similarity(zs, noise, ft)).all()
-    assert np.isnan(metrics.random_update_similarity(rng, zs, noise, ft)).all()
+    assert np.isnan(metrics.random_update_similarity(rng.normal(size=zs.shape), zs, noise, ft)).all()
     one_head = np.concatenate([noise[:1], ft[1:]])  # the other heads count
     assert metrics.map_change_similarity(zs, one_head, ft) == pytest.approx(1)

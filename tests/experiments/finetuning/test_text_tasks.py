@@ -52,12 +52,12 @@ def test_the_order_is_that_of_datasets():
     ("card", "rows", "message"),
     [
         (CARD, [{"words": "a", "label": 1}], "train, row 1: 'text' is undefined; its columns are words, label"),
-        (CARD, [{"text": "a"}], "train, row 1: there is no column 'label'; its columns are text"),
-        (CARD, [{"text": "a", "label": 2}], "the label 2 is not in the card: labels are numbers from 0 to 1"),
-        (CARD, [{"text": "a", "label": "good"}], "the label 'good' is not in the card"),
+        (CARD, [{"text": "a"}], "train, row 1: no column 'label'; its columns are text"),
+        (CARD, [{"text": "a", "label": 2}], "label 2 is not in the card: labels are numbers from 0 to 1"),
+        (CARD, [{"text": "a", "label": "good"}], "label 'good' is not in the card"),
         (CARD, [], "the split train is empty"),
-        (CARD.replace("[bad, good]", "[bad, bad]"), None, "the same word stands for two labels"),
-        (CARD.replace("[bad, good]", "[true, false]"), None, "in quotation marks where YAML means another"),
+        (CARD.replace("[bad, good]", "[bad, bad]"), None, "two labels have the same word"),
+        (CARD.replace("[bad, good]", "[true, false]"), None, "in quotation marks where YAML would read another type"),
         (CARD.replace("hub", "hob"), None, "unknown field 'hob'"),
     ],
 )
@@ -71,10 +71,16 @@ def test_requests_that_cannot_be_met(tmp_path):
     write(tmp_path)
     for arguments, message in (
         ("--dataset sts2", "unknown dataset 'sts2': did you mean 'sst2'"),
-        (f"--dataset sst2 --data-dir {tmp_path}", "--data-dir holds a folder sst2 with train.jsonl"),
-        (f"--dataset {tmp_path}/own.yaml --data-dir {tmp_path}", "has 2 texts to demonstrate with"),
-        ("--dataset sst2 --model gpt-4.1", "'gpt-4.1' does not run in this process"),
-        (f"--dataset {tmp_path}/own.yaml --data-dir {tmp_path} --rates fast", "--rates 'fast' is no list of rates"),
+        (f"--dataset sst2 --data-dir {tmp_path}", "--data-dir must contain sst2/train.jsonl"),
+        (f"--dataset {tmp_path}/own.yaml --data-dir {tmp_path}", "has 2 training texts, too few for"),
+        (
+            "--dataset sst2 --model gpt-4.1",
+            "'gpt-4.1': the backend 'openai' gives no access to attention and gradients",
+        ),
+        (
+            f"--dataset {tmp_path}/own.yaml --data-dir {tmp_path} --rates fast",
+            "--rates 'fast' is not a list of numbers above 0",
+        ),
     ):
         done = run_inside("finetune-vs-icl", *arguments.split(), cwd=tmp_path)
         assert done.returncode == 2, done.stderr

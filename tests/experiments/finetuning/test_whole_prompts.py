@@ -85,7 +85,7 @@ def test_all_measures_are_those_of_whole_prompts(family):
     reader = make_reader(family)
     layers = attention_layers(reader.model)
     (found,) = study(
-        reader, layers, DEMONSTRATIONS, [QUERY], {"way": Finetuning(DEMONSTRATIONS, RATE)}, lambda *_: None
+        reader, layers, DEMONSTRATIONS, [QUERY], {"method": Finetuning(DEMONSTRATIONS, RATE)}, lambda *_: None
     ).values()
 
     demonstrations = [reader.demonstration(example) for example in DEMONSTRATIONS]
@@ -129,7 +129,7 @@ def test_simam_is_that_of_gpt2s_own_projections():
     reader = make_reader("gpt2")
     model, layers = reader.model, attention_layers(reader.model)
     (found,) = study(
-        reader, layers, DEMONSTRATIONS, [QUERY], {"way": Finetuning(DEMONSTRATIONS, RATE)}, lambda *_: None
+        reader, layers, DEMONSTRATIONS, [QUERY], {"method": Finetuning(DEMONSTRATIONS, RATE)}, lambda *_: None
     ).values()
     context, query = reader.read(DEMONSTRATIONS).tokens, list(reader.tokens(QUERY).text)
 

@@ -65,8 +65,9 @@ def test_the_tables_and_the_verdict_say_what_the_losses_say(made, losses):
     for attention in ATTENTIONS[1:]:
         by = per_token(losses, attention, 32) - per_token(losses, "softmax", 32)
         value, low, high = 100 * np.expm1([by.mean(), *interval(by)])
+        direction = "lower" if value < 0 else "higher"
         sentence = (
-            f"At 32 tokens the perplexity of {attention} is {abs(value):.2f} % {'lower' if value < 0 else 'higher'} "
+            f"At 32 tokens the perplexity of {attention} is {abs(value):.2f} % {direction} "
             f"than that of softmax ({value:+.2f} [{low:+.2f}, {high:+.2f}] % over 2 seeds per attention): "
             f"{'better' if high < 0 else 'worse' if low > 0 else 'no significant difference'}."
         )

@@ -1,29 +1,29 @@
-"""The rate that is chosen, and what was made at it."""
+"""The chosen learning rate, and the parameters finetuned at it."""
 
 import pytest
 import torch
 
-from llm_icl.experiments.finetuning.comparison import best_rate
+from llm_icl.experiments.finetuning.choosing import best_rate
 from llm_icl.experiments.finetuning.descent import applied, finetune
 from llm_icl.experiments.finetuning.projections import attention_layers
 from llm_icl.experiments.finetuning.text_tasks import Example
 from tests.experiments.finetuning.conftest import DEMONSTRATIONS, QUERIES, make_reader
 
-TRIED = [*QUERIES, Example("a bright film :", 1), Example("long :", 0), Example("a dull film :", 0)]
+VALIDATION = [*QUERIES, Example("a bright film :", 1), Example("long :", 0), Example("a dull film :", 0)]
 
 
 def right(reader, layers, rate):
     with applied(layers, finetune(reader, layers, DEMONSTRATIONS, rate)):
         nothing = reader.read([])
-        return sum(reader.answer(nothing, example).label == example.label for example in TRIED)
+        return sum(reader.answer(nothing, example).label == example.label for example in VALIDATION)
 
 
 def chosen(reader, layers, *rates):
-    return best_rate(reader, layers, DEMONSTRATIONS, TRIED, rates, lambda *_: None)
+    return best_rate(reader, layers, DEMONSTRATIONS, VALIDATION, rates, lambda *_: None)
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma"])
-def test_it_answers_most_of_the_tried_texts_right_and_of_several_is_the_smallest(family):
+def test_it_has_the_highest_validation_accuracy_and_of_equals_is_the_smallest(family):
     reader = make_reader(family)
     layers = attention_layers(reader.model)
     rates = (0.3, 1e-30, 0.1, 1e45, 0.03, 1e-31)
@@ -41,13 +41,13 @@ def test_of_equals_it_is_the_smallest_in_any_order():
     assert chosen(reader, layers, 1e-31, 1e-30).rate == chosen(reader, layers, 1e-30, 1e-31).rate == 1e-31
 
 
-def test_where_all_are_too_great_nothing_was_made():
+def test_where_all_are_too_large_nothing_was_finetuned():
     reader = make_reader("llama")
     best = chosen(reader, attention_layers(reader.model), 1e45, 1e44)
     assert (best.rate, best.made) == (1e44, None)
 
 
-def test_weights_that_are_not_finite_after_the_last_update_are_told():
+def test_weights_that_are_not_finite_after_the_last_update_are_reported():
     reader = make_reader("llama")
     with pytest.raises(FloatingPointError, match="the weights are not finite"):
         finetune(reader, attention_layers(reader.model), DEMONSTRATIONS[:1], 1e45)

@@ -1,0 +1,64 @@
+"""A suite with a wrong value under any key is refused before it starts, with the line and what is allowed."""
+
+import pytest
+import yaml
+
+from llm_icl.suites.evaluations import _SETTINGS as EVALUATION_SETTINGS
+from llm_icl.suites.evaluations import AXES as EVALUATION_AXES
+from llm_icl.suites.trainings import _SETTINGS as TRAINING_SETTINGS
+from llm_icl.suites.trainings import AXES as TRAINING_AXES
+from tests.inside import run_inside
+
+EVALUATION = {"matrix": {"model": ["none"], "task": ["parity"], "n": [3]}, "points": 4, "problems": 2}
+TRAINING = {
+    "kind": "train", "matrix": {"architecture": ["lstm"], "task": ["parity"], "n": [3]}, "points": 4, "problems": 2,
+    "steps": 3,
+}  # fmt: skip
+# A value that is wrong under a key, and words of what is said then.
+WRONG = {
+    "model": (["nobody"], "nobody"), "prompt": (["no-prompt"], "no-prompt"), "task": (["no-task"], "no-task"),
+    "n": ([0], "n 0 is out of range"), "seed": ([-1], "seed"),
+    "points": (0, "points"), "problems": ("many", "problems must be a whole number"), "positions": ("7,99", "99"),
+    "learner": (["no-learner"], "no-learner"), "mode": ("banana", "mode is one of auto, curve"),
+    "shuffled-labels": ("perhaps", "shuffled-labels must be true or false"), "repeats": (0, "repeats 0"),
+    "architecture": (["lstn"], "did you mean 'lstm'"), "layers": ([0], "layers 0"), "width": (["wide"], "width"),
+    "parameters": (["few"], "'few' is not a number of parameters"), "optimiser": (["sgd"], "optimiser is one of muon"),
+    "rate": ([0], "rate 0.0 is out of range: above 0"), "steps": (2.5, "steps must be a whole number"),
+    "batch-size": (-1, "batch-size -1"), "stop-at": (1.5, "stop-at 1.5 is out of range"),
+    "evaluate-every": (0, "evaluate-every 0"), "start-n": (9, "start-n 9 is above --n 3"),
+    "start-points": (True, "start-points must be a whole number"), "test": (["no-task"], "no-task"),
+}  # fmt: skip
+CASES = [("eval", EVALUATION, key) for key in (*EVALUATION_AXES, *EVALUATION_SETTINGS)]
+CASES += [("train", TRAINING, key) for key in (*TRAINING_AXES, *TRAINING_SETTINGS)]
+
+
+@pytest.mark.parametrize(("kind", "suite", "key"), CASES)
+def test_a_wrong_value_is_refused(kind, suite, key, tmp_path):
+    value, words = WRONG[key]
+    axes = EVALUATION_AXES if kind == "eval" else TRAINING_AXES
+    changed = {**suite, "matrix": {**suite["matrix"], key: value}} if key in axes else {**suite, key: value}
+    if key == "prompt":  # prompts are for models
+        changed["matrix"]["model"] = ["gpt-4.1"]
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(changed, sort_keys=False))
+    done = run_inside("run", "mine.yaml", "--out", "runs", cwd=tmp_path)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(("suite", "key"), [(EVALUATION, "mode"), (TRAINING, "steps")])
+def test_so_is_one_in_an_override(suite, key, tmp_path):
+    changed = {**suite, "overrides": [{"when": {"n": 3}, key: WRONG[key][0]}]}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(changed))
+    done = run_inside("run", "mine.yaml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "mine.yaml, line" in done.stderr
+    assert "in an override" in done.stderr
+
+
+def test_and_a_key_that_nothing_reads(tmp_path):
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({**EVALUATION, "pionts": 4}))
+    done = run_inside("run", "mine.yaml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "pionts" in done.stderr
