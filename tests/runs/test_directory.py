@@ -31,7 +31,7 @@ def test_a_finished_run_is_one_that_says_so(tmp_path):
         RunDirectory.finished(tmp_path)
     run = RunDirectory(tmp_path)
     run.write_record(vars(RunRecord.opening("eval", {})))
-    with pytest.raises(RequestError, match="not finished"):
+    with pytest.raises(RequestError, match="is an unfinished run"):
         RunDirectory.finished(tmp_path)
     run.write_record(vars(RunRecord.opening("probe", {})) | {"status": "complete"})
     assert RunDirectory.finished(tmp_path).kind == "probe"

@@ -25,8 +25,8 @@ SCORES = ("induction", "nearest-neighbour")
 
 @dataclass(frozen=True)
 class Seen:
-    """One problem as a model has it: the attention weights (H, T, T) by layer, the tokens at which labels are predicted
-    and those of the labels, (m,) each.
+    """One problem as seen by a model: the attention weights (H, T, T) by layer, and the positions of the tokens
+    at which labels are predicted and of the labels' tokens, (m,) each.
     """
 
     weights: dict[int, NDArray[np.float64]]
@@ -38,8 +38,8 @@ Look = Callable[[Problems, int], Seen]
 
 
 def check(request: ProbeRequest) -> None:
-    """Raise RequestError where a network cannot be looked at: it has no heads, or no room for the problems; and for a
-    model whose backend does not expose attention.
+    """Raise RequestError for a network without attention heads, if the problems are too long, and for a model whose
+    backend does not expose attention.
     """
     for entry in request.models:
         backend_with_weights(entry)
@@ -52,8 +52,8 @@ def check(request: ProbeRequest) -> None:
 
 
 def probe(request: ProbeRequest, on_progress: OnProgress) -> pl.DataFrame:
-    """One row for each model, score, layer and head: value with its 95 % interval over problems, and what uniform
-    attention would score. Raises RequestError where a model has no heads, or no room for the problems.
+    """One row for each model, score, layer and head: value with its 95 % interval over problems, and the score of
+    uniform attention. Raises RequestError for a model without heads, or if the problems are too long.
     """
     rows = []
     drawn = draw_problems(request.task, request.n, request.points, request.problems, request.seed)
@@ -85,7 +85,7 @@ def probe(request: ProbeRequest, on_progress: OnProgress) -> pl.DataFrame:
 
 
 def _repeated(problems: Problems, points: int, copies: int) -> Problems:
-    """The first points of each problem, several times over."""
+    """The first points of each problem, repeated."""
     times = (1, copies)
     return dataclasses.replace(
         problems,
@@ -134,7 +134,9 @@ def _language_model(entry: ModelEntry, prompt: Prompt) -> Look:
         except CannotScoreError as problem:
             raise RequestError(f"{entry.name}: {problem}") from None
         if len(curve.tokens) > model.context_length:
-            raise RequestError(f"{entry.name} has no room for {problems.points} points: give fewer --points")
+            raise RequestError(
+                f"{entry.name} cannot fit {problems.points} points into its context: give fewer --points"
+            )
         weights = {layer: one.double().numpy() for layer, one in model.attention(curve.tokens).items()}  # (H, T, T)
         ends = np.array(curve.ends)
         return Seen(weights, ends - 1, ends)
