@@ -32,7 +32,9 @@ def train_in(session: Session, request: LanguageRequest, on_progress: OnProgress
     window of held-out tokens, in nats. Raises WorkError if training fails.
     """
     from transformers import AutoTokenizer
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # transformers' own, for each small model that is written
     run = session.run
     own = run.path / TOKENIZER
     if not session.earlier:  # left over from an unknown run
