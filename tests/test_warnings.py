@@ -129,7 +129,7 @@ def xglm(made):
 
 
 # The program's own lines: what is loaded, how a model is asked, and how far the work is.
-OWN = re.compile(r"loading .+|.+ is asked in the mode .+|.+ \d+/\d+")
+OWN = re.compile(r"loading .+|.+ with prompt \w+: mode .+|.+ \d+/\d+")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

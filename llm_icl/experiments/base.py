@@ -20,7 +20,7 @@ import logging
 import shutil
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -169,6 +169,7 @@ class Experiment(ABC):
         if state is State.INCOMPLETE:
             run.forget_parts()
         resumed = earlier if state is State.INTERRUPTED else {}
+        there = {path.name for path in run.path.iterdir()}
         session = Session(run, RunRecord.opening(self.kind, self.record()), resumed)
         session.save()
         try:
@@ -176,7 +177,7 @@ class Experiment(ABC):
         except RequestError:
             # A request that failed before any result does not block the directory.
             if state is State.EMPTY and not run.parts.is_dir():
-                self._clear(run.path)
+                self._clear(run.path, but=there)
                 raise
             session.save()
             raise
@@ -191,9 +192,9 @@ class Experiment(ABC):
             return True
         return state is State.FINISHED
 
-    def _clear(self, folder: Path) -> None:
-        """Remove the files of this kind; other files are the user's."""
-        for name in ("parts", "report.html", "report.md", *self.products(), "run.json"):
+    def _clear(self, folder: Path, but: Collection[str] = ()) -> None:
+        """Remove the files of this kind, but those; other files are the user's."""
+        for name in {"parts", "report.html", "report.md", *self.products(), "run.json"} - set(but):
             path = folder / name
             if path.is_dir():
                 shutil.rmtree(path)

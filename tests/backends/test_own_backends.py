@@ -112,4 +112,4 @@ def test_a_model_in_this_process_is_not_asked_elsewhere(icl):
 def test_a_limit_of_cost_needs_the_prices_of_a_backend_that_has_any(icl):
     done = icl("eval --model dear/one --max-cost 1 --task majority --n 3")
     assert done.returncode == 2
-    assert "--max-cost: no price is known for 'dear/one'" in done.stderr
+    assert "--max-cost: the price of 'dear/one' is unknown" in done.stderr

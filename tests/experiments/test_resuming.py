@@ -192,7 +192,7 @@ def test_interrupted_under_other_versions_it_is_said_and_started_again(kind, pla
     with caplog.at_level(logging.WARNING):
         made(kind, places).run(folder)
     assert works == [(kind, False)]
-    assert "interrupted under other versions (numpy 1.0.0, now " in caplog.text
+    assert "interrupted with other package versions (numpy 1.0.0, now " in caplog.text
     assert json.loads((folder / "run.json").read_text())["wall_seconds"] < 1000
     assert numbers(kind, folder) == expected
 
@@ -240,6 +240,21 @@ def test_a_request_that_is_refused_at_once_leaves_the_directory_free(kind, place
         with pytest.raises(RequestError):
             made(kind, places).run(tmp_path / "run")
     made(kind, places, **OTHER[kind]).run(tmp_path / "run")
+
+
+@each_kind
+def test_a_refused_request_removes_nothing_that_was_there(kind, places, monkeypatch, tmp_path):
+    def refuses(self, session, on_progress):
+        raise RequestError("no")
+
+    own = {"report.md": "mine", "predictions.parquet": "mine too", "notes.txt": "and mine"}
+    for name, text in own.items():
+        (tmp_path / name).write_text(text)
+    with monkeypatch.context() as patched:
+        patched.setattr(experiments.get(kind), "work", refuses)
+        with pytest.raises(RequestError):
+            made(kind, places).run(tmp_path)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir() if path.name != ".lock"} == own
 
 
 def test_a_request_that_is_refused_later_keeps_what_was_found(places, monkeypatch, tmp_path):

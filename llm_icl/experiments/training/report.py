@@ -65,7 +65,7 @@ class _Trained:
     """One finished run."""
 
     def __init__(self, run: RunDirectory, name: str) -> None:
-        self._record, self.name = run.record, name
+        self._record, self._path, self.name = run.record, run.path, name
         if self._record.get("status") != "complete":
             raise RequestError(f"{run.path} is not a finished training run")
         self.about = about_network(run.path)
@@ -75,7 +75,9 @@ class _Trained:
 
     def report(self) -> Report:
         sections = [self._section(task, i) for i, task in enumerate(self._scores, 1)]
-        took = (Paragraph(self._took()), networks_table({self.name: self.about}))
+        asked = f"--task {next(iter(self._scores))} --n {self._n} --points {self._points}"
+        evaluate = Paragraph(f"To evaluate it: llm-icl eval --model {self._path} {asked}")
+        took = (Paragraph(self._took()), evaluate, networks_table({self.name: self.about}))
         return Report(
             f"{self.name}: {self.about['architecture']} trained on {' + '.join(self.about['trained_on'])}",
             verdicts=tuple(map(self._verdict, self._scores)),

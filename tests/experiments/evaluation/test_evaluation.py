@@ -123,10 +123,14 @@ def count_calls(path: Path) -> int:
 def test_two_processes_cannot_write_one_run(undisturbed, model):
     import fcntl
 
+    path = undisturbed / "run" / "run.json"
+    finished = path.read_text()
+    path.write_text(finished.replace('"status": "complete"', '"status": "running"'))
     handle = os.open(undisturbed / "run" / ".lock", os.O_RDWR)
     fcntl.flock(handle, fcntl.LOCK_EX)
     done = run_cli(*COMMAND, "--model", f"hf/{model}", cwd=undisturbed)
     os.close(handle)
+    path.write_text(finished)
     assert done.returncode == 2
     assert "another process" in done.stderr
 

@@ -206,7 +206,13 @@ def test_a_key_of_a_provider_is_not_sent_to_another_server(provider, tmp_path):
 def test_a_model_that_does_not_fit_says_what_it_needs_and_what_to_do(tmp_path):
     done = run_cli(*"eval --model llama2-70b --task majority --n 15".split(), cwd=tmp_path)
     assert done.returncode == 2
-    for part in ("needs about 138 GB", "here are", "--base-url", "llm-icl serve llama2-70b", "--model smollm2-135m"):
+    for part in (
+        "needs about 138 GB",
+        "this machine has",
+        "--base-url",
+        "llm-icl serve llama2-70b",
+        "--model smollm2-135m",
+    ):
         assert part in done.stderr
     assert not list(tmp_path.iterdir())
 
@@ -229,7 +235,7 @@ def test_repeated_answers_are_counted_and_their_agreement_is_reported(provider, 
     asked = predictions(tmp_path / "run").filter(pl.col("learner") == "claude-sonnet-5.5")
     assert set(asked["agreement"]) == {1.0}  # the pretended model always says the same
     assert asked["probability"].null_count() == len(asked)
-    assert "agreement of 100.0 %" in (tmp_path / "run" / "report.md").read_text()
+    assert "with repeats that agree in 100.0 %" in (tmp_path / "run" / "report.md").read_text()
 
 
 def test_repeats_of_what_is_likeliest_are_refused(tmp_path):
@@ -327,13 +333,13 @@ def test_the_limits_of_a_suite_hold_for_all_of_it(provider, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("n: [3, 4, 5]", "n: [3, zero]"), "mine.yaml, line 2: the axis 'n' holds whole numbers"),
+        (("n: [3, 4, 5]", "n: [3, zero]"), "mine.yaml, line 2: the axis 'n': n 'zero' is not a whole number"),
         (("task: [majority", "task: [majorty"), "unknown task 'majorty': did you mean 'majority'"),
         (("model: [gpt-4.1", "model: [gpt-4.2"), "unknown model 'gpt-4.2'"),
         (("points: 6", "point: 6"), "mine.yaml, line 6: unknown field 'point'"),
         (("problems: 3", "problem: 3"), "in an override: unknown setting 'problem'"),
         (("when: {n:", "when: {m:"), "unknown axis 'm' in 'when'"),
-        (("points: 6", "points: 0"), "'points' must be a whole number of at least 1"),
+        (("points: 6", "points: 0"), "points 0 is out of range: at least 1"),
         (("matrix:", "grid:"), "unknown field 'grid'"),
         (("[nearest-neighbour, bayes]", "[nearest]"), "unknown learner 'nearest'"),
     ],

@@ -6,6 +6,7 @@ import os
 import pytest
 
 from tests.conftest import run_cli
+from tests.reports.reading import table_of
 
 MIXER = '''
 """A leaky average of the tokens so far."""
@@ -68,7 +69,7 @@ def test_a_new_mixer_is_trained_and_then_answers(elsewhere, tmp_path):
     }  # fmt: skip
     done = run_cli(*"eval --model run --problems 3 --json".split(), *size, cwd=tmp_path, env=elsewhere)
     assert done.returncode == 0, done.stderr
-    assert "run" in {result["learner"] for result in json.loads(done.stdout)["results"]}
+    assert "run" in {row["learner"] for row in table_of(done.stdout, "scores")}
 
 
 def test_a_new_mixer_is_the_nearest_name_and_has_no_other_options(elsewhere, tmp_path):
