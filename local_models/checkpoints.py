@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from local_models.backbone import Shape
 
 _MODEL, _OPTIMISER = "model.", "optimiser."
+_WHOLE = "checkpoint"
 
 
 class CheckpointError(Exception):
@@ -33,9 +34,11 @@ def save(
         for j, state in optimiser.state_dict()["state"].items():
             tensors |= {f"{_OPTIMISER}{i}.{j}.{key}": torch.as_tensor(value) for key, value in state.items()}
     temporary = path.with_suffix(".partial")
-    metadata = {"frozen": frozen_checksum(model), "about": json.dumps(about)}
+    whole: dict[str, Any] = {"frozen": frozen_checksum(model), "about": about}
     if shape is not None:
-        metadata["shape"] = json.dumps(shape.record())
+        whole["shape"] = shape.record()
+    # One entry: safetensors writes several in an arbitrary order, and equal networks must have equal files.
+    metadata = {_WHOLE: json.dumps(whole)}
     save_file({name: value.detach().contiguous() for name, value in tensors.items()}, temporary, metadata)
     temporary.chmod(path.parent.stat().st_mode & 0o666)  # safetensors restricts it to the owner
     with temporary.open("rb") as stream:
@@ -47,7 +50,7 @@ def shape_of(path: Path) -> Shape:
     """The shape of the network in a checkpoint. Raises CheckpointError."""
     _, metadata = _read(path)
     try:
-        return Shape(**json.loads(metadata["shape"]))
+        return Shape(**metadata["shape"])
     except (KeyError, TypeError, ValueError) as problem:
         raise CheckpointError(f"{path} is not a checkpoint of a network: {problem}") from None
 
@@ -66,7 +69,7 @@ def restore(path: Path, model: nn.Module, optimisers: Sequence[torch.optim.Optim
         if missing := sorted(set(_own(model)) ^ set(own)):
             raise ValueError(f"'{missing[0]}' is missing or unexpected")
         model.load_state_dict(own, strict=False)
-        about: dict[str, Any] = json.loads(metadata["about"])
+        about: dict[str, Any] = metadata["about"]
     except (KeyError, TypeError, ValueError, RuntimeError) as problem:
         raise CheckpointError(f"{path} is not a checkpoint of this network: {str(problem).splitlines()[0]}") from None
     for i, optimiser in enumerate(optimisers):
@@ -98,9 +101,14 @@ def _own(model: nn.Module) -> dict[str, Tensor]:
     return {name: value for name, value in model.state_dict().items() if name not in frozen | again}
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, OSError) as problem:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = file.metadata() or {}
+        if _WHOLE in metadata:
+            return tensors, json.loads(metadata[_WHOLE])
+        # Checkpoints of earlier versions have an entry for each part.
+        return tensors, {key: value if key == "frozen" else json.loads(value) for key, value in metadata.items()}
+    except (SafetensorError, OSError, ValueError) as problem:
         raise CheckpointError(f"{path} cannot be read as a checkpoint: {problem}") from None

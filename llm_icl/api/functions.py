@@ -8,6 +8,8 @@ from typing import Any
 
 from llm_icl.api.results import Result
 from llm_icl.config.options import Options, declared
+from llm_icl.config.secrets import redact
+from llm_icl.errors import RequestError
 from llm_icl.experiments.base import experiments
 from llm_icl.problems import Problems
 from llm_icl.progress import OnProgress, silent
@@ -19,7 +21,11 @@ from llm_icl.tasks.options import DrawingOptions
 def _run(kind: str, out: str | Path | None, keep_old: bool, on_progress: OnProgress, options: dict[str, Any]) -> Result:
     entry = experiments.get(kind)
     experiment = entry.of(entry.options.of(options))
+    given = ", ".join(f"{name}={value!r}" for name, value in options.items())
+    experiment.command = redact(f"llm_icl.{kind.replace('-', '_').replace('eval', 'evaluate')}({given})")
     folder = Path(out) if out is not None else Path("outputs") / experiment.directory_name()
+    if not folder.name:
+        raise RequestError(f"out={str(out)!r} does not name a folder")
     run = experiment.run(folder, on_progress, keep_old)
     if failure := experiment.failure(run):
         raise failure
@@ -58,6 +64,8 @@ def report(*runs: str | Path | Result, out: str | Path | None = None) -> Result:
     """Compare finished runs of any kinds in one report; with `out` the report is also written to that folder."""
     from llm_icl.reports.files import write_report
 
+    if not runs:
+        raise RequestError("there is no run to report")
     found: list[RunDirectory] = []
     for run in runs:
         found += run.runs if isinstance(run, Result) else [RunDirectory.finished(Path(run))]

@@ -26,7 +26,8 @@ def declared_options(options: type[Options]) -> Decorator[Any]:
 
 
 def _click_option(one: Declared) -> Decorator[Any]:
-    text = one.text if not one.shown else f"{one.text.removesuffix('.')} [{one.shown}]."
+    notes = [f"[{note}]" for note in (one.shown, one.limits, "required" if one.required else "") if note]
+    text = " ".join([one.text, *notes])
     if one.kind is bool:
         return click.option(f"{one.flag}/--no-{one.flag[2:]}" if one.default else one.flag, one.name, is_flag=True,
                             default=one.default, show_default=one.default, help=text)  # fmt: skip
@@ -37,4 +38,6 @@ def _click_option(one: Declared) -> Decorator[Any]:
         kind = str if one.kind is int else kind
         return click.option(one.flag, one.name, multiple=True, type=kind, default=default, help=text)
     default = None if one.required else one.default
-    return click.option(one.flag, one.name, type=kind, default=default, show_default=bool(default), help=text)
+    return click.option(
+        one.flag, one.name, type=kind, default=default, show_default=default not in (None, ""), help=text
+    )

@@ -31,6 +31,8 @@ def command(suite: str, out: Path | None, keep_old: bool, dry_run: bool, as_json
     from llm_icl.suites.cards import find_suite
 
     speak()
+    if out is not None and not out.name:
+        raise RequestError(f"--out '{out}' does not name a folder")
     options = SuiteOptions.of(chosen)
     name, card = find_suite(suite, options.tasks_dir)
     trains = card.fields.get("kind") == "train"

@@ -8,6 +8,7 @@ import ast
 import dataclasses
 import inspect
 import math
+import numbers
 import textwrap
 import types
 import typing
@@ -20,15 +21,17 @@ from typing import Any, Literal, Self
 from llm_icl.config.specs import whole_numbers
 from llm_icl.errors import RequestError, unknown_name
 
+# The largest integer that a float represents exactly with all below it.
+_MAX = 2**53
 _KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
 def option(
     default: Any = dataclasses.MISSING, *, minimum: float | None = None, maximum: float | None = None,
-    above: float | None = None, shown: str = "",
+    above: float | None = None, shown: str = "", exists: Literal["", "folder", "file", "either"] = "",
 ) -> Any:  # fmt: skip
     """A field with bounds. `shown` describes the default in words."""
-    limits = {"minimum": minimum, "maximum": maximum, "above": above, "shown": shown}
+    limits = {"minimum": minimum, "maximum": maximum, "above": above, "shown": shown, "exists": exists}
     return dataclasses.field(default=default, metadata=limits)
 
 
@@ -48,6 +51,7 @@ class Declared:
     maximum: float | None
     above: float | None
     shown: str
+    exists: str
     text: str
 
     @property
@@ -73,17 +77,24 @@ class Declared:
         if not self.several:
             return self._one(given)
         items = list(given) if isinstance(given, list | tuple | range) else [given]
+        if not items and self.default != ():
+            raise RequestError(f"{self.flag} is empty")
         if self.kind is int:
-            if not all(isinstance(item, str | int) and not isinstance(item, bool) for item in items):
+            if not all(isinstance(item, str) or _is_whole(item) for item in items):
                 raise self._wrong(given)
-            return whole_numbers(self.flag, [str(item) for item in items], int(self.minimum or 0))
+            return whole_numbers(self.flag, [str(item) for item in items], int(self.minimum or 0)) if items else ()
         return tuple(self._one(item) for item in items)
 
     def _one(self, given: Any) -> Any:
         if self.kind is Path and isinstance(given, str | Path):
-            return Path(given)
-        if self.kind is float and type(given) is int:
-            given = float(given)
+            return self._path(Path(given))
+        if self.kind in (int, float) and _is_whole(given):
+            given = int(given)
+            if abs(given) > _MAX:
+                raise RequestError(
+                    f"{self.flag} {str(given)[:20]} is out of range{f': {self.limits}' if self.limits else ''}"
+                )
+            given = self.kind(given)
         if self.kind is str and type(given) in (int, float):
             given = str(given)
         if type(given) is not self.kind or (isinstance(given, float) and not math.isfinite(given)):
@@ -93,6 +104,16 @@ class Declared:
         if isinstance(given, int | float) and not self._allowed(given):
             raise RequestError(f"{self.flag} {given} is out of range: {self.limits}")
         return given
+
+    def _path(self, path: Path) -> Path:
+        """Raises RequestError if what must exist does not."""
+        if self.exists == "folder" and not path.is_dir():
+            raise RequestError(f"{self.flag} {path}: there is no such folder")
+        if self.exists == "file" and not path.is_file():
+            raise RequestError(f"{self.flag} {path}: there is no such file")
+        if self.exists == "either" and not path.exists():
+            raise RequestError(f"{self.flag} {path}: there is no such file or folder")
+        return path
 
     def _allowed(self, number: float) -> bool:
         low = self.minimum is None or number >= self.minimum
@@ -116,7 +137,7 @@ class Options:
             if key not in known:
                 raise unknown_name("option", key, known)
         for one in known.values():
-            if one.required and given.get(one.name) in (None, ()):
+            if one.required and given.get(one.name) in (None, (), []):
                 raise RequestError(cls.missing(one.name, given))
         return cls(**{key: known[key].value(value) for key, value in given.items()})
 
@@ -124,6 +145,11 @@ class Options:
     def missing(cls, name: str, values: Mapping[str, Any]) -> str:
         """The error message for a missing required option."""
         return f"--{name.replace('_', '-')} is missing"
+
+
+def _is_whole(value: Any) -> bool:
+    """Whether it is an integer of Python or NumPy."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def declared(options: type[Options]) -> tuple[Declared, ...]:
@@ -146,7 +172,7 @@ def _declared(field: dataclasses.Field[Any], hint: Any, text: str) -> Declared:
     limits = {key: field.metadata.get(key) for key in ("minimum", "maximum", "above")}
     return Declared(
         field.name, str if choices else hint, several, optional, choices, field.default,
-        shown=field.metadata.get("shown", ""), text=text, **limits,
+        shown=field.metadata.get("shown", ""), exists=field.metadata.get("exists", ""), text=text, **limits,
     )  # fmt: skip
 
 

@@ -6,11 +6,15 @@ The same rule for all kinds, by the content of the run directory:
 | --- | --- |
 | nothing | run |
 | this request, finished | the results are kept |
-| this request, finished with other package versions | warn and rerun; `keep_old` keeps the results |
+| this request, finished with other package versions | warn and rerun; `keep_old` shows the old results |
 | this request, interrupted | resumed |
 | this request, interrupted under other versions | warn and restart |
+| this request, finished, but a file of it is missing | warn and restart |
 | this request, finished with failed calls | the failed calls are retried |
 | another request | RequestError |
+| files of a run, but no run.json | RequestError |
+
+Old results are only removed when the new ones are complete: until then they are in the folder `outdated` of the run.
 """
 
 import contextlib
@@ -37,6 +41,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Where old results are while they are made again.
+OUTDATED = "outdated"
+
 
 class State(enum.Enum):
     """The state of a request's run in a directory."""
@@ -47,6 +54,7 @@ class State(enum.Enum):
     INTERRUPTED = "interrupted"
     STALE = "interrupted with other package versions"
     INCOMPLETE = "finished with failed calls"
+    DAMAGED = "finished, but a file is missing"
 
 
 class Session:
@@ -62,7 +70,7 @@ class Session:
         self._record = record
         self._began = time.monotonic() - earlier.get("wall_seconds", 0.0)
         if earlier:
-            record.started = earlier["started"]
+            record.started = earlier.get("started", record.started)
 
     def save(self) -> None:
         """Write the current run.json."""
@@ -73,6 +81,7 @@ class Session:
         self._record.status, self._record.finished = "complete", now()
         self.save()
         self.run.forget_parts()
+        shutil.rmtree(self.path / OUTDATED, ignore_errors=True)
 
 
 class Experiment(ABC):
@@ -84,6 +93,8 @@ class Experiment(ABC):
     options: ClassVar[type[Options]]
     # Whether `describe` is implemented (--dry-run).
     describes: ClassVar[bool] = False
+    # What asked for it, if not a command line.
+    command: str = ""
     # Files that a finished run has besides run.json.
     needed: ClassVar[tuple[str, ...]] = ()
 
@@ -136,8 +147,10 @@ class Experiment(ABC):
         if not earlier:
             return State.EMPTY
         current = not changed(earlier["versions"])
-        if earlier.get("status") != "complete" or not all((run.path / name).exists() for name in self.needed):
+        if earlier.get("status") != "complete":
             return State.INTERRUPTED if current else State.STALE
+        if not all((run.path / name).exists() for name in self.needed):
+            return State.DAMAGED
         if not current:
             return State.OUTDATED
         return State.INCOMPLETE if earlier.get("failed") else State.FINISHED
@@ -146,8 +159,8 @@ class Experiment(ABC):
         """Run in a directory, by the rule above. Raises RequestError and WorkError."""
         self.check()
         run = RunDirectory(folder)
-        if self._stands(run, keep_old):
-            return run
+        if kept := self._kept(run, keep_old):
+            return kept
         self.prepare(folder)
         with run, self.session(run, keep_old) as session:
             if session is not None:
@@ -158,19 +171,26 @@ class Experiment(ABC):
     @contextlib.contextmanager
     def session(self, run: RunDirectory, keep_old: bool = False) -> Iterator[Session | None]:
         """An execution in a locked directory; None if existing results are kept. The record is always updated."""
-        if self._stands(run, keep_old):
+        if self._kept(run, keep_old):
             yield None
             return
         state, earlier = self.state(run), run.record
+        if state is State.EMPTY:
+            self._refuse_leftovers(run.path)
         if state in (State.OUTDATED, State.STALE):
             again = "rerunning" if state is State.OUTDATED else "restarting"
             log.warning("%s: %s (%s): %s", run.path, state.value, "; ".join(changed(earlier["versions"])), again)
+        if state is State.DAMAGED:
+            log.warning("%s: %s: restarting", run.path, state.value)
+        if state is State.OUTDATED:
+            self._set_aside(run.path)
+        if state in (State.STALE, State.DAMAGED):
             self._clear(run.path)
         if state is State.INCOMPLETE:
             run.forget_parts()
         resumed = earlier if state is State.INTERRUPTED else {}
         there = {path.name for path in run.path.iterdir()}
-        session = Session(run, RunRecord.opening(self.kind, self.record()), resumed)
+        session = Session(run, RunRecord.opening(self.kind, self.record(), self.command), resumed)
         session.save()
         try:
             yield session
@@ -185,16 +205,39 @@ class Experiment(ABC):
             session.save()
             raise
 
-    def _stands(self, run: RunDirectory, keep_old: bool) -> bool:
+    def _kept(self, run: RunDirectory, keep_old: bool) -> RunDirectory | None:
+        """The run whose results are kept: this one, or with `keep_old` one made with other package versions."""
         state = self.state(run)
-        if state is State.OUTDATED and keep_old:
-            log.warning("%s: %s (%s)", run.path, state.value, "; ".join(changed(run.record["versions"])))
-            return True
-        return state is State.FINISHED
+        if state is State.FINISHED:
+            return run
+        old = RunDirectory(run.path / OUTDATED)
+        for one in (run, old) if keep_old else ():
+            if one.record and self.state(one) is State.OUTDATED:
+                log.warning("%s: %s (%s)", one.path, State.OUTDATED.value, "; ".join(changed(one.record["versions"])))
+                return one
+        return None
+
+    def _files(self) -> set[str]:
+        """The names of all that this kind writes."""
+        return {"parts", "report.html", "report.md", *self.products(), "run.json"}
+
+    def _refuse_leftovers(self, folder: Path) -> None:
+        """Raise RequestError if there are files that this kind would take for its own."""
+        if there := sorted(name for name in ("parts", *self.products()) if (folder / name).exists()):
+            raise RequestError(f"{folder} contains {there[0]} but no run.json: choose another --out")
+
+    def _set_aside(self, folder: Path) -> None:
+        """Move old results out of the way, whole: run.json goes last."""
+        aside = folder / OUTDATED
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir()
+        for name in sorted(self._files(), key=lambda name: name == "run.json"):
+            if (folder / name).exists():
+                (folder / name).rename(aside / name)
 
     def _clear(self, folder: Path, but: Collection[str] = ()) -> None:
         """Remove the files of this kind, but those; other files are the user's."""
-        for name in {"parts", "report.html", "report.md", *self.products(), "run.json"} - set(but):
+        for name in self._files() - set(but):
             path = folder / name
             if path.is_dir():
                 shutil.rmtree(path)

@@ -12,9 +12,9 @@ from llm_icl.config.options import Options, option
 class FolderOptions(Options):
     """Folders of user-defined cards and templates."""
 
-    tasks_dir: Path | None = option(None, shown="./tasks")
+    tasks_dir: Path | None = option(None, shown="./tasks", exists="folder")
     """Folder of your own task cards."""
-    prompts_dir: Path | None = option(None, shown="./prompts")
+    prompts_dir: Path | None = option(None, shown="./prompts", exists="folder")
     """Folder of your own prompt templates."""
 
     @classmethod
@@ -41,5 +41,5 @@ class CallingOptions(Options):
     """Stop before exceeding this many calls."""
     batch: bool = option(False)
     """Use the provider's batch API: half the price, results within 24 hours."""
-    catalogue: Path | None = option(None, shown="./models.yaml")
+    catalogue: Path | None = option(None, shown="./models.yaml", exists="file")
     """File with your own models."""

@@ -11,7 +11,8 @@ from typing import Any
 from llm_icl.config.secrets import redact
 from llm_icl.runs.versions import versions
 
-# Texts of cards that change nothing of what is asked.
+# The cards among the parts of a request, and those of their fields that change nothing of what is asked.
+_CARDS = ("tasks", "tests", "dataset")
 _FOR_READERS = ("description", "source")
 
 
@@ -37,9 +38,9 @@ class RunRecord:
     """The time at which it was finished, as `started`; empty until then."""
 
     @classmethod
-    def opening(cls, kind: str, request: dict[str, Any]) -> "RunRecord":
+    def opening(cls, kind: str, request: dict[str, Any], command: str = "") -> "RunRecord":
         """The record of a run that starts now."""
-        return cls(kind, "running", command_line(), request, now(), versions())
+        return cls(kind, "running", command or command_line(), request, now(), versions())
 
 
 def now() -> str:
@@ -51,13 +52,18 @@ def command_line() -> str:
     return redact(shlex.join(["llm-icl", *sys.argv[1:]]))
 
 
-def identity(request: Any) -> Any:
-    """The part of a request that decides what is asked: all but what cards only say to readers."""
-    if isinstance(request, dict):
-        return {key: identity(value) for key, value in request.items() if key not in _FOR_READERS}
-    return [identity(value) for value in request] if isinstance(request, list | tuple) else request
+def identity(request: dict[str, Any]) -> dict[str, Any]:
+    """The part of a request that decides what is asked: all but what its cards only say to readers."""
+    return {key: _asked(value) if key in _CARDS else value for key, value in request.items()}
 
 
-def digest(request: Any) -> str:
-    """A short name for a request, the same for all that ask the same."""
-    return hashlib.sha256(json.dumps(identity(request), sort_keys=True, default=str).encode()).hexdigest()[:8]
+def _asked(cards: Any) -> Any:
+    if isinstance(cards, dict):
+        return {key: value for key, value in cards.items() if key not in _FOR_READERS}
+    return [_asked(card) for card in cards] if isinstance(cards, list | tuple) else cards
+
+
+def digest(data: Any) -> str:
+    """A short hash of JSON data; of a request, the same for all that ask the same."""
+    asked = identity(data) if isinstance(data, dict) else data
+    return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()[:8]

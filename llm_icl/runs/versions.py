@@ -3,6 +3,7 @@
 import platform
 import subprocess
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from llm_icl import __version__
@@ -18,6 +19,7 @@ _COMPUTING = (
 )  # fmt: skip
 
 
+@cache
 def versions() -> dict[str, str]:
     """Package versions by name, with Python's, and the git commit where the package is a checkout."""
     found = {"llm-icl": __version__, "python": platform.python_version()}

@@ -7,7 +7,7 @@ from typing import Any
 from llm_icl.config.cards import Card, read_card
 from llm_icl.config.files import data_files, file_name
 from llm_icl.errors import unknown_name
-from llm_icl.runs.opening import digest
+from llm_icl.runs.opening import digest, identity
 
 
 def suite_names(tasks_dir: Path | None = None) -> dict[str, Path]:
@@ -30,4 +30,4 @@ def find_suite(text: str, tasks_dir: Path | None = None) -> tuple[str, Card]:
 
 def folder_name(name: str, records: Sequence[Any]) -> str:
     """A readable name, unique to the suite."""
-    return f"suite-{file_name(name)}-{digest(list(records))}"
+    return f"suite-{file_name(name)}-{digest([identity(record) for record in records])}"

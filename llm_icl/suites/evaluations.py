@@ -55,6 +55,8 @@ class Places:
 def load_suite(name: str, card: Card, models: Sequence[str] = ()) -> Suite:
     """The suite of a card, optionally with other models. Raises RequestError, with the line."""
     matrix = read_matrix(card, AXES, _DEFAULT_AXES, _SETTINGS, checked_by(EvaluationOptions))
+    if "none" in matrix.axes["model"] and len(matrix.axes["model"]) > 1:
+        raise card.error("the axis 'model': none excludes other models", "matrix")
     if models:
         matrix = Matrix({**matrix.axes, "model": list(models)}, matrix.settings, matrix.overrides)
     return Suite(name, matrix)

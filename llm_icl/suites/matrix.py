@@ -9,8 +9,8 @@ from llm_icl.config.cards import Card
 from llm_icl.config.options import Options, declared
 from llm_icl.errors import RequestError
 
-# Raises RequestError for an invalid value of a key.
-Check = Callable[[str, Any], None]
+# A key's value, in the type of the key. Raises RequestError for an invalid one.
+Check = Callable[[str, Any], Any]
 
 
 @dataclass(frozen=True)
@@ -40,22 +40,25 @@ def read_matrix(card: Card, axes: Sequence[str], defaults: Mapping[str, Any], se
     card.only(("kind", "description", "matrix", "overrides", *settings), needed=("matrix",))
     found = _axes(card, card.fields["matrix"], axes, defaults)
     for axis, values in found.items():
-        for value in values:
-            _see(card, check, axis, value, "matrix", f"the axis '{axis}': ")
+        found[axis] = _values(card, check, axis, values, "matrix", f"the axis '{axis}': ")
     given = {key: card.fields.get(key, default) for key, default in settings.items()}
     for key, value in given.items():
         _see(card, check, key, value, key, "")
     overrides = card.fields.get("overrides", [])
     if not isinstance(overrides, list):
         raise card.error("'overrides' must be a list", "overrides")
+    read = []
     for override in overrides:
         if not isinstance(override, dict) or not isinstance(override.get("when"), dict):
             raise card.error("an override must have 'when' and the settings that then apply", "overrides")
+        when = {}
         for axis, values in override["when"].items():
             if axis not in axes:
                 raise card.error(f"unknown axis '{axis}' in 'when': known are {', '.join(axes)}", "overrides")
-            for value in listed(values):
-                _see(card, check, axis, value, "overrides", f"in an override, when '{axis}': ")
+            where = f"in an override, when '{axis}': "
+            when[axis] = _values(card, check, axis, listed(values), "overrides", where)
+            if absent := [value for value in when[axis] if value not in found[axis]]:
+                raise card.error(f"{where}{absent[0]} is not on the axis", "overrides")
         for name, value in override.items():
             if name == "when":
                 continue
@@ -63,15 +66,16 @@ def read_matrix(card: Card, axes: Sequence[str], defaults: Mapping[str, Any], se
                 known = ", ".join(settings)
                 raise card.error(f"in an override: unknown setting '{name}': known are {known}", "overrides")
             _see(card, check, name, value, "overrides", "in an override: ")
-    return Matrix(found, given, overrides)
+        read.append({**override, "when": when})
+    return Matrix(found, given, read)
 
 
 def checked_by(*options: type[Options]) -> Check:
     """Values are checked by the option with their name, in the first class that declares it."""
     known = {one.name: one for kind in reversed(options) for one in declared(kind)}
 
-    def check(name: str, value: Any) -> None:
-        known[name.replace("-", "_")].value(value)
+    def check(name: str, value: Any) -> Any:
+        return known[name.replace("-", "_")].value(value)
 
     return check
 
@@ -87,9 +91,14 @@ def listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _see(card: Card, check: Check, name: str, value: Any, key: str, where: str) -> None:
+def _values(card: Card, check: Check, name: str, values: Sequence[Any], key: str, where: str) -> list[Any]:
+    """The values of an axis; one that lists several (`"3,5"`) counts as these."""
+    return [one for value in values for one in listed(_see(card, check, name, value, key, where))]
+
+
+def _see(card: Card, check: Check, name: str, value: Any, key: str, where: str) -> Any:
     try:
-        check(name, value)
+        return check(name, value)
     except RequestError as problem:
         raise card.error(f"{where}{str(problem).removeprefix('--')}", key) from None
 

@@ -50,7 +50,7 @@ def run_evaluations(
     if calling.batch:
         for cell in cells:
             with _kept_apart(cell.name, outcome):
-                evaluation(cell).submit(folder / cell.name)
+                evaluation(cell).submit(folder / cell.name, keep_old=keep_old)
     for i, cell in enumerate(cells):
 
         def on_cell(what: str, done: int, whole: int, number: int = i + 1) -> None:

@@ -20,6 +20,7 @@ from llm_icl.networks.trained import TrainedNetwork
 from llm_icl.problems import Task
 from llm_icl.suites.evaluations import SuiteCell
 from llm_icl.suites.matrix import Matrix, checked_by, listed, read_matrix, refuse_repeats
+from llm_icl.tasks.drawing import draw_problems
 
 AXES = ("architecture", "task", "n", "layers", "width", "parameters", "optimiser", "rate", "seed")
 _DEFAULT = TrainingOptions(task=())
@@ -71,7 +72,7 @@ def load_training_suite(name: str, card: Card, tasks_dir: Path | None = None) ->
     for override in matrix.overrides:
         for key in set(override) - {"when", *_OPTIONS}:
             raise card.error(f"'{key}' applies to the whole suite and cannot be overridden", "overrides")
-    _check_learners(name, cells, learners or ())
+    _check_evaluations(name, cells, matrix.settings["problems"], learners or ())
     return TrainingSuite(name, cells, matrix.settings["problems"], learners)
 
 
@@ -97,10 +98,15 @@ def evaluations(suite: TrainingSuite, networks: Mapping[str, TrainedNetwork]) ->
     ]  # fmt: skip
 
 
-def _check_learners(suite: str, cells: Sequence[TrainingCell], learners: Sequence[Spec]) -> None:
-    """Raise RequestError for an inapplicable classical learner, before training."""
+def _check_evaluations(suite: str, cells: Sequence[TrainingCell], problems: int, learners: Sequence[Spec]) -> None:
+    """Raise RequestError for evaluations that would fail after training."""
     tests = {(test.name, cell.request.n): test for cell in cells for test in cell.request.tests}
     for (_, n), test in tests.items():
+        points = max(cell.request.points for cell in cells if cell.request.n == n)
+        try:
+            draw_problems(test, n, points, problems, 0)
+        except RequestError as problem:
+            raise RequestError(f"suite '{suite}', evaluation on {test.name}: {problem}") from None
         for spec in learners:
             if refusal := learner_of(spec).refusal(test, n):
                 raise RequestError(f"suite '{suite}', learner '{spec}': {refusal}")

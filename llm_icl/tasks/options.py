@@ -23,5 +23,5 @@ class DrawingOptions(Options):
     """Problems."""
     seed: int = option(0, minimum=0)
     """Seed of the problems."""
-    tasks_dir: Path | None = option(None, shown="./tasks")
+    tasks_dir: Path | None = option(None, shown="./tasks", exists="folder")
     """Folder of your own task cards."""

@@ -64,6 +64,7 @@ def test_an_evaluation_is_that_of_the_command_line(tmp_path):
     assert result.predictions.equals(theirs.predictions)
     assert set(result.predictions.columns) == set(COLUMNS)
     assert result.records[0]["request"] == theirs.records[0]["request"]
+    assert result.records[0]["command"] == "llm_icl.evaluate(model='none', task='parity', n=3, points=6, problems=5)"
     assert llm_icl.evaluate(**SMALL).paths == [f"outputs/{path.name}" for path in Path("outputs").glob("eval-*")]
 
 
@@ -114,6 +115,9 @@ def test_progress_is_told():
         ({"task": "parity", "points": 0}, "--points 0 is out of range"),
         ({"task": "parity", "tsak": 1}, "unknown option 'tsak': did you mean 'task'?"),
         ({"task": "party"}, "did you mean 'parity'?"),
+        ({"task": []}, "--task is missing"),
+        ({"task": "parity", "n": []}, "--n is empty"),
+        ({"task": "parity", "out": ""}, "does not name a folder"),
     ],
 )
 def test_a_wrong_request_is_one_clear_line(options, words):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 import click
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -39,6 +40,8 @@ class Example(Shared):
     """Which words."""
     kind: Literal["plain", "fancy"] | None = option(None)
     """What kind."""
+    home: Path | None = option(None, exists="folder")
+    """A folder that is there."""
     loud: bool = option(False)
     """Whether it is loud."""
     tidy: bool = option(True)
@@ -53,7 +56,7 @@ def command(**chosen):
 
 def test_a_declaration_says_all_of_an_option():
     found = {one.name: one for one in declared(Example)}
-    assert list(found) == ["name", "count", "share", "sizes", "words", "kind", "loud", "tidy", "folder"]
+    assert list(found) == ["name", "count", "share", "sizes", "words", "kind", "home", "loud", "tidy", "folder"]
     assert found["name"].text == "What it is called, over two lines."
     assert (found["count"].kind, found["count"].limits) == (int, "at least 1 and at most 9")
     assert (found["sizes"].several, found["kind"].choices, found["folder"].shown) == (
@@ -98,6 +101,10 @@ def test_a_shell_and_python_mean_the_same(arguments, values):
         ({"name": "a", "kind": "banana"}, "--kind must be one of plain, fancy, not 'banana'"),
         ({"name": "a", "loud": "yes"}, "--loud must be true or false"),
         ({"name": ["a"]}, "--name must be text"),
+        ({"name": "a", "sizes": []}, "--sizes is empty"),
+        ({"name": "a", "count": 10**400}, "is out of range"),
+        ({"name": "a", "share": 10**400}, "is out of range"),
+        ({"name": "a", "home": "/nowhere/at/all"}, "--home /nowhere/at/all: there is no such folder"),
         ({"name": "a", "folder": 3}, "--folder must be path"),
         ({"name": "a", "cuont": 3}, "unknown option 'cuont': did you mean 'count'?"),
     ],
@@ -110,12 +117,13 @@ def test_a_wrong_value_is_one_clear_line(values, words):
 
 def test_a_number_where_text_is_wanted_is_its_text_and_one_item_is_a_list():
     assert Example.of({"name": 200, "words": "x", "sizes": 7}) == Example(name="200", words=("x",), sizes=(7,))
+    assert Example.of({"name": "a", "count": np.int64(4), "words": []}) == Example(name="a", count=4)
 
 
 def test_help_is_the_docstring_of_the_field():
     shown = " ".join(CliRunner().invoke(command, ["--help"]).output.split())
     assert "What it is called, over two lines." in shown
-    assert "Where it is [./here]." in shown
+    assert "Where it is. [./here]" in shown
 
 
 @pytest.mark.parametrize("kind", [name for name, _ in experiments.items()])

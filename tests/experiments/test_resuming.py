@@ -137,6 +137,40 @@ def test_finished_by_other_versions_it_is_said_and_done_again(kind, places, fini
     assert made(kind, places).state(run) is State.FINISHED
     assert numbers(kind, folder) == expected
     assert (folder / "notes.txt").read_text() == "mine"
+    assert not (folder / "outdated").exists()
+
+
+@each_kind
+def test_old_results_stay_until_the_new_ones_are_there(kind, places, finished, monkeypatch, tmp_path):
+    folder = finished(kind, tmp_path / "run")
+    expected = numbers(kind, folder)
+    of_other_versions(folder)
+
+    def stops(self, session, on_progress):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(experiments.get(kind), "work", stops)
+        with pytest.raises(KeyboardInterrupt):
+            made(kind, places).run(folder)
+    kept = made(kind, places).run(folder, keep_old=True)
+    assert numbers(kind, kept.path) == expected
+    experiments.get(kind).report([kept])
+    assert made(kind, places).state(RunDirectory(folder)) is State.INTERRUPTED
+    made(kind, places).run(folder)
+    assert numbers(kind, folder) == expected
+    assert not (folder / "outdated").exists()
+
+
+@each_kind
+def test_files_of_a_run_without_its_record_are_nobodys(kind, places, finished, works, tmp_path):
+    folder = finished(kind, tmp_path / "run")
+    (folder / "run.json").unlink()
+    before = sorted(path.name for path in folder.iterdir())
+    with pytest.raises(RequestError, match="but no run"):
+        made(kind, places).run(folder)
+    assert works == []
+    assert sorted(path.name for path in folder.iterdir()) == before
 
 
 @each_kind
@@ -198,12 +232,14 @@ def test_interrupted_under_other_versions_it_is_said_and_started_again(kind, pla
 
 
 @each_kind
-def test_a_result_that_is_missing_is_made_again(kind, places, finished, works, tmp_path):
+def test_a_result_that_is_missing_is_made_again(kind, places, finished, works, tmp_path, caplog):
     folder = finished(kind, tmp_path / "run")
     expected = numbers(kind, folder)
     (folder / NUMBERS[kind]).unlink()
-    made(kind, places).run(folder)
-    assert works == [(kind, True)]
+    with caplog.at_level(logging.WARNING):
+        made(kind, places).run(folder)
+    assert works == [(kind, False)]
+    assert "finished, but a file is missing: restarting" in caplog.text
     assert numbers(kind, folder) == expected
 
 

@@ -46,3 +46,6 @@ def test_what_a_card_only_says_to_readers_is_not_part_of_what_is_asked(tmp_path)
     assert run.is_of(told)
     assert not run.is_of(other)
     assert digest(asked) == digest(told) != digest(other)
+    parameter = {"tasks": [{"name": "mine", "parameters": {"source": 1}}], "source": 1}
+    assert digest(parameter) != digest({**parameter, "tasks": [{"name": "mine", "parameters": {"source": 2}}]})
+    assert digest(parameter) != digest({**parameter, "source": 2})

@@ -3,8 +3,10 @@
 import pytest
 import yaml
 
+from llm_icl.config.cards import parse_card
 from llm_icl.suites.evaluations import _SETTINGS as EVALUATION_SETTINGS
 from llm_icl.suites.evaluations import AXES as EVALUATION_AXES
+from llm_icl.suites.evaluations import load_suite
 from llm_icl.suites.trainings import _SETTINGS as TRAINING_SETTINGS
 from llm_icl.suites.trainings import AXES as TRAINING_AXES
 from tests.inside import run_inside
@@ -62,3 +64,27 @@ def test_and_a_key_that_nothing_reads(tmp_path):
     done = run_inside("run", "mine.yaml", cwd=tmp_path)
     assert done.returncode == 2
     assert "pionts" in done.stderr
+
+
+@pytest.mark.parametrize("when", [{"n": 33}, {"task": "majority"}])
+def test_and_an_override_that_never_holds(when, tmp_path):
+    changed = {**EVALUATION, "overrides": [{"when": when, "points": 3}]}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(changed))
+    done = run_inside("run", "mine.yaml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "is not on the axis" in done.stderr
+
+
+def test_a_number_written_as_text_is_that_number():
+    settings = {**EVALUATION, "matrix": {**EVALUATION["matrix"], "n": ["3", "4"]}}
+    card = parse_card(yaml.safe_dump({**settings, "overrides": [{"when": {"n": "4"}, "points": 3}]}), "mine.yaml")
+    suite = load_suite("mine", card)
+    assert suite.matrix.axes["n"] == [3, 4]
+    assert [suite.matrix.settings_at({"n": n})["points"] for n in (3, 4)] == [4, 3]
+
+
+def test_a_training_suite_whose_evaluation_would_fail_is_refused_before_training(tmp_path):
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({**TRAINING, "problems": 10**10}))
+    done = run_inside("run", "mine.yaml", "--out", "runs", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "suite 'mine', evaluation on parity" in done.stderr

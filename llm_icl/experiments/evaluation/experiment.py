@@ -117,13 +117,13 @@ class Evaluation(Experiment):
         assert self._pool is not None
         EvaluationRun(self.request, session, self._pool, self._calls(session), on_progress).run()
 
-    def submit(self, folder: Path, on_progress: OnProgress = silent) -> None:
+    def submit(self, folder: Path, on_progress: OnProgress = silent, keep_old: bool = False) -> None:
         """Submit all requests to the providers' batch interfaces without waiting."""
         from llm_icl.experiments.evaluation.run import EvaluationRun
 
         assert self._pool is not None
         run = RunDirectory(folder)
-        with run, self.session(run) as session:
+        with run, self.session(run, keep_old) as session:
             if session is not None:
                 EvaluationRun(self.request, session, self._pool, self._calls(session), on_progress).submit()
 

@@ -20,8 +20,8 @@ class ComparisonOptions(FolderOptions):
     """Language model that runs in this process."""
     dataset: str = option()
     """Labelled texts (llm-icl list datasets), or the YAML file of a card."""
-    data_dir: Path | None = option(None, shown="the hub")
-    """Folder with NAME/SPLIT.jsonl, instead of the hub."""
+    data_dir: Path | None = option(None, shown="the hub", exists="folder")
+    """Folder with NAME/SPLIT.jsonl."""
     demonstrations: int | None = option(None, minimum=1, shown="the card's")
     """Number of demonstrations."""
     examples: int = option(200, minimum=2)

@@ -12,7 +12,7 @@ class LanguageOptions(Options):
 
     attention: tuple[str, ...] = option(("softmax,momentum,momentum-learned",))
     """Attentions; the first is the baseline: softmax, momentum:eta=0.5, momentum-learned."""
-    text: tuple[Path, ...] = option()
+    text: tuple[Path, ...] = option(exists="either")
     """Training text: a file, or a folder of .txt files."""
     held_out: str = option()
     """Held-out text: a file, or a part LINE..LINE of the training text."""

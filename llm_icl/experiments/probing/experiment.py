@@ -50,9 +50,12 @@ class Probe(Experiment):
             raise RequestError(
                 f"--copies {options.copies} requires --points of at least {2 * options.copies}, not {points}"
             )
+        tasks, prompts = parse_specs([options.task]), parse_specs([options.prompt])
+        if len(tasks) > 1 or len(prompts) > 1:
+            raise RequestError("a probe has one task and one prompt")
         request = ProbeRequest(
-            models, trained, load_task(parse_specs([options.task])[0], options.tasks_dir), n, points, options.problems,
-            options.copies, options.seed, load_prompt(parse_specs([options.prompt])[0], options.prompts_dir),
+            models, trained, load_task(tasks[0], options.tasks_dir), n, points, options.problems, options.copies,
+            options.seed, load_prompt(prompts[0], options.prompts_dir),
         )  # fmt: skip
         return cls(request)
 
