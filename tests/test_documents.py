@@ -12,7 +12,7 @@ import pytest
 
 from llm_icl.backends.catalogue import find_model
 from llm_icl.cli.main import cli
-from llm_icl.config.options import declared
+from llm_icl.config.options import Declared, declared
 from llm_icl.config.specs import parse_specs
 from llm_icl.experiments.base import experiments
 from llm_icl.experiments.evaluation.tally import Tally
@@ -107,7 +107,8 @@ def listed(value):
 
 
 @pytest.mark.parametrize(("page", "words"), SHOWN, ids=lambda value: " ".join(value) if isinstance(value, list) else "")
-def test_a_command_in_a_document_is_valid(page, words):
+def test_a_command_in_a_document_is_valid(page, words, monkeypatch):
+    monkeypatch.setattr(Declared, "_path", lambda self, path: path)  # the reader's files and folders
     verb, command, rest = command_of(words)
     values = command.make_context(verb, list(rest)).params
     if verb in DECLARED:
