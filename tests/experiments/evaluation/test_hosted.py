@@ -335,7 +335,7 @@ def test_the_limits_of_a_suite_hold_for_all_of_it(provider, tmp_path):
     [
         (("n: [3, 4, 5]", "n: [3, zero]"), "mine.yaml, line 2: the axis 'n': n 'zero' is not a whole number"),
         (("task: [majority", "task: [majorty"), "unknown task 'majorty': did you mean 'majority'"),
-        (("model: [gpt-4.1", "model: [gpt-4.2"), "unknown model 'gpt-4.2'"),
+        (("gpt-4.1", "gpt-4.2"), "unknown model 'gpt-4.2'"),
         (("points: 6", "point: 6"), "mine.yaml, line 6: unknown field 'point'"),
         (("problems: 3", "problem: 3"), "in an override: unknown setting 'problem'"),
         (("when: {n:", "when: {m:"), "unknown axis 'm' in 'when'"),

@@ -25,7 +25,7 @@ from tests.inside import run_inside
         ("--lengths 0", "--lengths 0 is out of range"),
         ("--heads 3", "--width 16 is not divisible by --heads 3"),
         ("--vocabulary 256", "--vocabulary 256 is too small"),
-        ("--text missing.txt", "the text missing.txt cannot be read"),
+        ("--text missing.txt", "--text missing.txt: there is no such file or folder"),
         ("--held-out missing.txt", "the text missing.txt cannot be read: No such file"),
         ("--held-out no_such_line..", "the line 'no_such_line' occurs 0 times"),
         ("--held-out short.txt", "the held-out text has at most 9 tokens, which is less than --context 32"),
