@@ -165,7 +165,7 @@ class LocalModel(TokenModel):
         """The attention weights (H, T, T) of every layer over one sequence, float32 tensors on the CPU; implemented by
         models with `exposes_weights`.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not expose attention weights")
 
 
 backends: Registry[type[LanguageModel]] = Registry("backend", "llm_icl.backends")

@@ -5,7 +5,7 @@ from llm_icl.analysis.intervals import Estimate
 from llm_icl.analysis.scores import agreement, difference, score
 from llm_icl.problems import SHUFFLED
 
-_RELATIONS = ("above", "no significant difference from", "below")
+_RELATIONS = ("above", "not significantly different from", "below")
 
 
 def verdict(cell: Cell, model: str) -> list[str]:
@@ -75,7 +75,7 @@ def _closest(cell: Cell, model: str) -> str:
 
 
 def _compared(gain: Estimate) -> str:
-    return "above" if gain.low > 0 else "below" if gain.high < 0 else "no significant difference from"
+    return "above" if gain.low > 0 else "below" if gain.high < 0 else "not significantly different from"
 
 
 def _points(gain: Estimate) -> str:
