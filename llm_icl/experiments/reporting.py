@@ -1,17 +1,21 @@
 """One report of finished runs of any kinds."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from llm_icl.experiments.base import experiments
-from llm_icl.reports.document import Report
-from llm_icl.reports.joined import joined
 from llm_icl.runs import RunDirectory
 
+if TYPE_CHECKING:
+    from llm_icl.reports.document import Report
 
-def report_of(runs: Sequence[RunDirectory]) -> Report:
+
+def report_of(runs: Sequence[RunDirectory]) -> "Report":
     """A part for each kind, in order of appearance. Raises RequestError for an unfinished run or an
     unknown kind.
     """
+    from llm_icl.reports.joined import joined  # all kinds are imported for a list of commands, reports are not
+
     kinds: dict[str, list[RunDirectory]] = {}
     for run in runs:
         kinds.setdefault(run.kind, []).append(run)

@@ -37,6 +37,15 @@ def test_the_import_brings_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
+def test_a_list_of_commands_brings_nothing_heavy():
+    check = (
+        "import sys; from llm_icl.experiments.base import experiments; experiments.items(); "
+        "print([name for name in ('numpy', 'torch', 'polars', 'altair', 'transformers') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_everything_that_is_promised_is_there():
     for name in llm_icl.__all__:
         assert getattr(llm_icl, name).__doc__, name
