@@ -28,20 +28,19 @@ def _in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def test_the_import_brings_nothing_heavy():
-    check = (
-        "import sys; import llm_icl; "
-        "print([name for name in ('numpy', 'torch', 'polars', 'click', 'yaml', 'transformers') if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-
-
-def test_a_list_of_commands_brings_nothing_heavy():
-    check = (
-        "import sys; from llm_icl.experiments.base import experiments; experiments.items(); "
-        "print([name for name in ('numpy', 'torch', 'polars', 'altair', 'transformers') if name in sys.modules])"
-    )
+@pytest.mark.parametrize(
+    ("work", "heavy"),
+    [
+        ("import llm_icl", ("numpy", "torch", "polars", "click", "yaml", "transformers")),
+        # The list of commands.
+        (
+            "from llm_icl.experiments.base import experiments; experiments.items()",
+            ("numpy", "torch", "polars", "altair", "transformers"),
+        ),
+    ],
+)
+def test_what_is_imported_first_brings_nothing_heavy(work, heavy):
+    check = f"import sys; {work}; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
