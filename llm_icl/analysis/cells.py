@@ -20,11 +20,13 @@ STATUS_SHARES = ("unparseable", "truncated", "refused", "too_long", "error")
 class Answered:
     """One learner in a cell, over N problems (of all seeds) and P positions.
 
-    correct (N, P) is 1, 0 or NaN (missing position); an unusable answer for which the model is responsible is 0.
-    probability (N, P) is P(y = 1) or NaN; prediction (N, P) is 0, 1 or NaN. statuses maps each status to its fraction.
+    asked (N, P) is whether this learner's runs contain the query. correct (N, P) is 1, 0 or NaN (not asked, or asked
+    and missing); an unusable answer for which the model is responsible is 0. probability (N, P) is P(y = 1) or NaN;
+    prediction (N, P) is 0, 1 or NaN. statuses maps each status to its fraction of the queries asked.
     A model is a prompted language model; a network is a sequence model trained on such problems.
     """
 
+    asked: NDArray[np.bool_]
     correct: Floats
     probability: Floats
     prediction: Floats
@@ -34,13 +36,15 @@ class Answered:
 
     @property
     def coverage(self) -> float:
-        return float((~np.isnan(self.correct)).mean())
+        """The fraction of the queries asked that have an answer."""
+        return float((~np.isnan(self.correct[self.asked])).mean())
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Bounds on the mean accuracy: all missing positions wrong, all missing positions correct."""
-        missing = np.isnan(self.correct)
-        return float(np.where(missing, 0, self.correct).mean()), float(np.where(missing, 1, self.correct).mean())
+        """Bounds on the mean accuracy over the queries asked: all missing ones wrong, all missing ones correct."""
+        correct = self.correct[self.asked]
+        missing = np.isnan(correct)
+        return float(np.where(missing, 0, correct).mean()), float(np.where(missing, 1, correct).mean())
 
     @property
     def has_probabilities(self) -> bool:
@@ -49,13 +53,18 @@ class Answered:
 
 @dataclass(frozen=True)
 class Cell:
-    """One task at one n: positions (P,), labels (N, P), whether the query occurred before (N, P), the learners."""
+    """One task at one n: positions (P,), labels (N, P), whether the query occurred before (N, P), the learners.
+
+    Problems and positions are those of all runs together; NaN in `label` where no learner was asked. one_label (N,)
+    says where all labels of a problem are equal, so that shuffling them changes nothing.
+    """
 
     task: str
     n: int
     positions: NDArray[np.int64]
     label: Floats
     seen: NDArray[np.bool_]
+    one_label: NDArray[np.bool_]
     learners: dict[str, Answered] = field(default_factory=dict)
 
     @property
@@ -82,30 +91,42 @@ class Cell:
         return f"{self.task}, n = {self.n}"
 
 
-def arrange(predictions: pl.DataFrame, networks: Collection[str] = ()) -> list[Cell]:
-    """The cells of one or several runs in order of appearance, restricted to the queries that all learners answered.
+def arrange(
+    predictions: pl.DataFrame, networks: Collection[str] = (), one_label: pl.DataFrame | None = None
+) -> list[Cell]:
+    """The cells of one or several runs in order of appearance, with all queries of all runs.
 
     A model evaluated with several prompts counts as one learner per prompt; the prompt is then part of its name.
-    `networks` lists the learners that are trained networks.
+    `networks` lists the learners that are trained networks. `one_label` lists the problems whose in-context labels are
+    all equal (columns task, n, seed, problem).
+
+    Raises RequestError if two runs disagree on the true labels or on one learner's answer.
     """
     prompts = predictions.group_by("learner").agg(pl.col("prompt").n_unique().alias("prompts"))
     several = set(prompts.filter(pl.col("prompts") > 1)["learner"])
     cells = []
     for (task, n), cell_rows in predictions.group_by(["task", "n"], maintain_order=True):
         keys = ["seed", "problem", "position"]
-        frame = _shared(cell_rows.unique(maintain_order=True), keys, f"{task}, n = {n}")
+        answer = ["learner", "prompt", *keys, "label", "seen", "probability", "prediction", "status"]
+        frame = _consistent(cell_rows.unique(answer, keep="first", maintain_order=True), keys, f"{task}, n = {n}")
         places = frame.select(*keys, "label", "seen").unique(keys).sort(keys)
         positions = places["position"].unique().sort().to_numpy()
         problems = places.select("seed", "problem").unique().sort("seed", "problem")
         shape = (len(problems), len(positions))
         full = problems.join(pl.DataFrame({"position": positions}), how="cross")
         truth = full.join(places, on=keys, how="left", maintain_order="left")
+        same = np.zeros(len(problems), dtype=bool)
+        if one_label is not None:
+            there = one_label.filter((pl.col("task") == task) & (pl.col("n") == n)).select("seed", "problem")
+            listed = problems.join(there.unique().with_columns(one=True), on=["seed", "problem"], how="left")
+            same = listed.sort("seed", "problem")["one"].fill_null(False).to_numpy()
         cell = Cell(
             str(task),
             int(n),
             positions,
             truth["label"].cast(pl.Float64).fill_null(np.nan).to_numpy().reshape(shape),
             truth["seen"].fill_null(False).to_numpy().reshape(shape),
+            same,
         )
         for (learner, prompt), rows in frame.group_by(["learner", "prompt"], maintain_order=True):
             name = f"{learner} [{prompt}]" if learner in several and prompt else str(learner)
@@ -118,25 +139,24 @@ def arrange(predictions: pl.DataFrame, networks: Collection[str] = ()) -> list[C
     return cells
 
 
-def _shared(rows: pl.DataFrame, keys: list[str], cell: str) -> pl.DataFrame:
-    """The rows of the queries that every learner was asked, which makes the comparison paired.
-
-    Raises RequestError if there is none, or if two runs disagree on the true labels or on one learner's answer.
-    """
-    # The best constant is fitted to its own run and may differ between runs: keep the first.
+def _consistent(rows: pl.DataFrame, keys: list[str], cell: str) -> pl.DataFrame:
+    """The rows, each query at most once for each learner. Raises RequestError if runs contradict each other."""
+    if rows.select(*keys, "label", "seen").unique().select(keys).is_duplicated().any():
+        raise RequestError(f"{cell}: these runs contain different problems; report them separately")
+    # The best constant is fitted to its own run; between runs that share queries it is fitted again, to all of them.
     hindsight = pl.col("learner") == "best-constant"
-    rows = pl.concat([rows.filter(~hindsight), rows.filter(hindsight).unique(keys, keep="first", maintain_order=True)])
+    constant = rows.filter(hindsight)
+    if constant.select(keys).is_duplicated().any():
+        constant = constant.unique(keys, keep="first", maintain_order=True)
+        share = float(constant["label"].mean())  # type: ignore[arg-type]
+        answer = pl.lit(int(share > 0.5)).cast(constant["prediction"].dtype)
+        constant = constant.with_columns(probability=pl.lit(share), prediction=answer)
+        rows = pl.concat([constant, rows.filter(~hindsight)])
     if rows.select(*keys, "learner", "prompt").is_duplicated().any():
         raise RequestError(
             f"{cell}: a learner has two different answers to the same query; report these runs separately"
         )
-    if rows.select(*keys, "label", "seen").unique().select(keys).is_duplicated().any():
-        raise RequestError(f"{cell}: these runs contain different problems; report them separately")
-    learners = rows.select("learner", "prompt").n_unique()
-    shared = rows.filter(pl.len().over(keys) == learners)
-    if shared.is_empty():
-        raise RequestError(f"{cell}: no query was answered by all learners; report these runs separately")
-    return shared
+    return rows
 
 
 def _answered(rows: pl.DataFrame, label: Floats) -> Answered:
@@ -146,6 +166,7 @@ def _answered(rows: pl.DataFrame, label: Floats) -> Answered:
     prediction = matrix("prediction")
     answered = rows["status"].is_in(list(ANSWERED)).fill_null(False).to_numpy().reshape(label.shape)
     correct = np.where(answered, (prediction == label).astype(float), np.nan)
-    asked = max(int(rows["status"].is_not_null().sum()), 1)
-    shares = {status: int((rows["status"] == status).sum()) / asked for status in STATUS_SHARES}
-    return Answered(correct, matrix("probability"), prediction, {key: share for key, share in shares.items() if share})
+    asked = rows["status"].is_not_null().to_numpy().reshape(label.shape)
+    shares = {status: int((rows["status"] == status).sum()) / int(asked.sum()) for status in STATUS_SHARES}
+    statuses = {key: share for key, share in shares.items() if share}
+    return Answered(asked, correct, matrix("probability"), prediction, statuses)

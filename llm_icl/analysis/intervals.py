@@ -48,7 +48,7 @@ def proportion(hits: Floats, trials: Floats) -> Estimate:
     return _wilson(share, effective, _quantile(count - 1))
 
 
-def mean(sums: Floats, counts: Floats, bound: float = np.inf) -> Estimate:
+def mean(sums: Floats, counts: Floats, bound: float = np.inf, level: float = LEVEL) -> Estimate:
     """A mean with problems as clusters: sums (N,) over counts (N,) for each problem, by Student's t.
 
     `bound` is the maximum absolute value; intervals are clipped to it. If all problems have the same mean, the variance
@@ -61,7 +61,7 @@ def mean(sums: Floats, counts: Floats, bound: float = np.inf) -> Estimate:
     value = sums.sum() / counts.sum()
     residuals = sums - value * counts
     error = np.sqrt(len(sums) / max(len(sums) - 1, 1) * (residuals**2).sum()) / counts.sum()
-    half = _quantile(len(sums) - 1) * error
+    half = _quantile(len(sums) - 1, level) * error
     if len(sums) == 1 or error < _ROUNDING:
         half = (1 - (1 - LEVEL) ** (1 / len(sums))) * (bound + abs(value))
     return Estimate(float(value), float(max(value - half, -bound)), float(min(value + half, bound)))
@@ -120,7 +120,7 @@ def _wilson(share: float, effective: float, quantile: float) -> Estimate:
     return Estimate(float(share), float(max(centre - half, 0.0)), float(min(centre + half, 1.0)))
 
 
-def _quantile(freedom: float) -> float:
+def _quantile(freedom: float, level: float = LEVEL) -> float:
     from scipy.stats import t
 
-    return float(t.ppf((1 + LEVEL) / 2, max(freedom, 1)))
+    return float(t.ppf((1 + level) / 2, max(freedom, 1)))

@@ -105,16 +105,30 @@ def test_seeds_are_pooled_as_problems():
     assert score(cell, "a").average.value == 0.5
 
 
-def test_runs_of_different_sizes_are_compared_where_all_were_asked():
-    large, small = frame("a", [[0.9, 0.1], [0.9, 0.9]]), frame("b", [[0.9, 0.1], [0.9, 0.9]])
-    (cell,) = arrange(pl.concat([large, small.filter(pl.col("position") == 1)]))
-    assert cell.positions.tolist() == [1]
-    assert score(cell, "a").coverage == 1
+def test_runs_of_different_sizes_keep_all_queries_and_are_paired_where_they_share_some():
+    large, small = frame("a", [[0.9, 0.1], [0.9, 0.9]]), frame("b", [[0.9, 0.1], [0.1, 0.9]])
+    (cell,) = arrange(pl.concat([large, small.filter(pl.col("problem") == 1)]))
+    assert cell.learners["b"].asked.tolist() == [[False, False], [True, True]]
+    assert (score(cell, "a").average.value, score(cell, "b").average.value) == (1.0, 0.5)
+    assert (score(cell, "b").coverage, score(cell, "b").bounds) == (1, (0.5, 0.5))
+    assert difference(cell, "a", "b").value == 0.5  # on the second problem
 
 
-def test_the_best_constant_may_differ_between_runs_of_different_sizes():
-    (cell,) = arrange(pl.concat([frame("best-constant", [[0.6] * 2] * 2), frame("best-constant", [[0.7] * 2] * 2)]))
-    assert np.nanmax(cell.learners["best-constant"].probability) == 0.6
+def test_the_best_constant_of_two_runs_is_that_of_all_their_queries():
+    first = frame("best-constant", [[0.6] * 2] * 2)
+    second = frame("best-constant", [[0.4] * 2] * 2).filter(pl.col("problem") == 1)
+    (cell,) = arrange(pl.concat([first, second]))
+    assert cell.learners["best-constant"].probability.tolist() == [[0.75, 0.75], [0.75, 0.75]]
+    assert cell.learners["best-constant"].prediction.tolist() == [[1, 1], [1, 1]]
+
+
+def test_problems_of_one_label_are_known_by_task_and_seed():
+    listed = pl.DataFrame(
+        {"task": ["majority", "other"], "n": [3, 3], "seed": [1, 0], "problem": [0, 1]},
+        schema_overrides={"n": pl.Int32},
+    )
+    (cell,) = arrange(pl.concat([frame("a", [[0.9, 0.1]] * 2), frame("a", [[0.9, 0.1]] * 2, seed=1)]), one_label=listed)
+    assert cell.one_label.tolist() == [False, False, True, False]
 
 
 def test_runs_that_cannot_be_compared_are_refused():
@@ -123,10 +137,4 @@ def test_runs_that_cannot_be_compared_are_refused():
         arrange(pl.concat([one, frame("a", [[0.1, 0.1], [0.9, 0.9]])]))
     with pytest.raises(RequestError, match="contain different problems"):
         arrange(pl.concat([one, frame("b", [[0.1, 0.1], [0.9, 0.9]], labels=((0, 0), (1, 1)))]))
-    with pytest.raises(RequestError, match="no query was answered by all learners"):
-        arrange(
-            pl.concat(
-                [one.filter(pl.col("position") == 0), frame("b", [[0.1] * 2] * 2).filter(pl.col("position") == 1)]
-            )
-        )
     assert len(arrange(pl.concat([one, one]))) == 1  # the same run twice says nothing new

@@ -11,9 +11,9 @@ from llm_icl.experiments.evaluation.reports.figures import (
     calibration_plot,
     learning_curves,
 )
-from llm_icl.experiments.evaluation.reports.provenance import notes_of, provenance_of
+from llm_icl.experiments.evaluation.reports.provenance import comparison_notes, notes_of, provenance_of
 from llm_icl.experiments.evaluation.reports.samples import samples_of
-from llm_icl.experiments.evaluation.reports.tables import scores_table, unused_lines, unused_table
+from llm_icl.experiments.evaluation.reports.tables import asked_lines, scores_table, unused_lines, unused_table
 from llm_icl.reports.charts import colours_of
 from llm_icl.reports.document import Beside, Block, Bullets, Fold, Paragraph, Report, Section
 from llm_icl.reports.networks import networks_table, training_curves
@@ -33,7 +33,7 @@ def report_of(runs: Sequence[RunDirectory]) -> Report:
     return Report(
         f"{title}: learning curves by learner",
         sections=tuple(sections),
-        notes=tuple(notes_of(content.records)),
+        notes=(*notes_of(content.records), *comparison_notes(content.comparisons)),
         provenance=tuple(map(provenance_of, content.records)),
     )
 
@@ -50,6 +50,8 @@ def _section(content: Content, of_cell: CellContent, colours: Mapping[str, str])
         Paragraph(f"{problems}, positions {cell.positions[0]} to {cell.positions[-1]}; accuracies in %."),
         scores_table(cell, of_cell.scores),
     ]
+    if asked := asked_lines(cell):
+        blocks.append(Bullets(tuple(asked)))
     if lines := unused_lines(of_cell.scores):
         table = unused_table(of_cell.scores)
         blocks += [Bullets(tuple(lines)), Fold(table.caption, (table,))]

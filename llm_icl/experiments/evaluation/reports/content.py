@@ -1,16 +1,17 @@
 """Finished evaluations, arranged in cells with their scores and verdicts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
 from llm_icl.analysis.cells import Cell, arrange
+from llm_icl.analysis.comparisons import Judgement, judge
 from llm_icl.analysis.scores import Score, score
 from llm_icl.errors import RequestError
-from llm_icl.experiments.evaluation.reports.verdict import verdict, verdict_on_networks
-from llm_icl.problems import PROBLEMS_VERSION, TASK_TEXTS
+from llm_icl.experiments.evaluation.reports.verdict import Pair, comparisons, left_out, verdict, verdict_on_networks
+from llm_icl.problems import PROBLEMS_VERSION, TASK_TEXTS, Problems
 from llm_icl.runs import RunDirectory
 
 
@@ -26,8 +27,11 @@ class CellContent:
 
 @dataclass(frozen=True)
 class Content:
+    """All cells, the records of their runs, and the number of comparisons that the verdicts make together."""
+
     cells: list[CellContent]
     records: list[dict[str, Any]]
+    comparisons: int
 
     @property
     def tasks(self) -> list[str]:
@@ -59,15 +63,36 @@ def gather(runs: Sequence[RunDirectory]) -> Content:
     # Runs of earlier versions have no agreement column.
     frame = pl.concat([run.predictions() for run in runs], how="diagonal")
     names = {name for record in records for name in record.get("networks", {})}
-    return Content([_content(cell, records) for cell in arrange(frame, names)], records)
+    cells = arrange(frame, names, _one_label(runs))
+    compared = {(i, pair): each for i, cell in enumerate(cells) for pair, each in comparisons(cell)}
+    judged = judge(compared)
+    contents = [
+        _content(cell, {pair: judged[i, pair] for j, pair in compared if i == j}, records)
+        for i, cell in enumerate(cells)
+    ]
+    return Content(contents, records, len(compared))
 
 
-def _content(cell: Cell, records: Sequence[dict[str, Any]]) -> CellContent:
+def _one_label(runs: Sequence[RunDirectory]) -> pl.DataFrame:
+    """The problems whose in-context labels are all equal."""
+    schema = {"task": pl.String, "n": pl.Int32, "seed": pl.Int64, "problem": pl.Int64}
+    found = [pl.DataFrame(schema=schema)]
+    for path in sorted(path for run in runs for path in (run.path / "problems").glob("*.npz")):
+        problems = Problems.load(path)
+        same = problems.indices[(problems.shown == problems.shown[:, :1]).all(axis=1)]
+        about = {"task": problems.task.name, "n": problems.n, "seed": problems.seed}
+        found.append(pl.DataFrame({**about, "problem": same}, schema=schema))
+    return pl.concat(found)
+
+
+def _content(cell: Cell, judged: Mapping[Pair, Judgement], records: Sequence[dict[str, Any]]) -> CellContent:
     scores = sorted((score(cell, learner) for learner in cell.learners), key=lambda s: -s.average.value)
-    sentences = [sentence for name in cell.models for sentence in verdict(cell, name)]
+    sentences = [sentence for name in cell.models for sentence in verdict(cell, name, judged)]
+    if note := left_out(cell):
+        sentences.append(note)
     networks: dict[str, dict[str, Any]] = {}
     for record in records:
         request = record["request"]
         if cell.n in request["n"] and cell.task in [task["name"] for task in request["tasks"]]:
             networks |= record.get("networks", {})
-    return CellContent(cell, scores, [*sentences, *verdict_on_networks(cell)], networks)
+    return CellContent(cell, scores, [*sentences, *verdict_on_networks(cell, judged)], networks)

@@ -4,7 +4,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from llm_icl.analysis.comparisons import MARGIN, POWER
 from llm_icl.analysis.scores import TARGET
+from llm_icl.config.specs import counted
 from llm_icl.reports.document import Provenance
 from llm_icl.reports.networks import FLOPS_NOTE
 
@@ -51,6 +53,18 @@ def notes_of(records: Sequence[dict[str, Any]]) -> list[str]:
         notes += [f"Skipped learner: {reason}." for reason in record["skipped"]]
         notes += _modes(record["modes"])
     return list(dict.fromkeys(notes))
+
+
+def comparison_notes(comparisons: int) -> list[str]:
+    """How the comparisons of the verdicts are corrected."""
+    if not comparisons:
+        return []
+    return [
+        f"Verdicts: {counted(comparisons, 'comparison')}, corrected together (Holm): the probability that any 'above' "
+        "or 'below' is false is at most 5 %. Their intervals are adjusted, and wider than those in the tables.",
+        f"'Within {100 * MARGIN:.0f} points' means that the whole interval is. What a run resolves, and the number of "
+        f"problems that find a difference, are for a probability of {100 * POWER:.0f} %.",
+    ]
 
 
 def _modes(modes: Sequence[dict[str, Any]]) -> list[str]:

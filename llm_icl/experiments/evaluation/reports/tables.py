@@ -1,7 +1,11 @@
 """The tables of a cell."""
 
+import numpy as np
+from numpy.typing import NDArray
+
 from llm_icl.analysis.cells import STATUS_SHARES, Cell
 from llm_icl.analysis.scores import TARGET, Score
+from llm_icl.config.specs import counted
 from llm_icl.reports.document import Column, Row, Table
 
 _SCORES = (
@@ -32,6 +36,26 @@ def scores_table(cell: Cell, scores: list[Score]) -> Table:
     return Table("scores", "Scores by learner", _SCORES, rows, frozenset(cell.models + cell.networks))
 
 
+def asked_lines(cell: Cell) -> list[str]:
+    """Which learners were asked only a part of the cell's queries, or answered none at some positions."""
+    lines, parts = [], dict[str, list[str]]()
+    for name, answered in cell.learners.items():
+        if not answered.asked.all():
+            problems, positions = int(answered.asked.any(axis=1).sum()), cell.positions[answered.asked.any(axis=0)]
+            part = f"{problems} of {counted(cell.problems, 'problem')}, positions {positions[0]} to {positions[-1]}"
+            parts.setdefault(part, []).append(name)
+        silent = cell.positions[answered.asked.any(axis=0) & np.isnan(answered.correct).all(axis=0)]
+        if len(silent):
+            lines.append(f"{name}: no answer at {'position' if len(silent) == 1 else 'positions'} {_ranges(silent)}.")
+    for part, names in parts.items():
+        lines.append(f"{', '.join(names)}: asked {part}.")
+    if parts:
+        lines.append(
+            "Each accuracy is over the learner's own queries; differences and regrets are over shared queries."
+        )
+    return lines
+
+
 def unused_table(scores: list[Score]) -> Table:
     """Unusable answers and missing positions, for learners that have any."""
     rows = tuple(_unused(score) for score in scores if score.statuses or score.coverage < 1)
@@ -52,6 +76,12 @@ def unused_lines(scores: list[Score]) -> list[str]:
                 f"{100 * low:.1f} % (missing = wrong) and {100 * high:.1f} % (missing = correct)."
             )
     return lines
+
+
+def _ranges(positions: NDArray[np.int64]) -> str:
+    """Ascending positions, with runs of consecutive ones as ranges: 0, 4 to 7."""
+    breaks = np.flatnonzero(np.diff(positions) != 1) + 1
+    return ", ".join(f"{run[0]}" if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in np.split(positions, breaks))
 
 
 def _unused(score: Score) -> Row:

@@ -1,82 +1,154 @@
-"""Verdicts on language models and networks, from the intervals."""
+"""Verdicts on language models and networks: what their comparisons with references show."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
 
 from llm_icl.analysis.cells import Cell
-from llm_icl.analysis.intervals import Estimate
-from llm_icl.analysis.scores import agreement, difference, score
-from llm_icl.problems import SHUFFLED
+from llm_icl.analysis.comparisons import MARGIN, Comparison, Judgement, Outcome, compare
+from llm_icl.analysis.scores import accuracy, score
 
-_RELATIONS = ("above", "not significantly different from", "below")
+# The comparisons of a cell, or what became of them: by subject and reference.
+Pair = tuple[str, str]
+
+_RELATIONS: dict[Outcome, str] = {
+    "above": "above",
+    "equivalent": f"within {100 * MARGIN:.0f} points of",
+    "identical": "identical to",
+    "below": "below",
+}
 
 
-def verdict(cell: Cell, model: str) -> list[str]:
-    """Does it learn, does it use the labels, how far is it from optimal, and which learner does it resemble?"""
-    mine = score(cell, model)
-    mean, last = percent(mine.average.value), percent(mine.last.value)
-    sentences = [f"{model} is correct on {mean} of all queries, {last} at the last position."]
-    if "best-constant" in cell.learners:
-        gain = difference(cell, model, "best-constant")
-        sentences.append(f"It is {_compared(gain)} the best constant ({_points(gain)}).")
-    if cell.control_of(model) in cell.learners:
-        gain = difference(cell, model, cell.control_of(model))
-        meaning = "it uses the labels" if gain.low > 0 else "no evidence that it uses the labels"
-        sentences.append(f"It is {_compared(gain)} itself with shuffled labels ({_points(gain)}): {meaning}.")
-    if "nearest-neighbour" in cell.learners:
-        gain = difference(cell, model, "nearest-neighbour")
-        sentences.append(f"It is {_compared(gain)} nearest neighbour ({_points(gain)}).")
-    for ceiling, called in (("bayes-labels", "exact Bayes from the labels"), ("bayes", "exact Bayes")):
-        if ceiling in cell.learners:
-            gain = difference(cell, model, ceiling)
-            sentences.append(f"It is {_compared(gain)} {called} ({_points(gain)}).")
-            break
-    if closest := _closest(cell, model):
-        sentences.append(closest)
+@dataclass(frozen=True)
+class Reference:
+    """A learner that others are compared with, and what a sentence calls it."""
+
+    name: str
+    called: str
+
+
+def references(cell: Cell, subject: str) -> list[Reference]:
+    """What a language model or a network is compared with, as far as the cell has it."""
+    found = [
+        Reference("best-constant", "the best constant"),
+        Reference(cell.control_of(subject), "itself with shuffled labels"),
+        Reference("nearest-neighbour", "nearest neighbour"),
+    ]
+    ceilings = (Reference("bayes", "exact Bayes"), Reference("bayes-labels", "exact Bayes from the labels"))
+    found += [ceiling for ceiling in ceilings if ceiling.name in cell.learners][:1]
+    return [reference for reference in found if reference.name in cell.learners]
+
+
+def comparisons(cell: Cell) -> Iterator[tuple[Pair, Comparison]]:
+    """All comparisons that the verdicts on a cell make."""
+    for subject in (*cell.models, *cell.networks):
+        mine = cell.learners[subject]
+        for reference in references(cell, subject):
+            other = cell.learners[reference.name]
+            # Where all labels are equal, shuffled labels are the same labels.
+            where = ~cell.one_label if reference.name == cell.control_of(subject) else None
+            yield (
+                (subject, reference.name),
+                compare(mine.correct, other.correct, (mine.prediction, other.prediction), where),
+            )
+
+
+def verdict(cell: Cell, model: str, judged: Mapping[Pair, Judgement]) -> list[str]:
+    """Does it learn, does it use the labels, and how far is it from optimal?"""
+    sentences = [_accuracies(cell, model)]
+    untold: list[tuple[Reference, Judgement]] = []
+    for reference in references(cell, model):
+        judgement = judged[model, reference.name]
+        shown = f" ({_points(judgement)})"
+        control = reference.name == cell.control_of(model)
+        if control and judgement.outcome == "above":
+            sentences.append(f"It is above {reference.called}{shown}: it uses the labels.")
+        elif judgement.outcome == "identical":
+            sentences.append(f"It gives the same answers as {reference.called}, on all {judgement.problems} problems.")
+        elif judgement.outcome in _RELATIONS:
+            sentences.append(f"It is {_RELATIONS[judgement.outcome]} {reference.called}{shown}.")
+        elif judgement.outcome == "no data":
+            sentences.append(f"No query was answered by both it and {reference.called}.")
+        else:
+            untold.append((reference, judgement))
+    if untold:
+        parts = "; ".join(f"{reference.called} ({_untold(judgement)})" for reference, judgement in untold)
+        sentences.append(f"Too few problems to tell it from {parts}.")
     return sentences
 
 
-def verdict_on_networks(cell: Cell) -> list[str]:
-    """Which networks are above, at or below each reference. Networks are trained on the task, so their ceiling is the
-    exact Bayes that knows the input distribution.
-    """
+def verdict_on_networks(cell: Cell, judged: Mapping[Pair, Judgement]) -> list[str]:
+    """Which networks are above, equivalent to or below each reference."""
     sentences = []
-    for reference, called in (
-        ("bayes", "exact Bayes"),
-        ("nearest-neighbour", "nearest neighbour"),
-        ("best-constant", "the best constant"),
-    ):
-        if reference in cell.learners and cell.networks:
-            groups: dict[str, list[str]] = {}
-            gains = {name: difference(cell, name, reference) for name in cell.networks}
-            for name, gain in sorted(gains.items(), key=lambda entry: -entry[1].value):
-                groups.setdefault(_compared(gain), []).append(f"{name} ({100 * gain.value:+.1f})")
-            parts = [f"{relation} it {_are(groups[relation])}" for relation in _RELATIONS if relation in groups]
-            sentences.append(f"Compared with {called}, in points over all queries: {'; '.join(parts)}.")
+    shared = {reference.name: reference for name in cell.networks for reference in references(cell, name)}
+    for reference in reversed(shared.values()):
+        gains = {name: judged[name, reference.name] for name in cell.networks if (name, reference.name) in judged}
+        ranked = sorted(gains.items(), key=lambda entry: -entry[1].shown.value)
+        parts = []
+        for outcome, relation in _RELATIONS.items():
+            names = [f"{name} ({100 * j.shown.value:+.1f})" for name, j in ranked if j.outcome == outcome]
+            if names:
+                parts.append(f"{relation} it {_are(names)}")
+        names = [f"{name} ({_untold(j)})" for name, j in ranked if j.outcome == "too few"]
+        if names:
+            parts.append(f"too few problems to tell {', '.join(names)} from it")
+        if parts:
+            sentences.append(f"Compared with {reference.called}, in points over all queries: {'; '.join(parts)}.")
     return sentences
 
 
-def _are(names: list[str]) -> str:
-    return f"{'is' if len(names) == 1 else 'are'} {', '.join(names)}"
+def left_out(cell: Cell) -> str:
+    """How many problems the comparison with shuffled labels leaves out; empty if none."""
+    same = int(cell.one_label.sum())
+    if not same or not any(cell.control_of(model) in cell.learners for model in cell.models):
+        return ""
+    have = "has one label" if same == 1 else "have one label"
+    return f"{same} of {cell.problems} problems {have} only: left out of the comparison with shuffled labels."
 
 
 def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def _closest(cell: Cell, model: str) -> str:
-    """The classical learner with the highest agreement on unseen queries, or on all queries if none is unseen."""
-    unseen = bool((~cell.seen).any())
-    names, shares = agreement(cell, ~cell.seen if unseen else None)
-    row = dict(zip(names, shares[names.index(model)].tolist(), strict=True))
-    others = {name: share for name, share in row.items() if name not in cell.models and SHUFFLED not in name}
-    known = {name: share for name, share in others.items() if share == share}
-    if not known:
-        return ""
-    best = max(known, key=lambda name: known[name])
-    return f"On {'unseen' if unseen else 'all'} queries it agrees most with {best} ({percent(known[best])} of them)."
+def _accuracies(cell: Cell, model: str) -> str:
+    """Its accuracy over all queries and at the last position that it was asked."""
+    answered = cell.learners[model]
+    if answered.coverage == 0:
+        return f"{model}: no answer that could be used."
+    mean = percent(score(cell, model).average.value)
+    j = int(np.flatnonzero(answered.asked.any(axis=0))[-1])
+    last = accuracy(answered.correct[:, j : j + 1])
+    where = "the last position" if j == len(cell.positions) - 1 else f"position {cell.positions[j]}, its last"
+    if not last.known:
+        return f"{model} is correct on {mean} of the queries it answered; no answer at {where}."
+    return f"{model} is correct on {mean} of all queries, {percent(last.value)} at {where}."
 
 
-def _compared(gain: Estimate) -> str:
-    return "above" if gain.low > 0 else "below" if gain.high < 0 else "not significantly different from"
+def _are(names: list[str]) -> str:
+    return f"{'is' if len(names) == 1 else 'are'} {', '.join(names)}"
 
 
-def _points(gain: Estimate) -> str:
-    return f"{100 * gain.value:+.1f} points, {100 * gain.low:+.1f} to {100 * gain.high:+.1f}"
+def _points(judgement: Judgement) -> str:
+    shown = judgement.shown
+    return f"{100 * shown.value:+.1f} points, {100 * shown.low:+.1f} to {100 * shown.high:+.1f}"
+
+
+def _untold(judgement: Judgement) -> str:
+    """A difference that is neither shown nor shown to be small, with what this many problems could show."""
+    if not np.isfinite(judgement.shown.low):
+        return (
+            f"{100 * judgement.shown.value:+.1f} points; they differ in {judgement.differing} of {judgement.problems}"
+        )
+    if not np.isfinite(judgement.needed):
+        return _points(judgement)
+    return (
+        f"{_points(judgement)}; this run resolves {100 * judgement.resolves:.0f} points, "
+        f"{100 * MARGIN:.0f} points need about {_rounded(judgement.needed)} problems"
+    )
+
+
+def _rounded(count: float) -> str:
+    """Two digits: a number of problems that is itself an estimate."""
+    digits = max(len(str(int(count))) - 2, 0)
+    return f"{int(np.ceil(count / 10**digits)) * 10**digits:,}"

@@ -1,0 +1,139 @@
+"""Paired comparisons of learners: above, below, equivalent, identical, or too few problems to tell.
+
+A report makes many comparisons. They are corrected together, so that the probability that any of its "above" and
+"below" is false is at most 5 %; a difference that is not shown is never called none unless it is shown to be small.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llm_icl.analysis.cells import Floats
+from llm_icl.analysis.intervals import LEVEL, NOTHING, Estimate, mean
+
+Outcome = Literal["above", "below", "equivalent", "identical", "too few", "no data"]
+Key = TypeVar("Key")
+
+# Two learners are equivalent if their accuracies are shown to differ by less than this.
+MARGIN = 0.05
+# The probability with which a stated number of problems finds a stated difference.
+POWER = 0.8
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One learner's accuracy minus another's, paired: sums (N,) of differences over counts (N,) of queries that both
+    answered, for each of N problems; `differing` of these problems have queries with different answers.
+    """
+
+    sums: Floats
+    counts: Floats
+    differing: int
+
+    def estimate(self, level: float = LEVEL) -> Estimate:
+        return mean(self.sums, self.counts, 1.0, level=level)
+
+    @property
+    def problems(self) -> int:
+        return int((self.counts > 0).sum())
+
+    @cached_property
+    def error(self) -> float:
+        """The standard error over problems; NaN for fewer than two."""
+        used = self.counts > 0
+        sums, counts = self.sums[used], self.counts[used]
+        if len(sums) < 2:
+            return float("nan")
+        residuals = sums - sums.sum() / counts.sum() * counts
+        return float(np.sqrt(len(sums) / (len(sums) - 1) * (residuals**2).sum()) / counts.sum())
+
+
+def compare(
+    first: Floats, second: Floats, answers: tuple[Floats, Floats], where: NDArray[np.bool_] | None = None
+) -> Comparison:
+    """Compare correctness first and second (N, P), NaN where there is no answer, on the problems `where` (N,).
+
+    answers are the labels that both gave (N, P), which tell identical learners from equally accurate ones.
+    """
+    both = ~np.isnan(first) & ~np.isnan(second)
+    if where is not None:
+        both &= where[:, None]
+    sums = np.where(both, first - second, 0).sum(axis=1)
+    # An unusable answer (NaN) equals another unusable one.
+    same = (answers[0] == answers[1]) | (np.isnan(answers[0]) & np.isnan(answers[1]))
+    return Comparison(sums, both.sum(axis=1).astype(float), int((both & ~same).any(axis=1).sum()))
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The outcome of a comparison among all comparisons of a report.
+
+    `shown` is the difference with the interval that the outcome rests on, wider than 95 % if other comparisons are
+    made. `resolves` is the difference that this many problems find with probability POWER, `needed` the number of
+    problems that find one of MARGIN; both NaN where the spread over problems is unknown.
+    """
+
+    outcome: Outcome
+    shown: Estimate
+    problems: int
+    differing: int
+    resolves: float = float("nan")
+    needed: float = float("nan")
+
+
+def judge(comparisons: Mapping[Key, Comparison]) -> dict[Key, Judgement]:
+    """Judge all comparisons of a report, corrected for their number.
+
+    Holm's procedure (1979): the clearest first, each with an interval of level 1 - .05 / (comparisons left), until one
+    includes 0; the rest have the same level. The bound on false claims holds in whatever order they are taken, since
+    the first true null hypothesis to be rejected has at least as many comparisons left as there are true ones.
+    Comparisons without data, and identical learners, claim nothing and do not count.
+    """
+    judged: dict[Key, Judgement] = {}
+    tested: list[tuple[float, Key]] = []
+    for key, comparison in comparisons.items():
+        if comparison.problems == 0:
+            judged[key] = Judgement("no data", NOTHING, 0, 0)
+        elif comparison.differing == 0:
+            judged[key] = Judgement("identical", comparison.estimate(), comparison.problems, 0)
+        else:
+            error = comparison.error
+            tested.append((abs(comparison.estimate().value) / error if error > 0 else 0.0, key))
+    left, stopped = len(tested), False
+    for _, key in sorted(tested, key=lambda entry: -entry[0]):
+        alpha = (1 - LEVEL) / left
+        judged[key] = _judged(comparisons[key], alpha)
+        stopped |= judged[key].outcome not in ("above", "below")
+        left -= not stopped
+    return {key: judged[key] for key in comparisons}
+
+
+def _judged(comparison: Comparison, alpha: float) -> Judgement:
+    shown = comparison.estimate(1 - alpha)
+    outcome: Outcome = "too few"
+    if shown.low > 0:
+        outcome = "above"
+    elif shown.high < 0:
+        outcome = "below"
+    elif -MARGIN < shown.low and shown.high < MARGIN:
+        outcome = "equivalent"
+    resolves, needed = power(comparison.error, comparison.problems, alpha)
+    return Judgement(outcome, shown, comparison.problems, comparison.differing, resolves, needed)
+
+
+def power(error: float, problems: int, alpha: float) -> tuple[float, float]:
+    """The difference that a test of level alpha finds with probability POWER, given its standard error over so many
+    problems; and the number of problems that find a difference of MARGIN.
+    """
+    from scipy.stats import norm, t
+
+    if not error > 0:
+        return float("nan"), float("nan")
+    freedom = problems - 1
+    resolves = (t.ppf(1 - alpha / 2, freedom) + t.ppf(POWER, freedom)) * error
+    needed = problems * ((norm.ppf(1 - alpha / 2) + norm.ppf(POWER)) * error / MARGIN) ** 2
+    return float(resolves), float(np.ceil(needed))

@@ -1,0 +1,101 @@
+"""Judgements against worlds in which the truth is known."""
+
+import numpy as np
+import pytest
+
+from llm_icl.analysis.comparisons import MARGIN, Comparison, compare, judge, power
+from llm_icl.analysis.intervals import mean
+
+RANDOM = np.random.default_rng(0)
+
+
+def comparison(differences):
+    """One query a problem."""
+    differences = np.asarray(differences, dtype=float)
+    return Comparison(differences, np.ones(len(differences)), int((differences != 0).sum()))
+
+
+def outcome(differences):
+    return judge({0: comparison(differences)})[0].outcome
+
+
+def normal(center, spread, count):
+    """Differences whose mean and standard deviation are exactly these."""
+    draws = np.random.default_rng(1).normal(size=count)
+    return center + spread * (draws - draws.mean()) / draws.std(ddof=1)
+
+
+def test_the_outcome_is_what_the_interval_shows():
+    assert outcome(normal(0.2, 0.3, 100)) == "above"
+    assert outcome(normal(-0.2, 0.3, 100)) == "below"
+    assert outcome(normal(0.0, 0.1, 100)) == "equivalent"
+    assert outcome(normal(-0.2, 0.5, 6)) == "too few"  # never "no difference"
+    assert outcome(normal(0.045, 0.1, 100)) == "above"
+    assert outcome([0.3]) == "too few"
+
+
+def test_identical_answers_and_no_common_query_are_their_own_outcomes():
+    answers = RANDOM.integers(0, 2, (24, 3)).astype(float)
+    correct = (answers == 1).astype(float)
+    same = judge({0: compare(correct, correct, (answers, answers))})[0]
+    assert (same.outcome, same.problems, same.shown.value) == ("identical", 24, 0.0)
+    nothing = np.full((24, 3), np.nan)
+    assert judge({0: compare(correct, nothing, (answers, nothing))})[0].outcome == "no data"
+
+
+def test_learners_that_are_as_often_right_on_other_queries_are_not_identical():
+    first, second = np.array([[1.0, 0.0]] * 9), np.array([[0.0, 1.0]] * 9)
+    answers = (np.array([[1.0, 1.0]] * 9), np.array([[0.0, 0.0]] * 9))
+    assert compare(first, second, answers).differing == 9
+
+
+def test_only_queries_that_both_answered_count_and_only_on_chosen_problems():
+    first = np.array([[1.0, 1.0], [1.0, np.nan], [1.0, 1.0]])
+    second = np.array([[0.0, 1.0], [0.0, 1.0], [0.0, 0.0]])
+    found = compare(first, second, (first, second), np.array([True, True, False]))
+    assert found.sums.tolist() == [1, 1, 0]
+    assert found.counts.tolist() == [2, 1, 0]
+    assert (found.problems, found.estimate().value) == (2, pytest.approx(2 / 3))
+
+
+def test_the_standard_error_is_that_of_the_interval():
+    sums, counts = RANDOM.normal(size=30), RANDOM.integers(1, 5, 30).astype(float)
+    found, interval = Comparison(sums, counts, 30), mean(sums, counts)
+    from scipy.stats import t
+
+    assert (interval.high - interval.low) / 2 == pytest.approx(t.ppf(0.975, 29) * found.error)
+
+
+def test_more_comparisons_need_more_evidence():
+    """A difference of 2.3 standard errors is shown alone, but not beside nine others without any."""
+    clear = normal(0.23, 1.0, 100)
+    assert outcome(clear) == "above"
+    others = {i: comparison(normal(0.0, 1.0, 100)) for i in range(1, 10)}
+    assert judge({0: comparison(clear)} | others)[0].outcome == "too few"
+    # Once nine are decided, the tenth has the whole 5 % to itself.
+    decided = {i: comparison(normal(2.0, 1.0, 100)) for i in range(1, 10)}
+    assert judge({0: comparison(clear)} | decided)[0].outcome == "above"
+
+
+def test_false_claims_in_a_report_are_at_most_5_percent():
+    """12 models equal to the reference, on the same problems: 400 reports, of which 20 are expected at most."""
+    random = np.random.default_rng(2)
+    claims = 0
+    for _ in range(400):
+        reference = random.random((60, 1)) < 0.7
+        models = random.random((60, 12)) < 0.7
+        differences = models.astype(float) - reference
+        judged = judge({i: comparison(differences[:, i]) for i in range(12)})
+        claims += any(each.outcome in ("above", "below") for each in judged.values())
+    assert claims <= 20 + 2.33 * np.sqrt(400 * 0.05 * 0.95)
+
+
+def test_what_a_run_resolves_is_found_in_80_percent():
+    """Spread 0.4 over 50 problems: differences of exactly the resolved size, and 5 points with the needed number."""
+    random = np.random.default_rng(3)
+    resolves, needed = power(0.4 / np.sqrt(50), 50, 0.05)
+    for difference, count in ((resolves, 50), (MARGIN, int(needed))):
+        found = [
+            judge({0: comparison(random.normal(difference, 0.4, count))})[0].outcome == "above" for _ in range(400)
+        ]
+        assert abs(np.mean(found) - 0.8) < 0.06
