@@ -6,7 +6,7 @@ A report makes many comparisons. They are corrected together, so that the probab
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -119,7 +119,7 @@ def _judged(comparison: Comparison, alpha: float) -> Judgement:
         outcome = "above"
     elif shown.high < 0:
         outcome = "below"
-    elif -MARGIN < shown.low and shown.high < MARGIN:
+    elif shown.low > -MARGIN and shown.high < MARGIN:
         outcome = "equivalent"
     resolves, needed = power(comparison.error, comparison.problems, alpha)
     return Judgement(outcome, shown, comparison.problems, comparison.differing, resolves, needed)
@@ -129,11 +129,18 @@ def power(error: float, problems: int, alpha: float) -> tuple[float, float]:
     """The difference that a test of level alpha finds with probability POWER, given its standard error over so many
     problems; and the number of problems that find a difference of MARGIN.
     """
-    from scipy.stats import norm, t
-
     if not error > 0:
         return float("nan"), float("nan")
-    freedom = problems - 1
-    resolves = (t.ppf(1 - alpha / 2, freedom) + t.ppf(POWER, freedom)) * error
-    needed = problems * ((norm.ppf(1 - alpha / 2) + norm.ppf(POWER)) * error / MARGIN) ** 2
-    return float(resolves), float(np.ceil(needed))
+    counts, detectable = _detectable(alpha)
+    resolves = float(np.interp(problems, counts, detectable)) * error
+    enough = counts >= problems * (detectable * error / MARGIN) ** 2
+    return resolves, float(counts[np.argmax(enough)]) if enough.any() else float("inf")
+
+
+@cache
+def _detectable(alpha: float) -> tuple[Floats, Floats]:
+    """Numbers of problems, and the difference that each finds with probability POWER, in standard errors."""
+    from scipy.stats import t
+
+    counts = np.unique(np.geomspace(2, 1e8, 1000).round())
+    return counts, t.ppf(1 - alpha / 2, counts - 1) + t.ppf(POWER, counts - 1)

@@ -142,9 +142,10 @@ def _untold(judgement: Judgement) -> str:
         )
     if not np.isfinite(judgement.needed):
         return _points(judgement)
+    resolves = f"{100 * judgement.resolves:.0f} points" if judgement.resolves < 1 else "no difference"
     return (
-        f"{_points(judgement)}; this run resolves {100 * judgement.resolves:.0f} points, "
-        f"{100 * MARGIN:.0f} points need about {_rounded(judgement.needed)} problems"
+        f"{_points(judgement)}; this run resolves {resolves}, {100 * MARGIN:.0f} points need about "
+        f"{_rounded(judgement.needed)} problems"
     )
 
 
