@@ -26,6 +26,9 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# A name, since a comma ends an argument of make's call.
+WITH_RAY := '.[dev,ray]'
+
 test-ray: .venv-ray/.ready
 	.venv-ray/bin/python -m pytest -q -m ray tests/suites/test_ray.py
 
@@ -74,7 +77,7 @@ $(READY): pyproject.toml locks/main.txt
 	touch $@
 
 .venv-ray/.ready: pyproject.toml locks/main.txt
-	$(call environment,.venv-ray,locks/main.txt,--editable '.[dev,ray]')
+	$(call environment,.venv-ray,locks/main.txt,--editable $(WITH_RAY))
 	touch $@
 
 .venv-oldest/.ready: pyproject.toml locks/oldest.txt
