@@ -44,7 +44,7 @@ class Batch:
 
 # The batch of a step; deterministic.
 Batches = Callable[[int], Batch]
-# Validation problems, by task; never used in training.
+# Validation problems, by task.
 HeldOut = Mapping[str, Batch]
 
 

@@ -115,10 +115,45 @@ def test_several_tasks_are_mixed_problem_by_problem(tmp_path):
     ).request
     batch = request.batches(3)
     tasks = [load_task(spec) for spec in parse_specs(["conjunction", "parity"])]
-    alone = [draw_problems(task, 4, 6, list(range(15 + k, 20, 2)), 2**31 + 7) for k, task in enumerate(tasks)]
+    alone = [draw_problems(task, 4, 6, list(range(15 + k, 20, 2)), 7, "training") for k, task in enumerate(tasks)]
     assert batch.xs.tolist() == [row for part in alone for row in part.xs.tolist()]
     assert batch.truth.tolist() == [row for part in alone for row in part.ys.tolist()]
     assert [part.indices.tolist() for part in alone] == [[15, 17, 19], [16, 18]]
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**30, 2**31, 2**31 + 7, 2**32 + 1])
+def test_a_network_is_not_evaluated_on_what_it_was_trained_or_validated_on(seed):
+    """Inputs of 48 bits, so that problems that share a point are the same; with a curriculum, and with tasks that share
+    their functions. Seeds that are 2^30 and 2^31 apart used to meet.
+    """
+    options = TrainingOptions(
+        task=("conjunction", "conjunction:noise=0.1"), n=48, points=4, start_n=40, layers=1, batch_size=8, steps=10,
+        seed=seed,
+    )  # fmt: skip
+    request = Training.of(options).request
+    training = [row for step in range(10) for row in inputs(request.batches(step).xs)]
+    held_out = [row for batch in request.held_out().values() for row in inputs(batch.xs)]
+    task = load_task(parse_specs(["conjunction"])[0])
+    asked = [
+        row
+        for n in (40, 48)
+        for other in (0, 7, 2**30, 2**30 + 7, 2**31, 2**31 + 7, 2**32 - 1)
+        for row in inputs(draw_problems(task, n, 4, 256, other).xs)
+    ]
+    assert len(set(training)) == len(training)
+    assert not set(training) & set(held_out)
+    assert not set(training) & set(asked)
+    assert not set(held_out) & set(asked)
+
+
+def inputs(xs):
+    return [bytes(row) for row in np.asarray(xs).reshape(-1, xs.shape[-1])]
+
+
+def test_the_streams_of_a_seed_are_as_long_as_a_training_may_be(tmp_path):
+    done = run_inside(*SHORT, *"--steps 300000000".split(), cwd=tmp_path)
+    assert done.returncode == 2
+    assert "300000000 steps with a batch of 16 take more than the 2^32 problems of a seed" in done.stderr
 
 
 def test_the_rate_rises_stays_and_falls():
