@@ -72,6 +72,7 @@ class TextTemplate:
     def __init__(self, template: str) -> None:
         """Raises ValueError if it is not a template, or names no column."""
         environment = SandboxedEnvironment(undefined=StrictUndefined, finalize=_printed)
+        environment.globals.clear()  # a column may have any name
         try:
             tree = environment.parse(template)
             self._template = environment.from_string(template)

@@ -20,6 +20,8 @@ Numbered = Iterator[tuple[int, Row]]
 _LONGEST_CELL = 2**24
 # Rows in memory at once.
 _AT_ONCE = 10_000
+# The same of a Parquet file, each slice of which costs the reading of a whole group of rows.
+_SLICE = 2**17
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def _parquet(path: Path) -> Numbered:
     try:
         frame = pl.scan_parquet(path, glob=False)
         start = 0
-        while (some := frame.slice(start, _AT_ONCE).collect()).height:
+        while (some := frame.slice(start, _SLICE).collect()).height:
             yield from enumerate(some.iter_rows(named=True), start + 1)
             start += some.height
     except (pl.exceptions.PolarsError, OSError) as problem:
@@ -137,9 +139,7 @@ def hub_source(name: str, hub: str, configuration: str, split: str) -> Source:
             f"dataset '{name}' is unavailable from the hub ({reason}); for your own files use --data-dir DIR, with "
             f"DIR/{name}/{split}.jsonl that has the columns of {hub}"
         ) from None
-
-    def rows() -> Numbered:
-        for start in range(0, len(found), _AT_ONCE):
-            yield from enumerate(found.select(range(start, min(start + _AT_ONCE, len(found)))).to_list(), start + 1)
-
-    return Source(f"dataset '{name}', {split}", "row", rows())
+    tables = found.with_format("arrow").iter(_AT_ONCE)
+    return Source(
+        f"dataset '{name}', {split}", "row", enumerate((row for some in tables for row in some.to_pylist()), 1)
+    )

@@ -91,12 +91,13 @@ def load_text_task(text: str, tasks_dir: Path | None = None) -> TextTask:
     texts = {key: card.text(key) for key in _TEXTS}
     if texts["training"] == texts["evaluation"]:
         raise card.error("'training' and 'evaluation' are the same split", "evaluation")
+    column = card.text("label", "label")
     try:
-        TextTemplate(texts["template"])
+        if column in TextTemplate(texts["template"]).columns:
+            raise ValueError(f"it prints the label, '{column}'")
     except ValueError as problem:
         raise card.error(f"'template' is invalid: {problem}", "template") from None
     words, values = _labels(card)
-    column = card.text("label", "label")
     return TextTask(path.stem, **texts, labels=words, demonstrations=_demonstrations(card), label=column, values=values)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from llm_icl.errors import RequestError
 from llm_icl.experiments.finetuning import examples, rows
-from llm_icl.experiments.finetuning.rows import file_source
+from llm_icl.experiments.finetuning.rows import file_source, hub_source
 
 ROWS = [
     {"text": 'He said "no", twice', "label": "1"},
@@ -69,7 +69,7 @@ def test_rows_are_the_same_in_every_format(tmp_path, name, data, numbers):
 
 
 def test_parquet_keeps_its_types(tmp_path, monkeypatch):
-    monkeypatch.setattr(rows, "_AT_ONCE", 2)
+    monkeypatch.setattr(rows, "_SLICE", 2)
     frame = pl.DataFrame(
         {
             "text": pl.Series(["a", "b", None, "d", "e"], dtype=pl.Categorical),
@@ -111,6 +111,23 @@ def test_parquet_keeps_its_types(tmp_path, monkeypatch):
 )
 def test_what_is_no_row_is_one_clear_line(tmp_path, name, data, message):
     assert message in refused(tmp_path, name, data)
+
+
+def test_a_data_set_of_the_hub_has_rows_with_numbers(monkeypatch):
+    datasets = pytest.importorskip("datasets")
+    made = datasets.Dataset.from_dict({"text": ["a", None], "label": [1, 0]})
+    asked = []
+
+    def load_dataset(*arguments, split):
+        asked.append((*arguments, split))
+        return made
+
+    monkeypatch.setattr(rows, "reach_hub", lambda: None)
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    source = hub_source("own", "somebody/own", "", "train")
+    assert asked == [("somebody/own", None, "train")]
+    assert list(source.rows) == [(1, {"text": "a", "label": 1}), (2, {"text": None, "label": 0})]
+    assert source.place(2) == "dataset 'own', train, row 2"
 
 
 def test_a_quotation_mark_that_is_not_closed_does_not_fill_the_memory(tmp_path, monkeypatch):

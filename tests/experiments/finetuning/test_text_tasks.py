@@ -83,6 +83,7 @@ def test_the_order_is_that_of_datasets():
         ("hub", "hob", "unknown field 'hob'"),
         ("{{ text }}", "{{ text", "line 5: 'template' is invalid: "),
         ("{{ text }}", "text", "line 5: 'template' is invalid: it names no column, such as {{ text }}"),
+        ("{{ text }}", "{{ text }} {{ label }}", "line 5: 'template' is invalid: it prints the label, 'label'"),
         ("evaluation: test", "evaluation: train", "line 4: 'training' and 'evaluation' are the same split"),
     ],
 )
@@ -138,6 +139,12 @@ def test_numbers_and_dates_are_texts_and_nested_columns_can_be_reached(tmp_path)
     assert read(training(tmp_path, card, [row])[0]) == ("eins a b 7", 1)
     message = refused(tmp_path, card, [row | {"text": {"de": " "}}])
     assert "line 1: what the template prints is blank" in message
+
+
+@pytest.mark.parametrize("column", ["range", "dict", "row", "title", "ünï"])
+def test_a_column_may_have_any_name(tmp_path, column):
+    card = CARD.replace("{{ text }}", f"{{{{ {column} }}}}")
+    assert read(training(tmp_path, card, [{column: "its text", "label": 1}])[0]) == ("its text", 1)
 
 
 def test_a_text_is_not_a_template(tmp_path):
