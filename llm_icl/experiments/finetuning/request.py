@@ -61,6 +61,8 @@ class ComparisonRequest:
 
     def check(self) -> None:
         """Raise RequestError where there are too few texts."""
+        if len(self.splits.evaluation) < 2:
+            raise RequestError(f"dataset '{self.task.name}' has 1 text to evaluate on: at least 2 are needed")
         if self._is_short_of_texts:
             needed = [f"{counted(len(self.seeds), 'seed')} with {counted(self.demonstrations, 'demonstration')}"]
             needed += ["as many for a control"] if self.controls else []

@@ -74,6 +74,12 @@ def test_texts_are_asked_for_that_are_used_and_no_others(more, enough):
     assert ("to validate learning rates on" in str(caught.value)) == ("choose_on" not in more)
 
 
+def test_one_text_is_not_enough_to_evaluate_on():
+    request_of(PLAIN[0], PLAIN[1][:2]).check()
+    with pytest.raises(RequestError, match="has 1 text to evaluate on"):
+        request_of(PLAIN[0], PLAIN[1][:1]).check()
+
+
 # All demonstrations of 5 words, a label of 2 and a separator: 8 tokens each, and at most 7 of a query.
 ENOUGH = 1 + 4 * 8 + 7
 
