@@ -85,7 +85,7 @@ def restore(path: Path, model: nn.Module, optimisers: Sequence[torch.optim.Optim
     try:
         check_finite(model, optimisers)
     except FloatingPointError as problem:
-        raise CheckpointError(f"{path} is of a training that diverged: {problem}") from None
+        raise CheckpointError(f"{path} is of a training that diverged ({problem}): train again") from None
     return about
 
 
