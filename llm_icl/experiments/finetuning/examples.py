@@ -78,11 +78,11 @@ class TextTemplate:
             self._template = environment.from_string(template)
         except TemplateSyntaxError as problem:
             raise ValueError(str(problem.message)) from None
-        names = meta.find_undeclared_variables(tree)
-        if not names:
-            raise ValueError("it names no column, such as {{ text }}")
+        names, outputs = meta.find_undeclared_variables(tree), [*tree.find_all(nodes.Output)]
+        if not names or not outputs:
+            raise ValueError("it prints no column, such as {{ text }}")
         self.columns = sorted(names - {_ROW})
-        last = [*tree.find_all(nodes.Output)][-1].nodes[-1]
+        last = outputs[-1].nodes[-1]
         self.ending = " ".join(last.data.split()) if isinstance(last, nodes.TemplateData) else ""
 
     def fill(self, row: Row) -> str:

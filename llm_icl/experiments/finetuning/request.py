@@ -118,7 +118,7 @@ class ComparisonRequest:
             request = dataclasses.replace(
                 request, too_long=dict([*request.too_long.items(), request._longest(reader, self.seeds)])
             )
-            if request._is_short_of_texts or not request.evaluation:
+            if request._is_short_of_texts or len(request.evaluation) < 2:
                 raise RequestError(
                     f"dataset '{self.task.name}' has too few texts that fit the context of {reader.limit:,} tokens: "
                     f"choose fewer --demonstrations"

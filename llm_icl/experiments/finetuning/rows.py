@@ -87,7 +87,9 @@ def _separated(path: Path, delimiter: str) -> Numbered:
         try:
             cells = next(reader, None)
         except csv.Error as problem:
-            raise RequestError(f"{path}, line {number}: {problem}") from None
+            endless = str(problem).startswith(("unexpected end", "field larger"))
+            why = "a quotation mark is not closed" if endless else problem
+            raise RequestError(f"{path}, line {number}: {why}") from None
         if cells is None:
             return
         if not cells:

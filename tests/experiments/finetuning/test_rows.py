@@ -97,7 +97,7 @@ def test_parquet_keeps_its_types(tmp_path, monkeypatch):
         ("train.jsonl", '{"text": "a"}\n\n"b"', "line 3: not a JSON object: write one object a line"),
         ("train.jsonl", "[" * 100_000, "line 1: not a whole JSON object"),
         ("train.jsonl", '{"text": "a"} {"text": "b"}', "line 1: not a whole JSON object"),
-        ("train.csv", 'text,label\na,0\n"b, and no end\nc,1\n', "line 3: unexpected end of data"),
+        ("train.csv", 'text,label\na,0\n"b, and no end\nc,1\n', "line 3: a quotation mark is not closed"),
         ("train.csv", 'text,label\na,0\n"b" c,1\n', "line 3: ',' expected after '\"'"),
         ("train.csv", "text,label\na, b,0\n", "line 2: 3 values for 2 columns"),
         ("train.csv", "text,label\n\na\n", "line 3: 1 value for 2 columns"),
@@ -133,7 +133,7 @@ def test_a_data_set_of_the_hub_has_rows_with_numbers(monkeypatch):
 def test_a_quotation_mark_that_is_not_closed_does_not_fill_the_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(rows, "_LONGEST_CELL", 1000)
     data = 'text,label\na,0\n"b,1\n' + "c,0\n" * 1000
-    assert "line 3: field larger than field limit (1000)" in refused(tmp_path, "train.csv", data)
+    assert "line 3: a quotation mark is not closed" in refused(tmp_path, "train.csv", data)
 
 
 def test_a_file_that_is_not_there_is_told_with_those_that_are(tmp_path):

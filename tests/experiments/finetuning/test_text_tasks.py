@@ -82,7 +82,12 @@ def test_the_order_is_that_of_datasets():
         ("[bad, good]", "bad", "'labels' must be words"),
         ("hub", "hob", "unknown field 'hob'"),
         ("{{ text }}", "{{ text", "line 5: 'template' is invalid: "),
-        ("{{ text }}", "text", "line 5: 'template' is invalid: it names no column, such as {{ text }}"),
+        ("{{ text }}", "text", "line 5: 'template' is invalid: it prints no column, such as {{ text }}"),
+        (
+            "'Text: {{ text }} Label:'",
+            "'{% if text %}{% endif %}'",
+            "line 5: 'template' is invalid: it prints no column",
+        ),
         ("{{ text }}", "{{ text }} {{ label }}", "line 5: 'template' is invalid: it prints the label, 'label'"),
         ("evaluation: test", "evaluation: train", "line 4: 'training' and 'evaluation' are the same split"),
     ],
