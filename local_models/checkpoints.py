@@ -28,7 +28,10 @@ def save(
 ) -> None:  # fmt: skip
     """Write everything needed to resume training, `about` as JSON, and a network's shape. Frozen weights are not
     written, but identified by their checksum.
+
+    Raises FloatingPointError, with the earlier file left as it is, if a number is not finite.
     """
+    check_finite(model, optimisers)
     tensors = {_MODEL + name: value for name, value in _own(model).items()}
     for i, optimiser in enumerate(optimisers):
         for j, state in optimiser.state_dict()["state"].items():
@@ -58,7 +61,7 @@ def shape_of(path: Path) -> Shape:
 def restore(path: Path, model: nn.Module, optimisers: Sequence[torch.optim.Optimizer] = ()) -> dict[str, Any]:
     """Restore a network, and optionally its optimisers, from a checkpoint. Returns its `about`.
 
-    Raises CheckpointError if the checkpoint does not belong to this network.
+    Raises CheckpointError if the checkpoint does not belong to this network, or holds numbers that are not finite.
     """
     tensors, metadata = _read(path)
     frozen = metadata.get("frozen", "")
@@ -79,7 +82,23 @@ def restore(path: Path, model: nn.Module, optimisers: Sequence[torch.optim.Optim
                 j, key = name.removeprefix(f"{_OPTIMISER}{i}.").split(".", 1)
                 state.setdefault(int(j), {})[key] = value
         optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    try:
+        check_finite(model, optimisers)
+    except FloatingPointError as problem:
+        raise CheckpointError(f"{path} is of a training that diverged ({problem}): train again") from None
     return about
+
+
+def check_finite(model: nn.Module, optimisers: Sequence[torch.optim.Optimizer] = ()) -> None:
+    """Raise FloatingPointError for trained weights, or an optimiser's state, that are not finite."""
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad and not parameter.isfinite().all():
+            raise FloatingPointError(f"the weights '{name}' are not finite")
+    for optimiser in optimisers:
+        for state in optimiser.state.values():
+            for key, value in state.items():
+                if not torch.as_tensor(value).isfinite().all():
+                    raise FloatingPointError(f"{type(optimiser).__name__}'s state '{key}' is not finite")
 
 
 def frozen_checksum(model: nn.Module) -> str:

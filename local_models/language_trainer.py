@@ -14,7 +14,7 @@ from torch import Tensor
 
 from local_models import checkpoints
 from local_models.metrics import Metrics
-from local_models.trainer import CHECKPOINT, TrainingError, set_learning_rates
+from local_models.trainer import CHECKPOINT, all_finite, finite_loss, set_learning_rates
 
 # Tokens per forward pass in evaluation.
 _AT_ONCE = 8192
@@ -53,8 +53,8 @@ def train(
 ) -> None:
     """Train a transformers model to the end of the schedule, resuming from the checkpoint in `folder` if there is one.
 
-    Texts are token ids (T,). Raises TrainingError if the loss is not finite, CheckpointError if the checkpoint does not
-    belong to this model.
+    Texts are token ids (T,). Raises TrainingError if a number is not finite: nothing of that step is saved. Raises
+    CheckpointError if the checkpoint does not belong to this model.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device).train()
@@ -64,35 +64,48 @@ def train(
     if path.is_file():
         about = checkpoints.restore(path, model, [optimiser])
         done, held_out_loss = about["step"], about["held_out_loss"]
+    saved = done
     began, first = time.monotonic(), done
     with Metrics(folder, done) as metrics:
         for step in range(done, schedule.steps):
-            set_learning_rates([optimiser], [[schedule.rate]], schedule.learning_rate_factor(step))
-            ids = batch_of(text, schedule, step).to(device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-                logits = model(input_ids=ids[:, :-1], use_cache=False).logits  # (B, T, vocabulary)
-            loss = F.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten())
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), schedule.clip)
-            optimiser.step()
-            found = float(loss.detach())
-            if not math.isfinite(found):
-                raise TrainingError(
-                    f"the loss is {found} at step {step} with seed {schedule.seed}: try a smaller learning rate"
-                )
-            if (step + 1) % schedule.evaluate_every == 0 or step + 1 == schedule.steps:
-                windows = losses(
-                    model, held_out[: max(_VALIDATION, schedule.length) + 1], schedule.length, schedule.length
-                )
-                held_out_loss = float(windows.sum()) / (len(windows) * schedule.length)
-                speed = (step + 1 - first) / (time.monotonic() - began)
-                metrics.write(
-                    step + 1, {"batch_loss": found, "held_out_loss": held_out_loss, "steps_per_second": speed}
-                )
-                checkpoints.save(path, model, [optimiser], {"step": step + 1, "held_out_loss": held_out_loss})
-                model.train()
+            factor = schedule.learning_rate_factor(step)
+            set_learning_rates([optimiser], [[schedule.rate]], factor)
+            with all_finite(step + 1, schedule.steps, factor * schedule.rate, schedule.seed, saved):
+                found = _one_step(model, optimiser, batch_of(text, schedule, step).to(device), schedule.clip)
+                if (step + 1) % schedule.evaluate_every == 0 or step + 1 == schedule.steps:
+                    held_out_loss = _held_out_loss(model, held_out, schedule.length)
+                    speed = (step + 1 - first) / (time.monotonic() - began)
+                    measured = {"batch_loss": found, "held_out_loss": held_out_loss, "steps_per_second": speed}
+                    metrics.write(step + 1, measured)
+                    checkpoints.save(path, model, [optimiser], {"step": step + 1, "held_out_loss": held_out_loss})
+                    saved = step + 1
             on_step(step + 1, found, held_out_loss, (step + 1 - first) / max(time.monotonic() - began, 1e-9))
+
+
+def _one_step(model: Any, optimiser: torch.optim.Optimizer, ids: Tensor, clip: float) -> float:
+    """One optimisation step on sequences (B, T + 1). Returns the loss before the update, in nats per token.
+
+    Raises FloatingPointError, before the update, if the loss or its gradient is not finite.
+    """
+    with torch.autocast(ids.device.type, torch.bfloat16, enabled=ids.is_cuda):
+        logits = model(input_ids=ids[:, :-1], use_cache=False).logits  # (B, T, vocabulary)
+    loss = F.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten())
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
+    found = finite_loss(loss, norm)
+    optimiser.step()
+    return found
+
+
+def _held_out_loss(model: Any, held_out: Tensor, length: int) -> float:
+    """The loss on the first held-out tokens, in nats per token. Raises FloatingPointError if it is not finite."""
+    windows = losses(model, held_out[: max(_VALIDATION, length) + 1], length, length)
+    model.train()
+    found = float(windows.sum()) / (len(windows) * length)
+    if not math.isfinite(found):
+        raise FloatingPointError(f"the held-out loss is {found}")
+    return found
 
 
 def batch_of(text: Tensor, schedule: LanguageSchedule, step: int) -> Tensor:

@@ -3,7 +3,8 @@
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -43,7 +44,7 @@ class Batch:
 
 # The batch of a step; deterministic.
 Batches = Callable[[int], Batch]
-# Validation problems, by task; never used in training.
+# Validation problems, by task.
 HeldOut = Mapping[str, Batch]
 
 
@@ -88,8 +89,8 @@ def train(
 
     Every `evaluate_every` steps the model is validated on the held-out problems, metrics are written, and a
     checkpoint is saved. Training stops early if the accuracy over the last half of the points reaches `stop_at`. Raises
-    TrainingError, with the step and the seed, if the loss is not finite, and CheckpointError if the checkpoint does not
-    belong to this model.
+    TrainingError, with the step, the learning rate and the seed, if a number is not finite: nothing of that step is
+    saved. Raises CheckpointError if the checkpoint does not belong to this model.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu" and ((os.cpu_count() or 1) <= 2 or parameter_count(model) < _SMALL):
@@ -102,6 +103,7 @@ def train(
     if path.is_file():
         about = checkpoints.restore(path, model, optimisers)
         done, evaluation = about["step"], about["evaluation"]
+    saved = done
     held_out = {name: batch.to(device) for name, batch in held_out.items()}
     # On a GPU small models are limited by kernel launches, which compilation reduces.
     learner = cast(Network, torch.compile(model)) if device.type == "cuda" else model
@@ -110,17 +112,16 @@ def train(
         for step in range(done, schedule.steps):
             if evaluation.get("last_half", 0.0) >= schedule.stop_at:
                 break
-            set_learning_rates(optimisers, rates, schedule.learning_rate_factor(step))
-            loss = one_step(learner, optimisers, batches(step).to(device), schedule.clip)
-            if not math.isfinite(loss):
-                raise TrainingError(
-                    f"the loss is {loss} at step {step} with seed {schedule.seed}: try a smaller learning rate"
-                )
-            if (step + 1) % schedule.evaluate_every == 0 or step + 1 == schedule.steps:
-                evaluation = evaluate(model, held_out)
-                seconds = time.monotonic() - began
-                metrics.write(step + 1, {"batch_loss": loss, "seconds": seconds, **evaluation})
-                checkpoints.save(path, model, optimisers, {"step": step + 1, "evaluation": evaluation}, model.shape)
+            factor = schedule.learning_rate_factor(step)
+            set_learning_rates(optimisers, rates, factor)
+            with all_finite(step + 1, schedule.steps, factor * schedule.rate, schedule.seed, saved):
+                loss = one_step(learner, optimisers, batches(step).to(device), schedule.clip)
+                if (step + 1) % schedule.evaluate_every == 0 or step + 1 == schedule.steps:
+                    evaluation = evaluate(model, held_out)
+                    seconds = time.monotonic() - began
+                    metrics.write(step + 1, {"batch_loss": loss, "seconds": seconds, **evaluation})
+                    checkpoints.save(path, model, optimisers, {"step": step + 1, "evaluation": evaluation}, model.shape)
+                    saved = step + 1
             speed = (step + 1 - first) / max(time.monotonic() - began, 1e-9)
             on_step(StepProgress(step + 1, loss, evaluation, speed))
 
@@ -135,10 +136,16 @@ def logits(model: Network, batch: Batch) -> Tensor:
 
 @torch.no_grad()
 def evaluate(model: Network, held_out: HeldOut) -> dict[str, Any]:
-    """Loss in nats, and accuracy over all points and over their last half: for each task, and averaged."""
+    """Loss in nats, and accuracy over all points and over their last half: for each task, and averaged.
+
+    Raises FloatingPointError if a loss is not finite.
+    """
     model.eval()
     tasks = {name: _scores(model, batch) for name, batch in held_out.items()}
     model.train()
+    for name, scores in tasks.items():
+        if not math.isfinite(scores["loss"]):
+            raise FloatingPointError(f"the validation loss on {name} is {scores['loss']}")
     mean = {key: sum(scores[key] for scores in tasks.values()) / len(tasks) for key in SCORES}
     return mean | {"tasks": tasks}
 
@@ -155,14 +162,45 @@ def _scores(model: Network, batch: Batch, size: int = 256) -> dict[str, float]:
 
 
 def one_step(model: Network, optimisers: list[torch.optim.Optimizer], batch: Batch, clip: float) -> float:
-    """One optimisation step. Returns the loss before the update, in nats."""
+    """One optimisation step. Returns the loss before the update, in nats.
+
+    Raises FloatingPointError, before the update, if the loss or its gradient is not finite.
+    """
     loss = F.binary_cross_entropy_with_logits(logits(model, batch), batch.truth.float())
     model.zero_grad(set_to_none=True)
     loss.backward()
-    torch.nn.utils.clip_grad_norm_((p for p in model.parameters() if p.grad is not None), clip)
+    norm = torch.nn.utils.clip_grad_norm_((p for p in model.parameters() if p.grad is not None), clip)
+    found = finite_loss(loss, norm)
     for optimiser in optimisers:
         optimiser.step()
-    return float(loss.detach())
+    return found
+
+
+def finite_loss(loss: Tensor, norm: Tensor) -> float:
+    """The loss, read from the device together with the norm of its gradient.
+
+    Raises FloatingPointError if one of them is not finite.
+    """
+    found, length = torch.stack([loss.detach().double(), norm.double()]).tolist()
+    for what, number in (("loss", found), ("norm of the gradient", length)):
+        if not math.isfinite(number):
+            raise FloatingPointError(f"the {what} is {number}")
+    return float(found)
+
+
+@contextmanager
+def all_finite(step: int, steps: int, rate: float, seed: int, saved: int) -> Iterator[None]:
+    """A FloatingPointError of a step becomes a TrainingError that says where it occurred and what is kept; `saved` is
+    the step of the last checkpoint, 0 if there is none.
+    """
+    try:
+        yield
+    except FloatingPointError as problem:
+        kept = f"the checkpoint of step {saved} is kept" if saved else "nothing was saved"
+        raise TrainingError(
+            f"{problem} at step {step} of {steps}, with learning rate {rate:.3g} and seed {seed}: try a smaller "
+            f"learning rate ({kept})"
+        ) from None
 
 
 def set_learning_rates(optimisers: list[torch.optim.Optimizer], rates: list[list[float]], share: float) -> None:

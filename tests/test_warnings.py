@@ -82,6 +82,7 @@ show model gpt-4.1
 show learner nearest-neighbour
 show architecture mamba
 show architecture hf/gpt2
+show dataset sst2
 show prompt basic --task parity --n 3
 show prompt basic --task parity --n 3 --model hf/gpt2
 show problem parity --n 3 --points 4
@@ -128,8 +129,8 @@ def xglm(made):
     XGLMForCausalLM(config).save_pretrained(made.folder / "xglm")
 
 
-# The program's own lines: what is loaded, how a model is asked, and how far the work is.
-OWN = re.compile(r"loading .+|.+ with prompt \w+: mode .+|.+ \d+/\d+")
+# The program's own lines: what is loaded, how a model is asked, how far the work is, and what texts have in common.
+OWN = re.compile(r"loading .+|.+ with prompt \w+: mode .+|.+ \d+/\d+|own/\w+\.jsonl: \d+ of \d+ texts .+")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -126,6 +126,32 @@ def prompt(
     )
 
 
+@command.command("dataset")
+@click.argument("name")
+@options.declared_options(FolderOptions)
+def dataset(name: str, tasks_dir: Path | None, prompts_dir: Path | None) -> None:
+    """Show a data set's card, the files that --data-dir takes in its place, and the fields of a card."""
+    from llm_icl.experiments.finetuning.examples import TextTemplate
+    from llm_icl.experiments.finetuning.rows import FORMATS
+    from llm_icl.experiments.finetuning.text_tasks import FIELDS, load_text_task
+
+    loaded = load_text_task(name, tasks_dir)
+    values = {word: ", ".join(value for value, i in loaded.values.items() if loaded.labels[i] == word)
+              for word in loaded.labels}  # fmt: skip
+    shown = dataclasses.asdict(loaded) | {"labels": "; ".join(f"{word} ({those})" for word, those in values.items())}
+    for key in FIELDS:
+        if shown[key]:
+            click.echo(f"{key}: {shown[key]}")
+    columns = ", ".join([*TextTemplate(loaded.template).columns, loaded.label])
+    click.echo(
+        f"\nYour own files: --data-dir DIR, with DIR/{loaded.name}/{loaded.training} and "
+        f"DIR/{loaded.name}/{loaded.evaluation}, each as one file ending in "
+        f"{', '.join(FORMATS)}, with the columns {columns}."
+    )
+    width = max(map(len, FIELDS))
+    click.echo("\nFields of a card:\n" + "\n".join(f"  {key:{width}}  {text}" for key, text in FIELDS.items()))
+
+
 @command.command("problem", context_settings={"show_default": True})
 @click.argument("task_name", metavar="TASK")
 @click.option("--n", default=DEFAULT_N, help="Bits of an input.")

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from llm_icl.config.texts import read_text
 from llm_icl.errors import RequestError
 
 _FRONT = re.compile(r"\A---\n(.*?)^---(?:\n|\Z)", re.DOTALL | re.MULTILINE)
@@ -54,14 +55,6 @@ class Card:
         if not isinstance(value, bool):
             raise self.error(f"'{key}' must be true or false, not {value!r}", key)
         return value
-
-
-def read_text(path: Path) -> str:
-    """A user's text file. Raises RequestError, with its path, if it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise RequestError(f"{path}: cannot be read: {problem}") from None
 
 
 def read_card(path: Path) -> Card:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from llm_icl.errors import RequestError
+from llm_icl.errors import RequestError, WorkError
 from llm_icl.learners.base import Learner
 from llm_icl.problems import Answers, Problems, Task
 
@@ -38,7 +38,10 @@ class TrainedNetwork(Learner):
             for i in range(len(problems)):  # one at a time: results do not depend on the batch
                 xs, shown = torch.from_numpy(problems.xs[i : i + 1]), torch.from_numpy(problems.shown[i : i + 1])
                 rows.append(logits(model, Batch(xs, shown, shown)).sigmoid()[0].double().numpy())
-        return Answers.from_probability(np.stack(rows))
+        probability = np.stack(rows)
+        if not np.isfinite(probability).all():
+            raise WorkError(f"{self.name}: an output is not finite")
+        return Answers.from_probability(probability)
 
     def load(self) -> "Network":
         """The network itself. Raises RequestError if its checkpoint is corrupt."""

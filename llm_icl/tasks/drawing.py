@@ -1,6 +1,7 @@
 """Draws problems of a task: functions and points, planting, teaching, labels, noise."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -17,6 +18,11 @@ MAX_POINTS = 10_000
 _MOST_NUMBERS = 2**32
 # Give up after this many attempts if (almost) all functions of a class are constant.
 _MAX_ATTEMPTS = 1000
+MAX_PROBLEMS = 2**32
+_MAX_SEED = 2**63 - 1
+
+# What problems are for. Each stream has random numbers of its own, whatever the seeds are.
+Stream = Literal["test", "training", "validation"]
 
 
 def draw(options: DrawingOptions) -> Problems:
@@ -28,10 +34,12 @@ def draw(options: DrawingOptions) -> Problems:
     return draw_problems(task, options.n, options.points, options.problems, options.seed)
 
 
-def draw_problems(task: Task, n: int, points: int, problems: int | Sequence[int], seed: int = 0) -> Problems:
+def draw_problems(
+    task: Task, n: int, points: int, problems: int | Sequence[int], seed: int = 0, stream: Stream = "test"
+) -> Problems:
     """Draw problems 0 … N-1, or those with the given indices.
 
-    Problem i depends only on the task, n, the seed and i; its first points do not change when `points`
+    Problem i depends only on the task, n, the stream, the seed and i; its first points do not change when `points`
     grows. The random numbers are shared by all tasks of one function class: problem i with and without label noise has
     the same function and the same points, so options are compared pair by pair.
     """
@@ -42,11 +50,14 @@ def draw_problems(task: Task, n: int, points: int, problems: int | Sequence[int]
         raise RequestError(
             f"{count} problems of {points} points with n = {n} exceed the limit: draw fewer problems or points"
         )
-    if not isinstance(problems, int) and max(problems, default=0) >= 2**32:
-        raise RequestError("problems are numbered up to 2^32 - 1")
+    if not isinstance(problems, int) and not 0 <= min(problems, default=0) <= max(problems, default=0) < MAX_PROBLEMS:
+        raise RequestError("problems are numbered from 0 to 2^32 - 1")
+    if not 0 <= seed <= _MAX_SEED:
+        raise RequestError(f"seed {seed} is out of range: 0 to 2^63 - 1")
     function_class = function_class_of(task, n)
     indices = np.arange(problems) if isinstance(problems, int) else np.asarray(problems, dtype=np.int64)
-    source = Source.of(f"problems {PROBLEMS_VERSION} {task.function_class} n={n} seed={seed}", indices)
+    purpose = "problems" if stream == "test" else f"{stream} problems"
+    source = Source.of(f"{purpose} {PROBLEMS_VERSION} {task.function_class} n={n} seed={seed}", indices)
     parameters = _draw_functions(task, function_class, source, n)
 
     # Fair bits, which most tasks use, are cheap.

@@ -251,7 +251,7 @@ def test_stopped_anywhere_it_goes_on_to_the_same_weights(tmp_path, stop):
 
 def test_a_loss_that_is_no_number_stops_with_the_step_and_the_seed(tmp_path):
     with pytest.raises(
-        TrainingError, match=r"the loss is (nan|inf) at step 1 with seed 3: try a smaller learning rate"
+        TrainingError, match=r"is (nan|inf) at step 2 of 12, with learning rate \S+ and seed 3: try a smaller learning"
     ):
         train(model_of(), schedule_of(rate=1e38, seed=3), random_text(300), random_text(30), tmp_path, quietly)
     assert not (tmp_path / CHECKPOINT).exists()

@@ -1,6 +1,8 @@
 """Problems: the numbers they come from, what they do not depend on, and the options that every task has."""
 
 import dataclasses
+import hashlib
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,9 +15,14 @@ from llm_icl.function_classes.base import all_inputs, function_class_of
 from llm_icl.problems import Problems
 from llm_icl.randomness import philox
 from llm_icl.tasks.cards import load_task, task_names
-from llm_icl.tasks.drawing import draw_problems
+from llm_icl.tasks.drawing import Stream, draw_problems
 
 CARDS = sorted(task_names())
+SHIPPED = (
+    "cnf conjunction conjunction-llm disjunction disjunction-llm dnf full-majority halfspace integer-halfspace "
+    "majority majority-llm monotone-cnf monotone-conjunction monotone-conjunction-llm monotone-dnf nearest-neighbour "
+    "parity sparse-disjunction sparse-halfspace sparse-parity threshold"
+).split()
 WITH_OPTIONS = [
     "conjunction:noise=0.2,teaching=0.5",
     "disjunction:bias=0.3,drop-constant=true",
@@ -83,6 +90,42 @@ def test_another_seed_or_dimension_gives_other_problems(text):
     xs = draw_problems(task, 8, 6, 20, seed=0).xs
     assert (xs != draw_problems(task, 8, 6, 20, seed=1).xs).any()
     assert (xs != draw_problems(task, 9, 6, 20, seed=0).xs[..., :8]).any()
+
+
+def test_test_problems_are_those_of_earlier_versions():
+    """Whoever asked a model something must be able to ask the same again."""
+    digest = hashlib.sha256()
+    for name in SHIPPED:
+        for n, seed in ((5, 0), (8, 3), (5, 2**31)):
+            problems = draw_problems(load(name), n, 12, [0, 1, 7, 2**20], seed)
+            for key in ("xs", "ys", "shown"):
+                digest.update(getattr(problems, key).tobytes())
+    assert digest.hexdigest() == "2e8f375594f16b897036d9529b7ec29dc5e9ee8cbb55d8f71f1467bd7317d540"
+
+
+def test_no_seed_of_one_stream_draws_a_problem_of_another():
+    """Inputs of 64 bits: two problems that are not the same share no point."""
+    seeds = [0, 1, 7, 2**30, 2**30 + 7, 2**31, 2**31 + 1, 2**31 + 7, 2**32 - 1, 2**53, 2**63 - 1]
+    task, seen = load("conjunction"), set()
+    for stream in get_args(Stream):
+        for seed in seeds:
+            points = draw_problems(task, 64, 4, 8, seed, stream).xs.reshape(-1, 64)
+            new = {row.tobytes() for row in points}
+            assert len(new) == len(points)
+            assert not new & seen
+            seen |= new
+
+
+@pytest.mark.parametrize("seed", [-1, -(2**63), 2**63, 2**64])
+def test_seeds_out_of_range_are_refused(seed):
+    with pytest.raises(RequestError, match="is out of range: 0 to 2\\^63 - 1"):
+        draw_problems(load("conjunction"), 5, 4, 2, seed)
+
+
+@pytest.mark.parametrize("numbers", [[-1], [3, -2], [2**32]])
+def test_problem_numbers_out_of_range_are_refused(numbers):
+    with pytest.raises(RequestError, match="problems are numbered from 0"):
+        draw_problems(load("conjunction"), 5, 4, numbers)
 
 
 @pytest.mark.parametrize("text", CARDS)

@@ -1,7 +1,8 @@
 """The choice of learning rates and seeds, by accuracy on the validation texts."""
 
-from collections.abc import Sequence
-from contextlib import suppress
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,17 @@ from llm_icl.experiments.finetuning.study import Finetuning, finite
 from llm_icl.experiments.finetuning.text_tasks import Example
 from llm_icl.progress import OnProgress
 
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def left_out(rate: float) -> Iterator[None]:
+    """A candidate at which a number is not finite is left out, and said."""
+    try:
+        yield
+    except FloatingPointError as problem:
+        log.warning("the candidate learning rate %g is left out: %s", rate, problem)
+
 
 def best_rate(
     reader: Reader, layers: Sequence[Layer], demonstrations: Sequence[Example], validation: Sequence[Example],
@@ -31,7 +43,7 @@ def best_rate(
         return best
     for number, rate in enumerate(sorted(rates)):
         on_progress("learning rates", number, len(rates))
-        with suppress(FloatingPointError):  # the learning rate is too large
+        with left_out(rate):
             made = finetune(reader, layers, demonstrations, rate)
             with applied(layers, made):
                 nothing = reader.read([])
@@ -53,7 +65,7 @@ def layer_causal(
     except RequestError:
         return None
     for rate in sorted((rate for rate in rates if rate <= best.rate), reverse=True):
-        with suppress(FloatingPointError):
+        with left_out(rate):
             made = finetune(reader, layers, best.demonstrations, rate, backward)
             return Finetuning(best.demonstrations, rate, backward, made)
     raise RequestError(f"{LAYER_CAUSAL}: all learning rates are too large: choose smaller --rates")

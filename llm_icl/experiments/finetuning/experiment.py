@@ -42,6 +42,7 @@ class Comparison(Experiment):
             model, task, splits, options.seed, options.demonstrations or task.demonstrations,
             min(options.examples, len(splits.evaluation)), options.learning_rates, options.choose_on,
             options.separator, options.controls, options.best_seed, cut=options.too_many == "cut",
+            drop=options.too_long == "drop",
         )  # fmt: skip
         return cls(request)
 

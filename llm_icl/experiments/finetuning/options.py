@@ -21,7 +21,7 @@ class ComparisonOptions(FolderOptions):
     dataset: str = option()
     """Labelled texts (llm-icl list datasets), or the YAML file of a card."""
     data_dir: Path | None = option(None, shown="the hub", exists="folder")
-    """Folder with NAME/SPLIT.jsonl."""
+    """Folder with NAME/SPLIT.jsonl, .csv, .tsv or .parquet."""
     demonstrations: int | None = option(None, minimum=1, shown="the card's")
     """Number of demonstrations."""
     examples: int = option(200, minimum=2)
@@ -36,6 +36,8 @@ class ComparisonOptions(FolderOptions):
     """As in the paper, report only the seed with the highest accuracy in context."""
     too_many: Literal["refuse", "cut"] = option("refuse")
     """If not all demonstrations fit the context: refuse, or cut them for both, context and finetuning."""
+    too_long: Literal["refuse", "drop"] = option("refuse")
+    """If a text is too long for the context together with all demonstrations: refuse, or leave it out."""
     separator: Literal["newline", "end"] = option("newline")
     """Between demonstrations: a line break, or, as in the paper, the end-of-text token."""
     controls: bool = option(True)

@@ -45,7 +45,7 @@ def comparison_report(found: Compared, record: dict[str, Any]) -> Report:
         setting(found, record),
         tuple(scores.verdict(found)),
         sections,
-        NOTES,
+        (*NOTES, *record.get("remarks", ())),
         (Provenance(record["command"]),),
     )
 

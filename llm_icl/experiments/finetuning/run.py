@@ -1,5 +1,6 @@
 """A comparison in its directory: run.json and the numbers."""
 
+import logging
 import resource
 
 import polars as pl
@@ -9,9 +10,12 @@ from llm_icl.errors import RequestError
 from llm_icl.experiments.base import Session
 from llm_icl.experiments.finetuning.compared import Compared
 from llm_icl.experiments.finetuning.comparison import compare
+from llm_icl.experiments.finetuning.reader import load_reader
 from llm_icl.experiments.finetuning.request import ComparisonRequest
 from llm_icl.progress import OnProgress
 from llm_icl.runs import RunDirectory
+
+log = logging.getLogger(__name__)
 
 TABLES = ("answers", "measures", "layers")
 # The keys of run.json, and what they hold.
@@ -53,6 +57,11 @@ def compare_in(session: Session, request: ComparisonRequest, on_progress: OnProg
         session.results["memory_gb"] = max(memory, session.earlier.get("memory_gb", 0.0))
         session.save()
 
+    if request.drop:
+        request = request.shortened(load_reader(request.model, request.task, request.separator))
+    for remark in request.remarks:
+        log.warning(remark)
+    session.results["remarks"] = request.remarks
     try:
         save()
         found = compare(request, session.run.parts, on_progress, save)

@@ -53,8 +53,9 @@ def setting(found: Compared, record: dict[str, Any]) -> str:
         chosen = "seed and learning rates"
     else:
         seeds, chosen = f"seeds {requested}" if len(request["seeds"]) > 1 else f"seed {requested}", "learning rates"
+    queries = found.answers["example"].n_unique()
     return (
-        f"{shown} {word}{cut}, {seeds}, with {between} between them; {request['examples']} queries; {chosen} "
+        f"{shown} {word}{cut}, {seeds}, with {between} between them; {queries} queries; {chosen} "
         f"chosen on {where}{shuffled}. "
         f"Wall time {record['wall_seconds']:.0f} s, {record['memory_gb']:.1f} GB of memory."
     )

@@ -1,28 +1,44 @@
 """Labelled texts: a card names their source, the template of an example and the words of its labels."""
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined, TemplateError
 
-from llm_icl.backends.embedded import reach_hub
 from llm_icl.config.cards import Card, read_card
 from llm_icl.config.files import data_files
 from llm_icl.errors import RequestError, unknown_name
+from llm_icl.experiments.finetuning.examples import Example, Examples, TextTemplate, examples_of, written_label
+from llm_icl.experiments.finetuning.rows import file_source, hub_source
 
 T = TypeVar("T")
 
-_NEEDED = ("hub", "training", "evaluation", "template", "labels", "demonstrations")
+# The fields of a card, and what they mean.
+FIELDS = {
+    "description": "a line for lists",
+    "source": "where the set comes from, for readers",
+    "hub": "the data set on the Hugging Face hub; not needed with --data-dir",
+    "configuration": "its configuration, where it has several",
+    "training": "the split that demonstrations come from",
+    "evaluation": "the split that queries come from",
+    "template": "the text of an example up to its label; {{ column }} is a column of the row",
+    "label": "the column with the label (default: label)",
+    "labels": "the words of the labels: a list, in the order of the numbers in the rows (from 0), or value: word lines",
+    "demonstrations": "how many demonstrations are shown",
+}
+_NEEDED = ("training", "evaluation", "template", "labels", "demonstrations")
 _TEXTS = ("description", "source", "hub", "configuration", "training", "evaluation", "template")
 
 
 @dataclass(frozen=True)
 class TextTask:
-    """One set of labelled texts. A row's `label` is an index into `labels`, the words that the model predicts."""
+    """One set of labelled texts. `labels` are the words that the model predicts, `label` is the column with a row's
+    label, and `values` maps what it holds to indices into `labels`.
+    """
 
     name: str
     hub: str
@@ -32,22 +48,31 @@ class TextTask:
     template: str
     labels: tuple[str, ...]
     demonstrations: int
-
-
-@dataclass(frozen=True)
-class Example:
-    """A text as a model sees it, up to its label's word, and the label."""
-
-    text: str
-    label: int
+    label: str = "label"
+    values: Mapping[str, int] = field(default_factory=dict)
+    description: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)
 class Splits:
-    """Examples for demonstrations and training, and examples for evaluation."""
+    """Examples for demonstrations and training, and examples for evaluation. `remarks` are what readers should know of
+    them, such as rows that both have.
+    """
 
     training: Sequence[Example]
     evaluation: Sequence[Example]
+    remarks: tuple[str, ...] = ()
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256 of all texts and labels."""
+        digest = hashlib.sha256()
+        for split in (self.training, self.evaluation):
+            for example in split:
+                digest.update(f"{example.label} {example.text}\n".encode())
+            digest.update(b"\n")
+        return digest.hexdigest()
 
 
 def text_task_names(tasks_dir: Path | None = None) -> dict[str, Path]:
@@ -62,102 +87,111 @@ def load_text_task(text: str, tasks_dir: Path | None = None) -> TextTask:
         if text not in paths:
             raise unknown_name("dataset", text, paths, "; or a card's YAML file")
         path = paths[text]
-    card = read_card(path).only((*_TEXTS, "labels", "demonstrations"), _NEEDED)
+    card = read_card(path).only(FIELDS, _NEEDED)
     texts = {key: card.text(key) for key in _TEXTS}
-    del texts["description"], texts["source"]
-    return TextTask(path.stem, **texts, labels=_labels(card), demonstrations=_demonstrations(card))
+    if texts["training"] == texts["evaluation"]:
+        raise card.error("'training' and 'evaluation' are the same split", "evaluation")
+    column = card.text("label", "label")
+    try:
+        if column in TextTemplate(texts["template"]).columns:
+            raise ValueError(f"it prints the label, '{column}'")
+    except ValueError as problem:
+        raise card.error(f"'template' is invalid: {problem}", "template") from None
+    words, values = _labels(card)
+    return TextTask(path.stem, **texts, labels=words, demonstrations=_demonstrations(card), label=column, values=values)
 
 
 def load_splits(task: TextTask, folder: Path | None = None) -> Splits:
-    """The rows of both splits as examples: from the hub, or from FOLDER/NAME/SPLIT.jsonl with the hub's columns.
+    """The rows of both splits as examples: from the hub, or from FOLDER/NAME/SPLIT.jsonl (or another format) with the
+    columns that the card names.
 
     Raises RequestError where they are unavailable, or do not fit the card.
     """
-    read = _from_hub if folder is None else _from_folder
-    return Splits(*(_examples(task, read(task, split, folder), split) for split in (task.training, task.evaluation)))
+    template = TextTemplate(task.template)
+    if folder is None and not task.hub:
+        raise RequestError(f"dataset '{task.name}': its card names no data set of the hub: use --data-dir")
+
+    def read(split: str) -> Examples:
+        if folder is None:
+            source = hub_source(task.name, task.hub, task.configuration, split)
+        else:
+            source = file_source(folder / task.name, split)
+        return examples_of(source, template, task.label, task.values)
+
+    training, evaluation = read(task.training), read(task.evaluation)
+    remarks = [*_remarks(task, training, template.ending), *_remarks(task, evaluation, template.ending)]
+    if shared := int(np.isin(evaluation.marks, training.marks).sum()):
+        remarks.append(f"{evaluation.name}: {shared} of {len(evaluation)} texts are also in {task.training}")
+    return Splits(training, evaluation, tuple(remarks))
 
 
-def shuffled(examples: Sequence[T], seed: int) -> list[T]:
+def shuffled(examples: Sequence[T], seed: int) -> Iterator[T]:
     """In the order in which `datasets` would shuffle them with this seed."""
-    return [examples[i] for i in np.random.default_rng(seed).permutation(len(examples))]
+    return (examples[i] for i in np.random.default_rng(seed).permutation(len(examples)))
 
 
-def _labels(card: Card) -> tuple[str, ...]:
+def _remarks(task: TextTask, examples: Examples, ending: str) -> Iterator[str]:
+    """What readers should know of a split."""
+    counts = np.bincount(examples.labels, minlength=len(task.labels))
+    missing = [word for word, count in zip(task.labels, counts, strict=True) if not count]
+    if (counts > 0).sum() == 1:
+        yield f"{examples.name}: all rows have the label '{task.labels[int(counts.argmax())]}'"
+    elif missing:
+        yield f"{examples.name}: no row has the label '{missing[0]}'"
+    different = len(np.unique(examples.marks))
+    if different == 1 and len(examples) > 1:
+        yield f"{examples.name}: all texts are equal"
+    elif different < len(examples):
+        pairs = np.column_stack([examples.marks, examples.labels.astype(np.uint64)])
+        contrary = len(np.unique(pairs, axis=0)) - different
+        other = f", {contrary} with another label" if contrary else ""
+        yield f"{examples.name}: {len(examples) - different} of {len(examples)} texts repeat an earlier one{other}"
+    if ending and (marked := sum(example.text.count(ending) > 1 for example in examples)):
+        yield f"{examples.name}: {marked} of {len(examples)} texts contain '{ending}', which precedes the label"
+
+
+def _labels(card: Card) -> tuple[tuple[str, ...], dict[str, int]]:
+    """The words of the labels, and the index of each value in the rows."""
     labels = card.fields["labels"]
-    if not isinstance(labels, list) or len(labels) < 2 or not all(isinstance(label, str) and label for label in labels):
+    words = list(labels.values()) if isinstance(labels, dict) else labels
+    if not isinstance(words, list) or not all(
+        isinstance(word, str) and word and word == word.strip() for word in words
+    ):
         raise card.error(
-            "'labels' must be a list of at least two words, in quotation marks where YAML would read another type",
+            "'labels' must be words, in quotation marks where YAML would read another type: a list, or value: word "
+            "lines",
             "labels",
         )
-    if len(set(labels)) < len(labels):
+    if isinstance(labels, list) and len(set(words)) < len(words):
         raise card.error("two labels have the same word", "labels")
-    return tuple(labels)
+    different = tuple(dict.fromkeys(words))
+    if len(different) < 2:
+        raise card.error("'labels' must be at least two words", "labels")
+    if isinstance(labels, list):
+        return different, _read_as(different)
+    values: dict[str, int] = {}
+    for value, word in labels.items():
+        if value is None or (written := written_label(value)) in values:
+            raise card.error(f"'labels': the value {value!r} is null, or appears twice", "labels")
+        values[written] = different.index(word)
+    return different, values
+
+
+def _read_as(words: Sequence[str]) -> dict[str, int]:
+    """How rows may write the labels of a list: by number, as true and false where there are two, or by word. What can
+    be read in two ways is left out.
+    """
+    readings: list[tuple[str, int]] = [(str(i), i) for i in range(len(words))]
+    readings += [("false", 0), ("true", 1)] if len(words) == 2 else []
+    readings += [(written_label(word), i) for i, word in enumerate(words)]
+    found: dict[str, set[int]] = {}
+    for value, index in readings:
+        found.setdefault(value, set()).add(index)
+    return {value: indices.pop() for value, indices in found.items() if len(indices) == 1}
 
 
 def _demonstrations(card: Card) -> int:
-    count = card.fields["demonstrations"]
+    count: Any = card.fields["demonstrations"]
     if type(count) is not int or count < 1:
         raise card.error(f"'demonstrations' must be a whole number of at least 1, not {count!r}", "demonstrations")
     return count
-
-
-def _from_folder(task: TextTask, split: str, folder: Path | None) -> list[dict[str, Any]]:
-    assert folder is not None
-    path = folder / task.name / f"{split}.jsonl"
-    rows = []
-    try:
-        for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
-            if line.strip():
-                row = json.loads(line)
-                if not isinstance(row, dict):
-                    raise RequestError(f"{path}, line {number}: not a JSON object")
-                rows.append(row)
-    except FileNotFoundError:
-        raise RequestError(f"{path} does not exist: --data-dir must contain {task.name}/{split}.jsonl") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as problem:
-        raise RequestError(f"{path} cannot be read: {problem}") from None
-    return rows
-
-
-def _from_hub(task: TextTask, split: str, _: Path | None) -> list[dict[str, Any]]:
-    import datasets
-    import huggingface_hub
-
-    try:
-        reach_hub()
-    except OSError:  # what was downloaded earlier is still in the cache
-        huggingface_hub.constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
-    try:
-        found = datasets.load_dataset(task.hub, task.configuration or None, split=split)
-    except Exception as problem:  # the hub's client raises anything, from many libraries
-        reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
-        raise RequestError(
-            f"dataset '{task.name}' is unavailable from the hub ({reason}); for your own files use --data-dir DIR, "
-            f"with DIR/{task.name}/{split}.jsonl that has the columns of {task.hub}"
-        ) from None
-    rows: list[dict[str, Any]] = found.to_list()
-    return rows
-
-
-def _examples(task: TextTask, rows: Sequence[dict[str, Any]], split: str) -> list[Example]:
-    try:
-        template = Environment(undefined=StrictUndefined, autoescape=False).from_string(task.template)
-    except TemplateError as problem:
-        raise RequestError(f"dataset '{task.name}': invalid template: {problem}") from None
-    examples = []
-    for number, row in enumerate(rows, 1):
-        where = f"dataset '{task.name}', {split}, row {number}"
-        try:
-            text = " ".join(template.render(row).split())
-        except TemplateError as problem:
-            raise RequestError(f"{where}: {problem}; its columns are {', '.join(row)}") from None
-        label = row.get("label")
-        if "label" not in row:
-            raise RequestError(f"{where}: no column 'label'; its columns are {', '.join(row)}")
-        if type(label) is not int or not 0 <= label < len(task.labels):
-            last = len(task.labels) - 1
-            raise RequestError(f"{where}: label {label!r} is not in the card: labels are numbers from 0 to {last}")
-        examples.append(Example(text, label))
-    if not examples:
-        raise RequestError(f"dataset '{task.name}': the split {split} is empty")
-    return examples

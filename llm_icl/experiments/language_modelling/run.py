@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import torch
 
@@ -109,6 +110,8 @@ def _one(
     frames = []
     for length in request.lengths:
         found = losses(model, held_out, length, request.context).numpy()
+        if not np.isfinite(found).all():
+            raise WorkError(f"{own}: the held-out loss at a context of {length} tokens is not finite")
         columns = {"attention": str(spec), "seed": seed, "length": length, "window": range(len(found)), "loss": found}
         frames.append(pl.DataFrame(columns))
     last = read_metrics(own)[-1]

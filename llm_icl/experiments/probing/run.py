@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from llm_icl.analysis.intervals import mean
 from llm_icl.backends import ModelEntry
 from llm_icl.backends.base import LocalModel, backend_with_weights
-from llm_icl.errors import RequestError
+from llm_icl.errors import RequestError, WorkError
 from llm_icl.experiments.probing.heads import copies_of, mass, nearest_points, uniform_mass
 from llm_icl.experiments.probing.request import ProbeRequest
 from llm_icl.networks.trained import TrainedNetwork
@@ -53,7 +53,8 @@ def check(request: ProbeRequest) -> None:
 
 def probe(request: ProbeRequest, on_progress: OnProgress) -> pl.DataFrame:
     """One row for each model, score, layer and head: value with its 95 % interval over problems, and the score of
-    uniform attention. Raises RequestError for a model without heads, or if the problems are too long.
+    uniform attention. Raises RequestError for a model without heads, or if the problems are too long, and WorkError if
+    attention weights are not finite.
     """
     rows = []
     drawn = draw_problems(request.task, request.n, request.points, request.problems, request.seed)
@@ -74,6 +75,8 @@ def probe(request: ProbeRequest, on_progress: OnProgress) -> pl.DataFrame:
                 if not seen.weights:
                     raise RequestError(f"{name} has no attention heads to probe")
                 for layer, weights in seen.weights.items():
+                    if not np.isfinite(weights).all():
+                        raise WorkError(f"{name}: the attention weights of layer {layer} are not finite")
                     found.setdefault(layer, []).append(mass(weights, seen.queries, seen.labels, targets))
                 uniform.append(uniform_mass(seen.queries, targets))
             for layer, values in found.items():

@@ -47,7 +47,7 @@ class TrainingOptions(FolderOptions):
     """Curriculum: initial number of bits."""
     start_points: int | None = option(None, minimum=1, shown="points")
     """Curriculum: initial number of points."""
-    seed: int = option(0, minimum=0, maximum=2**30 - 1)
+    seed: int = option(0, minimum=0)
     """Seed of initial weights and problems."""
 
     def __post_init__(self) -> None:

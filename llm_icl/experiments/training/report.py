@@ -17,8 +17,9 @@ from llm_icl.runs import RunDirectory
 _REFERENCES = {"bayes": "exact Bayes", "bayes-labels": "exact Bayes from the labels",
                "nearest-neighbour": "nearest neighbour"}  # fmt: skip
 _NOTES = (
-    "Accuracies are over held-out problems that training never sees, the same ones for a network and its references; "
-    "the last half of the points of each problem has the most in-context examples.",
+    "Accuracies are over held-out problems, the same ones for a network and its references; the last half of the "
+    "points of each problem has the most in-context examples. Held-out problems have random numbers of their own; at "
+    "small n, where functions and inputs are few, some of them equal a training problem by chance.",
     "bayes knows the input distribution: the ceiling for a network trained on the task. bayes-labels learns from the "
     "labels.",
     "These accuracies have no intervals: run llm-icl eval on the network for intervals, more problems and paired "

@@ -9,16 +9,17 @@ import numpy as np
 import torch
 
 from llm_icl.config.files import file_name
+from llm_icl.errors import RequestError
 from llm_icl.learners import learners
 from llm_icl.problems import PROBLEMS_VERSION, Problems, Task
 from llm_icl.runs.opening import digest
 from llm_icl.runs.versions import versions
-from llm_icl.tasks.drawing import draw_problems
+from llm_icl.tasks.drawing import MAX_PROBLEMS, draw_problems
 from local_models.backbone import Shape
 from local_models.trainer import Batch, Schedule
 
-# Training and validation problems have different seeds from those of any evaluation.
-_TRAINING, _HELD_OUT = 2**31, 2**30
+# Incremented when the same request would train on, or be validated on, other problems.
+_STREAMS_VERSION = 2
 _HELD_OUT_PROBLEMS = 256
 # Problems drawn to check whether teaching sequences fit.
 _TRIED = 2000
@@ -56,7 +57,7 @@ class TrainingRequest:
             "plan": dataclasses.asdict(self.schedule),
             "start_n": self.start_n,
             "start_points": self.start_points,
-            "versions": {"problems": PROBLEMS_VERSION, "llm-icl": versions()["llm-icl"]},
+            "versions": {"problems": PROBLEMS_VERSION, "streams": _STREAMS_VERSION, "llm-icl": versions()["llm-icl"]},
         }
 
     def directory_name(self) -> str:
@@ -68,7 +69,7 @@ class TrainingRequest:
         numbers = range(step * self.batch, (step + 1) * self.batch)
         n, points = self.size_at(step)
         parts = [
-            draw_problems(task, n, points, some, _TRAINING + self.schedule.seed)
+            draw_problems(task, n, points, some, self.schedule.seed, "training")
             for k, task in enumerate(self.tasks)
             if (some := numbers[k :: len(self.tasks)])
         ]
@@ -85,14 +86,18 @@ class TrainingRequest:
 
         (Rare formulas may have longer teaching sequences than the sample.)
         """
+        if self.schedule.steps * self.batch > MAX_PROBLEMS:
+            raise RequestError(
+                f"{self.schedule.steps} steps with a batch of {self.batch} take more than the 2^32 problems of a seed"
+            )
         for step in (0, self.schedule.steps - 1):
             n, points = self.size_at(step)
             for task in self.tasks:
-                draw_problems(task, n, points, _TRIED if task.teaching else 1, _TRAINING + self.schedule.seed)
+                draw_problems(task, n, points, _TRIED if task.teaching else 1, self.schedule.seed, "training")
         self.held_out()
 
     def held_out(self) -> dict[str, Batch]:
-        """Problems that training never sees, by task."""
+        """Problems of a stream that training does not draw from, by task."""
         return {task.name: _joined([self._held_out(task)]) for task in self.tests}
 
     def ceilings(self) -> dict[str, dict[str, dict[str, float]]]:
@@ -111,7 +116,7 @@ class TrainingRequest:
         return found
 
     def _held_out(self, task: Task) -> Problems:
-        return draw_problems(task, self.n, self.points, _HELD_OUT_PROBLEMS, _HELD_OUT + self.schedule.seed)
+        return draw_problems(task, self.n, self.points, _HELD_OUT_PROBLEMS, self.schedule.seed, "validation")
 
 
 def _joined(parts: Sequence[Problems]) -> Batch:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from llm_icl.experiments.finetuning import choosing
 from llm_icl.experiments.finetuning.choosing import best_rate
 from llm_icl.experiments.finetuning.descent import applied, finetune
 from llm_icl.experiments.finetuning.projections import attention_layers
@@ -33,6 +34,25 @@ def test_it_has_the_highest_validation_accuracy_and_of_equals_is_the_smallest(fa
     truth = finetune(reader, layers, DEMONSTRATIONS, best.rate)
     assert best.made.learned[-1].loss == truth.learned[-1].loss
     assert all(torch.equal(a, b) for a, b in zip(best.made.parameters, truth.parameters, strict=True))
+
+
+@pytest.mark.parametrize("where", ["gradient", "answer"])
+def test_a_candidate_at_which_a_number_is_not_finite_is_left_out_and_said(monkeypatch, caplog, where):
+    reader = make_reader("llama")
+    layers = attention_layers(reader.model)
+
+    def spoiled(*arguments):
+        made = finetune(*arguments)
+        if arguments[3] == 0.5 and where == "gradient":
+            raise FloatingPointError("the loss is nan")
+        if arguments[3] == 0.5:
+            made.parameters[0].fill_(torch.nan)
+        return made
+
+    monkeypatch.setattr(choosing, "finetune", spoiled)
+    assert chosen(reader, layers, 0.5, 1e-30).rate == 1e-30
+    said = {"gradient": "the loss is nan", "answer": "an answer's log-probability is not finite"}[where]
+    assert [record.message for record in caplog.records] == [f"the candidate learning rate 0.5 is left out: {said}"]
 
 
 def test_of_equals_it_is_the_smallest_in_any_order():

@@ -217,20 +217,31 @@ def test_demonstrations_that_do_not_fit_are_refused_or_cut_for_both(made, tmp_pa
     )
 
 
-def test_validation_texts_are_neither_demonstrations_nor_reported(made):
-    task = text_tasks.TextTask("toy", "", "", "train", "test", "{{ text }}", ("a", "b"), 3)
-    training = [text_tasks.Example(f"t{i}", 0) for i in range(90)]
-    evaluation = [text_tasks.Example(f"e{i}", 0) for i in range(20)]
-    request = ComparisonRequest(
-        find_model("hf/none"), task, text_tasks.Splits(training, evaluation), (1, 2, 3), 4, 10, (0.1,), "training",
-        "newline", True,
-    )  # fmt: skip
-    used = {example.text for seed in (1, 2, 3) for part in request.drawn(seed) for example in part}
-    validation = {example.text for example in request.validation}
-    assert len(validation) == 50
-    assert not validation & (used | {example.text for example in evaluation})
-    same = dataclasses.replace(request, choose_on="evaluation")
-    assert same.validation == same.evaluation
+def test_a_text_that_is_too_long_is_left_out_and_counted(made, tmp_path, caplog):
+    folder, command, _ = made
+    small = TinyModels(tmp_path).gpt2(context=96)
+    shutil.copytree(folder / "own", tmp_path / "own")
+    shutil.copy(folder / "own.yaml", tmp_path)
+    path = tmp_path / "own" / "test.jsonl"
+    lines = path.read_text().splitlines()
+    lines[4] = json.dumps({"text": "0 1 " * 60, "label": 0})
+    path.write_text("\n".join(lines))
+    command = command.split("--out")[0].replace("--seed 1,2", "--seed 1 --no-controls --out run")
+    command = " ".join(f"hf/{small}" if word.startswith("hf/") else word for word in command.split())
+    command = command.replace("--examples 8", "--examples 12")
+    refused = run_inside(*command.split(), cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "own/test.jsonl, line 5 has " in refused.stderr
+    assert "more than the model's context of 96: --too-long drop leaves it out" in refused.stderr
+    done = run_inside(*command.split(), "--too-long", "drop", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = "1 text left out, too long for the context with all demonstrations; the longest, own/test.jsonl, line 5, has"
+    assert said in caplog.text
+    report = (tmp_path / "run" / "report.md").read_text()
+    assert said in report
+    assert "11 queries" in report
+    assert "texts are also in train" in report
+    assert any(said in remark for remark in json.loads((tmp_path / "run" / "run.json").read_text())["remarks"])
 
 
 def test_a_model_without_attention_is_refused(made, tmp_path):

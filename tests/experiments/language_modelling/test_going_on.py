@@ -116,3 +116,33 @@ def test_stopped_while_a_model_is_put_into_its_place_it_is_put_there_whole(made,
         assert done.returncode == 0, done.stderr
         found.append(load_file(folder / run / "momentum-learned-1" / "model.safetensors"))
     assert all(torch.equal(found[0][name], value) for name, value in found[1].items())
+
+
+@pytest.mark.parametrize("moment", ["training", "after training"])
+def test_a_model_that_diverges_fails_and_what_was_finished_stays(made, monkeypatch, moment):
+    folder, _ = made
+    out = folder / f"diverged {moment}"
+    original = language_training_run.train if moment == "training" else language_training_run.losses
+
+    def diverging(model, *rest):
+        second = (out / MODELS[0] / "config.json").is_file() and len(list((out / "parts").glob("*"))) == 1
+        if second and moment == "training":
+            model.transformer.wpe.weight.register_hook(lambda gradient: gradient * torch.inf)
+        found = original(model, *rest)
+        return found * torch.nan if second and moment != "training" else found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(language_training_run, "train" if moment == "training" else "losses", diverging)
+        done = run_inside(*COMMAND.split(), "--out", out, cwd=folder)
+    assert done.returncode == 1
+    said = done.stderr.strip().splitlines()[-1]
+    if moment == "training":
+        assert "the norm of the gradient is" in said
+        assert "at step 1 of 30" in said
+        assert "(nothing was saved)" in said
+        assert not (out / MODELS[1] / "config.json").exists()
+    else:
+        assert f"{MODELS[1]}: the held-out loss at a context of 8 tokens is not finite" in said
+    assert json.loads((out / "run.json").read_text())["status"] == "running"
+    assert not (out / "losses.parquet").exists()
+    assert [path.stem for path in (out / "parts").iterdir()] == [MODELS[0]]

@@ -26,7 +26,7 @@ from tests.inside import run_inside
         ("--heads 3", "--width 16 is not divisible by --heads 3"),
         ("--vocabulary 256", "--vocabulary 256 is too small"),
         ("--text missing.txt", "--text missing.txt: there is no such file or folder"),
-        ("--held-out missing.txt", "the text missing.txt cannot be read: No such file"),
+        ("--held-out missing.txt", "missing.txt: cannot be read: No such file"),
         ("--held-out no_such_line..", "the line 'no_such_line' occurs 0 times"),
         ("--held-out short.txt", "the held-out text has at most 9 tokens, which is less than --context 32"),
         ("--seed one", "--seed 'one' is not a whole number"),
@@ -79,5 +79,5 @@ def test_a_rate_that_is_far_too_great_stops_with_the_step_and_the_seed(tmp_path)
     done = run_inside(*command.split(), cwd=tmp_path)
     assert done.returncode == 1
     assert "the loss is" in done.stderr
-    assert "at step 1 with seed 4" in done.stderr
+    assert "at step 2 of 5, with learning rate 8e+37 and seed 4" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

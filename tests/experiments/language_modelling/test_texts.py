@@ -110,12 +110,12 @@ def test_nothing_left_to_train_on_is_refused(folder):
 def test_a_text_that_is_not_utf_8_is_refused_by_name(folder, held_out):
     (folder / "books" / "c.txt").write_bytes("Größe".encode("latin-1"))
     message = refused([folder / "books", folder / "story.txt"], held_out)
-    assert message.endswith("c.txt cannot be read: it is not UTF-8")
+    assert message.endswith("c.txt, line 1 is not UTF-8: save the file as UTF-8")
 
 
 def test_a_held_out_text_that_is_not_utf_8_is_refused_by_name(folder):
     (folder / "latin.txt").write_bytes("Größe".encode("latin-1"))
-    assert "latin.txt cannot be read: it is not UTF-8" in refused([folder / "books"], "latin.txt")
+    assert "latin.txt, line 1 is not UTF-8" in refused([folder / "books"], "latin.txt")
 
 
 @pytest.mark.parametrize("missing", ["missing.txt", "../missing.txt", "books/../missing.txt"])
@@ -130,3 +130,36 @@ def test_a_file_with_two_dots_in_its_name_is_a_file(folder):
     (folder / "books" / "1..2.txt").write_text("own")
     assert read_texts([folder / "books"], "a..b.txt") == (["own", "första", "second"], "dots")
     assert read_texts([folder / "books"], "books/1..2.txt") == (["första", "second"], "own")
+
+
+def test_a_byte_order_mark_and_line_ends_of_windows_are_not_part_of_a_text(folder):
+    (folder / "books" / "b.txt").write_bytes(b"\xef\xbb\xbffirst\r\nsecond\rthird\n")
+    assert read_texts([folder / "books" / "b.txt"], "story.txt")[0] == ["first\nsecond\nthird\n"]
+
+
+@pytest.mark.parametrize("blank", ["", " \n\t\n"])
+def test_a_blank_text_is_refused_by_name(folder, blank):
+    (folder / "books" / "b.txt").write_text(blank)
+    assert "b.txt: the text is blank" in refused([folder / "books"], "story.txt")
+    assert "b.txt: the text is blank" in refused([folder / "story.txt"], "books/b.txt")
+
+
+LINES = [f"this is line number {i} of a longer story\n" for i in range(10)]
+
+
+def test_a_held_out_text_with_a_copy_in_the_training_text_is_refused(folder):
+    (folder / "held.txt").write_text("".join(LINES))
+    (folder / "copy.txt").write_text("".join(["Title\n", *LINES[:6], "and other words\n"]))
+    message = refused([folder / "copy.txt"], "held.txt")
+    assert message.startswith("60 % of the held-out text's lines are also in the training text")
+
+
+def test_a_held_out_text_that_shares_some_lines_is_said_to(folder, caplog):
+    (folder / "held.txt").write_text("".join([*LINES, "Yes.\n"]))
+    (folder / "other.txt").write_text("Yes.\nNo.\n" + LINES[4])
+    read_texts([folder / "other.txt"], "held.txt")
+    assert "10 % of the held-out text's lines are also in the training text" in caplog.text
+    caplog.clear()
+    (folder / "other.txt").write_text("Yes.\nNo.\n")
+    read_texts([folder / "other.txt"], "held.txt")
+    assert not caplog.text

@@ -15,6 +15,7 @@ from llm_icl.networks.trained import find_trained
 from llm_icl.prompting import load_prompt, render
 from llm_icl.tasks.cards import load_task
 from llm_icl.tasks.drawing import draw_problems
+from local_models.backbone import Backbone
 from tests.conftest import TinyModels
 from tests.experiments.evaluation.test_report import open_page
 from tests.inside import run_inside
@@ -256,3 +257,16 @@ def test_a_language_model_without_heads_is_one_clear_line(folder, tmp_path):
 def test_a_network_without_heads_leaves_nothing_behind(folder, tmp_path):
     run_inside("probe", "--model", folder / "memory", "--copies", 2, "--problems", 2, "--out", tmp_path / "out")
     assert not list(tmp_path.iterdir())
+
+
+def test_attention_that_is_not_finite_has_no_scores(folder, tmp_path, monkeypatch):
+    attention = Backbone.attention
+
+    def spoiled(self, inputs):
+        return {layer: weights * (torch.nan if layer == 1 else 1) for layer, weights in attention(self, inputs).items()}
+
+    monkeypatch.setattr(Backbone, "attention", spoiled)
+    done = run_inside("probe", "--model", folder / "net", "--copies", 2, "--problems", 2, "--out", tmp_path / "out")
+    assert done.returncode == 1
+    assert "net: the attention weights of layer 1 are not finite" in done.stderr
+    assert not (tmp_path / "out" / "heads.parquet").exists()

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,14 +12,17 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from llm_icl.config.specs import parse_specs
+from llm_icl.errors import WorkError
 from llm_icl.experiments.training.experiment import Training
 from llm_icl.experiments.training.options import TrainingOptions
 from llm_icl.networks.trained import find_trained
 from llm_icl.tasks.cards import load_task
 from llm_icl.tasks.drawing import draw_problems
+from local_models import trainer
 from local_models.optimisers import orthogonalised
 from local_models.sequence import tokens_of
 from local_models.trainer import Schedule
@@ -111,10 +115,45 @@ def test_several_tasks_are_mixed_problem_by_problem(tmp_path):
     ).request
     batch = request.batches(3)
     tasks = [load_task(spec) for spec in parse_specs(["conjunction", "parity"])]
-    alone = [draw_problems(task, 4, 6, list(range(15 + k, 20, 2)), 2**31 + 7) for k, task in enumerate(tasks)]
+    alone = [draw_problems(task, 4, 6, list(range(15 + k, 20, 2)), 7, "training") for k, task in enumerate(tasks)]
     assert batch.xs.tolist() == [row for part in alone for row in part.xs.tolist()]
     assert batch.truth.tolist() == [row for part in alone for row in part.ys.tolist()]
     assert [part.indices.tolist() for part in alone] == [[15, 17, 19], [16, 18]]
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**30, 2**31, 2**31 + 7, 2**32 + 1])
+def test_a_network_is_not_evaluated_on_what_it_was_trained_or_validated_on(seed):
+    """Inputs of 48 bits, so that problems that share a point are the same; with a curriculum, and with tasks that share
+    their functions. Seeds that are 2^30 and 2^31 apart used to meet.
+    """
+    options = TrainingOptions(
+        task=("conjunction", "conjunction:noise=0.1"), n=48, points=4, start_n=40, layers=1, batch_size=8, steps=10,
+        seed=seed,
+    )  # fmt: skip
+    request = Training.of(options).request
+    training = [row for step in range(10) for row in inputs(request.batches(step).xs)]
+    held_out = [row for batch in request.held_out().values() for row in inputs(batch.xs)]
+    task = load_task(parse_specs(["conjunction"])[0])
+    asked = [
+        row
+        for n in (40, 48)
+        for other in (0, 7, 2**30, 2**30 + 7, 2**31, 2**31 + 7, 2**32 - 1)
+        for row in inputs(draw_problems(task, n, 4, 256, other).xs)
+    ]
+    assert len(set(training)) == len(training)
+    assert not set(training) & set(held_out)
+    assert not set(training) & set(asked)
+    assert not set(held_out) & set(asked)
+
+
+def inputs(xs):
+    return [bytes(row) for row in np.asarray(xs).reshape(-1, xs.shape[-1])]
+
+
+def test_the_streams_of_a_seed_are_as_long_as_a_training_may_be(tmp_path):
+    done = run_inside(*SHORT, *"--steps 300000000".split(), cwd=tmp_path)
+    assert done.returncode == 2
+    assert "300000000 steps with a batch of 16 take more than the 2^32 problems of a seed" in done.stderr
 
 
 def test_the_rate_rises_stays_and_falls():
@@ -135,7 +174,59 @@ def test_a_rate_that_is_far_too_great_stops_with_the_step_and_the_seed(tmp_path)
     done = run_inside(*SHORT, *"--steps 200 --optimiser adam --rate 1e30 --seed 3".split(), cwd=tmp_path)
     assert done.returncode == 1
     assert "the loss is" in done.stderr
-    assert "with seed 3" in done.stderr
+    assert "and seed 3: try a smaller learning rate" in done.stderr
+
+
+@pytest.mark.parametrize("number", [np.inf, np.nan])
+def test_a_training_that_diverges_in_its_last_step_is_not_finished_and_keeps_its_checkpoint(
+    tmp_path, monkeypatch, number
+):
+    command = [*SHORT, *"--steps 6 --evaluate-every 2 --seed 3 --out run".split()]
+    step = trainer.one_step
+
+    def diverging(model, optimisers, batch, clip):
+        if (tmp_path / "run" / "metrics.jsonl").read_text().count("\n") == 2:  # after the fourth step
+            next(model.parameters()).register_hook(lambda gradient: gradient * number)
+        return step(model, optimisers, batch, clip)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(trainer, "one_step", diverging)
+        done = run_inside(*command, cwd=tmp_path)
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().splitlines()[-1:]
+    assert "the norm of the gradient is nan at step 5 of 6, with learning rate 0.0" in line
+    assert "seed 3: try a smaller learning rate (the checkpoint of step 4 is kept)" in line
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "running"
+    asked = run_inside(*"eval --model run --task conjunction --n 4 --points 8".split(), cwd=tmp_path)
+    assert asked.returncode == 2
+    assert "is an unfinished training run" in asked.stderr
+    assert run_inside(*command, cwd=tmp_path).returncode == 0  # from step 4 on, without the fault
+    assert run_inside(*command[:-1], "whole", cwd=tmp_path).returncode == 0
+    found, truth = (load_file(tmp_path / name / "checkpoint.safetensors") for name in ("run", "whole"))
+    assert all(torch.equal(found[name], truth[name]) for name in truth)
+
+
+def test_a_checkpoint_of_numbers_that_are_not_finite_is_not_asked(trained, tmp_path):
+    """As earlier versions saved them."""
+    shutil.copytree(trained / "run", tmp_path / "run")
+    path = tmp_path / "run" / "checkpoint.safetensors"
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(path)
+    next(tensor for name, tensor in tensors.items() if name.startswith("model."))[0] = torch.nan
+    save_file(tensors, path, metadata)
+    done = run_inside(*"eval --model run --task conjunction --n 5 --points 10".split(), cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "is of a training that diverged" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_network_whose_outputs_are_not_finite_gives_no_answers(trained, monkeypatch):
+    network = find_trained(str(trained / "run"))
+    problems = draw_problems(load_task(parse_specs(["conjunction"])[0]), 5, 8, 2)
+    monkeypatch.setattr(trainer, "logits", lambda model, batch: torch.full(batch.shown.shape, torch.nan))
+    with pytest.raises(WorkError, match="run: an output is not finite"):
+        network.answer(problems)
 
 
 @pytest.mark.parametrize(
@@ -169,8 +260,6 @@ def test_a_network_is_not_asked_what_it_was_not_made_for(trained, tmp_path):
 
 @pytest.mark.parametrize("damage", ["cut", "other"])
 def test_a_damaged_checkpoint_is_one_clear_line(trained, tmp_path, damage):
-    import shutil
-
     shutil.copytree(trained / "run", tmp_path / "run")
     path = tmp_path / "run" / "checkpoint.safetensors"
     path.write_bytes(path.read_bytes()[:1000] if damage == "cut" else b"no tensors at all")
