@@ -146,6 +146,8 @@ def halfspaces(k: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     A weight that exceeds the sum of the others decides alone. If none of three does, any two of them outvote the third:
     the function is the majority of their signs. P(|w1| > |w2| + |w3|) is the solid angle of two square pyramids.
     """
+    if k > 3:
+        raise RequestError("the halfspaces of more than 3 bits cannot be enumerated")
     alone = {1: 1 / 2, 2: 1 / 4, 3: np.arctan(8**-0.5) / np.pi}[k]
     weights, probability = np.concatenate([np.eye(k), -np.eye(k)]), np.full(2 * k, alone)
     if k == 3:

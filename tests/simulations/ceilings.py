@@ -24,6 +24,7 @@ from llm_icl.function_classes import function_class_of
 from llm_icl.learners import learner_of, learners
 from llm_icl.learners.ceilings import CEILING, HINDSIGHT, standing
 from llm_icl.problems import Problems, Task
+from llm_icl.randomness import Source
 from llm_icl.tasks.cards import load_task, task_names
 from llm_icl.tasks.drawing import draw_problems
 
@@ -68,7 +69,7 @@ def tasks(card: str, n: int, values: Mapping[str, str] = OPTIONS) -> Iterator[st
     if task.planted > 0:
         options.append("planted")
     try:
-        function_class.teaching_sequence(function_class.hypotheses(n).parameters)
+        function_class.teaching_sequence(function_class.draw(Source.of("any", [0]), n))
         options.append("teaching")
     except RequestError:
         pass

@@ -73,7 +73,9 @@ def power_statement(random, world, problems, repetitions):
 
 def main(repetitions):
     random = np.random.default_rng(0)
-    print("| accuracy, spread, queries | problems | false claim in a report | false equivalence | found when promised |")
+    print(
+        "| accuracy, spread, queries | problems | false claim in a report | false equivalence | found when promised |"
+    )
     print("| --- | --- | --- | --- | --- |")
     for world in WORLDS:
         for problems in (20, 60, 200, 400):
