@@ -121,14 +121,12 @@ def test_every_card_is_simulated_with_every_option_that_it_has(card):
 )
 def test_no_learner_is_above_the_ceiling(card, n, points):
     cells = [cell(text, n, points, FAST) for text in tasks(card, n)]
-    assert {"bayes-labels", "majority-label", "winnow", "always 1"} <= set(cells[0]["gains"])
-    assert "best-constant" not in cells[0]["gains"]
-    assert beaten(cells) == []
-    assert miscalibrated(cells) == []
+    assert beaten(cells, 1e-3) == []
+    assert miscalibrated(cells, 1e-3) == []
     for one in cells:
-        assert ("bayes-labels" in one["ceilings"]) == (not inputs_are_informative(load(one["task"])))
-        if "bayes-labels" in one["ceilings"]:
-            assert one["apart"] == 0
+        assert {"majority-label", "winnow", "always 1"} <= set(one["gains"])
+        assert {"bayes", "best-constant"}.isdisjoint(one["gains"])
+        assert ("bayes-labels" in one["gains"]) == inputs_are_informative(load(one["task"]))
 
 
 def test_slow_learners_are_not_above_the_ceiling_either():
@@ -141,7 +139,6 @@ def test_slow_learners_are_not_above_the_ceiling_either():
 def test_a_learner_above_its_reference_is_found():
     """After a teaching sequence, elimination is above the exact Bayes that takes the inputs as given."""
     one = cell("conjunction:teaching=1", 5, 16, ["elimination", "bayes-labels"], problems=500)
-    assert one["ceilings"] == ["bayes"]
     assert beaten([one]) == []
     assert beaten([one | {"gains": one["gains_over_labels"]}]) != []
     assert one["gains_over_labels"]["elimination"][0] > 3
