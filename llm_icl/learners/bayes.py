@@ -101,7 +101,8 @@ def posterior_predictive(problems: Problems, knows_inputs: bool) -> NDArray[np.f
             f"task '{task.name}': exact Bayes is undefined, as what problem {problems.indices[i]} shows up to point "
             f"{k} has probability 0 under this task"
         )
-    return np.where(np.abs(probability - 0.5) < _TIE, 0.5, probability)
+    probability = np.where(np.abs(probability - 0.5) < _TIE, 0.5, probability)
+    return np.clip(probability, 0.0, 1.0)  # sums in closed forms can round to just outside
 
 
 def _enumerated(problems: Problems, function_class: FunctionClass, knows_inputs: bool) -> NDArray[np.float64]:

@@ -424,7 +424,7 @@ def test_exact_bayes_refuses_what_it_cannot_weigh(learner):
 
 
 @pytest.mark.parametrize(
-    "option", ["", ":drop-constant=true", ":planted=0", ":positive=0.3,negative=0.1", ":negative=0"]
+    "option", ["", ":drop-constant=true", ":planted=0", ":planted=1", ":positive=0.3,negative=0.1", ":negative=0"]
 )
 @pytest.mark.parametrize("name", ["conjunction", "disjunction"])
 @pytest.mark.parametrize("learner", ["bayes", "bayes-labels"])
@@ -434,4 +434,7 @@ def test_counting_conjunctions_is_the_same_as_weighing_them_all(monkeypatch, lea
     weighed = bayes.answer(problems).probability
     monkeypatch.setattr("llm_icl.function_classes.literals._LISTED", 0)
     assert function_class_of(problems.task, 6).has_closed_form(problems.task, 6)
-    np.testing.assert_allclose(bayes.answer(problems).probability, weighed, atol=1e-9)
+    counted = bayes.answer(problems).probability
+    np.testing.assert_allclose(counted, weighed, atol=1e-9)
+    assert counted.min() >= 0
+    assert counted.max() <= 1
