@@ -23,8 +23,8 @@ MEANINGS = {
     CONTROL: "its permuted labels include those of later points; no ceiling applies to it",
     LEARNER: "answers from the examples before the query; it is not above the ceiling in expectation",
 }
-# At more bits, a class of several functions has several that are not constant.
-_FEW_BITS = 3
+# With more bits or more parameters, a class of several functions has several that are not constant.
+_FEW_BITS, _FEW_FUNCTIONS = 3, 2**15
 
 
 def inputs_are_informative(task: Task) -> bool:
@@ -39,8 +39,9 @@ def inputs_are_informative(task: Task) -> bool:
 def single_function(task: Task, n: int) -> bool:
     """Whether all problems of a task have the same function: a formula of the user's own, a parity of all n bits, …"""
     function_class = function_class_of(task, n)
-    if function_class.count(n) == 1 or n > _FEW_BITS or not np.isfinite(function_class.count(n)):
-        return function_class.count(n) == 1
+    count = function_class.count(n)
+    if n > _FEW_BITS or not 1 < count <= _FEW_FUNCTIONS:
+        return count == 1
     functions, prior = function_class.hypotheses(n)
     possible = prior > 0
     if task.drop_constant:

@@ -76,6 +76,7 @@ def test_the_standing_of_a_learner(learner, task, expected):
         ("monotone-dnf", 1, False),
         ("majority:relevant=1", 5, True),
         ("threshold:positive=1,negative=0,drop-constant=true", 1, True),
+        ("integer-halfspace:bound=1000000", 2, False),
         ("halfspace", 1, False),
         ("halfspace", 20, False),
         ("nearest-neighbour", 1, False),
