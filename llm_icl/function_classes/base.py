@@ -94,8 +94,14 @@ class FunctionClass(ABC):
         return False
 
     def closed_form(self, problems: Problems, knows_inputs: bool) -> NDArray[np.float64]:
-        """The exact posterior predictive P(y_k = 1 | x_0, y_0, …, x_k), (N, m), in closed form."""
+        """The exact posterior predictive P(y_k = 1 | x_0, y_0, …, x_k), (N, m); NaN after impossible examples."""
         raise RequestError(f"{type(self).__name__} has no closed form")
+
+
+def undefined_after(impossible: Mask, probability: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The probabilities (N, m), NaN at all positions after an example that is impossible (N, m)."""
+    before = np.logical_or.accumulate(impossible, axis=-1)[:, :-1]
+    return np.where(np.pad(before, ((0, 0), (1, 0))), np.nan, probability)
 
 
 def power(base: int, exponent: int) -> float:

@@ -12,6 +12,8 @@ from llm_icl.problems import Bits
 
 # 2^24 subsets take about 1 GiB.
 MAX_COUNTED_N = 24
+# A remaining mass below this is what rounding leaves of none.
+_ROUNDING = 1e-13
 
 
 def conjunction_posterior(
@@ -21,15 +23,16 @@ def conjunction_posterior(
 
     Each bit is a positive or negative literal with the given probabilities. With planted > 0 the learner knows that
     points of fair bits are planted with that probability: for a function of s literals, the likelihood of a point is
-    multiplied by 1 - planted + planted 2^s if the function holds there, else by 1 - planted.
+    multiplied by 1 - planted + planted 2^s if the function holds there, else by 1 - planted. NaN where the examples are
+    impossible.
     """
     n = xs.shape[1]
     subsets = np.arange(2**n, dtype=np.uint32)
     sizes = np.bitwise_count(subsets).astype(np.int64)
     gain = (1 - planted) + planted * 2.0**sizes
     codes = (xs.astype(np.uint32) << np.arange(n, dtype=np.uint32)).sum(axis=-1, dtype=np.uint32)
-    probability = np.full(len(xs), 0.5)
-    absent = 1 - positive - negative
+    probability = np.full(len(xs), np.nan)
+    absent = max(1 - positive - negative, 0.0)
     rest = 1 - absent**n if drop_empty else 1.0  # the mass of the functions that are 0 at all points so far
     first = int(np.append(labels, 1).argmax())  # the first positive point; len(xs) if there is none
     for k in range(min(first + 1, len(xs))):
@@ -38,19 +41,22 @@ def conjunction_posterior(
         weight[0] *= not drop_empty
         for zero in codes[:k]:
             weight *= (subsets & (zero ^ codes[k])) != 0
-        holds, fails = (weight * gain).sum(), max(rest - weight.sum(), 0.0) * (1 - planted)
-        probability[k] = holds / (holds + fails)
-        rest -= weight.sum()
-    if first >= len(xs):
-        return probability
+        left = rest - weight.sum()
+        holds, fails = (weight * gain).sum(), max(left, 0.0) * (1 - planted)
+        probability[k] = holds / (holds + fails) if holds + fails > 0 else np.nan
+        rest = left if left > _ROUNDING else 0.0
 
     kept = weight > 0
-    subsets, gain, weight = subsets[kept], gain[kept], (weight * gain)[kept]
+    subsets, gain = subsets[kept], np.log(gain[kept])
+    log_weight, loss = np.log(weight[kept]) + gain, np.log(1 - planted) if planted < 1 else -np.inf
     for k in range(first + 1, len(xs)):
         holding = (subsets & (codes[k] ^ codes[first])) == 0
-        weight = weight * np.where(holding, gain, 1 - planted)
-        weight /= weight.sum()
-        probability[k] = weight[holding].sum()
+        log_weight = log_weight + np.where(holding, gain, loss)
+        largest = log_weight.max(initial=-np.inf)
+        if largest == -np.inf:
+            break
+        weight = np.exp(log_weight - largest)
+        probability[k] = weight[holding].sum() / weight.sum()
         kept = holding == labels[k]
-        subsets, gain, weight = subsets[kept], gain[kept], weight[kept]
+        subsets, gain, log_weight = subsets[kept], gain[kept], log_weight[kept]
     return probability

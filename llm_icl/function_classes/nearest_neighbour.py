@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llm_icl.errors import RequestError
-from llm_icl.function_classes.base import FunctionClass, Mask, function_classes
+from llm_icl.function_classes.base import FunctionClass, Mask, function_classes, undefined_after
 from llm_icl.problems import Bits, Parameters, Problems, Task, hamming_distances
 from llm_icl.randomness import Source
 
@@ -45,28 +45,39 @@ class NearestNeighbour(FunctionClass):
         raise RequestError("the labels of the nearest-neighbour task depend on the earlier points: use `labels`")
 
     def labels(self, source: Source, parameters: Parameters, xs: Bits) -> Bits:
-        problems, points, _ = xs.shape
-        distances = hamming_distances(xs)  # (N, m, m)
-        neighbour = nearest(distances)  # (N, m)
-        rows = np.arange(problems)
-        ys = np.zeros((problems, points), dtype=np.uint8)
-        for k in range(points):
-            inherited = ys[rows, neighbour[:, k]]
-            if k < self.start:
-                repeats = (k > 0) & (distances[rows, k, neighbour[:, k]] == 0)
-                ys[:, k] = np.where(repeats, inherited, parameters["coins"][:, k])
-            else:
-                ys[:, k] = inherited
-        return ys
+        return np.take_along_axis(parameters["coins"], self._roots(hamming_distances(xs)), axis=-1).astype(np.uint8)
+
+    def _roots(self, distances: NDArray[np.int16]) -> NDArray[np.int64]:
+        """The point whose coin each label repeats: (N, m, m) → (N, m)."""
+        problems, points, _ = distances.shape
+        neighbour, rows = nearest(distances), np.arange(problems)
+        roots = np.zeros((problems, points), dtype=np.int64)
+        for k in range(1, points):
+            inherits = (distances[rows, k, neighbour[:, k]] == 0) | (k >= self.start)
+            roots[:, k] = np.where(inherits, roots[rows, neighbour[:, k]], k)
+        return roots
 
     def is_constant(self, parameters: Parameters) -> Mask:
         return np.zeros(len(parameters["coins"]), dtype=bool)
 
     def has_closed_form(self, task: Task, n: int) -> bool:
-        return task.noise == 0
+        return True
 
     def closed_form(self, problems: Problems, knows_inputs: bool) -> NDArray[np.float64]:
-        """0 or 1 if the label is inherited, else 0.5."""
-        inherited = np.take_along_axis(problems.shown, nearest(problems.distances), axis=-1)
-        known = problems.seen | (np.arange(problems.points) >= self.start)
-        return np.where(known, inherited, 0.5)
+        """Earlier labels with the root of the query are noisy copies of one fair coin, and the others of other coins.
+
+        If 1 was shown d times more often than 0, the odds of the coin are (noise / (1 - noise))^-d.
+        """
+        noise, roots = problems.task.noise, self._roots(problems.distances)
+        odds = noise / (1 - noise) if noise < 1 else np.inf
+        lead = np.zeros(roots.shape)  # of label 1 among the copies of each root's coin
+        probability, rows = np.zeros(roots.shape), np.arange(len(roots))
+        with np.errstate(divide="ignore", over="ignore"):
+            for k, root in enumerate(roots.T):
+                probability[:, k] = 1 / (1 + odds ** lead[rows, root])
+                lead[rows, root] += 2.0 * problems.shown[:, k] - 1
+        return (
+            undefined_after(probability == problems.shown ^ (noise < 1), probability)
+            if noise in (0, 1)
+            else probability
+        )

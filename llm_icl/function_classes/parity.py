@@ -16,6 +16,7 @@ from llm_icl.function_classes.base import (
     function_classes,
     power,
     subsets,
+    undefined_after,
 )
 from llm_icl.problems import Bits, Parameters, Problems, Task
 from llm_icl.randomness import Source
@@ -82,9 +83,9 @@ class Parity(FunctionClass):
             zeros = np.logical_and.accumulate(problems.shown == 0, axis=-1)
             possible = np.concatenate([np.ones((len(problems), 1), dtype=bool), zeros[:, :-1]], axis=1)
             free = 2.0 ** np.minimum(problems.n - rank, 1000)
-            open_ = np.where(free > 1, 0.5 * free / np.maximum(free - 1, 1), 0.5)
-            probability = np.where((forced < 0) & possible, open_, probability)
-        return probability
+            open_ = np.where(free > 1, 0.5 * free / np.maximum(free - 1, 1), np.nan)
+            probability = np.where(((forced < 0) | (free == 1)) & possible, open_, probability)
+        return undefined_after(forced == 1 - problems.shown, probability)
 
 
 @function_classes.register("sparse-parity")

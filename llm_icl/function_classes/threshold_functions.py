@@ -6,7 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llm_icl.errors import RequestError
-from llm_icl.function_classes.base import FunctionClass, Hypotheses, Mask, function_classes, grid, power
+from llm_icl.function_classes.base import (
+    FunctionClass,
+    Hypotheses,
+    Mask,
+    binomial,
+    function_classes,
+    grid,
+    power,
+    subsets,
+)
 from llm_icl.function_classes.literals import check_probabilities, draw_literals, literal_count, literal_grid
 from llm_icl.problems import Bits, Parameters
 from llm_icl.randomness import Source
@@ -131,13 +140,38 @@ class IntegerHalfspace(ThresholdFunction):
         return Hypotheses(with_threshold(weights, 0.5), np.full(len(weights), 1 / len(weights)))
 
 
+def halfspaces(k: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """One weight vector (F, k) for each function that k ≤ 3 normal weights give, and the functions' probabilities (F,).
+
+    A weight that exceeds the sum of the others decides alone. If none of three does, any two of them outvote the third:
+    the function is the majority of their signs. P(|w1| > |w2| + |w3|) is the solid angle of two square pyramids.
+    """
+    if k > 3:
+        raise RequestError("the halfspaces of more than 3 bits cannot be enumerated")
+    alone = {1: 1 / 2, 2: 1 / 4, 3: np.arctan(8**-0.5) / np.pi}[k]
+    weights, probability = np.concatenate([np.eye(k), -np.eye(k)]), np.full(2 * k, alone)
+    if k == 3:
+        weights = np.concatenate([weights, grid(np.array([-1.0, 1.0]), k)])
+        probability = np.append(probability, np.full(8, (1 - 6 * alone) / 8))
+    return weights, probability
+
+
 @function_classes.register("halfspace")
 @dataclass(frozen=True)
 class Halfspace(ThresholdFunction):
-    """Standard normal weights; 1 where w·x > 0. The functions form a continuum and cannot be enumerated."""
+    """Standard normal weights; 1 where w·x > 0. Functions of more than 3 bits have no simple probabilities, so exact
+    Bayes does not enumerate them.
+    """
 
     def draw(self, source: Source, n: int) -> Parameters:
         return with_threshold(source.normal("weights", n), 0.0)
+
+    def count(self, n: int) -> float:
+        return {1: 2, 2: 4, 3: 14}.get(n, float("inf"))
+
+    def hypotheses(self, n: int) -> Hypotheses:
+        weights, probability = halfspaces(n)
+        return Hypotheses(with_threshold(weights, 0.0), probability)
 
 
 @function_classes.register("sparse-halfspace")
@@ -154,3 +188,14 @@ class SparseHalfspace(Halfspace):
 
     def draw(self, source: Source, n: int) -> Parameters:
         return with_threshold(source.normal("weights", n) * source.subset("relevant", self.k, n), 0.0)
+
+    def count(self, n: int) -> float:
+        return binomial(n, self.k) * super().count(self.k)
+
+    def hypotheses(self, n: int) -> Hypotheses:
+        masks, (weights, probability) = subsets(n, self.k), halfspaces(self.k)
+        spread = np.zeros((len(masks), len(weights), n))  # (subsets, F, n)
+        for row, mask in zip(spread, masks, strict=True):
+            row[:, mask] = weights
+        prior = np.tile(probability / len(masks), len(masks))
+        return Hypotheses(with_threshold(spread.reshape(-1, n), 0.0), prior)

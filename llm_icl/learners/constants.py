@@ -14,7 +14,8 @@ from llm_icl.problems import Answers, Problems, Task
 class BestConstant(Learner):
     """The most frequent label over all queries, fitted in hindsight: the best that a learner without inputs can do.
 
-    Its probability is that label's frequency.
+    Its probability is that label's frequency. It is fitted to the labels that it is scored on, so no ceiling applies to
+    it.
     """
 
     def answer(self, problems: Problems) -> Answers:

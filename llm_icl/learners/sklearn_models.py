@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from llm_icl.errors import RequestError
 from llm_icl.learners.base import Learner, learners
-from llm_icl.problems import Answers, Problems
+from llm_icl.problems import Answers, Bits, Problems
 
 
 @dataclass(frozen=True)
@@ -20,16 +21,24 @@ class FittedOnPrefixes(Learner):
         """A fresh scikit-learn classifier."""
 
     def answer(self, problems: Problems) -> Answers:
-        probability = np.full(problems.ys.shape, 0.5)
-        for i in range(len(problems)):
-            for k in range(1, problems.points):
-                labels = problems.shown[i, :k]
-                if labels.min() == labels.max():
-                    probability[i, k] = labels[0]
-                    continue
-                fitted = self.estimator().fit(problems.xs[i, :k], labels)  # (k, n), (k,)
-                probability[i, k] = fitted.predict_proba(problems.xs[i, k : k + 1])[0, 1]
-        return Answers.from_probability(probability)
+        return self.answer_at(problems, np.arange(problems.points))
+
+    def answer_at(self, problems: Problems, positions: NDArray[np.int64]) -> Answers:
+        asked = [
+            [self._fitted(xs, labels, k) for k in positions]
+            for xs, labels in zip(problems.xs, problems.shown, strict=True)
+        ]
+        return Answers.from_probability(np.array(asked).reshape(len(problems), len(positions)))
+
+    def _fitted(self, xs: Bits, shown: Bits, k: int) -> float:
+        """P(y_k = 1) after the first k examples of one problem, xs (m, n) and shown (m,)."""
+        labels = shown[:k]
+        if k == 0:
+            return 0.5
+        if labels.min() == labels.max():
+            return float(labels[0])
+        fitted = self.estimator().fit(xs[:k], labels)
+        return float(fitted.predict_proba(xs[k : k + 1])[0, 1])
 
 
 @learners.register("logistic")

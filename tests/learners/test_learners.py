@@ -41,8 +41,10 @@ def one_problem(points):
 
 
 def random_problems(seed, count=6, points=12, n=3):
+    """Points and labels by chance; the task is noisy, so that no labels are impossible."""
     rng = np.random.default_rng(seed)
-    return problems_of(rng.integers(0, 2, (count, points, n)), rng.integers(0, 2, (count, points)))
+    xs, ys = rng.integers(0, 2, (count, points, n)), rng.integers(0, 2, (count, points))
+    return problems_of(xs, ys, "conjunction:noise=0.2")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,9 @@ from dataclasses import replace
 
 from llm_icl.config.specs import counted
 from llm_icl.errors import RequestError
+from llm_icl.learners.ceilings import ceiling_of, notes_on
 from llm_icl.networks.trained import about_network
+from llm_icl.problems import Task
 from llm_icl.reports.charts import colours_of
 from llm_icl.reports.document import Block, Column, Paragraph, Provenance, Report, Row, Section, Table
 from llm_icl.reports.joined import joined
@@ -13,15 +15,13 @@ from llm_icl.reports.networks import FLOPS_NOTE, networks_table, training_curves
 from llm_icl.reports.values import written
 from llm_icl.runs import RunDirectory
 
-# The references of a network; the first available one is its ceiling.
+# The references of a network; it is compared with the first available one.
 _REFERENCES = {"bayes": "exact Bayes", "bayes-labels": "exact Bayes from the labels",
                "nearest-neighbour": "nearest neighbour"}  # fmt: skip
 _NOTES = (
     "Accuracies are over held-out problems, the same ones for a network and its references; the last half of the "
     "points of each problem has the most in-context examples. Held-out problems have random numbers of their own; at "
     "small n, where functions and inputs are few, some of them equal a training problem by chance.",
-    "bayes knows the input distribution: the ceiling for a network trained on the task. bayes-labels learns from the "
-    "labels.",
     "These accuracies have no intervals: run llm-icl eval on the network for intervals, more problems and paired "
     "differences.",
     FLOPS_NOTE,
@@ -72,6 +72,7 @@ class _Trained:
         self.about = about_network(run.path)
         self._request = self._record["request"]
         self._n, self._points = self._request["n"][0], self._request["points"]
+        self._tests = {task["name"]: Task(**task) for task in self._request["tests"]}
         self._scores: dict[str, dict[str, float]] = self._record["evaluation"]["tasks"]
 
     def report(self) -> Report:
@@ -83,7 +84,7 @@ class _Trained:
             f"{self.name}: {self.about['architecture']} trained on {' + '.join(self.about['trained_on'])}",
             verdicts=tuple(map(self._verdict, self._scores)),
             sections=(Section("Network and training", "trained", took), *sections),
-            notes=_NOTES,
+            notes=(*_NOTES, *self._notes()),
             provenance=(Provenance(self._record["command"], self._facts()),),
         )
 
@@ -92,8 +93,8 @@ class _Trained:
         rows: list[Row] = []
         for task, score in self._scores.items():
             size = {"network": self.name, "task": task, "n": self._n, "points": self._points}
-            ceiling = self._ceiling(task)
-            best = self._ceilings(task).get(ceiling, {})
+            ceiling = ceiling_of(self._references(task), self._tests[task], self._n)
+            best = self._references(task).get(ceiling, {})
             reached = {"accuracy": score["accuracy"], "last_half": score["last_half"]}
             rows.append({**size, **reached, "ceiling": ceiling, "ceiling_last_half": best.get("last_half")})
         return rows
@@ -101,7 +102,7 @@ class _Trained:
     def _section(self, task: str, number: int) -> Section:
         rows: list[Row] = [
             {"learner": name, "accuracy": score["accuracy"], "last_half": score["last_half"]}
-            for name, score in {self.name: self._scores[task], **self._ceilings(task)}.items()
+            for name, score in {self.name: self._scores[task], **self._references(task)}.items()
         ]
         table = Table(
             "accuracies", "Accuracy on held-out problems, in percent", _ACCURACIES, tuple(rows), frozenset({self.name})
@@ -123,25 +124,28 @@ class _Trained:
         )
 
     def _verdict(self, task: str) -> str:
-        """The gap to the ceiling on these problems."""
-        score, ceiling = self._scores[task], self._ceiling(task)
+        """The gap to the first reference on these problems."""
+        score, reference = self._scores[task], next(iter(self._references(task)), "")
         own = f"{_percent(score['accuracy'])} of all points and {_percent(score['last_half'])} of the last half"
         sentence = f"On held-out problems of {task}, {self.name} is correct on {own}"
-        if not ceiling:
+        if not reference:
             return f"{sentence}."
-        best = self._ceilings(task)[ceiling]
+        best = self._references(task)[reference]
         return (
-            f"{sentence}; {_REFERENCES[ceiling]} on {_percent(best['accuracy'])} and {_percent(best['last_half'])}: "
+            f"{sentence}; {_REFERENCES[reference]} on {_percent(best['accuracy'])} and {_percent(best['last_half'])}: "
             f"{_gap(best['accuracy'] - score['accuracy'])} on all points, "
             f"{_gap(best['last_half'] - score['last_half'])} on the last half."
         )
 
-    def _ceilings(self, task: str) -> Mapping[str, dict[str, float]]:
+    def _references(self, task: str) -> Mapping[str, dict[str, float]]:
+        """The scores of the available references, in the order of `_REFERENCES`."""
         found: dict[str, dict[str, float]] = self._record["ceilings"].get(task, {})
-        return found
+        return {name: found[name] for name in _REFERENCES if name in found}
 
-    def _ceiling(self, task: str) -> str:
-        return next((name for name in _REFERENCES if name in self._ceilings(task)), "")
+    def _notes(self) -> list[str]:
+        """What exact Bayes is on the validation tasks."""
+        names = {name for task in self._scores for name in self._references(task)}
+        return notes_on(names, self._tests.values(), [self._n])
 
     def _facts(self) -> dict[str, str]:
         versions = ", ".join(f"{name} {version}" for name, version in self._record["versions"].items())

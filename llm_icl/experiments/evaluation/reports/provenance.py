@@ -7,6 +7,8 @@ from typing import Any
 from llm_icl.analysis.comparisons import MARGIN, POWER
 from llm_icl.analysis.scores import TARGET
 from llm_icl.config.specs import counted
+from llm_icl.learners.ceilings import notes_on
+from llm_icl.problems import Task
 from llm_icl.reports.document import Provenance
 from llm_icl.reports.networks import FLOPS_NOTE
 
@@ -38,8 +40,6 @@ def notes_of(records: Sequence[dict[str, Any]]) -> list[str]:
         "Intervals are 95 %, with the problem as the unit; differences are paired by problem.",
         "A learner answers 1 if P(y = 1) > 0.5; ties are answered 0.",
         "nearest-neighbour breaks ties by the earliest example unless its options say otherwise.",
-        "bayes knows the input distribution: the ceiling for a model trained on the task.",
-        "bayes-labels learns from the labels only: the fair ceiling for a language model.",
         "Regret: accuracy of exact Bayes minus the learner's; empty if exact Bayes is not among the learners.",
         f"Examples needed: where an isotonic fit of the accuracies first reaches {100 * TARGET:.0f} %.",
         "Shuffled labels: the same prompts with the labels of each problem permuted.",
@@ -47,7 +47,9 @@ def notes_of(records: Sequence[dict[str, Any]]) -> list[str]:
     if any(record.get("networks") for record in records):
         notes.append(FLOPS_NOTE)
     for record in records:
-        for task in record["request"]["tasks"]:
+        request = record["request"]
+        notes += notes_on(record["seconds"], [Task(**task) for task in request["tasks"]], request["n"])
+        for task in request["tasks"]:
             kept = "rejected and redrawn" if task["drop_constant"] else "allowed"
             notes.append(f"Task {task['name']}: constant functions are {kept}.")
         notes += [f"Skipped learner: {reason}." for reason in record["skipped"]]
