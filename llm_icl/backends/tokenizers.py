@@ -1,31 +1,135 @@
-"""A tokenizer of transformers, whichever engine runs its model."""
+"""Text → tokens, in one way for every backend, whichever engine runs the model."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Any
 
 from llm_icl.errors import RequestError
-from llm_icl.prompting.rendering import Rendered
+
+# Tokens of texts, with the tokenizer's special tokens or without.
+Encode = Callable[[Sequence[str], bool], list[list[int]]]
+
+_TEXT = "Input: 0 1\nLabel: 1"
 
 
-def text_for(tokenizer: Any, rendered: Rendered, chat: bool, name: str) -> str:
-    """The text of a prompt: in the chat format if `chat` is set or the prompt has turns.
+class TextTokens:
+    """Writes prompts as tokens.
 
-    Raises RequestError if the prompt has turns and the model has no chat template.
+    A prompt goes on, so the tokens that a tokenizer appends to a text (end of sequence, separator) are left out: they
+    are `after`. Those that it puts before a text (beginning of sequence) appear once, even if a chat template writes
+    them as well: they are `before`, empty if there are none. `declared` is the beginning-of-sequence token in name,
+    which not every tokenizer writes. `lost` finds what a tokenizer cannot write of a text.
     """
-    if not (chat or rendered.has_turns):
-        return rendered.completion()
-    if not tokenizer.chat_template:
-        raise RequestError(f"prompt '{rendered.prompt.name}' has turns, but {name} has no chat template")
-    turns = [{"role": message.role, "content": message.content} for message in rendered.messages()]
-    return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+
+    def __init__(
+        self, name: str, encode: Encode, declared: int | None = None, lost: Callable[[str], str] = lambda text: ""
+    ) -> None:
+        """Raises RequestError for a tokenizer whose special tokens change how a text is written."""
+        self._name, self._encode, self._lost = name, encode, lost
+        plain, whole = self.plain([_TEXT])[0], encode([_TEXT], True)[0]
+        starts = range(len(whole) - len(plain) + 1) if plain else ()
+        start = next((i for i in starts if whole[i : i + len(plain)] == plain), None)
+        if start is None:
+            raise RequestError(f"the tokenizer of '{name}' does not write {_TEXT!r} as one run of tokens")
+        self.before = [token for token, _ in groupby(whole[:start])]
+        self.after = whole[start + len(plain) :]
+        self._opening = self.before or ([] if declared is None else [declared])
+
+    def __call__(self, texts: Sequence[str]) -> list[list[int]]:
+        """The tokens of whole prompts. Raises RequestError if a prompt cannot be written."""
+        if texts:
+            self.check(max(texts, key=len))
+        return [self.begun_once(tokens) for tokens in self.plain(texts)]
+
+    def plain(self, texts: Sequence[str]) -> list[list[int]]:
+        """The tokens of texts that nothing is added to."""
+        try:
+            return self._encode(texts, False)
+        except RequestError:
+            raise
+        except Exception as problem:  # tokenizers raise anything
+            reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
+            raise RequestError(f"the tokenizer of '{self._name}' fails: {reason}") from None
+
+    def check(self, text: str) -> None:
+        """Raise RequestError if a part of a text has no token of its own, or an unknown one."""
+        if lost := self._lost(text):
+            raise RequestError(f"the tokenizer of '{self._name}' has no token for {lost!r}")
+
+    def identity(self) -> dict[str, Any]:
+        """What of a tokenizer changes its model's replies, beyond the text itself."""
+        return {"appended tokens": f"{self.after} left out"} if self.after else {}
+
+    def begun_once(self, tokens: Sequence[int]) -> list[int]:
+        """The same tokens, with one beginning."""
+        opening, rest = self._opening, list(tokens)
+        while opening and rest[: len(opening)] == opening:
+            rest = rest[len(opening) :]
+        begins = bool(self.before) or len(rest) < len(tokens)
+        return [*opening, *rest] if begins else rest
 
 
-def tokens_of(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
-    """The tokens of texts, with one beginning-of-sequence token if the model has it, never two."""
-    return [once_begun(tokens, tokenizer.bos_token_id) for tokens in tokenizer(list(texts))["input_ids"]]
+def tokens_of(tokenizer: Any, name: str, vocabulary: int | None = None) -> TextTokens:
+    """A tokenizer of transformers; `vocabulary` is the number of tokens that its model has embeddings for."""
+    if tokenizer.is_fast and getattr(tokenizer.backend_tokenizer.model, "dropout", None):
+        tokenizer.backend_tokenizer.model.dropout = None  # a regulariser of training, with which no two calls agree
+
+    def encode(texts: Sequence[str], special: bool) -> list[list[int]]:
+        found = tokenizer(list(texts), add_special_tokens=special, truncation=False, padding=False)["input_ids"]
+        largest = max((token for tokens in found for token in tokens), default=0)
+        if vocabulary is not None and largest >= vocabulary:
+            raise RequestError(
+                f"the tokenizer of '{name}' writes token {largest}, and the model has embeddings for {vocabulary}"
+            )
+        return list(found)
+
+    return TextTokens(name, encode, tokenizer.bos_token_id, _Alphabet(tokenizer).lost)
 
 
-def once_begun(tokens: Sequence[int], beginning: int | None) -> list[int]:
-    """Remove a duplicate beginning-of-sequence token (from the chat template and the tokenizer)."""
-    doubled = len(tokens) > 1 and tokens[0] == tokens[1] == beginning
-    return list(tokens[1:] if doubled else tokens)
+class _Alphabet:
+    """What a tokenizer of transformers can write."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self._known: set[str] = set()
+        self._unknown = {tokenizer.unk_token_id}
+        if tokenizer.is_fast:  # its model may have an unknown token that the tokenizer does not declare
+            backend = tokenizer.backend_tokenizer
+            named = getattr(backend.model, "unk_token", None)
+            self._unknown |= {getattr(backend.model, "unk_id", None), backend.token_to_id(named) if named else None}
+        self._unknown -= {None}
+
+    def lost(self, text: str) -> str:
+        """A part of a text that is written as the unknown token, or not at all; "" if there is none."""
+        return self._unknown_part(text) or self._dropped(text)
+
+    def _unknown_part(self, text: str) -> str:
+        fast = self._tokenizer.is_fast
+        found = self._tokenizer(
+            text, add_special_tokens=False, truncation=False, padding=False, return_offsets_mapping=fast
+        )
+        tokens = found["input_ids"]
+        if not self._unknown & set(tokens):
+            return ""
+        # A slow tokenizer's tokens do not say where they stand.
+        spans = found["offset_mapping"] if fast else [(0, len(text))] * len(tokens)
+        for token, (start, end) in zip(tokens, spans, strict=True):
+            part = text[start:end].strip()
+            if token in self._unknown and part and self._tokenizer.convert_ids_to_tokens(token) not in part:
+                return part[:40]
+        return ""
+
+    def _dropped(self, text: str) -> str:
+        """Offsets do not show what is dropped: those of the rest close up."""
+        for char in sorted(set(text) - self._known):
+            if char.isprintable() and not char.isspace() and self._drops(char):
+                return char
+            self._known.add(char)
+        return ""
+
+    def _drops(self, char: str) -> bool:
+        try:
+            once, twice = self._tokenizer([char, 2 * char], add_special_tokens=False)["input_ids"]
+        except Exception:  # a word that is unknown when it stands alone
+            return False
+        return bool(once == twice and not self._unknown & set(once))

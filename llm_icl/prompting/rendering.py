@@ -25,7 +25,8 @@ class Rendered:
 
     @property
     def has_turns(self) -> bool:
-        return bool(_ROLE.search(self.text))
+        """Whether the template has turns, at this position or at others."""
+        return bool(_ROLE.search(self.text) or _ROLE.search(self.prompt.body))
 
     def completion(self) -> str:
         """The text for a completion model."""
