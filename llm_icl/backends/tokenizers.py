@@ -9,7 +9,7 @@ from llm_icl.errors import RequestError
 # Tokens of texts, with the tokenizer's special tokens or without.
 Encode = Callable[[Sequence[str], bool], list[list[int]]]
 
-_TEXT = "Input: 0 1\nLabel: 1"
+_TEXTS = ("Input: 0 1\nLabel: ", "a ", "")
 
 
 class TextTokens:
@@ -24,22 +24,28 @@ class TextTokens:
     def __init__(
         self, name: str, encode: Encode, declared: int | None = None, lost: Callable[[str], str] = lambda text: ""
     ) -> None:
-        """Raises RequestError for a tokenizer whose special tokens change how a text is written."""
+        """Raises RequestError for a tokenizer whose own tokens around a text cannot be told from the text's."""
         self._name, self._encode, self._lost = name, encode, lost
-        plain, whole = self.plain([_TEXT])[0], encode([_TEXT], True)[0]
-        starts = range(len(whole) - len(plain) + 1) if plain else ()
-        start = next((i for i in starts if whole[i : i + len(plain)] == plain), None)
-        if start is None:
-            raise RequestError(f"the tokenizer of '{name}' does not write {_TEXT!r} as one run of tokens")
+        plain, other = self.plain([text + "0" for text in _TEXTS]), self.plain([text + "1" for text in _TEXTS])
+        if any(one != two and one[-1:] == two[-1:] for one, two in zip(plain, other, strict=True)):
+            raise RequestError(f"the tokenizer of '{name}' writes the same token after every text")
+        for text, own in zip(_TEXTS, plain, strict=True):
+            whole = encode([text + "0"], True)[0]
+            starts = [i for i in range(len(whole)) if own and whole[i : i + len(own)] == own]
+            if len(starts) <= 1:  # more where the unknown token stands for the text, and also begins it
+                break
+        if len(starts) != 1:
+            raise RequestError(f"the tokenizer of '{name}' writes a text differently between its special tokens")
+        start = starts[0]
         self.before = [token for token, _ in groupby(whole[:start])]
-        self.after = whole[start + len(plain) :]
+        self.after = whole[start + len(own) :]
         self._opening = self.before or ([] if declared is None else [declared])
 
     def __call__(self, texts: Sequence[str]) -> list[list[int]]:
         """The tokens of whole prompts. Raises RequestError if a prompt cannot be written."""
-        if texts:
-            self.check(max(texts, key=len))
-        return [self.begun_once(tokens) for tokens in self.plain(texts)]
+        found = [self.begun_once(tokens) for tokens in self.plain(texts)]
+        self.check(max(texts, key=len, default=""))
+        return found
 
     def plain(self, texts: Sequence[str]) -> list[list[int]]:
         """The tokens of texts that nothing is added to."""
@@ -71,11 +77,12 @@ class TextTokens:
 
 def tokens_of(tokenizer: Any, name: str, vocabulary: int | None = None) -> TextTokens:
     """A tokenizer of transformers; `vocabulary` is the number of tokens that its model has embeddings for."""
-    if tokenizer.is_fast and getattr(tokenizer.backend_tokenizer.model, "dropout", None):
-        tokenizer.backend_tokenizer.model.dropout = None  # a regulariser of training, with which no two calls agree
+    model: Any = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
+    if getattr(model, "dropout", None):
+        model.dropout = None  # a regulariser of training, with which no two calls agree
 
     def encode(texts: Sequence[str], special: bool) -> list[list[int]]:
-        found = tokenizer(list(texts), add_special_tokens=special, truncation=False, padding=False)["input_ids"]
+        found = tokenizer(list(texts), add_special_tokens=special)["input_ids"]
         largest = max((token for tokens in found for token in tokens), default=0)
         if vocabulary is not None and largest >= vocabulary:
             raise RequestError(
@@ -92,27 +99,27 @@ class _Alphabet:
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self._known: set[str] = set()
-        self._unknown = {tokenizer.unk_token_id}
-        if tokenizer.is_fast:  # its model may have an unknown token that the tokenizer does not declare
-            backend = tokenizer.backend_tokenizer
-            named = getattr(backend.model, "unk_token", None)
-            self._unknown |= {getattr(backend.model, "unk_id", None), backend.token_to_id(named) if named else None}
-        self._unknown -= {None}
+        # Of a tokenizer that is written in Python, it is not known where in the text a token stands.
+        self._backend: Any = getattr(tokenizer, "backend_tokenizer", None)
+        model = getattr(self._backend, "model", None)
+        named = getattr(model, "unk_token", None)  # which the tokenizer may not declare
+        undeclared = {
+            getattr(model, "unk_id", None),
+            self._backend.token_to_id(named) if self._backend and named else None,
+        }
+        self._unknown = {getattr(tokenizer, "unk_token_id", None), *undeclared} - {None}
 
     def lost(self, text: str) -> str:
         """A part of a text that is written as the unknown token, or not at all; "" if there is none."""
         return self._unknown_part(text) or self._dropped(text)
 
     def _unknown_part(self, text: str) -> str:
-        fast = self._tokenizer.is_fast
-        found = self._tokenizer(
-            text, add_special_tokens=False, truncation=False, padding=False, return_offsets_mapping=fast
-        )
+        how = {"return_offsets_mapping": True} if self._backend else {}
+        found = self._tokenizer(text, add_special_tokens=False, **how)
         tokens = found["input_ids"]
         if not self._unknown & set(tokens):
             return ""
-        # A slow tokenizer's tokens do not say where they stand.
-        spans = found["offset_mapping"] if fast else [(0, len(text))] * len(tokens)
+        spans = found["offset_mapping"] if self._backend else [(0, len(text))] * len(tokens)
         for token, (start, end) in zip(tokens, spans, strict=True):
             part = text[start:end].strip()
             if token in self._unknown and part and self._tokenizer.convert_ids_to_tokens(token) not in part:
@@ -130,6 +137,6 @@ class _Alphabet:
     def _drops(self, char: str) -> bool:
         try:
             once, twice = self._tokenizer([char, 2 * char], add_special_tokens=False)["input_ids"]
-        except Exception:  # a word that is unknown when it stands alone
+        except Exception:  # unknown when it stands alone, and no token for that
             return False
         return bool(once == twice and not self._unknown & set(once))

@@ -1,4 +1,4 @@
-"""Chat templates in the styles of known families, written for the tests, and what each should write, in plain Python."""
+"""Chat templates in the styles of known families, made for the tests, and what each should write, in plain Python."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -37,13 +37,14 @@ MISTRAL_3 = (
     "{% else %}{{ ' ' + turn['content'] + eos_token }}{% endif %}{% endfor %}"
 )
 GEMMA = (
-    "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+    "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('No system role') }}{% endif %}"
     "{% for turn in messages %}" + _ALTERNATING + "{% set role = 'model' if turn['role'] == 'assistant' else 'user' %}"
     "{{ '<start_of_turn>' + role + '\n' + turn['content'] | trim + '<end_of_turn>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}"
 )
 _CHATML_TURNS = (
-    "{% for turn in messages %}{{ '<|im_start|>' + turn['role'] + '\n' + turn['content'] + '<|im_end|>\n' }}{% endfor %}"
+    "{% for turn in messages %}"
+    "{{ '<|im_start|>' + turn['role'] + '\n' + turn['content'] + '<|im_end|>\n' }}{% endfor %}"
 )
 CHATML = (
     "{% if messages[0]['role'] != 'system' %}{{ '<|im_start|>system\nYou help.<|im_end|>\n' }}{% endif %}"
@@ -59,19 +60,22 @@ ZEPHYR = (
     "{% if loop.last and add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}{% endfor %}"
 )
 VICUNA = (
-    _SYSTEM_APART + "{{ system }}{% for turn in turns %}{% if turn['role'] == 'user' %}{{ ' USER: ' + turn['content'] }}"
+    _SYSTEM_APART
+    + "{{ system }}{% for turn in turns %}{% if turn['role'] == 'user' %}{{ ' USER: ' + turn['content'] }}"
     "{% else %}{{ ' ASSISTANT: ' + turn['content'] + eos_token }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}{{ ' ASSISTANT:' }}{% endif %}"
 )
 COMMAND_R = (
-    "{{ bos_token }}{% for turn in messages %}{% set who = {'user': 'USER', 'assistant': 'CHATBOT', 'system': 'SYSTEM'} %}"
-    "{{ '<|START_OF_TURN_TOKEN|><|' + who[turn['role']] + '_TOKEN|>' + turn['content'] | trim + '<|END_OF_TURN_TOKEN|>' }}"
+    "{{ bos_token }}{% set who = {'user': 'USER', 'assistant': 'CHATBOT', 'system': 'SYSTEM'} %}"
+    "{% for turn in messages %}{{ '<|START_OF_TURN_TOKEN|><|' + who[turn['role']] + '_TOKEN|>' }}"
+    "{{ turn['content'] | trim + '<|END_OF_TURN_TOKEN|>' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>' }}{% endif %}"
 )
 R1 = (
     _SYSTEM_APART + "{{ bos_token + system }}{% for turn in turns %}{% if turn['role'] == 'user' %}"
-    "{{ '<|User|>' + turn['content'] }}{% else %}{{ '<|Assistant|>' + turn['content'].split('</think>')[-1] + eos_token }}"
-    "{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|Assistant|><think>\n' }}{% endif %}"
+    "{{ '<|User|>' + turn['content'] }}{% else %}"
+    "{{ '<|Assistant|>' + turn['content'].split('</think>')[-1] + eos_token }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|Assistant|><think>\n' }}{% endif %}"
 )
 QWEN_3 = (
     "{% for turn in messages %}{{ '<|im_start|>' + turn['role'] + '\n' }}"

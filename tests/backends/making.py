@@ -112,7 +112,8 @@ def save(folder: Path, made: Tokenizer | Any, template: str | None = None, **set
     """A folder with the tokenizer and a GPT-2 with random weights."""
     if isinstance(made, Tokenizer):
         made = PreTrainedTokenizerFast(
-            tokenizer_object=made, **{"eos_token": EOS, "unk_token": UNK, "pad_token": PAD, "bos_token": BOS, **settings}
+            tokenizer_object=made,
+            **{"eos_token": EOS, "unk_token": UNK, "pad_token": PAD, "bos_token": BOS, **settings},
         )
     if template is not None:
         made.chat_template = template

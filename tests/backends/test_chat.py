@@ -1,4 +1,4 @@
-"""Chat formats in the styles of the known families: the labels are read where the format puts them, or it is refused."""
+"""Chat formats in the styles of the known families: labels are read where the format puts them, or it is refused."""
 
 import json
 from datetime import UTC, datetime
@@ -154,7 +154,7 @@ def test_a_run_that_a_template_refuses_ends_with_one_line(tmp_path):
 
 def test_only_the_date_of_a_template_is_fixed():
     template = "{{ strftime_now( \"%Y\" ) ~ strftime_now('%d %B') }}{% if strftime_now is defined %}x{% endif %}"
-    fixed = "{{ \"2024\" ~ \"26 July\" }}{% if strftime_now is defined %}x{% endif %}"
+    fixed = '{{ "2024" ~ "26 July" }}{% if strftime_now is defined %}x{% endif %}'
     assert undated(template) == (fixed, True)
     assert undated(CHATML) == (CHATML, False)
 

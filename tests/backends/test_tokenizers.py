@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from scipy.special import logit
-from tokenizers import Tokenizer, normalizers
+from tokenizers import Tokenizer, models, normalizers
 
 from llm_icl.asking.plan import plan_for
 from llm_icl.backends import backends, find_model
+from llm_icl.backends.tokenizers import TextTokens
 from llm_icl.config.specs import parse_specs
 from llm_icl.errors import RequestError
 from llm_icl.prompting import load_prompt, render
@@ -17,9 +18,19 @@ from llm_icl.tasks.cards import load_task
 from llm_icl.tasks.drawing import draw_problems
 from tests.asking.ask import ask
 from tests.backends.making import (
-    byte_level, characters, cutting, framed, label_log_odds, normalised, save, sentence_pieces, unigram,
-    with_merges, word_pieces, words,
-)  # fmt: skip
+    byte_level,
+    characters,
+    cutting,
+    framed,
+    label_log_odds,
+    normalised,
+    save,
+    sentence_pieces,
+    unigram,
+    with_merges,
+    word_pieces,
+    words,
+)
 
 # Largest difference of log-odds between two ways of computing them in float32.
 TOLERANCE = 1e-3
@@ -125,10 +136,7 @@ def definition(folder, prompt, problems):
         return tokens[1:] if tokens[:2] == [bos, bos] else tokens
 
     return np.array(
-        [
-            label_log_odds(folder, *texts_and_labels(prompt, problems, i), encode=encode)
-            for i in range(len(problems))
-        ]
+        [label_log_odds(folder, *texts_and_labels(prompt, problems, i), encode=encode) for i in range(len(problems))]
     )
 
 
@@ -153,3 +161,90 @@ def test_curve_and_positions_are_the_definition_or_refused_with_the_reason(name,
         assert (plan.mode, plan.reasons) == ("curve", ())
         curve = ask(model, case.prompt, problems, tmp_path, "curve").answers.probability
         np.testing.assert_allclose(logit(curve), truth, atol=TOLERANCE)
+
+
+def test_a_tokenizer_written_in_python_is_asked_alike(tmp_path):
+    from transformers import ByT5Tokenizer
+
+    folder, problems = save(tmp_path / "model", ByT5Tokenizer(extra_ids=0)), draw()
+    model = load(folder)
+    assert model._tokens.after == [1]  # </s>
+
+    def encode(text):
+        return [byte + 3 for byte in text.encode()]
+
+    truth = np.array(
+        [label_log_odds(folder, *texts_and_labels("basic", problems, i), encode=encode) for i in range(len(problems))]
+    )
+    for mode in ("curve", "positions"):
+        found = ask(model, "basic", problems, tmp_path, mode).answers.probability
+        np.testing.assert_allclose(logit(found), truth, atol=TOLERANCE)
+
+
+def test_dropout_of_a_tokenizer_is_switched_off(tmp_path):
+    made = byte_level()
+    save(tmp_path / "plain", made)
+    made.model.dropout = 0.5
+    folder = save(tmp_path / "dropping", made)
+    assert Tokenizer.from_file(str(folder / "tokenizer.json")).model.dropout == 0.5
+    text = "You are given some examples of inputs. Input: 0 1\nLabel:"
+    assert load(folder).tokenize([text] * 5) == load(tmp_path / "plain").tokenize([text] * 5)
+
+
+def test_a_shorter_limit_of_the_tokenizer_cuts_nothing(tmp_path):
+    short = load(save(tmp_path / "short", byte_level(), model_max_length=16))
+    usual = load(save(tmp_path / "usual", byte_level()))
+    text = "Input: 0 1\nLabel: 1\n" * 20
+    assert short.tokenize([text]) == usual.tokenize([text])
+    assert len(short.tokenize([text])[0]) > 100
+
+
+def test_what_is_written_starts_from_a_prompt_that_has_not_ended(tmp_path):
+    """The prompts of generation are those of the other modes."""
+    model = load(save(tmp_path / "model", framed(byte_level(), BOTH)))
+    texts = ["Input: 0 1\nLabel:", "<s>Input: 0 1\nLabel:"]
+    (once, again), (bos, eos) = model.tokenize(texts), (1, 2)
+    assert once == again
+    assert (once[0], once.count(bos), once.count(eos)) == (bos, 1, 0)
+    written = [reply.text for reply in model.generate(texts, 4, [])]
+    assert written[0] == written[1]
+
+
+def test_what_is_left_out_makes_another_model_in_the_cache(tmp_path):
+    ending, plain = load(save(tmp_path / "a", framed(byte_level(), BOTH))), load(save(tmp_path / "b", byte_level()))
+    assert ending.identity()["appended tokens"] == "[2] left out"
+    assert "appended tokens" not in plain.identity()
+
+
+def test_tokens_that_the_model_has_no_embedding_for_are_refused(tmp_path):
+    folder = save(tmp_path / "model", byte_level())
+    made = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    made.add_tokens(["abel:"])
+    made.save(str(folder / "tokenizer.json"))
+    with pytest.raises(RequestError, match="writes token 320, and the model has embeddings for 320"):
+        load(folder)
+
+
+def test_a_word_list_without_an_unknown_word_says_what_it_cannot_write(tmp_path):
+    made = words()
+    made.model = models.WordLevel(made.get_vocab(), unk_token="[absent]")
+    folder = save(tmp_path / "model", made, unk_token=None)
+    assert plan_for(load(folder), load_prompt(parse_specs(["basic"])[0]), draw(), range(8)).mode == "curve"
+    with pytest.raises(RequestError, match="fails: WordLevel error"):
+        ask(load(folder), "basic:labels=plus/minus", draw(), tmp_path, "positions")
+
+
+@pytest.mark.parametrize(
+    ("encode", "reason"),
+    [
+        (lambda texts, special: [[*map(ord, text), 2] for text in texts], "writes the same token after every text"),
+        (
+            lambda texts, special: [[1, *map(ord, text.lower() if special else text)] for text in texts],
+            "differently between its special tokens",
+        ),
+        (lambda texts, special: [[] for _ in texts], "differently between its special tokens"),
+    ],
+)
+def test_a_tokenizer_whose_own_tokens_cannot_be_told_apart_is_refused(encode, reason):
+    with pytest.raises(RequestError, match=reason):
+        TextTokens("odd", encode)

@@ -65,7 +65,7 @@ class VllmServer(RemoteModel, TokenModel):
         self._context = int(served[self._name].get("max_model_len") or 0)
         if not self._context:
             raise RequestError(f"the server at {self.address} is not a vLLM server: use --model openai/{self._name}")
-        self._tokens = TextTokens(self.entry.name, self._encode)
+        self._tokens  # noqa: B018  (its tokenizer is tried now)
 
     def identity(self) -> dict[str, Any]:
         return {
@@ -85,6 +85,10 @@ class VllmServer(RemoteModel, TokenModel):
     @property
     def context_length(self) -> int:
         return self._context
+
+    @cached_property
+    def _tokens(self) -> TextTokens:
+        return TextTokens(self.entry.name, self._encode)
 
     @cached_property
     def chat_format(self) -> ChatFormat:

@@ -58,7 +58,7 @@ class Reader:
     def __init__(self, model: Any, tokenizer: Any, task: TextTask, separator: str = "newline") -> None:
         self.model, self.tokenizer, self.task = model.eval(), tokenizer, task
         self._tokens = tokens_of(tokenizer, getattr(tokenizer, "name_or_path", ""))
-        self._tokens.check(" ".join(("Text", *task.labels)))
+        self._tokens.check(" ".join(task.labels))
         # What the tokenizer writes before a text, if anything: not all tokenizers declare it as their BOS token.
         self.beginning: list[int] = self._tokens.before
         if separator == "end" and tokenizer.eos_token_id is None:
