@@ -18,9 +18,10 @@ DAY = date(2024, 7, 26)
 
 DATED = f"the chat template writes today's date: here it is always {DAY:%d %b %Y}"
 _DATES = ("%d %b %Y", "%d %B %Y", "%Y-%m-%d", "%B %d, %Y", "%b %d, %Y")
-_NOW = re.compile(r"strftime_now\(\s*(?P<quote>['\"])(?P<format>[^'\"]*)(?P=quote)\s*\)")
+_NOW = re.compile(r"strftime_now\s*\(\s*(?P<quote>['\"])(?P<format>[^'\"]*)(?P=quote)\s*\)")
 
-# Thoughts that end before the answer begins.
+# Thoughts that a prompt begins, and thoughts that end before the answer.
+_OPENED = re.compile(r"<(\w+)>\s*$")
 _CLOSED = re.compile(r"</\w+>\s*$")
 
 # The text of turns, with the beginning of an answer if the flag is set. Raises TemplateError.
@@ -125,10 +126,13 @@ class ChatFormat:
             return _Opening()
         before, _, after = answered[0].rpartition(answer)
         same = common_length(prompt, before)
-        beyond = prompt[same:]
+        beyond, added = prompt[same:], before[same:]
+        opened = _OPENED.search(prompt)
+        if opened and f"</{opened[1]}>" in added:
+            return _Opening(thought=opened[0])
         if beyond.strip() and beyond.strip() != after.strip():
             return _Opening(thought=beyond)
-        return _Opening(left_out=beyond, added=before[same:].rstrip(" "))
+        return _Opening(left_out=beyond, added=added.rstrip(" "))
 
     def _answered(self, turns: Sequence[Message], answer: str) -> list[str]:
         last = [*turns, Message("assistant", answer)]
@@ -159,11 +163,11 @@ def chat_of(tokenizer: Any, name: str) -> ChatFormat:
     """The chat format of a tokenizer of transformers. Raises RequestError if it has none."""
     templates = getattr(tokenizer, "chat_template", None)
     if not templates:
-        raise RequestError(f"model '{name}' has no chat template")
+        raise RequestError(f"model '{name}' has no chat template: choose a prompt without turns, and omit chat=true")
     if isinstance(templates, dict) and "default" not in templates:
         raise RequestError(f"model '{name}' has chat templates for {', '.join(templates)}, and no default one")
     template, dated = undated(templates["default"] if isinstance(templates, dict) else templates)
-    if "strftime_now(" in template:
+    if re.search(r"strftime_now\s*\(", template):
         raise RequestError(f"the chat template of '{name}' writes the date in a form that cannot be fixed")
 
     def render(turns: Sequence[Message], opened: bool) -> str:

@@ -75,20 +75,14 @@ class TextTokens:
         return [*opening, *rest] if begins else rest
 
 
-def tokens_of(tokenizer: Any, name: str, vocabulary: int | None = None) -> TextTokens:
-    """A tokenizer of transformers; `vocabulary` is the number of tokens that its model has embeddings for."""
+def tokens_of(tokenizer: Any, name: str) -> TextTokens:
+    """A tokenizer of transformers."""
     model: Any = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
     if getattr(model, "dropout", None):
         model.dropout = None  # a regulariser of training, with which no two calls agree
 
     def encode(texts: Sequence[str], special: bool) -> list[list[int]]:
-        found = tokenizer(list(texts), add_special_tokens=special)["input_ids"]
-        largest = max((token for tokens in found for token in tokens), default=0)
-        if vocabulary is not None and largest >= vocabulary:
-            raise RequestError(
-                f"the tokenizer of '{name}' writes token {largest}, and the model has embeddings for {vocabulary}"
-            )
-        return list(found)
+        return list(tokenizer(list(texts), add_special_tokens=special)["input_ids"])
 
     return TextTokens(name, encode, tokenizer.bos_token_id, _Alphabet(tokenizer).lost)
 
@@ -128,11 +122,13 @@ class _Alphabet:
 
     def _dropped(self, text: str) -> str:
         """Offsets do not show what is dropped: those of the rest close up."""
-        for char in sorted(set(text) - self._known):
-            if char.isprintable() and not char.isspace() and self._drops(char):
-                return char
-            self._known.add(char)
-        return ""
+        new = {char for char in set(text) - self._known if char.isprintable() and not char.isspace()}
+        dropped = {char for char in new if self._drops(char)}
+        self._known |= new - dropped
+        if dropped:  # unless it only stands in tokens that were added to the vocabulary as they are
+            for token in self._tokenizer.get_added_vocab():
+                text = text.replace(token, "")
+        return min(dropped & set(text), default="")
 
     def _drops(self, char: str) -> bool:
         try:

@@ -61,8 +61,7 @@ class TransformersModel(LocalModel):
         except Exception as problem:  # file readers, formats and devices raise anything
             reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
             raise RequestError(f"model '{entry.name}' cannot be loaded: {reason}") from None
-        size = self._model.get_input_embeddings().weight.shape[0]
-        self._tokens = tokens_of(self._tokenizer, entry.name, size)
+        self._tokens = tokens_of(self._tokenizer, entry.name)
         if self.chats:
             self.chat_format  # noqa: B018  (a model without one is refused here)
 

@@ -77,6 +77,12 @@ R1 = (
     "{{ '<|Assistant|>' + turn['content'].split('</think>')[-1] + eos_token }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|Assistant|><think>\n' }}{% endif %}"
 )
+THINKING_ONLY = (
+    "{% for turn in messages %}{{ '<|im_start|>' + turn['role'] + '\n' }}"
+    "{% if turn['role'] == 'assistant' and loop.last %}{{ '<think>\n\n</think>\n\n' }}{% endif %}"
+    "{{ turn['content'] + '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n<think>\n' }}{% endif %}"
+)
 QWEN_3 = (
     "{% for turn in messages %}{{ '<|im_start|>' + turn['role'] + '\n' }}"
     "{% if turn['role'] == 'assistant' and loop.last %}{{ '<think>\n\n</think>\n\n' }}{% endif %}"

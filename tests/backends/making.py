@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 BOS, EOS, UNK, PAD = "<s>", "</s>", "<unk>", "<pad>"
 SPECIAL = [UNK, BOS, EOS, PAD]
@@ -133,7 +133,7 @@ def label_log_odds(
     folder: Path, texts: Sequence[str], continuations: tuple[str, str], encode: Callable[[str], Sequence[int]]
 ) -> list[float]:
     """log P(1)/P(0) after each text by the definition: the whole text with each label, encoded and read alone."""
-    model = GPT2LMHeadModel.from_pretrained(folder).eval()
+    model = AutoModelForCausalLM.from_pretrained(folder).eval()
     found = []
     for text in texts:
         sequences = [list(encode(text + continuation)) for continuation in continuations]

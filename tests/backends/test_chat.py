@@ -18,7 +18,7 @@ from llm_icl.prompting.rendering import Message
 from llm_icl.tasks.cards import load_task
 from llm_icl.tasks.drawing import draw_problems
 from tests.asking.ask import ask
-from tests.backends.chat_templates import CHATML, FAMILIES, GEMMA, R1, REFUSED
+from tests.backends.chat_templates import CHATML, FAMILIES, GEMMA, R1, REFUSED, THINKING_ONLY
 from tests.backends.making import byte_level, framed, label_log_odds, save
 from tests.conftest import run_cli
 
@@ -85,13 +85,14 @@ def test_a_template_that_cannot_write_a_prompt_is_one_clear_line(name, problems,
     assert "\n" not in str(raised.value)
 
 
-def test_where_an_answer_begins_with_thoughts_the_model_writes(problems, tmp_path):
-    model = load(save(tmp_path / "model", byte_level(), R1), ":chat=true")
+@pytest.mark.parametrize(("template", "opening"), [(R1, "<|Assistant|>"), (THINKING_ONLY, "<|im_start|>assistant\n")])
+def test_where_an_answer_begins_with_thoughts_the_model_writes(template, opening, problems, tmp_path):
+    model = load(save(tmp_path / "model", byte_level(), template), ":chat=true")
     for prompt in ("chat-turns", "basic"):
         plan = plan_for(model, prompt_of(prompt), problems, range(4))
         assert plan.mode == "generate"
         assert "begins an answer with '<think>\\n': the label does not come next" in plan.reasons[1]
-        assert plan.calls[0].text.endswith("<|Assistant|><think>\n")
+        assert plan.calls[0].text.endswith(f"{opening}<think>\n")
 
 
 def test_turns_of_one_role_in_a_row_are_merged_where_the_template_wants_it(problems, tmp_path):

@@ -181,6 +181,16 @@ def test_a_tokenizer_written_in_python_is_asked_alike(tmp_path):
         np.testing.assert_allclose(logit(found), truth, atol=TOLERANCE)
 
 
+def test_a_sign_that_only_added_tokens_have_is_not_missing(tmp_path):
+    made = characters(without="[|")
+    made.add_special_tokens(["[INST]", "<|user|>"])
+    model = load(save(tmp_path / "model", made))
+    tokens = model.tokenize(["<|user|>[INST] 0 1"])[0]
+    assert tokens[:2] == [made.token_to_id("<|user|>"), made.token_to_id("[INST]")]
+    with pytest.raises(RequestError, match=r"no token for '\['"):
+        model.tokenize(["[INST] [0, 1]"])
+
+
 def test_dropout_of_a_tokenizer_is_switched_off(tmp_path):
     made = byte_level()
     save(tmp_path / "plain", made)
@@ -214,15 +224,6 @@ def test_what_is_left_out_makes_another_model_in_the_cache(tmp_path):
     ending, plain = load(save(tmp_path / "a", framed(byte_level(), BOTH))), load(save(tmp_path / "b", byte_level()))
     assert ending.identity()["appended tokens"] == "[2] left out"
     assert "appended tokens" not in plain.identity()
-
-
-def test_tokens_that_the_model_has_no_embedding_for_are_refused(tmp_path):
-    folder = save(tmp_path / "model", byte_level())
-    made = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    made.add_tokens(["abel:"])
-    made.save(str(folder / "tokenizer.json"))
-    with pytest.raises(RequestError, match="writes token 320, and the model has embeddings for 320"):
-        load(folder)
 
 
 def test_a_word_list_without_an_unknown_word_says_what_it_cannot_write(tmp_path):
