@@ -16,7 +16,7 @@ from llm_icl.prompting.rendering import Message
 # What a template that writes today's date gets instead, so that a prompt is the same text on any day.
 DAY = date(2024, 7, 26)
 
-DATED = f"the chat template writes today's date: here it is always {DAY:%d %b %Y}"
+DATED = f"today's date in the chat template is always {DAY:%d %b %Y}"
 _DATES = ("%d %b %Y", "%d %B %Y", "%Y-%m-%d", "%B %d, %Y", "%b %d, %Y")
 _NOW = re.compile(r"strftime_now\s*\(\s*(?P<quote>['\"])(?P<format>[^'\"]*)(?P=quote)\s*\)")
 

@@ -194,9 +194,7 @@ def _channels(turns: Turns) -> str:
 _NO_SYSTEM = "the chat template takes no system message: it opens the first user turn"
 FAMILIES = {
     "Llama 2": Family(LLAMA_2, _llama_2, gap=" "),
-    "Llama 3": Family(
-        LLAMA_3, _llama_3, remarks=("the chat template writes today's date: here it is always 26 Jul 2024",)
-    ),
+    "Llama 3": Family(LLAMA_3, _llama_3, remarks=("today's date in the chat template is always 26 Jul 2024",)),
     "Mistral 1": Family(
         MISTRAL_1,
         lambda turns: "<s>" + _each(_merged(turns), user="[INST] * [/INST]", assistant="*</s>"),
