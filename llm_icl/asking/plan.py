@@ -9,6 +9,7 @@ from llm_icl.backends.base import LanguageModel
 from llm_icl.errors import RequestError
 from llm_icl.problems import Problems
 from llm_icl.prompting.layout import CannotScoreError
+from llm_icl.prompting.rendering import render
 from llm_icl.prompting.templates import Prompt
 
 
@@ -39,7 +40,8 @@ def plan_for(
             if mode == "auto" and len(positions) < (minimum := candidate.min_positions(model)):
                 raise CannotScoreError(f"separate prompts are faster for fewer than {minimum} positions")
             plan = candidate.plan(model, prompt, problems, positions, repeats)
-            return dataclasses.replace(plan, reasons=tuple(reasons))
+            remarks = model.remarks(render(prompt, problems, 0, positions[-1]))
+            return dataclasses.replace(plan, reasons=(*reasons, *remarks))
         except CannotScoreError as reason:
             reasons.append(f"{name}: {reason}")
     raise RequestError(f"no query mode is possible for this model and prompt: {'; '.join(reasons)}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from llm_icl.backends.chat import ChatFormat
 from llm_icl.backends.exchange import LabelScores, Reply
 from llm_icl.config.registry import Registry
 from llm_icl.config.specs import Value
@@ -109,6 +110,10 @@ class LanguageModel(ABC):
     def wire(self, rendered: Rendered) -> Any:
         """The prompt as it is sent to the model: a text, or messages."""
 
+    def remarks(self, rendered: Rendered) -> tuple[str, ...]:
+        """How a prompt had to be changed for the model, for the record of how it was asked."""
+        return ()
+
     def found(self) -> dict[str, Any]:
         """Properties of the model that were found during the run, for its record."""
         return {}
@@ -120,21 +125,43 @@ class LanguageModel(ABC):
 class TokenModel(LanguageModel):
     """A model with an accessible tokenizer. Tokens are token ids."""
 
+    # Whether prompts without turns are written in the chat format too.
+    chats: bool = False
+
     @property
     @abstractmethod
     def context_length(self) -> int:
         """The maximum number of tokens of a prompt with its answer."""
 
+    @property
     @abstractmethod
-    def as_text(self, rendered: Rendered) -> str:
-        """The text of a prompt, in the model's chat format if the prompt has turns."""
+    def chat_format(self) -> ChatFormat:
+        """The model's chat format. Raises RequestError if it has none."""
 
     @abstractmethod
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        """The tokens of whole prompts, including the beginning-of-sequence token if the model has one."""
+        """The tokens of whole prompts, with one beginning-of-sequence token if the model has one, and nothing after the
+        text. Raises RequestError for a text that the model has no tokens for.
+        """
+
+    def as_text(self, rendered: Rendered) -> str:
+        """The text of a prompt, in the model's chat format if the prompt has turns. Raises RequestError if the format
+        cannot write it.
+        """
+        return self.chat_format.text(rendered.messages()) if self._in_chat(rendered) else rendered.completion()
+
+    def answered(self, rendered: Rendered, label: str) -> list[str]:
+        """The texts of a prompt with its answer: known of a chat format, whose answers are turns."""
+        return self.chat_format.answered(rendered.messages(), label) if self._in_chat(rendered) else []
+
+    def remarks(self, rendered: Rendered) -> tuple[str, ...]:
+        return self.chat_format.remarks(rendered.messages()) if self._in_chat(rendered) else ()
 
     def wire(self, rendered: Rendered) -> Any:
         return self.as_text(rendered)
+
+    def _in_chat(self, rendered: Rendered) -> bool:
+        return self.chats or rendered.has_turns
 
 
 class LocalModel(TokenModel):

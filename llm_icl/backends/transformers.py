@@ -7,13 +7,13 @@ from functools import cached_property
 from typing import Any
 
 from llm_icl.backends.base import LocalModel, ModelEntry, backends
+from llm_icl.backends.chat import ChatFormat, chat_of
 from llm_icl.backends.exchange import LabelScores, Reply
-from llm_icl.backends.tokenizers import text_for, tokens_of
+from llm_icl.backends.tokenizers import tokens_of
 from llm_icl.backends.weights import source_of
 from llm_icl.config.specs import only_known
 from llm_icl.errors import RequestError
 from llm_icl.prompting.layout import Curve, LabelPlace
-from llm_icl.prompting.rendering import Rendered
 from local_models.kv_cache import cached
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -48,7 +48,7 @@ class TransformersModel(LocalModel):
             raise RequestError(f"model '{entry.name}': dtype={self._dtype} is not one of {', '.join(DTYPES)}")
         if not isinstance(options.get("chat", False), bool):
             raise RequestError(f"model '{entry.name}': chat must be true or false, not '{options['chat']}'")
-        self._chat = bool(options.get("chat", False))
+        self.chats = bool(options.get("chat", False))
         self._shared_tokens: tuple[int, ...] = ()
         self._shared_cache: Any = None
         source, arguments = self.source(entry)
@@ -61,8 +61,9 @@ class TransformersModel(LocalModel):
         except Exception as problem:  # file readers, formats and devices raise anything
             reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
             raise RequestError(f"model '{entry.name}' cannot be loaded: {reason}") from None
-        if self._chat and not self._tokenizer.chat_template:
-            raise RequestError(f"model '{entry.name}' has no chat template: omit chat=true")
+        self._tokens = tokens_of(self._tokenizer, entry.name)
+        if self.chats:
+            self.chat_format  # noqa: B018  (a model without one is refused here)
 
     @classmethod
     def source(cls, entry: ModelEntry) -> tuple[str, dict[str, Any]]:
@@ -76,8 +77,8 @@ class TransformersModel(LocalModel):
             "weights": self._entry.weights.get("sha256") or commit or self._entry.fingerprint,
             "dtype": self._dtype,
             "device": self._device.split(":")[0],
-            "chat": self._chat,
-        }
+            "chat": self.chats,
+        } | self._tokens.identity()
 
     def close(self) -> None:
         self._shared_cache = None
@@ -97,11 +98,12 @@ class TransformersModel(LocalModel):
         ends = configured if isinstance(configured, list) else [configured]
         return {end for end in (*ends, self._tokenizer.eos_token_id) if end is not None}
 
-    def as_text(self, rendered: Rendered) -> str:
-        return text_for(self._tokenizer, rendered, self._chat, self._entry.name)
+    @cached_property
+    def chat_format(self) -> ChatFormat:
+        return chat_of(self._tokenizer, self._entry.name)
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        return tokens_of(self._tokenizer, texts)
+        return self._tokens(texts)
 
     def score_curves(self, curves: Sequence[Curve], shared: int) -> list[list[LabelScores]]:
         torch = self._torch

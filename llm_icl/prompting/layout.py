@@ -12,6 +12,8 @@ from llm_icl.problems import Problems
 from llm_icl.prompting.rendering import Rendered, render, render_examples
 from llm_icl.prompting.templates import Prompt
 
+_BLANK = " \n"
+
 Tokenize = Callable[[Sequence[str]], list[list[int]]]
 
 
@@ -53,9 +55,35 @@ def label_gap(prompt: Prompt, problems: Problems, as_text: Callable[[Rendered], 
     for label in prompt.labels:
         shown = as_text(render_examples(prompt, problems.task, problems.n, [x, x], [label]))
         rest = shown[len(asked) :]
-        if not shown.startswith(asked) or not rest.lstrip(" \n").startswith(label):
+        if not shown.startswith(asked) or not rest.lstrip(_BLANK).startswith(label):
             raise CannotScoreError(f"in prompt '{prompt.name}' a longer prompt does not contain the shorter ones")
-    return rest[: len(rest) - len(rest.lstrip(" \n"))]
+    return _gap(rest)
+
+
+def separate_gap(
+    prompt: Prompt, problems: Problems, as_text: Callable[[Rendered], str],
+    answered: Callable[[Rendered, str], list[str]],
+) -> str:  # fmt: skip
+    """The text between the end of a prompt and the label, where longer prompts do not contain the shorter ones.
+
+    Found as the text between what follows an input and its label, in a prompt where it is an example and in those that
+    `answered` gives. Raises CannotScoreError if no such prompt continues with the label.
+    """
+    x, other = (prompt.write_input([bit] * problems.n) for bit in (0, 1))
+    rendered = render_examples(prompt, problems.task, problems.n, [x], [])
+    _, query, after = as_text(rendered).rpartition(x)
+    for label in prompt.labels:
+        longer = as_text(render_examples(prompt, problems.task, problems.n, [x, other], [label]))
+        rests = [text.rpartition(x + after) for text in (*answered(rendered, label), longer)]
+        gaps = [_gap(rest) for _, found, rest in rests if query and found and rest.lstrip(_BLANK).startswith(label)]
+        if not gaps:
+            raise CannotScoreError(f"prompt '{prompt.name}' does not show where a label stands after its input")
+    return gaps[0]
+
+
+def _gap(rest: str) -> str:
+    """The blank text that a text begins with."""
+    return rest[: len(rest) - len(rest.lstrip(_BLANK))]
 
 
 def shared_text(prompt: Prompt, problems: Problems, as_text: Callable[[Rendered], str]) -> str:

@@ -25,7 +25,8 @@ class Rendered:
 
     @property
     def has_turns(self) -> bool:
-        return bool(_ROLE.search(self.text))
+        """Whether the template has turns, at this position or at others."""
+        return bool(_ROLE.search(self.text) or _ROLE.search(self.prompt.body))
 
     def completion(self) -> str:
         """The text for a completion model."""
@@ -34,8 +35,12 @@ class Rendered:
         return self.prompt.preamble + self.text
 
     def messages(self) -> list[Message]:
-        """The turns for a chat model; a text without turns is one user message."""
+        """The turns for a chat model; a text without turns is one user message. Raises RequestError if a part of the
+        text belongs to no turn.
+        """
         pieces = _ROLE.split(self.text)
+        if len(pieces) > 1 and (stray := pieces[0].strip()):
+            raise RequestError(f"prompt '{self.prompt.name}': {stray[:60]!r} stands before the first turn")
         turns = [Message(role, content.strip("\n")) for role, content in zip(pieces[1::2], pieces[2::2], strict=True)]
         if not turns:
             turns = [Message("user", self.text)]

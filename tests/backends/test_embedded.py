@@ -2,12 +2,17 @@
 
 import numpy as np
 import pytest
+from scipy.special import expit
+from tokenizers import Tokenizer
 
 from llm_icl.backends import backends, find_model
+from llm_icl.backends.embedded import embedded_weights
 from llm_icl.config.specs import parse_specs
+from llm_icl.prompting import load_prompt, render
 from llm_icl.tasks.cards import load_task
 from llm_icl.tasks.drawing import draw_problems
 from tests.asking.ask import ask
+from tests.backends.making import label_log_odds
 from tests.conftest import run_cli
 
 pytestmark = pytest.mark.embedded
@@ -30,6 +35,17 @@ def test_one_pass_gives_the_probabilities_of_separate_prompts(model, tmp_path, p
     )
     assert separate.std() > 0.01
     np.testing.assert_allclose(curve, separate, atol=TOLERANCE)
+
+
+def test_a_curve_has_the_probabilities_of_the_definition(model, tmp_path):
+    """By the libraries alone: the whole text with each label, encoded and read alone."""
+    problems, positions = draw_problems(load_task(parse_specs(["majority"])[0]), 5, 12, 1, 0), [0, 4, 11]
+    folder, prompt = embedded_weights(model._entry), load_prompt(parse_specs(["basic"])[0])
+    made = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    texts = [render(prompt, problems, 0, k).completion() for k in positions]
+    truth = label_log_odds(folder, texts, (" 0", " 1"), lambda text: made.encode(text).ids)
+    curve = ask(model, "basic", problems, tmp_path, "curve").answers.probability
+    np.testing.assert_allclose(curve[0, positions], expit(truth), atol=TOLERANCE)
 
 
 def test_a_sequence_begins_with_one_token_for_its_beginning_where_the_model_has_one(model):

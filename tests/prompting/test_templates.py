@@ -47,6 +47,21 @@ def test_each_example_of_chat_turns_is_a_turn(problems):
         render(prompt("chat-turns"), problems, 0, 3).completion()
 
 
+def test_a_text_before_the_first_turn_is_refused(problems, tmp_path):
+    (tmp_path / "mine.jinja").write_text("Learn this.\n[[user]]\n{{ query }}\n")
+    with pytest.raises(RequestError, match=r"prompt 'mine': 'Learn this\.' stands before the first turn"):
+        render(load_prompt(parse_specs(["mine"])[0], tmp_path), problems, 0, 3).messages()
+
+
+def test_a_prompt_with_turns_has_them_at_every_position(problems, tmp_path):
+    (tmp_path / "mine.jinja").write_text(
+        "{% for example in examples %}\n[[user]]\n{{ example.input }}\n[[assistant]]\n{{ example.label }}\n"
+        "{% endfor %}\n{% if examples %}\n[[user]]\n{% endif %}\n{{ query }}\n"
+    )
+    mine = load_prompt(parse_specs(["mine"])[0], tmp_path)
+    assert [render(mine, problems, 0, position).has_turns for position in (0, 1)] == [True, True]
+
+
 @pytest.mark.parametrize(
     ("style", "written"),
     [("spaced", "0 1 1"), ("compact", "011"), ("words", "false true true"), ("list", "[0, 1, 1]")],

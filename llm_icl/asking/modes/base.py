@@ -26,8 +26,8 @@ class Planned:
 
 @dataclass(frozen=True)
 class Plan:
-    """The calls of one cell in one mode, and why preferred modes were not possible. The first `shared` tokens are
-    common to all prompts.
+    """The calls of one cell in one mode; why preferred modes were not possible, and how prompts had to be changed for
+    the model. The first `shared` tokens are common to all prompts.
     """
 
     mode: str

@@ -7,7 +7,7 @@ from llm_icl.asking.replies import Outcome, from_scores
 from llm_icl.backends.base import LanguageModel, LocalModel, TokenModel
 from llm_icl.backends.exchange import PositionsRequest, Reply
 from llm_icl.problems import Problems
-from llm_icl.prompting.layout import CannotScoreError, label_gap, label_places
+from llm_icl.prompting.layout import CannotScoreError, label_gap, label_places, separate_gap
 from llm_icl.prompting.rendering import render
 from llm_icl.prompting.templates import Prompt
 
@@ -24,7 +24,7 @@ class PositionsMode(Mode[PositionsRequest]):
         try:
             gap = label_gap(prompt, problems, model.as_text)
         except CannotScoreError:
-            gap = ""  # in a chat format the label starts the assistant's turn
+            gap = separate_gap(prompt, problems, model.as_text, model.answered)
         calls, too_long = [], []
         for i in range(len(problems)):
             texts = [model.as_text(render(prompt, problems, i, position)) for position in positions]

@@ -2,18 +2,19 @@
 
 import os
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from llm_icl.backends.base import LocalModel, ModelEntry
+from llm_icl.backends.chat import ChatFormat, chat_of
 from llm_icl.backends.exchange import LabelScores, Reply
-from llm_icl.backends.tokenizers import text_for, tokens_of
+from llm_icl.backends.tokenizers import tokens_of
 from llm_icl.backends.vllm.labels import label_nodes, label_scores
 from llm_icl.backends.vllm.options import LEAST_CURVE, TOP, engine_arguments
 from llm_icl.backends.weights import source_of
 from llm_icl.errors import RequestError
 from llm_icl.prompting.layout import Curve, LabelPlace
-from llm_icl.prompting.rendering import Rendered
 
 
 class VllmModel(LocalModel):
@@ -30,7 +31,7 @@ class VllmModel(LocalModel):
 
         self._vllm = vllm
         self._entry = entry
-        self._chat = bool(dict(entry.options).get("chat", entry.chat))
+        self.chats = bool(dict(entry.options).get("chat", entry.chat))
         self._counts = {"prompt_tokens": 0, "cached_tokens": 0, "labels_asked_alone": 0}
         try:
             self._engine = vllm.LLM(
@@ -42,6 +43,7 @@ class VllmModel(LocalModel):
             lines = str(problem).strip().splitlines() or [type(problem).__name__]
             raise RequestError(f"model '{entry.name}' cannot be loaded by vLLM: {lines[0]}") from None
         self._tokenizer = self._engine.get_tokenizer()
+        self._tokens = tokens_of(self._tokenizer, entry.name)
 
     @classmethod
     def source(cls, entry: ModelEntry) -> tuple[str, dict[str, Any]]:
@@ -55,8 +57,8 @@ class VllmModel(LocalModel):
             "weights": config.revision or self._entry.fingerprint,
             "dtype": str(config.dtype).removeprefix("torch."),
             "quantization": config.quantization,
-            "chat": self._chat,
-        }
+            "chat": self.chats,
+        } | self._tokens.identity()
 
     def found(self) -> dict[str, Any]:
         return dict(self._counts)
@@ -68,11 +70,12 @@ class VllmModel(LocalModel):
     def context_length(self) -> int:
         return int(self._engine.llm_engine.model_config.max_model_len)
 
-    def as_text(self, rendered: Rendered) -> str:
-        return text_for(self._tokenizer, rendered, self._chat, self._entry.name)
+    @cached_property
+    def chat_format(self) -> ChatFormat:
+        return chat_of(self._tokenizer, self._entry.name)
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        return tokens_of(self._tokenizer, texts)
+        return self._tokens(texts)
 
     def score_curves(self, curves: Sequence[Curve], shared: int) -> list[list[LabelScores]]:
         """One request per curve. The label of the last position is the one generated token."""

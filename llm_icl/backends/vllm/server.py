@@ -4,20 +4,22 @@ import asyncio
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import Any
 
 from llm_icl.backends.base import ModelEntry, TokenModel, backends
+from llm_icl.backends.chat import DAY, ChatFormat, TemplateError, writes_today
 from llm_icl.backends.exchange import CurveRequest, LabelScores, PositionsRequest, Reply, Request
 from llm_icl.backends.hosted.faults import TransientError, clean
 from llm_icl.backends.hosted.model import OWN_SERVER_KEY, RemoteModel, checked_url, only_own_headers
-from llm_icl.backends.tokenizers import once_begun
+from llm_icl.backends.tokenizers import TextTokens
 from llm_icl.backends.vllm.labels import label_nodes, label_scores
 from llm_icl.backends.vllm.options import LEAST_CURVE, OPTIONS, TOP
 from llm_icl.backends.vllm.process import served_models
 from llm_icl.config.specs import only_known
 from llm_icl.errors import RequestError
 from llm_icl.prompting.layout import Curve, LabelPlace
-from llm_icl.prompting.rendering import Rendered
+from llm_icl.prompting.rendering import Message
 
 _AT_ONCE = 16
 # Curves of large models are slow, and requests queue in the server.
@@ -37,7 +39,7 @@ class VllmServer(RemoteModel, TokenModel):
         super().__init__(entry)
         only_known("model", entry.name, self.options, (*OPTIONS, "key"))
         self.timeout = float(self.options.get("timeout", _TIMEOUT))
-        self._chat = bool(self.options.get("chat", entry.chat))
+        self.chats = bool(self.options.get("chat", entry.chat))
         self.address = checked_url(entry.base_url)
         # vLLM's own endpoints are at the server's root.
         self._root = self.address.removesuffix("/v1")
@@ -45,7 +47,6 @@ class VllmServer(RemoteModel, TokenModel):
         self._asking: Any = None
         self._name = entry.identifier
         self._context = 0
-        self._beginning: int | None = None
         self._alone = 0
 
     def connect(self) -> None:
@@ -64,16 +65,15 @@ class VllmServer(RemoteModel, TokenModel):
         self._context = int(served[self._name].get("max_model_len") or 0)
         if not self._context:
             raise RequestError(f"the server at {self.address} is not a vLLM server: use --model openai/{self._name}")
-        beginning = self._post("tokenize", {"model": self._name, "prompt": ""})["tokens"]
-        self._beginning = beginning[0] if beginning else None
+        self._tokens  # noqa: B018  (its tokenizer is tried now)
 
     def identity(self) -> dict[str, Any]:
         return {
             "backend": "vllm-server",
             "identifier": self.entry.identifier,
             "base_url": self.address,
-            "chat": self._chat,
-        }
+            "chat": self.chats,
+        } | self._tokens.identity()
 
     def found(self) -> dict[str, Any]:
         return super().found() | {"labels_asked_alone": self._alone}
@@ -86,23 +86,51 @@ class VllmServer(RemoteModel, TokenModel):
     def context_length(self) -> int:
         return self._context
 
-    def as_text(self, rendered: Rendered) -> str:
-        if not (self._chat or rendered.has_turns):
-            return rendered.completion()
-        turns = [{"role": message.role, "content": message.content} for message in rendered.messages()]
-        tokens = self._post("tokenize", {"model": self._name, "messages": turns})["tokens"]
-        return str(self._post("detokenize", {"model": self._name, "tokens": tokens})["prompt"])
+    @cached_property
+    def _tokens(self) -> TextTokens:
+        return TextTokens(self.entry.name, self._encode)
+
+    @cached_property
+    def chat_format(self) -> ChatFormat:
+        return ChatFormat(self.entry.name, self._in_turns)
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        with ThreadPoolExecutor(_AT_ONCE) as threads:
-            replies = threads.map(lambda text: self._post("tokenize", {"model": self._name, "prompt": text}), texts)
-            return [once_begun(reply["tokens"], self._beginning) for reply in replies]
+        return self._tokens(texts)
 
-    def _post(self, path: str, body: dict[str, Any]) -> Any:
+    def _in_turns(self, turns: Sequence[Message], opened: bool) -> str:
+        """Turns as the server's chat template writes them."""
+        messages = [{"role": turn.role, "content": turn.content} for turn in turns]
+        settings = {"add_generation_prompt": opened, "chat_template_kwargs": {"date_string": f"{DAY:%d %b %Y}"}}
+        tokens = self._post("tokenize", {"model": self._name, "messages": messages, **settings}, TemplateError)[
+            "tokens"
+        ]
+        text = str(self._post("detokenize", {"model": self._name, "tokens": tokens})["prompt"])
+        if writes_today(text):
+            raise RequestError(
+                f"the chat template of the server at {self.address} writes today's date, with which answers change: "
+                "start it with another --chat-template"
+            )
+        if self.tokenize([text])[0] != self._tokens.begun_once(tokens):
+            raise RequestError(f"the server at {self.address} does not write its chat format as one text")
+        return text
+
+    def _encode(self, texts: Sequence[str], special: bool) -> list[list[int]]:
+        def post(text: str) -> list[int]:
+            body = {"model": self._name, "prompt": text, "add_special_tokens": special}
+            return list(self._post("tokenize", body)["tokens"])
+
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            return list(threads.map(post, texts))
+
+    def _post(self, path: str, body: dict[str, Any], refusal: type[Exception] = RequestError) -> Any:
+        """A reply of the server; `refusal` is raised, with its reason, where it rejects the request itself."""
         import httpx2
 
         try:
             response = self._http.post(f"{self._root}/{path}", json=body)
+            if response.status_code == 400:
+                said = response.json().get("error", {}).get("message") or response.text
+                raise refusal(clean(f"the server at {self.address} refuses: {said}"))
             response.raise_for_status()
             return response.json()
         except (httpx2.HTTPError, ValueError) as problem:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from llm_icl.backends.base import ModelEntry, backend_with_weights
+from llm_icl.backends.tokenizers import tokens_of
 from llm_icl.errors import RequestError
 from llm_icl.experiments.finetuning.projections import Layer
 from llm_icl.experiments.finetuning.recording import Attended, recording
@@ -56,11 +57,15 @@ class Reader:
 
     def __init__(self, model: Any, tokenizer: Any, task: TextTask, separator: str = "newline") -> None:
         self.model, self.tokenizer, self.task = model.eval(), tokenizer, task
+        self._tokens = tokens_of(tokenizer, getattr(tokenizer, "name_or_path", ""))
+        self._tokens.check(" ".join(task.labels))
         # What the tokenizer writes before a text, if anything: not all tokenizers declare it as their BOS token.
-        self.beginning: list[int] = self._before_a_text()
+        self.beginning: list[int] = self._tokens.before
         if separator == "end" and tokenizer.eos_token_id is None:
             raise RequestError("the tokenizer has no end-of-text token: choose --separator newline")
         self.separator: list[int] = [tokenizer.eos_token_id] if separator == "end" else self._encode("\n")
+        if not self.separator:
+            raise RequestError("the tokenizer has no token for a line break: choose --separator end")
         self.limit = int(getattr(model.config.get_text_config(), "max_position_embeddings", None) or sys.maxsize)
 
     def tokens(self, example: Example) -> Tokens:
@@ -152,13 +157,8 @@ class Reader:
         """A batch of one sequence, on the model's device."""
         return torch.tensor([list(tokens)], device=self.model.device)
 
-    def _before_a_text(self) -> list[int]:
-        whole, own = self.tokenizer("a").input_ids, self._encode("a")
-        return next(whole[:i] for i in range(len(whole)) if whole[i : i + len(own)] == own)
-
     def _encode(self, text: str) -> list[int]:
-        tokens: list[int] = self.tokenizer(text, add_special_tokens=False).input_ids
-        return tokens
+        return self._tokens.plain([text])[0]
 
 
 def load_reader(entry: ModelEntry, task: TextTask, separator: str, random: int | None = None) -> Reader:

@@ -1,13 +1,24 @@
 """Reading demonstrations once for all queries gives what the whole prompt gives; a recording is what was computed."""
 
+import dataclasses
 import math
 
 import pytest
 import torch
+from tokenizers import normalizers, processors
 
 from llm_icl.errors import RequestError
 from llm_icl.experiments.finetuning.projections import attention_layers
-from tests.experiments.finetuning.conftest import BEGINNINGS, DEMONSTRATIONS, FAMILIES, QUERIES, WORDS, make_reader
+from llm_icl.experiments.finetuning.reader import Reader
+from tests.experiments.finetuning.conftest import (
+    BEGINNINGS,
+    DEMONSTRATIONS,
+    FAMILIES,
+    QUERIES,
+    TASK,
+    WORDS,
+    make_reader,
+)
 
 
 def whole_prompt_scores(reader, demonstrations, query):
@@ -139,3 +150,36 @@ def test_the_beginning_is_what_the_tokenizer_writes_before_a_text():
     words = {name: [WORDS.index(word)] for name, word in BEGINNINGS.items()}
     assert beginnings == {family: words.get(family, []) for family in FAMILIES}
     assert sum(map(bool, beginnings.values())) == 3
+
+
+def with_tokenizer(words, change):
+    """The reader of a GPT-2 whose tokenizer of words was changed."""
+    reader = make_reader("gpt2")
+    change(reader.tokenizer)
+    return Reader(reader.model, reader.tokenizer, dataclasses.replace(TASK, labels=words))
+
+
+def test_what_a_tokenizer_writes_after_a_text_is_not_part_of_a_label():
+    def append(tokenizer):
+        tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+            single="<begin> $A <end>", special_tokens=[("<begin>", 1), ("<end>", 0)]
+        )
+
+    reader, plain = with_tokenizer(TASK.labels, append), make_reader("gpt2")
+    assert reader.beginning == [1]
+    assert reader.tokens(QUERIES[0]) == plain.tokens(QUERIES[0])
+    assert reader.separator == plain.separator
+
+
+@pytest.mark.parametrize("words", [("bad", "superb"), ("awful", "superb")])
+def test_a_label_that_the_tokenizer_does_not_know_is_refused(words):
+    with pytest.raises(RequestError, match=r"the tokenizer of '.*' has no token for '(awful|superb)'"):
+        with_tokenizer(words, lambda tokenizer: None)
+
+
+def test_a_tokenizer_without_line_breaks_needs_another_separator():
+    def drop(tokenizer):
+        tokenizer.backend_tokenizer.normalizer = normalizers.Strip()
+
+    with pytest.raises(RequestError, match="no token for a line break: choose --separator end"):
+        with_tokenizer(TASK.labels, drop)
