@@ -11,7 +11,7 @@ from llm_icl.analysis.comparisons import Judgement, judge
 from llm_icl.analysis.scores import Score, score
 from llm_icl.errors import RequestError
 from llm_icl.experiments.evaluation.reports.verdict import Pair, comparisons, left_out, verdict, verdict_on_networks
-from llm_icl.problems import PROBLEMS_VERSION, TASK_TEXTS, Problems
+from llm_icl.problems import PROBLEMS_VERSION, TASK_TEXTS, Problems, Task
 from llm_icl.runs import RunDirectory
 
 
@@ -54,8 +54,10 @@ def gather(runs: Sequence[RunDirectory]) -> Content:
                 f"{run.path} was made with a different version of the problem generator: its points differ; re-run it"
             )
     laws: dict[str, Any] = {}
+    tasks: dict[str, Task] = {}
     for task in (task for record in records for task in record["request"]["tasks"]):
         law = {key: value for key, value in task.items() if key not in TASK_TEXTS}
+        tasks[task["name"]] = Task(**task)
         if laws.setdefault(task["name"], law) != law:
             raise RequestError(
                 f"these runs have different definitions of the task '{task['name']}'; report them separately"
@@ -64,10 +66,10 @@ def gather(runs: Sequence[RunDirectory]) -> Content:
     frame = pl.concat([run.predictions() for run in runs], how="diagonal")
     names = {name for record in records for name in record.get("networks", {})}
     cells = arrange(frame, names, _one_label(runs))
-    compared = {(i, pair): each for i, cell in enumerate(cells) for pair, each in comparisons(cell)}
+    compared = {(i, pair): each for i, cell in enumerate(cells) for pair, each in comparisons(cell, tasks[cell.task])}
     judged = judge(compared)
     contents = [
-        _content(cell, {pair: judged[i, pair] for j, pair in compared if i == j}, records)
+        _content(cell, tasks[cell.task], {pair: judged[i, pair] for j, pair in compared if i == j}, records)
         for i, cell in enumerate(cells)
     ]
     return Content(contents, records, len(compared))
@@ -85,9 +87,11 @@ def _one_label(runs: Sequence[RunDirectory]) -> pl.DataFrame:
     return pl.concat(found)
 
 
-def _content(cell: Cell, judged: Mapping[Pair, Judgement], records: Sequence[dict[str, Any]]) -> CellContent:
+def _content(
+    cell: Cell, task: Task, judged: Mapping[Pair, Judgement], records: Sequence[dict[str, Any]]
+) -> CellContent:
     scores = sorted((score(cell, learner) for learner in cell.learners), key=lambda s: -s.average.value)
-    sentences = [sentence for name in cell.models for sentence in verdict(cell, name, judged)]
+    sentences = [sentence for name in cell.models for sentence in verdict(cell, task, name, judged)]
     if note := left_out(cell):
         sentences.append(note)
     networks: dict[str, dict[str, Any]] = {}
@@ -95,4 +99,4 @@ def _content(cell: Cell, judged: Mapping[Pair, Judgement], records: Sequence[dic
         request = record["request"]
         if cell.n in request["n"] and cell.task in [task["name"] for task in request["tasks"]]:
             networks |= record.get("networks", {})
-    return CellContent(cell, scores, [*sentences, *verdict_on_networks(cell, judged)], networks)
+    return CellContent(cell, scores, [*sentences, *verdict_on_networks(cell, task, judged)], networks)

@@ -8,6 +8,8 @@ import numpy as np
 from llm_icl.analysis.cells import Cell
 from llm_icl.analysis.comparisons import MARGIN, Comparison, Judgement, Outcome, compare
 from llm_icl.analysis.scores import accuracy, score
+from llm_icl.learners.ceilings import CEILING, FUNCTION, REFERENCE, ceiling_of, standing
+from llm_icl.problems import Task
 
 # The comparisons of a cell, or what became of them: by subject and reference.
 Pair = tuple[str, str]
@@ -17,6 +19,12 @@ _RELATIONS: dict[Outcome, str] = {
     "equivalent": f"within {100 * MARGIN:.0f} points of",
     "identical": "identical to",
     "below": "below",
+}
+_BAYES = ("bayes", "bayes-labels")
+_CALLED = {
+    CEILING: "exact Bayes, the best possible",
+    FUNCTION: "the function itself",
+    REFERENCE: "exact Bayes from the labels (a reference: learners can be above it)",
 }
 
 
@@ -28,23 +36,25 @@ class Reference:
     called: str
 
 
-def references(cell: Cell, subject: str) -> list[Reference]:
+def references(cell: Cell, task: Task, subject: str) -> list[Reference]:
     """What a language model or a network is compared with, as far as the cell has it."""
     found = [
         Reference("best-constant", "the best constant"),
         Reference(cell.control_of(subject), "itself with shuffled labels"),
         Reference("nearest-neighbour", "nearest neighbour"),
     ]
-    ceilings = (Reference("bayes", "exact Bayes"), Reference("bayes-labels", "exact Bayes from the labels"))
-    found += [ceiling for ceiling in ceilings if ceiling.name in cell.learners][:1]
+    if ceiling := ceiling_of(cell.learners, task, cell.n) or next(
+        (name for name in _BAYES if name in cell.learners), ""
+    ):
+        found.append(Reference(ceiling, _CALLED[standing(ceiling, task, cell.n)]))
     return [reference for reference in found if reference.name in cell.learners]
 
 
-def comparisons(cell: Cell) -> Iterator[tuple[Pair, Comparison]]:
+def comparisons(cell: Cell, task: Task) -> Iterator[tuple[Pair, Comparison]]:
     """All comparisons that the verdicts on a cell make."""
     for subject in (*cell.models, *cell.networks):
         mine = cell.learners[subject]
-        for reference in references(cell, subject):
+        for reference in references(cell, task, subject):
             other = cell.learners[reference.name]
             # Where all labels are equal, shuffled labels are the same labels.
             where = ~cell.one_label if reference.name == cell.control_of(subject) else None
@@ -54,11 +64,11 @@ def comparisons(cell: Cell) -> Iterator[tuple[Pair, Comparison]]:
             )
 
 
-def verdict(cell: Cell, model: str, judged: Mapping[Pair, Judgement]) -> list[str]:
+def verdict(cell: Cell, task: Task, model: str, judged: Mapping[Pair, Judgement]) -> list[str]:
     """Does it learn, does it use the labels, and how far is it from optimal?"""
     sentences = [_accuracies(cell, model)]
     untold: list[tuple[Reference, Judgement]] = []
-    for reference in references(cell, model):
+    for reference in references(cell, task, model):
         judgement = judged[model, reference.name]
         shown = f" ({_points(judgement)})"
         control = reference.name == cell.control_of(model)
@@ -78,10 +88,10 @@ def verdict(cell: Cell, model: str, judged: Mapping[Pair, Judgement]) -> list[st
     return sentences
 
 
-def verdict_on_networks(cell: Cell, judged: Mapping[Pair, Judgement]) -> list[str]:
+def verdict_on_networks(cell: Cell, task: Task, judged: Mapping[Pair, Judgement]) -> list[str]:
     """Which networks are above, equivalent to or below each reference."""
     sentences = []
-    shared = {reference.name: reference for name in cell.networks for reference in references(cell, name)}
+    shared = {reference.name: reference for name in cell.networks for reference in references(cell, task, name)}
     for reference in reversed(shared.values()):
         gains = {name: judged[name, reference.name] for name in cell.networks if (name, reference.name) in judged}
         ranked = sorted(gains.items(), key=lambda entry: -entry[1].shown.value)
