@@ -69,7 +69,7 @@ def proportion(hits: Floats, trials: Floats, level: float = LEVEL) -> Estimate:
         return NOTHING
     value = float(hits.sum() / trials.sum())
     low, high = _exact(value, float(trials.sum() ** 2 / (trials**2).sum()), _EXACT * _tail(level))
-    if ((hits > 0) & (hits < trials)).any():
+    if len(trials) > 1 and ((hits > 0) & (hits < trials)).any():
         inner = limits(hits, trials, _tail(level))
         low, high = float(np.fmax(low, inner[0])), float(np.fmin(high, inner[1]))
     return Estimate(value, min(low, value), max(high, value))
@@ -89,7 +89,7 @@ def mean(sums: Floats, counts: Floats, bound: float = np.inf, level: float = LEV
         return NOTHING
     value = float(sums.sum() / counts.sum())
     some = sums[np.abs(sums) > _ROUNDING * counts]
-    error = _error(sums - value * counts) / counts.sum()
+    error = float(_error(sums - value * counts) / counts.sum())
     if len(some) < FEWEST or error < _ROUNDING:
         return Estimate(value, np.nan, np.nan)
     low, high = (float(limit) for limit in limits(sums, counts, _tail(level)))
@@ -128,7 +128,7 @@ def crossed_proportion(hits: Floats, trials: Floats, level: float = LEVEL) -> Es
     error, freedom = _crossed_error(rest)
     effective = value * (1 - value) / (error / trials.mean()) ** 2
     effective *= (_student(np.inf, level) / _student(freedom, level)) ** 2
-    return Estimate(value, *_exact(value, float(min(effective, total)), _tail(level)))
+    return Estimate(value, *_exact(value, float(min(effective, total)), _EXACT * _tail(level)))
 
 
 def crossed_mean(values: Floats, level: float = LEVEL) -> Estimate:
@@ -161,7 +161,7 @@ def _crossed_error(values: Floats) -> tuple[float, float]:
     rest = centred - by_example[:, None] - by_seed
     among_rest = (rest**2).sum() / ((count - 1) * (seeds - 1))
     examples = max(seeds * (by_example**2).sum() / (count - 1) - among_rest, 0.0)
-    among_seeds = count * (by_seed**2).sum() / (seeds - 1)
+    among_seeds = max(count * (by_seed**2).sum() / (seeds - 1), among_rest / 20)  # counts may be equal by chance
     together = examples + among_seeds
     freedom = together**2 / (examples**2 / (count - 1) + among_seeds**2 / (seeds - 1))
     return float(np.sqrt(together / values.size)), float(max(freedom - _OPTIMISM, seeds - 1))

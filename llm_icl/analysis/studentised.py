@@ -18,6 +18,7 @@ _RESAMPLES = 3999
 _MOST = 200
 # Beyond this tail, of 20 resamples, quantiles are Student's, scaled to meet those of the resamples.
 _THINNEST = 0.005
+_HIDDEN = 5
 # Values of t that count as infinite, and the fraction of a sum of squares that is rounding error in single precision.
 _INFINITE = 1e3
 _ROUNDING = 1e-5
@@ -38,6 +39,8 @@ def limits(sums: Floats, counts: Floats, tail: float) -> tuple[Floats, Floats]:
     drawn = max(tail, _THINNEST)
     with np.errstate(invalid="ignore", divide="ignore"):
         low, high = _quantiles(rest / spread[..., None], counts / counts.mean(-1, keepdims=True), drawn)
+        more = _HIDDEN / count * (low + high)
+        low, high = low + np.minimum(more, 0), high + np.maximum(more, 0)
         unit = stdtrit(count - 1, tail) / stdtrit(count - 1, drawn) * spread / counts.sum(-1)
         return value - high * unit, value - low * unit
 
