@@ -2,8 +2,8 @@
 
     python -m tests.simulations.coverage [REPETITIONS] [--part 1/2]
 
-Finished cells are kept in outputs/coverage.jsonl: what was interrupted is resumed, and parts can run at the same time.
-Once all cells are there, the tables are written.
+Finished cells are kept in outputs/coverage.jsonl, with a checksum of what computes them: what was interrupted is
+resumed, and parts can run at the same time. Once all cells are there, the tables are written.
 """
 
 import argparse
@@ -33,6 +33,7 @@ from llm_icl.analysis.scores import (
 
 RESULTS = Path("outputs/coverage.jsonl")
 PAGE = Path("docs/design/intervals.md")
+COMPUTES = [Path("llm_icl/analysis") / name for name in ("intervals.py", "studentised.py", "scores.py")]
 BEGIN, END = "<!-- made by tests/simulations/coverage.py -->", "<!-- end -->"
 PROBLEMS = (20, 50, 100, 200, 400)
 
@@ -290,22 +291,26 @@ def main() -> None:
     arguments = parser.parse_args()
     part, parts = map(int, arguments.part.split("/"))
     RESULTS.parent.mkdir(exist_ok=True)
+    by = [arguments.repetitions, crc32(b"".join(path.read_bytes() for path in COMPUTES))]
     cells = [(world, problems) for world in worlds() for problems in world.problems]
+    done = _results(by)
     for i, (world, problems) in enumerate(cells):
-        key = [world.quantity, world.name, problems, arguments.repetitions]
-        if i % parts == part - 1 and not any(found["cell"] == key for found in _results()):
-            found = {"cell": key} | simulated(world, problems, arguments.repetitions)
+        key = (world.quantity, world.name, problems)
+        if i % parts == part - 1 and key not in done:
+            found = simulated(world, problems, arguments.repetitions)
             with RESULTS.open("a") as file:
-                file.write(json.dumps(found) + "\n")
-            print(f"{i + 1} of {len(cells)}:", *key[:3], _entry(found), flush=True)
-    found = {tuple(found["cell"]): found for found in _results()}
-    keys = [(world.quantity, world.name, problems, arguments.repetitions) for world, problems in cells]
-    if all(key in found for key in keys):
-        _write({key[:3]: found[key] for key in keys}, arguments.repetitions)
+                file.write(json.dumps({"cell": key, "by": by} | found) + "\n")
+            print(f"{i + 1} of {len(cells)}:", *key, _entry(found), flush=True)
+    done = _results(by)
+    keys = [(world.quantity, world.name, problems) for world, problems in cells]
+    if all(key in done for key in keys):
+        _write({key: done[key] for key in keys}, arguments.repetitions)
 
 
-def _results() -> list[dict]:
-    return [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
+def _results(by) -> dict[tuple, dict]:
+    """The finished cells, so many repetitions of this code."""
+    lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
+    return {tuple(found["cell"]): found for found in map(json.loads, lines) if found["by"] == by}
 
 
 def _entry(found) -> str:
