@@ -98,7 +98,7 @@ def mean(sums: Floats, counts: Floats, bound: float = np.inf, level: float = LEV
     if len(some) < _ONE_SIGN or some.min() < 0 < some.max():
         half = _student(len(some) - 1, level) * error
         low, high = min(low, value - half), max(high, value + half)
-    return Estimate(value, max(low, -bound), min(high, bound))
+    return Estimate(value, max(min(low, value), -bound), min(max(high, value), bound))
 
 
 def student(values: Floats, level: float = LEVEL) -> Estimate:

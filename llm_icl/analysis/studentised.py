@@ -45,7 +45,8 @@ def limits(sums: Floats, counts: Floats, tail: float) -> tuple[Floats, Floats]:
         (low, high), (low_compared, high_compared) = t[drawn], t[_COMPARED]
         low = low * (1 + _HIDDEN / count * np.fmax(1 + high_compared / low_compared, 0))
         high = high * (1 + _HIDDEN / count * np.fmax(1 + low_compared / high_compared, 0))
-        unit = stdtrit(count - 1, tail) / stdtrit(count - 1, drawn) * spread / counts.sum(-1)
+        thinner = stdtrit(count - 1, tail) / stdtrit(count - 1, drawn) if tail < drawn else 1.0
+        unit = thinner * spread / counts.sum(-1)
         return value - high * unit, value - low * unit
 
 

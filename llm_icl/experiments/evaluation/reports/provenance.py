@@ -41,7 +41,11 @@ def notes_of(records: Sequence[dict[str, Any]]) -> list[str]:
         "bayes knows the input distribution: the ceiling for a model trained on the task.",
         "bayes-labels learns from the labels only: the fair ceiling for a language model.",
         "Regret: accuracy of exact Bayes minus the learner's; empty if exact Bayes is not among the learners.",
-        f"Examples needed: where an isotonic fit of the accuracies first reaches {100 * TARGET:.0f} %.",
+        "[too few]: too few problems, or too few that differ, for an interval that covers 95 %; identical: the same "
+        "answers throughout.",
+        f"Examples needed: until the expected accuracy is {100 * TARGET:.0f} %; 'not shown' if the problems do not show "
+        "that it is reached, 'not reached' if they show that it is not.",
+        "Overconfidence: mean confidence, max(P, 1 - P), minus accuracy; 0 in expectation for a calibrated learner.",
         "Shuffled labels: the same prompts with the labels of each problem permuted.",
     ]
     if any(record.get("networks") for record in records):
