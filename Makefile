@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench ceilings docs picture format clean test-ray test-vllm bench-vllm newest oldest lock
+.PHONY: demo test check bench ceilings coverage docs picture format clean test-ray test-vllm bench-vllm newest oldest lock
 
 # Makes an environment in the folder $(1), with the versions in the file $(2), and installs $(3). The build backend is
 # installed first, because pip would otherwise choose a version of its own.
@@ -38,6 +38,10 @@ test-vllm: .venv-vllm/.ready
 
 bench-vllm: .venv-vllm/.ready
 	VLLM_CPU_KVCACHE_SPACE=2 .venv-vllm/bin/python -m tests.backends.vllm.rule
+
+# Remakes the tables of docs/design/intervals.md; an hour.
+coverage: $(READY)
+	$(BIN)/python -m tests.simulations.coverage
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks

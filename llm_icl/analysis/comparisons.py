@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llm_icl.analysis.cells import Floats
-from llm_icl.analysis.intervals import LEVEL, NOTHING, Estimate, mean
+from llm_icl.analysis.intervals import IDENTICAL, LEVEL, NOTHING, Estimate, mean
 
 Outcome = Literal["above", "below", "equivalent", "identical", "too few", "no data"]
 Key = TypeVar("Key")
@@ -35,7 +35,7 @@ class Comparison:
     differing: int
 
     def estimate(self, level: float = LEVEL) -> Estimate:
-        return mean(self.sums, self.counts, 1.0, level=level)
+        return IDENTICAL if self.problems and not self.differing else mean(self.sums, self.counts, 1.0, level)
 
     @property
     def problems(self) -> int:

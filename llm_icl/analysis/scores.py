@@ -6,22 +6,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llm_icl.analysis.cells import Answered, Cell, Floats
-from llm_icl.analysis.intervals import NOTHING, Estimate, mean, proportion
+from llm_icl.analysis.comparisons import compare
+from llm_icl.analysis.intervals import FEWEST, IDENTICAL, LEVEL, NOTHING, Estimate, mean, proportion
 
 # The accuracy at which a function counts as learned, for "examples needed".
 TARGET = 0.9
+# So many neighbouring positions are tested together: at one position, few problems could not show anything.
+WINDOW = 5
+# Excesses of log loss are so skewed, rare large losses against small gains, that fewer problems do not show their tail.
+FEWEST_FOR_EXCESS = 100
 # Probabilities are clipped to this distance from 0 and 1 in the log loss, which keeps a certain error finite.
 FLOOR = 1e-6
 BINS = 10
-_RESAMPLES = 200
 
 
 @dataclass(frozen=True)
 class Score:
-    """One learner in one cell: accuracies, log loss (nats), calibration error, and regrets vs. exact Bayes.
+    """One learner in one cell: accuracies, log loss (nats), overconfidence, and regrets vs. exact Bayes.
 
     The regrets are the accuracy of exact Bayes minus the learner's, paired by problem; examples is the number of
-    examples until the accuracy reaches TARGET, infinite if it never does.
+    examples until the accuracy reaches TARGET, infinite if that is not shown.
     """
 
     learner: str
@@ -30,7 +34,7 @@ class Score:
     seen: Estimate
     unseen: Estimate
     log_loss: Estimate
-    calibration_error: float
+    overconfidence: Estimate
     examples: Estimate
     regret: Estimate
     regret_labels: Estimate
@@ -48,8 +52,8 @@ def score(cell: Cell, learner: str) -> Score:
         average=accuracy(answered.correct),
         seen=accuracy(answered.correct, cell.seen),
         unseen=accuracy(answered.correct, ~cell.seen),
-        log_loss=average(log_losses(answered, cell.label)),
-        calibration_error=calibration_error(answered, cell.label),
+        log_loss=log_loss(answered, cell.label),
+        overconfidence=overconfidence(answered, cell.label),
         examples=examples_needed(answered.correct, cell.positions),
         regret=difference(cell, "bayes", learner),
         regret_labels=difference(cell, "bayes-labels", learner),
@@ -60,16 +64,16 @@ def score(cell: Cell, learner: str) -> Score:
     )
 
 
-def accuracy(correct: Floats, where: NDArray[np.bool_] | None = None) -> Estimate:
+def accuracy(correct: Floats, where: NDArray[np.bool_] | None = None, level: float = LEVEL) -> Estimate:
     """The accuracy over correct (N, P) at the selected positions, with problems as clusters."""
     used = ~np.isnan(correct) if where is None else ~np.isnan(correct) & where
-    return proportion(np.where(used, correct, 0).sum(axis=1), used.sum(axis=1).astype(float))
+    return proportion(np.where(used, correct, 0).sum(axis=1), used.sum(axis=1).astype(float), level)
 
 
-def average(values: Floats, bound: float = np.inf) -> Estimate:
+def average(values: Floats, bound: float = np.inf, level: float = LEVEL) -> Estimate:
     """The mean of values (N, P), ignoring NaN, bounded by ±bound, with problems as clusters."""
     used = ~np.isnan(values)
-    return mean(np.where(used, values, 0).sum(axis=1), used.sum(axis=1).astype(float), bound)
+    return mean(np.where(used, values, 0).sum(axis=1), used.sum(axis=1).astype(float), bound, level)
 
 
 def curve(correct: Floats) -> list[Estimate]:
@@ -77,11 +81,12 @@ def curve(correct: Floats) -> list[Estimate]:
     return [accuracy(correct[:, j : j + 1]) for j in range(correct.shape[1])]
 
 
-def difference(cell: Cell, better: str, learner: str) -> Estimate:
+def difference(cell: Cell, better: str, learner: str, level: float = LEVEL) -> Estimate:
     """The accuracy of one learner minus another's, paired: on positions that both answered, by problem."""
     if better not in cell.learners or learner not in cell.learners or better == learner:
         return NOTHING
-    return average(cell.learners[better].correct - cell.learners[learner].correct, bound=1.0)
+    one, other = cell.learners[better], cell.learners[learner]
+    return compare(one.correct, other.correct, (one.prediction, other.prediction)).estimate(level)
 
 
 def log_losses(answered: Answered, label: Floats) -> Floats:
@@ -90,12 +95,25 @@ def log_losses(answered: Answered, label: Floats) -> Floats:
     return -np.log(np.clip(given, FLOOR, 1))
 
 
-def excess_log_loss(cell: Cell, learner: str) -> Estimate:
-    """The log loss above that of exact Bayes from the labels, paired by problem."""
+def log_loss(answered: Answered, label: Floats, level: float = LEVEL) -> Estimate:
+    """The mean log loss in nats; without an interval where it depends on too few surprises."""
+    value, low, high = average(log_losses(answered, label), -np.log(FLOOR), level)
+    return _with_surprises(Estimate(value, max(low, 0.0), high), answered)
+
+
+def excess_log_loss(cell: Cell, learner: str, level: float = LEVEL) -> Estimate:
+    """The log loss above that of exact Bayes from the labels, paired by problem; without an interval if fewer than
+    FEWEST_FOR_EXCESS problems are shared, or if it depends on too few surprises.
+    """
     if "bayes-labels" not in cell.learners or learner == "bayes-labels":
         return NOTHING
-    ceiling = log_losses(cell.learners["bayes-labels"], cell.label)
-    return average(log_losses(cell.learners[learner], cell.label) - ceiling)
+    answered = cell.learners[learner]
+    excess = log_losses(answered, cell.label) - log_losses(cell.learners["bayes-labels"], cell.label)
+    if (excess[~np.isnan(excess)] == 0).all() and not np.isnan(excess).all():
+        return IDENTICAL
+    estimate = _with_surprises(average(excess, -np.log(FLOOR), level), answered)
+    shared = int((~np.isnan(excess)).any(axis=1).sum())
+    return estimate if shared >= FEWEST_FOR_EXCESS else Estimate(estimate.value, np.nan, np.nan)
 
 
 @dataclass(frozen=True)
@@ -118,35 +136,58 @@ def calibration(answered: Answered, label: Floats) -> list[Bin]:
     ]
 
 
-def calibration_error(answered: Answered, label: Floats) -> float:
-    """The expected calibration error: |predicted - observed| per bin, weighted by count; NaN without probabilities."""
-    bins = calibration(answered, label)
-    total = sum(b.count for b in bins)
-    return sum(b.count * abs(b.predicted - b.observed) for b in bins) / total if total else float("nan")
-
-
-def examples_needed(correct: Floats, positions: NDArray[np.int64]) -> Estimate:
-    """The number of examples needed to reach TARGET: the first position at which an isotonic regression of the
-    accuracies reaches it; infinite if it never does. The interval is a bootstrap over problems.
+def overconfidence(answered: Answered, label: Floats, level: float = LEVEL) -> Estimate:
+    """The mean confidence, max(P, 1 - P), minus the accuracy: 0 in expectation for a learner that is right as often as
+    it says, whatever the number of problems; negative for an underconfident one.
     """
-    if np.isnan(correct).all():
+    likely = answered.probability > 0.5
+    confidence = np.where(likely, answered.probability, 1 - answered.probability)
+    return _with_surprises(average(confidence - (likely == label), 1.0, level), answered)
+
+
+def _with_surprises(estimate: Estimate, answered: Answered) -> Estimate:
+    """The estimate, without its interval if fewer than FEWEST problems have a wrong answer, or fewer a right one: the
+    mean then depends on a kind of answer that these problems hardly show.
+    """
+    known = ~np.isnan(answered.probability)
+    problems = min(int((known & (answered.correct == right)).any(axis=1).sum()) for right in (0, 1))
+    return estimate if problems >= FEWEST else Estimate(estimate.value, np.nan, np.nan)
+
+
+def examples_needed(correct: Floats, positions: NDArray[np.int64], level: float = LEVEL) -> Estimate:
+    """The number of examples at which the expected accuracy, which rises with examples, reaches TARGET.
+
+    correct (N, P) is 1, 0 or NaN at positions (P,). `high` is the smallest number at which, and at all larger ones, the
+    accuracy is shown to be at least TARGET; infinite if it is not shown at the last. `low` is the smallest number at
+    which the accuracy is not shown to be below TARGET; infinite if it is below at all. The value is where an isotonic
+    regression reaches TARGET, moved into this interval; infinite, "not shown", if `high` is.
+
+    Each end is a sequence of tests that stops at the first that shows nothing, so that all together are wrong as rarely
+    as one. The accuracy at a position is tested with that over it and those before it, which is no higher, and with
+    that over it and those after it, which is no lower.
+    """
+    used = ~np.isnan(correct).all(axis=0)
+    correct, examples = correct[:, used], positions[used].astype(float)
+    if not len(examples):
         return NOTHING
-    random = np.random.default_rng(0)
-    draws = random.integers(0, len(correct), size=(_RESAMPLES, len(correct)))
-    reached = [_reached(correct[rows], positions) for rows in draws]
-    low, high = np.quantile(reached, [0.025, 0.975], method="closest_observation")
-    return Estimate(_reached(correct, positions), float(low), float(high))
+    low = high = np.inf
+    for j in reversed(range(len(examples))):
+        if not accuracy(correct[:, max(j - WINDOW + 1, 0) : j + 1], level=level).low >= TARGET:
+            break
+        high = float(examples[j])
+    for j in range(len(examples)):
+        if not accuracy(correct[:, j : j + WINDOW], level=level).high < TARGET:
+            low = float(examples[j])
+            break
+    return Estimate(float(np.clip(_reached(correct, examples), low, high)) if high < np.inf else np.inf, low, high)
 
 
-def _reached(correct: Floats, positions: NDArray[np.int64]) -> float:
+def _reached(correct: Floats, examples: Floats) -> float:
     from scipy.optimize import isotonic_regression
 
-    answered = (~np.isnan(correct)).sum(axis=0)
-    used = answered > 0
-    means = np.where(np.isnan(correct), 0, correct).sum(axis=0)[used] / answered[used]
-    rising = isotonic_regression(means, weights=answered[used].astype(float)).x
+    rising = isotonic_regression(np.nanmean(correct, axis=0), weights=(~np.isnan(correct)).sum(axis=0).astype(float)).x
     there = np.flatnonzero(rising >= TARGET)
-    return float(positions[used][there[0]]) if len(there) else float("inf")
+    return float(examples[there[0]]) if len(there) else float("inf")
 
 
 def agreement(cell: Cell, where: NDArray[np.bool_] | None = None) -> tuple[list[str], Floats]:

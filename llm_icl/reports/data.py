@@ -27,7 +27,8 @@ def report_data(report: Report) -> dict[str, Any]:
 def plain(value: Value) -> Any:
     """JSON values for special numbers: null if unknown, "infinity" if infinite."""
     if isinstance(value, Estimate):
-        return {key: plain(part) for key, part in value._asdict().items()}
+        numbers = {key: plain(part) for key, part in value._asdict().items()}
+        return numbers | {"identical": True} if value.identical else numbers
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else "infinity" if value > 0 else "-infinity"
     return value

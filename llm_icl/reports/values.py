@@ -1,4 +1,4 @@
-"""Formats values: an estimate with its interval; empty if unknown, without interval if it is unbounded."""
+"""Formats values: an estimate with its interval, or with "too few" where the problems are too few for one."""
 
 import math
 from typing import Literal
@@ -24,20 +24,32 @@ _FORMS: dict[Kind, tuple[str, float]] = {
 
 
 def written(value: Value, kind: Kind) -> str:
-    """Format a value. Without variance there is no interval."""
+    """Format a value; empty if it is unknown. An estimate has its interval: none if it is unbounded, "[too few]" where
+    the data do not determine one. A difference between learners with the same answers is "identical".
+    """
     if value is None or isinstance(value, str):
         return value or ""
-    estimate = value if isinstance(value, Estimate) else Estimate(value, math.nan, math.nan)
+    estimate = value if isinstance(value, Estimate) else Estimate(value, -math.inf, math.inf)
     if not estimate.known:
         return ""
     if kind == "power":
         return _power(estimate.value)
-    if kind == "examples":  # may be infinite: the target was never reached
-        shown, low, high = ("never" if bound == math.inf else f"{bound:.0f}" for bound in estimate)
-        return f"{shown} [{low}, {high}]"
+    if kind == "examples":
+        return _examples(estimate)
+    if estimate.identical:
+        return "identical"
     form, scale = _FORMS[kind]
     shown, low, high = (f"{scale * bound:{form}}" for bound in estimate)
+    if math.isnan(estimate.low):
+        return f"{shown} [too few]"
     return f"{shown} [{low}, {high}]" if math.isfinite(estimate.low) and math.isfinite(estimate.high) else shown
+
+
+def _examples(needed: Estimate) -> str:
+    """A number of examples; infinite where it is not shown that the target is reached."""
+    if math.isinf(needed.value):
+        return "not reached" if math.isinf(needed.low) else "not shown"
+    return f"{needed.value:.0f} [{needed.low:.0f}, {needed.high:.0f}]"
 
 
 def _power(number: float) -> str:

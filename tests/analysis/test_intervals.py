@@ -1,85 +1,99 @@
-"""Intervals cover what they should, by simulation; degenerate cases are what a person would expect."""
+"""Intervals cover what they should, or there is none; degenerate cases are what a person would expect."""
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
 
-from llm_icl.analysis.intervals import NOTHING, crossed_mean, crossed_proportion, mean, proportion
+from llm_icl.analysis.intervals import (
+    IDENTICAL,
+    NOTHING,
+    Estimate,
+    crossed_mean,
+    crossed_proportion,
+    mean,
+    proportion,
+    student,
+)
+from tests.simulations.coverage import simulated, worlds
 
-REPEATS = 4000
-# Four standard errors of a coverage of 95 % simulated so often, 1.4 points: chance alone fails once in 16,000 runs.
+REPEATS = 500
+# Four standard errors of a coverage of 95 % simulated so often: chance alone fails once in 16,000 runs.
 SLACK = 4 * np.sqrt(0.95 * 0.05 / REPEATS)
 
-
-def coverage(simulate, interval, truth):
-    random = np.random.default_rng(7)
-    estimates = [interval(*simulate(random)) for _ in range(REPEATS)]
-    return np.mean([estimate.low <= truth <= estimate.high for estimate in estimates])
-
-
-@pytest.mark.parametrize(("problems", "share"), [(100, 0.8), (100, 0.6), (50, 0.7), (200, 0.93)])
-def test_the_interval_of_one_position_covers_as_often_as_it_says(problems, share):
-    ones = np.ones(problems)
-    covered = coverage(lambda r: ((r.random(problems) < share).astype(float), ones), proportion, share)
-    assert 0.94 - SLACK < covered < 0.96 + SLACK  # answers are discrete: no interval hits 95 % everywhere
-
-
-@pytest.mark.parametrize("problems", [20, 100])
-def test_the_interval_of_a_mean_over_positions_covers_with_problems_as_clusters(problems):
-    """Each problem has a difficulty of its own, so its 40 positions are far from independent."""
-
-    def simulate(random):
-        difficulty = random.beta(6, 2, size=problems)
-        return random.binomial(40, difficulty).astype(float), np.full(problems, 40.0)
-
-    assert 0.94 - SLACK < coverage(simulate, proportion, 0.75) < 0.96 + SLACK
+# Of the simulated worlds, one or two of each kind.
+CHOSEN = [
+    ("accuracy", "0.7; 40 positions, correlation 0.2", 20),
+    ("accuracy", "0.95; 10 positions, correlation 0.4", 50),
+    ("accuracy", "0.999; 40 positions, correlation 0.05", 100),
+    ("accuracy", "0.9; 1 to 20 positions, correlation 0.2", 50),
+    ("difference", "in 2 % of problems, the same is better; 1 to 40 positions", 400),
+    ("difference", "in 2 % of problems, either is better; one position", 100),
+    ("difference", "0.9 and 0.8; 40 positions, correlation 0.2", 50),
+    ("log loss", "overconfident; 40 positions", 100),
+    ("log loss", "0 or 1, 0.99 right; 40 positions", 50),
+    ("log loss above Bayes", "twice as sure; 40 positions", 50),
+    ("overconfidence", "0.9 sure, 0.9 right; 40 positions, correlation 0.2", 50),
+    ("overconfidence", "0.99 sure, 0.99 right; one position", 20),
+    ("examples needed", "0.88 throughout; correlation 0.2", 20),
+    ("mean over queries and seeds", "3 seeds, spread 0.3, rest 0.5, of queries 1", 100),
+    ("accuracy over queries and seeds", "0.8; 3 seeds, spread 0.3, of queries 1", 100),
+]
+WORLDS = {(world.quantity, world.name): world for world in worlds()}
 
 
-def test_the_interval_covers_where_problems_have_different_numbers_of_positions():
-    def simulate(random):
-        counts = random.integers(1, 20, size=100)
-        return random.binomial(counts, random.beta(4, 4, size=100)).astype(float), counts.astype(float)
+@pytest.mark.parametrize(("quantity", "name", "problems"), CHOSEN)
+def test_an_interval_covers_as_often_as_it_says(quantity, name, problems):
+    found = simulated(WORLDS[quantity, name], problems, REPEATS)
+    missed = found["above"] + found["below"]
+    assert missed <= (0.06 + SLACK) * REPEATS
+    if found["given"] > 0.1 * REPEATS:  # with slack for so many
+        assert missed <= (0.06 + SLACK * np.sqrt(REPEATS / found["given"])) * found["given"]
 
-    assert 0.94 - SLACK < coverage(simulate, proportion, 0.5) < 0.96 + SLACK
 
-
-def test_the_interval_of_a_paired_difference_covers():
-    def simulate(random):
-        easy = random.beta(3, 2, size=60)
-        one, other = random.binomial(30, easy), random.binomial(30, easy * 0.9)
-        return (one - other).astype(float), np.full(60, 30.0)
-
-    assert 0.94 - SLACK < coverage(simulate, mean, 0.1 * 0.6) < 0.96 + SLACK
+@pytest.mark.parametrize("problems", [20, 50, 100, 400])
+def test_of_one_answer_a_problem_neither_limit_is_missed_in_more_than_3_percent(problems):
+    """The binomial distribution leaves nothing to chance here."""
+    hits = np.arange(problems + 1)
+    found = [proportion((np.arange(problems) < k).astype(float), np.ones(problems)) for k in hits]
+    lows, highs = np.array([(estimate.low, estimate.high) for estimate in found]).T
+    for share in np.linspace(0.001, 0.999, 500):
+        chances = stats.binom.pmf(hits, problems, share)
+        assert chances[lows > share].sum() <= 0.03 + 1e-9
+        assert chances[highs < share].sum() <= 0.03 + 1e-9
+    # And not much rarer: with 400, an accuracy of .7 is missed in 5.4 %.
+    chances = stats.binom.pmf(hits, problems, 0.7)
+    assert chances[(lows > 0.7) | (highs < 0.7)].sum() > (0.05 if problems == 400 else 0.02)
 
 
 def test_all_right_is_not_certainty():
+    """If 20 problems are all right, 1 - .03^(1/20) of all may be wrong: twenty problems, not two hundred answers."""
     estimate = proportion(np.full(20, 10.0), np.full(20, 10.0))
     assert estimate.value == estimate.high == 1
-    assert 0.8 < estimate.low < 0.9  # twenty problems, not two hundred answers
+    assert estimate.low == pytest.approx(0.03 ** (1 / 20))
+    assert proportion(np.ones(1), np.ones(1)).low == pytest.approx(0.03)
 
 
-def test_one_trial_a_problem_is_wilsons_interval():
-    """7 of 10 by hand, with t for 9 degrees of freedom in place of the normal quantile and 9 effective trials."""
-    estimate = proportion(np.array([1.0] * 7 + [0] * 3), np.ones(10))
-    z, n, p = 2.2621571628540993, 9.0, 0.7
-    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    np.testing.assert_allclose(estimate, (0.7, centre - half, centre + half), rtol=1e-9)
+def test_one_wrong_answer_more_moves_no_limit_far():
+    """From all right, over one problem after the other with a wrong answer."""
+    trials = np.full(100, 40.0)
+    lows = [proportion(trials - (np.arange(100) < wrong), trials).low for wrong in range(10)]
+    assert all(abs(np.diff(lows)[:3]) < 0.001)  # too few to say that only single answers are wrong
+    assert lows[9] > 0.99
 
 
-def test_a_mean_of_equal_counts_is_students_interval():
-    from scipy import stats
+@pytest.mark.parametrize("problems", [1, 2, 3])
+def test_a_few_problems_say_little(problems):
+    hits, trials = np.array([30.0, 34.0, 20.0])[:problems], np.full(problems, 40.0)
+    estimate = proportion(hits, trials)
+    assert estimate.high - estimate.low > 0.6
+    assert no_interval(mean(hits, trials, bound=1.0))
 
-    values = np.array([0.3, -0.1, 0.2, 0.5, 0.0])
-    low, high = stats.t.interval(0.95, 4, loc=values.mean(), scale=stats.sem(values))
-    np.testing.assert_allclose(mean(values * 8, np.full(5, 8.0)), (values.mean(), low, high))
 
-
-def test_equal_differences_are_not_certainty():
-    """Of N problems none differs, so a share p that differs went unseen: (1 - p)^N = 5 % gives p; bounded by 1."""
-    estimate = mean(np.full(20, 4.0), np.full(20, 40.0), bound=1.0)
-    p = 1 - 0.05 ** (1 / 20)
-    np.testing.assert_allclose(estimate, (0.1, 0.1 - 1.1 * p, 0.1 + 1.1 * p))
-    assert mean(np.array([0.5]), np.ones(1)).high == np.inf
+def no_interval(estimate):
+    return estimate.known and np.isnan(estimate.low) and np.isnan(estimate.high)
 
 
 def test_nothing_gives_nothing():
@@ -87,51 +101,117 @@ def test_nothing_gives_nothing():
     assert mean(np.zeros(0), np.zeros(0)) is NOTHING
 
 
-@pytest.mark.parametrize("seeds", [3, 8])
-@pytest.mark.parametrize("between", [0.0, 0.01, 0.03])
-def test_an_interval_over_examples_and_seeds_covers(seeds, between):
-    """Where seeds differ a lot, three of them sometimes look alike by chance: then it covers a little less."""
-
-    def simulate(random):
-        examples, draws = 0.06 * random.normal(size=(100, 1)), between * random.normal(size=(1, seeds))
-        return (examples + draws + 0.03 * random.normal(size=(100, seeds)),)
-
-    covered = coverage(simulate, crossed_mean, 0.0)
-    assert (0.91 if seeds == 3 else 0.93) < covered < 0.97 + SLACK
-    # Over examples alone the interval would not know of the seeds.
-    alone = coverage(lambda random: (simulate(random)[0].sum(axis=1), np.full(100, float(seeds))), mean, 0.0)
-    assert alone < 0.9 or between < 0.03
+@pytest.mark.parametrize("differing", range(8))
+def test_a_mean_needs_four_problems_that_are_not_0(differing):
+    estimate = mean((np.arange(100) < differing).astype(float), np.ones(100), bound=1.0)
+    assert estimate.value == differing / 100
+    assert no_interval(estimate) == (differing < 4)
+    if differing >= 4:  # six of one sign may be chance, seven hardly: 2^-6 = 1.6 %
+        assert (estimate.low < 0) == (differing < 7)
 
 
-def test_a_share_over_examples_and_seeds_covers():
-    def simulate(random):
-        chances = random.beta(6, 4, size=(100, 1)) * random.beta(40, 10, size=(1, 5))
-        return (random.random((100, 5)) < chances).astype(float), np.ones((100, 5))
-
-    assert 0.92 < coverage(simulate, crossed_proportion, 0.6 * 0.8) < 0.97
+def test_a_mean_of_equal_values_has_no_interval():
+    assert no_interval(mean(np.full(20, 4.0), np.full(20, 40.0), bound=1.0))
+    assert no_interval(mean(np.r_[np.full(17, 1.0), 0, 0, 0], np.ones(20), bound=1.0))  # three differ from the others
 
 
-def test_analysis_of_variance_by_hand():
-    # Examples 1, 2, 3 and seeds -1, 1, no rest: mean squares 2 · 2 / 2 = 2 of examples, 3 · 2 / 1 = 6 of seeds, and 0.
-    values = np.array([[1.0], [2.0], [3.0]]) + np.array([[-1.0, 1.0]])
-    error, freedom = np.sqrt((2 + 6) / 6), 8**2 / (2**2 / 2 + 6**2 / 1)
-    from scipy import stats
-
-    half = stats.t.ppf(0.975, freedom) * error
-    np.testing.assert_allclose(crossed_mean(values), (2.0, 2 - half, 2 + half))
+def test_identical_is_a_word_of_its_own():
+    assert IDENTICAL.identical
+    assert no_interval(IDENTICAL)
+    assert not Estimate(0.0, np.nan, np.nan).identical
 
 
-def test_with_one_seed_the_interval_is_over_examples():
-    values = np.random.default_rng(0).normal(size=(30, 1))
-    assert crossed_mean(values) == mean(values[:, 0], np.ones(30))
-    hits, trials = (values > 0).astype(float), np.ones((30, 1))
-    assert crossed_proportion(hits, trials) == proportion(hits[:, 0], trials[:, 0])
+def test_a_mean_of_many_near_normal_values_is_students():
+    values = np.random.default_rng(0).normal(size=200)
+    low, high = stats.t.interval(0.95, 199, values.mean(), stats.sem(values))
+    np.testing.assert_allclose(mean(values * 8, np.full(200, 8.0)), (values.mean(), low, high), atol=0.01)
+
+
+def test_a_mean_of_skewed_values_is_farther_from_its_long_tail():
+    values = np.random.default_rng(0).exponential(size=50)
+    value, low, high = mean(values, np.ones(50))
+    assert high - value > 1.25 * (value - low)
+    assert mean(-values, np.ones(50)) == pytest.approx((-value, -high, -low), abs=1e-6)
+
+
+def test_at_level_0_an_interval_is_hardly_more_than_its_value():
+    """P values are found by inverting the level, from 0 to 1."""
+    values = np.random.default_rng(0).exponential(size=50)
+    value, low, high = mean(values, np.ones(50), level=0.0)
+    assert value - 0.05 < low <= value <= high < value + 0.05
+
+
+def test_a_bound_cuts_an_interval():
+    values = np.r_[np.zeros(8), np.ones(8), 0.5]
+    assert mean(values, np.ones(17), bound=0.7).high == 0.7
+
+
+def test_the_interval_of_a_few_near_normal_values_is_students():
+    values = np.array([0.3, -0.1, 0.2, 0.5, 0.0])
+    low, high = stats.t.interval(0.95, 4, loc=values.mean(), scale=stats.sem(values))
+    np.testing.assert_allclose(student(values), (values.mean(), low, high))
+    assert no_interval(student(np.array([0.5])))
+
+
+counted = arrays(float, 30, elements=st.integers(0, 10).map(float))
+
+
+@given(counted, st.floats(0.2, 0.98), st.floats(0.001, 0.019))
+@settings(max_examples=50, deadline=None)
+def test_a_higher_level_contains_a_lower_one(hits, level, more):
+    differences, values = hits - 5, np.stack([hits, hits[::-1], np.sqrt(hits)], axis=1)
+    for estimate in (
+        lambda level: proportion(hits, np.full(30, 10.0), level),
+        lambda level: mean(differences, np.full(30, 10.0), 1.0, level),
+        lambda level: crossed_mean(values, level),
+        lambda level: crossed_proportion(values / 10, np.ones((30, 3)), level),
+        lambda level: student(hits[:4], level),
+    ):
+        inner, outer = estimate(level), estimate(level + more)
+        assert inner.value == outer.value
+        assert np.isnan(outer.low) or outer.low <= inner.low + 1e-9
+        assert np.isnan(outer.high) or outer.high >= inner.high - 1e-9
+        assert np.isnan(inner.low) or inner.low <= inner.value <= inner.high
+
+
+@given(counted)
+@settings(max_examples=50, deadline=None)
+def test_wrong_answers_have_the_mirrored_interval(hits):
+    right, wrong = proportion(hits, np.full(30, 10.0)), proportion(10 - hits, np.full(30, 10.0))
+    np.testing.assert_allclose(wrong, (1 - right.value, 1 - right.high, 1 - right.low), atol=1e-5)
+
+
+def test_one_seed_and_two_have_no_interval_and_three_have():
+    values = np.random.default_rng(0).normal(size=(30, 3))
+    hits = (values > 0).astype(float)
+    for seeds in (1, 2):
+        assert no_interval(crossed_mean(values[:, :seeds]))
+        assert no_interval(crossed_proportion(hits[:, :seeds], np.ones((30, seeds))))
+    assert np.isfinite(crossed_mean(values)).all()
     assert crossed_proportion(np.zeros((4, 3)), np.zeros((4, 3))) is NOTHING
 
 
 def test_seeds_that_say_the_same_are_no_more_than_one():
     values = np.random.default_rng(0).normal(size=(30, 1))
-    np.testing.assert_allclose(crossed_mean(np.repeat(values, 4, axis=1)), crossed_mean(values))
     hits = (values > 0).astype(float)
-    several = crossed_proportion(np.repeat(hits, 4, axis=1), np.ones((30, 4)))
-    np.testing.assert_allclose(several, proportion(hits[:, 0], np.ones(30)), atol=1e-3)
+    for seeds in (2, 4):
+        assert crossed_mean(np.repeat(values, seeds, axis=1)) == mean(values[:, 0], np.ones(30))
+        several = crossed_proportion(np.repeat(hits, seeds, axis=1), np.ones((30, seeds)))
+        assert several == proportion(hits[:, 0], np.ones(30))
+
+
+def test_analysis_of_variance_by_hand():
+    """Examples 1 to 5 and seeds -1, 0, 1, no rest: mean squares 3 · 10 / 4 = 7.5 of examples, 5 · 2 / 2 = 5 of seeds.
+    Satterthwaite: 12.5² / (7.5² / 4 + 5² / 2) = 5.88 degrees of freedom, less 3.
+    """
+    values = np.arange(1.0, 6.0)[:, None] + np.array([[-1.0, 0.0, 1.0]])
+    half = stats.t.ppf(0.975, 12.5**2 / (7.5**2 / 4 + 5**2 / 2) - 3) * np.sqrt((7.5 + 5) / 15)
+    np.testing.assert_allclose(crossed_mean(values), (3.0, 3 - half, 3 + half))
+
+
+def test_answers_that_depend_on_the_seed_alone_count_as_many_as_there_are_seeds():
+    hits = np.tile([1.0, 0.0, 1.0, 1.0, 0.0], (100, 1))
+    few, many = crossed_proportion(hits, np.ones((100, 5))), proportion(hits[0], np.ones(5))
+    assert few.value == many.value == 0.6
+    assert few.low < many.low + 0.05
+    assert few.high > many.high - 0.05

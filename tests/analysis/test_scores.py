@@ -4,8 +4,18 @@ import numpy as np
 import polars as pl
 import pytest
 
-from llm_icl.analysis.cells import arrange
-from llm_icl.analysis.scores import agreement, calibration, curve, difference, examples_needed, log_losses, score
+from llm_icl.analysis.cells import Answered, arrange
+from llm_icl.analysis.scores import (
+    agreement,
+    calibration,
+    curve,
+    difference,
+    examples_needed,
+    log_loss,
+    log_losses,
+    overconfidence,
+    score,
+)
 from llm_icl.errors import RequestError
 
 
@@ -46,7 +56,8 @@ def test_log_loss_and_calibration_are_the_hand_computed_ones():
         (1, 0.8, 0.0),
         (2, 0.95, 1.0),
     ]
-    assert score(cell, "a").calibration_error == pytest.approx((0.6 + 0.8 + 2 * 0.05) / 4)
+    # Confidences .9, .8, .6, 1.0, of which two answers are right.
+    assert score(cell, "a").overconfidence.value == pytest.approx((0.9 + 0.8 + 0.6 + 1.0 - 2) / 4)
 
 
 def test_the_models_failures_are_wrong_and_ours_are_missing():
@@ -81,11 +92,74 @@ def test_agreement_counts_equal_answers():
     np.testing.assert_allclose(shares, [[1, 0.5], [0.5, 1]])
 
 
+def test_identical_learners_are_called_so_and_few_differences_have_no_interval():
+    same = [[0.9, 0.1], [0.9, 0.9]] * 10
+    labels, seen = ((1, 0), (1, 1)) * 10, ((False, False),) * 20
+    one_differs = [[0.9, 0.9], *same[1:]]
+    parts = {"bayes-labels": same, "a": same, "b": one_differs}
+    (cell,) = arrange(pl.concat([frame(name, some, labels=labels, seen=seen) for name, some in parts.items()]))
+    assert score(cell, "a").regret_labels.identical
+    assert score(cell, "a").regret_log_loss.identical
+    few = score(cell, "b").regret_labels
+    assert not few.identical
+    assert (few.value, np.isnan(few.low), np.isnan(few.high)) == (0.025, True, True)
+
+
+def world(problems, sure, right, seed=0):
+    """A learner with P = sure or 1 - sure, which is right with probability `right`, at one position; labels 1."""
+    correct = (np.random.default_rng(seed).random((problems, 1)) < right).astype(float)
+    probability = np.where(correct == 1, sure, 1 - sure)
+    return Answered(np.ones(correct.shape, bool), correct, probability, correct, {}), np.ones(correct.shape)
+
+
+def test_a_calibrated_learner_is_not_overconfident_on_average_however_few_problems_there_are():
+    found = [overconfidence(*world(10, 0.8, 0.8, seed)).value for seed in range(2000)]
+    assert abs(np.mean(found)) < 4 * 0.4 / np.sqrt(10 * 2000)
+    assert overconfidence(*world(400, 0.9, 0.7)).low > 0.1
+    assert overconfidence(*world(400, 0.6, 0.9)).high < -0.2
+
+
+def test_the_loss_of_a_learner_that_is_never_wrong_has_no_interval():
+    """A rare wrong answer with P = .001 would cost 6.9 nats."""
+    answered, label = world(50, 0.999, 1.0)
+    for estimate in (log_loss(answered, label), overconfidence(answered, label)):
+        assert estimate.known
+        assert np.isnan(estimate.low)
+    answered, label = world(50, 0.9, 0.8)
+    assert np.isfinite(log_loss(answered, label)).all()
+
+
+def rising(counts, problems=10):
+    """So many of the problems are right at each position."""
+    return np.array([[j < right for right in counts] for j in range(problems)], dtype=float)
+
+
 def test_examples_needed_is_where_the_rising_curve_gets_there():
-    """Of ten problems, 5, 7, 6, 9, 9, 10 are right at positions 0 to 5; rising: 5, 6.5, 6.5, 9, 9, 10."""
-    correct = np.array([[j < right for right in (5, 7, 6, 9, 9, 10)] for j in range(10)], dtype=float)
-    assert examples_needed(correct, np.arange(6)).value == 3
-    assert examples_needed(correct[:, :3], np.arange(3)).value == float("inf")
+    """Of 100 problems, 50, 70, 60, 95, 94, 96 … are right at positions 0, 1 …; rising: 50, 65, 65, 94.5, 94.5, 96 …"""
+    correct = rising([50, 70, 60, 95, 94, 96, *[100] * 10], 100)
+    found = examples_needed(correct, np.arange(0, 32, 2))
+    assert found.value == 6
+    assert 4 <= found.low <= 6 <= found.high < 20
+
+
+def test_what_is_not_shown_to_reach_the_target_is_not_said_to():
+    all_right = np.ones((20, 8))  # 20 problems: up to 16 % of all may be wrong
+    assert examples_needed(all_right, np.arange(8)) == (np.inf, 0, np.inf)
+    assert examples_needed(np.ones((40, 8)), np.arange(8)) == (0, 0, 0)
+    assert examples_needed(rising([30] * 8, 100), np.arange(8)) == (np.inf, np.inf, np.inf)
+    assert not examples_needed(np.full((20, 8), np.nan), np.arange(8)).known
+
+
+def test_positions_that_nobody_answered_do_not_matter_to_examples_needed():
+    correct = np.ones((40, 8))
+    correct[:, 3] = np.nan
+    assert examples_needed(correct, np.arange(8)) == (0, 0, 0)
+
+
+def test_a_flat_curve_below_the_target_is_hardly_ever_said_to_reach_it():
+    random = np.random.default_rng(0)
+    found = [examples_needed((random.random((20, 40)) < 0.88).astype(float), np.arange(40)) for _ in range(200)]
+    assert sum(estimate.value < np.inf for estimate in found) <= 0.05 * 200 + 4 * np.sqrt(200 * 0.05 * 0.95)
 
 
 def test_a_model_with_two_prompts_is_two_learners_each_with_its_control():

@@ -31,7 +31,7 @@ def figure(name):
 
 def report_about(text, rows=()):
     """A report in which the text stands in every place for text."""
-    rows = rows or ({"learner": text, "mean": Estimate(0.5, 0.25, 0.75), "examples": Estimate(3.0, 2.0, float("inf"))},)
+    rows = rows or ({"learner": text, "mean": Estimate(0.5, 0.25, 0.75), "examples": Estimate(3.0, 2.0, 5.0)},)
     table = Table("scores", text, COLUMNS, tuple(rows), frozenset({text}))
     inner = Section(text, "inner", (Bullets((text, text)),), (text,), about={"task": text, "n": 3})
     fold = Fold(text, (Preformatted(text), Table("answers", text, COLUMNS, tuple(rows))))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm_icl.analysis.intervals import NOTHING, Estimate
+from llm_icl.analysis.intervals import IDENTICAL, NOTHING, Estimate
 from llm_icl.reports import html
 from llm_icl.reports.data import plain, report_data
 from llm_icl.reports.joined import joined
@@ -90,12 +90,12 @@ def test_every_rendering_has_the_same_numbers():
     assert "never" not in terminal_text(report)  # that column is not a short one
     for text in (markdown_text(report), html.html_page(report)):
         assert "50.0 [25.0, 75.0]" in text
-        assert "3 [2, never]" in text
+        assert "3 [2, 5]" in text
 
 
 def test_data_have_names_and_json_can_carry_them():
     unknown = {"learner": "y", "mean": NOTHING, "examples": None}
-    known = {"learner": "x", "mean": Estimate(0.5, 0.25, 0.75), "examples": Estimate(3.0, 2.0, math.inf)}
+    known = {"learner": "x", "mean": Estimate(0.5, 0.25, 0.75), "examples": Estimate(3.0, 2.0, 5.0)}
     data = json.loads(json.dumps(report_data(report_about("x", (known, unknown))), allow_nan=False))
     assert data["format"] == 1
     assert data["title"] == "x"
@@ -105,11 +105,16 @@ def test_data_have_names_and_json_can_carry_them():
         {
             "learner": "x",
             "mean": {"value": 0.5, "low": 0.25, "high": 0.75},
-            "examples": {"value": 3.0, "low": 2.0, "high": "infinity"},
+            "examples": {"value": 3.0, "low": 2.0, "high": 5.0},
         },
         {"learner": "y", "mean": {"value": None, "low": None, "high": None}, "examples": None},
     ]
     assert "answers" in data["sections"][0]["tables"]  # what is behind a fold too
+
+
+def test_identical_learners_are_called_so_in_json():
+    assert plain(IDENTICAL) == {"value": 0.0, "low": None, "high": None, "identical": True}
+    assert plain(Estimate(math.inf, 2.0, math.inf)) == {"value": "infinity", "low": 2.0, "high": "infinity"}
 
 
 @given(st.floats())

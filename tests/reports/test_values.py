@@ -6,7 +6,7 @@ from typing import get_args
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_icl.analysis.intervals import NOTHING, Estimate
+from llm_icl.analysis.intervals import IDENTICAL, NOTHING, Estimate
 from llm_icl.config.specs import counted
 from llm_icl.experiments.finetuning.published import PUBLISHED, RECOVERY
 from llm_icl.reports.values import Kind, written
@@ -29,7 +29,19 @@ def test_what_is_not_known_is_not_written():
 def test_an_interval_without_an_end_is_not_written():
     for low, high in ((-math.inf, math.inf), (0.0, math.inf)):
         assert written(Estimate(0.5, low, high), "number") == "0.500"
-    assert written(Estimate(12.0, 8.0, math.inf), "examples") == "12 [8, never]"
+
+
+def test_where_there_are_too_few_problems_for_an_interval_it_says_so():
+    assert written(Estimate(0.125, math.nan, math.nan), "points") == "+12.5 [too few]"
+    assert written(Estimate(0.0, math.nan, math.nan), "number") == "0.000 [too few]"
+    for kind in ("points", "number"):
+        assert written(IDENTICAL, kind) == "identical"
+
+
+def test_examples_needed_are_a_number_only_where_they_are_shown():
+    assert written(Estimate(12.0, 8.0, 20.0), "examples") == "12 [8, 20]"
+    assert written(Estimate(math.inf, 8.0, math.inf), "examples") == "not shown"
+    assert written(Estimate(math.inf, math.inf, math.inf), "examples") == "not reached"
 
 
 def test_plain_numbers_have_the_form_of_their_kind():

@@ -2,6 +2,7 @@
 of texts, next to the published figures.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -144,8 +145,8 @@ class _Joint:
             for method in self._methods:
                 value = scores.against_null(found, method, measure)
                 if value.known:
-                    numbers = {"value": value.value, "low": value.low, "high": value.high}
-                    rows.append({"model": model, "texts": texts, "method": method} | numbers)
+                    interval = {} if math.isnan(value.low) else {"low": value.low, "high": value.high}
+                    rows.append({"model": model, "texts": texts, "method": method, "value": value.value} | interval)
         base = alt.Chart(alt.InlineData(values=rows)).encode(
             y=alt.Y("texts:N", sort=self._sets, title=None),
             yOffset=alt.YOffset("method:N", sort=self._methods),

@@ -89,8 +89,7 @@ def verdict(compared: Compared) -> list[str]:
         sentences.append("Layer-causal gradient descent was not run: the read-out of this model is unknown.")
     if compared.answers["seed"].n_unique() == 1:
         sentences.append(
-            "Only one set of demonstrations was drawn: the intervals are over queries only, and another set may give "
-            "different results."
+            "Only one set of demonstrations was drawn: another may give different results, and there are no intervals."
         )
     return [sentence for sentence in sentences if sentence]
 
@@ -123,16 +122,16 @@ def _measure_sentence(compared: Compared, measure: Measure) -> str:
 def _against_control(control: str, above: Estimate, gain: Estimate) -> str:
     if gain.high <= 0:
         return f"{control} is at least as similar (difference {_interval(gain)})"
-    if gain.low <= 0:
+    if not gain.low > 0:
         return f"{control} cannot be distinguished from it (difference {_interval(gain)})"
-    if above.low <= 0:
+    if not above.low > 0:
         return f"{control} is less similar (difference {_interval(gain)})"
     share = 100 * max(0.0, 1 - gain.value / above.value)
     return f"{control} reaches {share:.0f} % of this excess (difference {_interval(gain)})"
 
 
 def _conclusion(above: Estimate, gains: Mapping[str, Estimate]) -> str:
-    if above.low <= 0:
+    if not above.low > 0:
         return "no similarity is shown"
     if not gains:
         return "no control was run"
@@ -141,7 +140,7 @@ def _conclusion(above: Estimate, gains: Mapping[str, Estimate]) -> str:
         return f"the similarity does not require {' or '.join(not_required)}"
     if any(gain.high <= 0 for gain in gains.values()):
         return "the similarity does not require a trained model"
-    if any(gain.low <= 0 for gain in gains.values()):
+    if not all(gain.low > 0 for gain in gains.values()):
         return "inconclusive: the controls cannot be distinguished from finetuning"
     left = 100 * min(1.0, min(gain.value for gain in gains.values()) / above.value)
     return (

@@ -8,27 +8,27 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from llm_icl.analysis.intervals import Estimate, mean
+from llm_icl.analysis.intervals import Estimate, student
 
 
 def perplexity(losses: pl.DataFrame, attention: str, length: int, window: int) -> Estimate:
     """exp of the mean loss per token over seeds; `window` is the number of tokens per window."""
     means = _losses(losses, attention, length).mean(axis=1) / window
-    return Estimate(*np.exp(mean(means, np.ones(len(means)))).tolist())
+    return Estimate(*np.exp(student(means)).tolist())
 
 
 def change(losses: pl.DataFrame, attention: str, other: str, length: int, window: int) -> Estimate:
     """The relative difference in perplexity between two attentions, paired by seed; the interval is over seeds."""
     paired = _losses(losses, attention, length) - _losses(losses, other, length)
     means = paired.mean(axis=1) / window
-    return _share(mean(means, np.ones(len(means))))
+    return _share(student(means))
 
 
 def change_over_text(losses: pl.DataFrame, attention: str, other: str, length: int, window: int) -> Estimate:
     """The same with an interval over windows of the text: these models on other text from the same source."""
     paired = _losses(losses, attention, length) - _losses(losses, other, length)
     means = paired.mean(axis=0) / window
-    return _share(mean(means, np.ones(len(means))))
+    return _share(student(means))
 
 
 def _losses(losses: pl.DataFrame, attention: str, length: int) -> NDArray[np.float64]:
@@ -38,6 +38,4 @@ def _losses(losses: pl.DataFrame, attention: str, length: int) -> NDArray[np.flo
 
 
 def _share(difference: Estimate) -> Estimate:
-    if not np.isfinite(difference.high):  # no interval from a single seed
-        return Estimate(float(np.expm1(difference.value)), -np.inf, np.inf)
     return Estimate(*np.expm1(difference).tolist())

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from llm_icl.analysis.intervals import mean
+from llm_icl.analysis.intervals import proportion
 from llm_icl.backends import ModelEntry
 from llm_icl.backends.base import LocalModel, backend_with_weights
 from llm_icl.errors import RequestError, WorkError
@@ -81,8 +81,8 @@ def probe(request: ProbeRequest, on_progress: OnProgress) -> pl.DataFrame:
                 uniform.append(uniform_mass(seen.queries, targets))
             for layer, values in found.items():
                 for head, of_head in enumerate(np.stack(values, axis=1)):  # (H, N)
-                    value, low, high = mean(of_head, np.ones(len(of_head)), 1.0)
-                    rows.append((name, score, layer, head, value, max(low, 0.0), high, float(np.mean(uniform))))
+                    share = proportion(of_head, np.ones(len(of_head)))  # of attention, over problems
+                    rows.append((name, score, layer, head, *share, float(np.mean(uniform))))
     columns = ("model", "score", "layer", "head", "value", "low", "high", "uniform")
     return pl.DataFrame(rows, schema=columns, orient="row")
 

@@ -41,7 +41,11 @@ def notes_of(records: Sequence[dict[str, Any]]) -> list[str]:
         "A learner answers 1 if P(y = 1) > 0.5; ties are answered 0.",
         "nearest-neighbour breaks ties by the earliest example unless its options say otherwise.",
         "Regret: accuracy of exact Bayes minus the learner's; empty if exact Bayes is not among the learners.",
-        f"Examples needed: where an isotonic fit of the accuracies first reaches {100 * TARGET:.0f} %.",
+        "[too few]: too few problems, or too few that differ, for an interval that covers 95 %; identical: the same "
+        "answers throughout.",
+        f"Examples needed: until the expected accuracy is {100 * TARGET:.0f} %; 'not shown' if the problems do not show "
+        "that it is reached, 'not reached' if they show that it is not.",
+        "Overconfidence: mean confidence, max(P, 1 - P), minus accuracy; 0 in expectation for a calibrated learner.",
         "Shuffled labels: the same prompts with the labels of each problem permuted.",
     ]
     if any(record.get("networks") for record in records):

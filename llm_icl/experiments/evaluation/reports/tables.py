@@ -19,7 +19,7 @@ _SCORES = (
     Column(f"examples to {100 * TARGET:.0f} %", "examples", "examples"),
     Column("log loss", "log_loss", "number"),
     Column("log loss above bayes-labels", "regret_log_loss", "number"),
-    Column("calibration error", "calibration_error", "number"),
+    Column("overconfidence (points)", "overconfidence", "points"),
 )
 _UNUSED = (
     Column("learner", "learner"),
