@@ -83,8 +83,13 @@ class CallCache:
             if closed:
                 self._database.execute("UPDATE batches SET collected = 1 WHERE id = ?", (closed,))
 
+    def forget(self, keys: Iterable[str]) -> None:
+        """Remove replies in which nothing can be used, so that others can take their place."""
+        with self._transaction():
+            self._database.executemany("DELETE FROM calls WHERE key = ?", [(key,) for key in keys])
+
     def put_lost(self, key: str, cost: float, account: str) -> None:
-        """Record a request that may have been charged although no reply arrived."""
+        """Record a request that may have been charged although no usable reply arrived."""
         with self._transaction():
             self._database.execute("INSERT INTO spending VALUES (?, ?, ?)", (account, key, cost))
 
