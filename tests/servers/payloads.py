@@ -118,6 +118,7 @@ CHATS = {
     "bytes as texts": chat("1", {"content": spelled([entry("<0x31>", {"<0x31>": P["1"], "<0x30>": P["0"]})], str)}),
     "bytes only": chat("1", {"content": without("token", LABEL, "")}),
     "no text but the tokens": chat(None, {"content": LABEL}),
+    "a blank that is not ASCII": chat("\u00a01", {"content": [entry("\u00a01", {"\u00a01": P["1"], "0": P["0"]})]}),
     "a blank of its own": chat(" 1", {"content": [entry(" ", {" ": -0.1, "1": -4.0}), *LABEL]}),
     "labels with blanks and without": chat(
         "1",
@@ -182,6 +183,7 @@ ABSENT = {
     ),
     "the reasoning alone": (chat("1", {"content": THOUGHT[:1]}, reasoning_content="1 or 0"), OTHERS),
     "another text": (chat("1", {"content": [entry("The", {"The": -0.1, "0": -2.5, "1": -3.5})]}), OTHERS),
+    "the other label": (chat("1", {"content": [entry("0", {"0": -0.1, "1": -2.5})]}), OTHERS),
     "a part of a longer token": (chat("1", {"content": [entry("01", {"01": -0.1, "0": -2.5, "1": -3.5})]}), OTHERS),
     "values that are no distribution": (
         chat("1", {"content": [entry("1", {"1": -0.1, "0": -0.2})]}), "probabilities that add up to more than 1",

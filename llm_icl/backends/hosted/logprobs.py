@@ -9,6 +9,7 @@ Fireworks also for chats). Either is read in both interfaces.
 beginning-of-sequence token, or send -1. Tokens are laid along the text that they spell instead.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ _END_OF_THINKING = re.compile(END.pattern.encode())
 # What may stand around an answer: blanks and special tokens.
 _AROUND = re.compile(rb"(?:\s|<\|[^<>|]*\|>|</?s>|<(?:eos|bos|pad|unk)>|<(?:start|end)_of_turn>)*")
 _PART_OF_CHARACTER = "\ufffd".encode()
+# Natural units by which greedy decoding may miss the likeliest token: servers round, and batches change numbers.
+_TIE = 0.5
 # Tokens that may come before an echoed prompt.
 _MOST_BEFORE = 2
 
@@ -61,11 +64,14 @@ def tokens_of(logprobs: Any) -> list[Token]:
     return [_token(entry) for entry in entries]
 
 
-def top_of_answer(tokens: Sequence[Token], text: str, thought: str = "", stop: Sequence[str] = ()) -> Top:
+def top_of_answer(
+    tokens: Sequence[Token], text: str, thought: str = "", stop: Sequence[str] = (), greedy: bool = False
+) -> Top:
     """The likeliest tokens where the answer in `text` begins.
 
     Reasoning before it is left out: it may be a part of the text, be sent as `thought`, or be among the tokens alone.
-    The text may have been cut at a string of `stop`. Raises NoLogprobsError if the tokens do not spell the answer.
+    The text may have been cut at a string of `stop`. Raises NoLogprobsError if the tokens do not spell the answer, or
+    are not the likeliest although decoding is `greedy`.
     """
     answer = (without_thinking(text) or "").strip()
     if not answer:
@@ -73,9 +79,12 @@ def top_of_answer(tokens: Sequence[Token], text: str, thought: str = "", stop: S
     for spelling in SPELLINGS:
         place = _place_of(answer, [spelling(token.text) for token in tokens], thought, stop)
         if place is not None:
-            if top := tokens[place].listed():
-                return top
-            raise NoLogprobsError("the server sent no log-probabilities at the answer")
+            top = tokens[place].listed()
+            if not top:
+                raise NoLogprobsError("the server sent no log-probabilities at the answer")
+            if greedy and max(top.values()) > top.get(tokens[place].text, math.inf) + _TIE:
+                raise NoLogprobsError("the log-probabilities contradict what was written")
+            return top
     raise NoLogprobsError("the log-probabilities that the server sent are not those of the answer")
 
 
@@ -159,7 +168,7 @@ def _place_of(answer: str, pieces: Sequence[bytes], thought: str, stop: Sequence
     at = ended[0] if _AROUND.fullmatch(whole, after, ended[0]) else ended[-1]
     starts = list(accumulate(map(len, pieces), initial=0))
     place = max(i for i in range(len(pieces)) if starts[i] <= at)
-    return None if whole[starts[place] : at].strip() else place
+    return None if whole[starts[place] : at].decode(errors="replace").strip() else place
 
 
 def _ends(rest: bytes, stop: Sequence[str]) -> bool:

@@ -177,7 +177,8 @@ class OpenAIModel(BatchModel):
         members: dict[str, Any] = {"model": answer.get("model", ""), "usage": usage_of(answer.get("usage") or {})}
         if self.api == "responses":
             return Reply(**members, **read_response(answer))
-        return Reply(**members, **read_choice(request, answer["choices"][0]))
+        greedy = "temperature" in self.accepts and "temperature" not in self.dropped and not self.temperature
+        return Reply(**members, **read_choice(request, answer["choices"][0], greedy))
 
     async def submit(self, bodies: Mapping[str, dict[str, Any]]) -> str:
         lines = [

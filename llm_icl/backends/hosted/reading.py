@@ -10,8 +10,10 @@ from llm_icl.backends.hosted.logprobs import NoLogprobsError, tokens_of, top_of_
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 
 
-def read_choice(request: Request, choice: Mapping[str, Any]) -> dict[str, Any]:
-    """The members of a reply, from a chat's choice or a completion's."""
+def read_choice(request: Request, choice: Mapping[str, Any], greedy: bool) -> dict[str, Any]:
+    """The members of a reply, from a chat's choice or a completion's. With `greedy` decoding the likeliest token is
+    written.
+    """
     members: dict[str, Any] = {"truncated": choice.get("finish_reason") == "length"}
     if isinstance(request, EchoRequest):
         try:
@@ -25,15 +27,17 @@ def read_choice(request: Request, choice: Mapping[str, Any]) -> dict[str, Any]:
         return members | {"status": "refused", "text": refusal or text or ""}
     if thought:
         text = (text or "").lstrip()
-    if thought and not text and not message.get("tool_calls"):  # a limit or a stop string ended the reasoning
+    calls = bool(message.get("tool_calls") or message.get("function_call"))
+    if thought and not text and not calls:  # a limit or a stop string ended the reasoning
         members["truncated"] = True
     if not isinstance(request, TopRequest):
         return members | {"text": text or ""}
     try:
         tokens = tokens_of(choice.get("logprobs"))
-        if text is None and not message.get("tool_calls"):  # only the tokens say what was written
+        if text is None and not calls:  # only the tokens say what was written
             text = "".join(token.text for token in tokens)
-        return members | {"text": text or "", "tops": [top_of_answer(tokens, text or "", thought, request.stop)]}
+        top = top_of_answer(tokens, text or "", thought, request.stop, greedy)
+        return members | {"text": text or "", "tops": [top]}
     except NoLogprobsError as reason:
         return members | {"text": text or "", "tops": [None], "absent": str(reason)}
 

@@ -66,6 +66,7 @@ def test_without_readable_log_probabilities_the_written_label_stands_and_the_rea
         (chat(None, None), "unparseable", None),
         (chat(None, None, "tool_calls", tool_calls=[{"id": "a", "function": {"name": "1"}}]), "unparseable", None),
         (chat(None, {"content": LABEL}, "tool_calls", tool_calls=[{"id": "a"}]), "unparseable", None),
+        (chat(None, {"content": LABEL}, "function_call", function_call={"name": "1"}), "unparseable", None),
         (chat(None, {"content": THOUGHT}, "stop", reasoning_content="1 or 0"), "truncated", None),
         (chat("<think>\n1", {"content": THOUGHT}, "length"), "truncated", None),
         (chat("<think>", {"content": THOUGHT}, "stop"), "truncated", None),
@@ -88,7 +89,7 @@ def test_a_completion_that_was_filtered_is_refused(says):
 
 def test_labels_that_are_improbable_where_one_was_written_give_no_probability(says):
     status, label, probability, mass, asked = says(
-        chat("1", {"content": [entry("1", {"a": -0.01, "0": -14.0, "1": -15.5})]})
+        chat("1", {"content": [entry("1", {"a": -0.01, "0": -14.0, "1": -15.5})]}), "gpt-4.1:temperature=1"
     )
     assert (status, label) == ("ok", 1)
     assert math.isnan(probability)
@@ -96,17 +97,26 @@ def test_labels_that_are_improbable_where_one_was_written_give_no_probability(sa
     assert asked.without_probability == {"the labels have less than 1 % of the probability": 2}
 
 
+CONTRADICTION = {"the log-probabilities contradict what was written": 2}
+LESS, EVEN, NEVER = ({"0": math.log(1 - p), "1": math.log(p)} for p in (0.3, 0.45, 0.001))
+SPELLINGS = {"1": math.log(0.4), "0": math.log(0.3), " 0": math.log(0.2)}
+
+
 @pytest.mark.parametrize(
-    ("tops", "label", "probability"),
+    ("name", "tops", "label", "probability"),
     [
-        ({"0": math.log(0.6), "1": math.log(0.3)}, 0, 1 / 3),  # a sample may be the less likely one
-        ({"0": math.log(0.99), "1": math.log(1e-3)}, 1, None),  # not of what was written
+        ("gpt-4.1", LESS, 1, None),  # greedy decoding would have written 0
+        ("gpt-4.1", EVEN, 0, 0.45),  # a tie, up to rounding
+        ("gpt-4.1", SPELLINGS, 0, 4 / 9),  # the likeliest token, but not the likelier label
+        ("gpt-4.1:temperature=1", LESS, 0, 0.3),  # a sample
+        ("gpt-4.1:temperature=1", NEVER, 1, None),  # no sample
     ],
 )
-def test_where_what_was_written_is_not_the_likelier_label(says, tops, label, probability):
-    status, found, p, _, _ = says(chat("1", {"content": [entry("1", tops)]}))
+def test_where_what_was_written_is_not_the_likelier_label(says, name, tops, label, probability):
+    status, found, p, _, asked = says(chat("1", {"content": [entry("1", tops)]}), name)
     assert (status, found) == ("ok", label)
     assert p == pytest.approx(math.nan if probability is None else probability, nan_ok=True)
+    assert asked.without_probability == (CONTRADICTION if probability is None else {})
 
 
 def test_no_value_is_invented_for_labels_of_several_tokens(monkeypatch, ask):
