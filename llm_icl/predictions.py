@@ -21,6 +21,7 @@ COLUMNS = {
     "position": "number of in-context examples before the query",
     "label": "the true label of the query, 0 or 1",
     "probability": "P(y = 1); null if only an answer is known",
+    "mass": "P(0) + P(1) among all tokens, to which probability is normalised; null if unknown",
     "prediction": "0 or 1; null without a usable answer",
     "status": f"one of {', '.join(STATUSES)}",
     "agreement": "fraction of usable answers over repeats that equal this one; null without repeats",
@@ -49,13 +50,14 @@ def predictions_frame(
             "position": np.tile(chosen, len(problems)),
             "label": problems.ys[:, chosen].ravel(),
             "probability": probability,
+            "mass": pl.Series(_or_unknown(answers.mass, count)).fill_nan(None),
             "prediction": pl.Series(prediction).set(pl.Series(prediction < 0), None),
             "status": np.array(STATUSES)[answers.status.ravel()],
-            "agreement": pl.Series(_agreement(answers)).fill_nan(None),
+            "agreement": pl.Series(_or_unknown(answers.agreement, count)).fill_nan(None),
             "seen": problems.seen[:, chosen].ravel(),
         }
     )
 
 
-def _agreement(answers: Answers) -> NDArray[np.float64]:
-    return np.full(answers.status.size, np.nan) if answers.agreement is None else answers.agreement.ravel()
+def _or_unknown(values: NDArray[np.float64] | None, count: int) -> NDArray[np.float64]:
+    return np.full(count, np.nan) if values is None else values.ravel()

@@ -143,13 +143,15 @@ class Answers:
 
     probability (N, P) is P(y = 1), NaN if only an answer is known; prediction (N, P) is 0 or 1, and -1 without a usable
     answer; status (N, P) holds indices into STATUSES; agreement (N, P), for repeated calls, is the fraction of usable
-    answers that equal the prediction.
+    answers that equal the prediction; mass (N, P), for language models, is the probability of both labels together
+    among all tokens, NaN if it is unknown.
     """
 
     probability: NDArray[np.float64]
     prediction: NDArray[np.int8]
     status: NDArray[np.uint8]
     agreement: NDArray[np.float64] | None = None
+    mass: NDArray[np.float64] | None = None
 
     @classmethod
     def from_probability(cls, probability: NDArray[np.float64]) -> "Answers":

@@ -23,6 +23,7 @@ class Answered:
     asked (N, P) is whether this learner's runs contain the query. correct (N, P) is 1, 0 or NaN (not asked, or asked
     and missing); an unusable answer for which the model is responsible is 0. probability (N, P) is P(y = 1) or NaN;
     prediction (N, P) is 0, 1 or NaN. statuses maps each status to its fraction of the queries asked.
+    mass (N, P), for models, is the probability of both labels together among all tokens, or NaN.
     A model is a prompted language model; a network is a sequence model trained on such problems.
     """
 
@@ -31,6 +32,7 @@ class Answered:
     probability: Floats
     prediction: Floats
     statuses: dict[str, float]
+    mass: Floats | None = None
     is_model: bool = False
     is_network: bool = False
 
@@ -169,4 +171,6 @@ def _answered(rows: pl.DataFrame, label: Floats) -> Answered:
     asked = rows["status"].is_not_null().to_numpy().reshape(label.shape)
     shares = {status: int((rows["status"] == status).sum()) / int(asked.sum()) for status in STATUS_SHARES}
     statuses = {key: share for key, share in shares.items() if share}
-    return Answered(asked, correct, matrix("probability"), prediction, statuses)
+    # Runs of earlier versions do not say the labels' mass.
+    mass = matrix("mass") if "mass" in rows.columns else None
+    return Answered(asked, correct, matrix("probability"), prediction, statuses, mass)

@@ -25,7 +25,8 @@ class Score:
     """One learner in one cell: accuracies, log loss (nats), overconfidence, and regrets vs. exact Bayes.
 
     The regrets are the accuracy of exact Bayes minus the learner's, paired by problem; examples is the number of
-    examples until the accuracy reaches TARGET, infinite if that is not shown.
+    examples until the accuracy reaches TARGET, infinite if that is not shown. mass is the mean probability of both
+    labels together, NaN where no answer says it.
     """
 
     learner: str
@@ -42,6 +43,7 @@ class Score:
     coverage: float
     bounds: tuple[float, float]
     statuses: dict[str, float]
+    mass: float
 
 
 def score(cell: Cell, learner: str) -> Score:
@@ -61,7 +63,13 @@ def score(cell: Cell, learner: str) -> Score:
         coverage=answered.coverage,
         bounds=answered.bounds,
         statuses=answered.statuses,
+        mass=_mean_known(answered.mass),
     )
+
+
+def _mean_known(values: Floats | None) -> float:
+    known = np.array([]) if values is None else values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")
 
 
 def accuracy(correct: Floats, where: NDArray[np.bool_] | None = None, level: float = LEVEL) -> Estimate:

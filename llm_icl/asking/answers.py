@@ -1,7 +1,7 @@
 """A language model as a learner: its replies to prompts, parsed as labels or as P(y = 1)."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +19,8 @@ from llm_icl.prompting.templates import Prompt
 
 @dataclass(frozen=True)
 class AnsweredPlan:
-    """The outcome of a plan: the answers (N, P), the exchanges, the number of new calls, the reasons for failures, and
-    the token counts of the replies by kind.
+    """The outcome of a plan: the answers (N, P), the exchanges, the number of new calls, the reasons for failures, the
+    token counts of the replies by kind, and how many answers have no probability, by reason.
     """
 
     answers: Answers
@@ -28,6 +28,7 @@ class AnsweredPlan:
     new: int
     failures: list[str]
     usage: Mapping[str, int]
+    without_probability: Mapping[str, int]
 
     @property
     def agreement(self) -> float | None:
@@ -40,8 +41,15 @@ class AnsweredPlan:
 def missing_requests(plan: Plan, identity: dict[str, Any], cache: CallCache | None) -> dict[str, Request]:
     """The requests of a plan that are not in the cache, by key."""
     requests = {call_key(identity, call.request.data()): call.request for call in plan.calls}
-    known = cache.get(requests) if cache else {}
+    known, _ = _cached(plan, requests, cache) if cache else ({}, [])
     return {key: request for key, request in requests.items() if key not in known}
+
+
+def _cached(plan: Plan, keys: Iterable[str], cache: CallCache) -> tuple[dict[str, Reply], list[str]]:
+    """The cached replies by key, and the keys of those in which nothing can be used."""
+    replies = {key: call.reply for key, call in cache.get(keys).items()}
+    bad = [key for key, reply in replies.items() if MODES[plan.mode].fault(reply)]
+    return {key: reply for key, reply in replies.items() if key not in bad}, bad
 
 
 def answer_plan(
@@ -60,21 +68,25 @@ def answer_plan(
     """
     mode = MODES[plan.mode]
     keys = [call_key(identity, call.request.data()) for call in plan.calls]
-    known = {key: call.reply for key, call in cache.get(keys).items()}
+    known, bad = _cached(plan, keys, cache)
+    cache.forget(bad)
     on_calls(len(known), "")
     missing = {key: call.request for key, call in zip(keys, plan.calls, strict=True) if key not in known}
     known |= channel.send(missing, on_calls)
 
     outcomes: dict[tuple[int, int], list[Outcome]] = {place: [Outcome(status="too_long")] for place in plan.too_long}
     exchanges, failures = [], []
+    without: Counter[str] = Counter()
     for key, call in zip(keys, plan.calls, strict=True):
         reply = known.get(key) or Reply(status="error", message="no answer")
-        if reply.status == "error":
-            failures.append(reply.message)
+        fault = reply.message if reply.status == "error" else mode.fault(reply)
+        if fault:
+            failures.append(fault)
         unanswered = [Outcome(status=reply.status)] * len(call.positions)
         read = unanswered if reply.status else mode.read(reply, prompt)
         for position, outcome in zip(call.positions, read, strict=True):
             outcomes.setdefault((call.problem, position), []).append(outcome)
+            without.update([outcome.reason] if outcome.reason and not fault else [])
         exchanges.append(
             {
                 "problem": int(problems.indices[call.problem]),
@@ -87,17 +99,18 @@ def answer_plan(
     usage: Counter[str] = Counter()
     for key in dict.fromkeys(keys):  # one reply may serve several calls
         usage.update(known[key].usage or {} if key in known else {})
-    return AnsweredPlan(_answers(outcomes, len(problems), positions), exchanges, len(missing), failures, usage)
+    answers = _answers(outcomes, len(problems), positions)
+    return AnsweredPlan(answers, exchanges, len(missing), failures, usage, without)
 
 
 def _answers(outcomes: Mapping[tuple[int, int], list[Outcome]], problems: int, positions: Sequence[int]) -> Answers:
     shape = (problems, len(positions))
-    probability, agreement = np.full(shape, np.nan), np.full(shape, np.nan)
+    probability, agreement, mass = (np.full(shape, np.nan) for _ in range(3))
     prediction, status = np.full(shape, -1, dtype=np.int8), np.zeros(shape, dtype=np.uint8)
     for i in range(problems):
         for j, position in enumerate(positions):
             outcome = agreed(outcomes[i, position])
-            probability[i, j], agreement[i, j] = outcome.probability, outcome.agreement
+            probability[i, j], agreement[i, j], mass[i, j] = outcome.probability, outcome.agreement, outcome.mass
             prediction[i, j] = -1 if outcome.label is None else outcome.label
             status[i, j] = STATUSES.index(outcome.status)
-    return Answers(probability, prediction, status, agreement)
+    return Answers(probability, prediction, status, agreement, mass)

@@ -12,6 +12,7 @@ from typing import Any
 from llm_icl.asking.budget import Budget, BudgetError
 from llm_icl.asking.cache import Call, CallCache
 from llm_icl.asking.channels import OnCalls
+from llm_icl.asking.modes import MODES
 from llm_icl.asking.sending import Sender
 from llm_icl.backends.exchange import Reply, Request, request_from
 from llm_icl.backends.hosted.faults import TransientError, clean
@@ -85,15 +86,20 @@ class Batches:
             pause = min(2 * pause, _LAST_LOOK)
         if state.errors:
             log.warning("%s: batch %s: %s", self._model.entry.name, batch, clean(state.errors))
-        calls = []
+        calls, lost = [], 0.0
         for key, text in self._sender.run(lambda: self._model.collect(batch)).items():
             try:
                 reply = self._model.reply(request_from(asked[key]), text)
             except TransientError:  # an invalid reply counts as no reply
                 continue
-            calls.append(Call(key, asked[key], reply, DISCOUNT * self._model.cost(reply.usage or {})))
+            cost = DISCOUNT * self._model.cost(reply.usage or {})
+            if MODES[asked[key]["mode"]].fault(reply):  # as does one in which nothing can be used
+                self._cache.put_lost(key, cost, self._account)
+                lost += cost
+                continue
+            calls.append(Call(key, asked[key], reply, cost))
         self._cache.put(calls, self._account, closed=batch)
-        self._budget.charge(sum(call.cost for call in calls) - held, len(calls) - len(asked))
+        self._budget.charge(sum(call.cost for call in calls) + lost - held, len(calls) - len(asked))
         on_calls(len(calls), f"batch {batch} collected")
         return {call.key: call.reply for call in calls}
 

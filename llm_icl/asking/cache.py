@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ class CallCache:
     def __init__(self, path: Path) -> None:
         """Open or create the database. Raises RequestError if that fails."""
         self._path = path
+        self._writing = threading.Lock()  # lost requests are recorded while another thread commits replies
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._usable():
             # Replies are committed from a separate thread, one commit at a time.
@@ -83,8 +85,13 @@ class CallCache:
             if closed:
                 self._database.execute("UPDATE batches SET collected = 1 WHERE id = ?", (closed,))
 
+    def forget(self, keys: Iterable[str]) -> None:
+        """Remove replies in which nothing can be used, so that others can take their place."""
+        with self._transaction():
+            self._database.executemany("DELETE FROM calls WHERE key = ?", [(key,) for key in keys])
+
     def put_lost(self, key: str, cost: float, account: str) -> None:
-        """Record a request that may have been charged although no reply arrived."""
+        """Record a request that may have been charged although no usable reply arrived."""
         with self._transaction():
             self._database.execute("INSERT INTO spending VALUES (?, ?, ?)", (account, key, cost))
 
@@ -123,7 +130,7 @@ class CallCache:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._usable():
+        with self._writing, self._usable():
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield

@@ -22,6 +22,16 @@ class Channel(Protocol):
 
 
 @dataclass(frozen=True)
+class SilentChannel:
+    """In place of a model that cannot be asked any further: all calls fail for the same reason."""
+
+    reason: str
+
+    def send(self, requests: Mapping[str, Request], on_calls: OnCalls) -> dict[str, Reply]:
+        return {key: Reply(status="error", message=self.reason) for key in requests}
+
+
+@dataclass(frozen=True)
 class LocalChannel:
     """Calls to a model in this process, in blocks that are committed as they finish."""
 
@@ -32,14 +42,16 @@ class LocalChannel:
     def send(self, requests: Mapping[str, Request], on_calls: OnCalls) -> dict[str, Reply]:
         keys = {id(request): key for key, request in requests.items()}
         replies: dict[str, Reply] = {}
-        for block in MODES[self.plan.mode].blocks(self.model, self.plan.calls):
+        mode = MODES[self.plan.mode]
+        for block in mode.blocks(self.model, self.plan.calls):
             missing = [call for call in block if id(call.request) in keys]
             if not missing:
                 continue
             # Blocks are the same in every run: batch composition affects numerics.
             answered = zip(block, self._ask(block), strict=True)
             done = {keys[id(call.request)]: (call, reply) for call, reply in answered if id(call.request) in keys}
-            self.cache.put(Call(key, call.request.data(), reply) for key, (call, reply) in done.items())
+            good = {key: answer for key, answer in done.items() if not mode.fault(answer[1])}
+            self.cache.put(Call(key, call.request.data(), reply) for key, (call, reply) in good.items())
             replies |= {key: reply for key, (_, reply) in done.items()}
             on_calls(len(missing), "")
         return replies

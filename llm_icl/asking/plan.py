@@ -25,11 +25,13 @@ def plan_for(
 
     Raises RequestError if the requested mode is not possible.
     """
+    unavailable = [f"{name}: {reason}" for name, reason in model.unavailable.items()]
     if mode != "auto" and mode not in model.modes:
+        because = f" ({model.unavailable[mode]})" if mode in model.unavailable else ""
         raise RequestError(
-            f"--mode {mode} is not supported by this model: supported modes are {', '.join(model.modes)}"
+            f"--mode {mode} is not supported by this model{because}: supported modes are {', '.join(model.modes)}"
         )
-    reasons: list[str] = []
+    reasons: list[str] = unavailable if mode == "auto" else []
     for name in model.modes if mode == "auto" else (mode,):
         candidate = MODES[name]
         try:

@@ -14,8 +14,9 @@ from llm_icl.asking.budget import Budget, BudgetError
 from llm_icl.asking.cache import Call, CallCache
 from llm_icl.asking.channels import OnCalls
 from llm_icl.asking.limiter import MOST, Limiter
+from llm_icl.asking.modes import MODES
 from llm_icl.backends.exchange import Reply, Request
-from llm_icl.backends.hosted.faults import HopelessError, RejectedError, TransientError
+from llm_icl.backends.hosted.faults import HopelessError, RejectedError, TransientError, UnusableError
 from llm_icl.backends.hosted.model import RemoteModel
 from llm_icl.config.specs import counted
 from llm_icl.errors import BudgetSpentError, WorkError
@@ -168,11 +169,12 @@ class Sender:
                 # No request has succeeded yet: the error concerns all requests.
                 self._stop = self._stop or HopelessError(f"{self.model.entry.name}: {problem}")
             return Reply(status=problem.status, message=str(problem))
-        except TransientError as problem:
+        except (TransientError, UnusableError) as problem:
             self._without_answer += 1
             if self._without_answer >= _GONE:
+                got = "no usable reply" if isinstance(problem, UnusableError) else "no reply"
                 self._stop = self._stop or HopelessError(
-                    f"{self.model.entry.name}: {_GONE} requests in a row got no reply ({problem}): "
+                    f"{self.model.entry.name}: {_GONE} requests in a row got {got} ({problem}): "
                     "re-running the command resumes it"
                 )
             return Reply(status="error", message=str(problem))
@@ -235,6 +237,9 @@ class Sender:
                 reply = await self.model.ask(request)
                 spent = self.model.cost(reply.usage or {})
                 answered = True
+                if fault := MODES[request.mode].fault(reply):
+                    self._cache.put_lost(key, spent, self._account)
+                    raise UnusableError(fault)
             except TransientError as problem:
                 self._count(problem)
                 overloaded = problem.kind == "overload"

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from llm_icl.backends.chat import ChatFormat
@@ -63,9 +64,12 @@ class ModelEntry:
 
 
 class LanguageModel(ABC):
-    """A model that answers prompts. `modes` are the supported query modes, in order of preference."""
+    """A model that answers prompts. `modes` are the supported query modes, in order of preference; `unavailable` says
+    why others are not among them, where that was found out from a server.
+    """
 
     modes: tuple[str, ...]
+    unavailable: Mapping[str, str] = MappingProxyType({})
     # Whether it runs in this process, whether its calls cost money, and whether its attention and gradients are
     # available: if so, `source` locates its weights for transformers, and `attention` is implemented.
     local: bool = False

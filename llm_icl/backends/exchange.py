@@ -140,14 +140,15 @@ class Reply:
     versions: cached data stay unchanged.
 
     `scores` are the log-probabilities of both labels at each position, `tops` those of the top tokens (None if
-    unreadable), `text` is the generated text without its stop string, `truncated` whether the token limit ended it,
-    and `constrained` whether a schema was enforced. A `status` other than ok gives the kind of failure, `message` its
-    reason. `usage` counts tokens, `model` is the provider's name of the model, and `dropped` are the parameters that
-    it rejected.
+    unreadable; `absent` says why), `text` is the generated text without its stop string, `truncated` whether the token
+    limit ended it, and `constrained` whether a schema was enforced. A `status` other than ok gives the kind of failure,
+    `message` its reason. `usage` counts tokens, `model` is the provider's name of the model, and `dropped` are the
+    parameters that it rejected.
     """
 
     scores: Sequence[Sequence[float]] | None = None
     tops: Sequence[Mapping[str, float] | None] | None = None
+    absent: str = ""
     text: str | None = None
     truncated: bool = False
     constrained: bool = False

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from llm_icl.backends.pool import ModelPool
-from llm_icl.config.specs import counted
 from llm_icl.errors import BudgetSpentError, RequestError, WorkError
 from llm_icl.experiments.base import State
 from llm_icl.experiments.evaluation.calling import Calling, Limits
@@ -59,11 +58,11 @@ def run_evaluations(
         if cell.name in outcome.failed:
             continue
         with _kept_apart(cell.name, outcome):
-            run = evaluation(cell).run(folder / cell.name, on_cell, keep_old)
+            asked = evaluation(cell)
+            run = asked.run(folder / cell.name, on_cell, keep_old)
             outcome.finished.append(run)
-            if errors := run.record["failed"]:
-                calls = counted(sum(errors.values()), "call")
-                outcome.failed[cell.name] = f"{calls} failed ({next(iter(errors))})"
+            if failure := asked.failure(run):
+                outcome.failed[cell.name] = str(failure)
     return outcome
 
 

@@ -1,8 +1,14 @@
-"""A model asked in one mode, as an evaluation does it."""
+"""A model asked in one mode, as an evaluation does it.
+
+Random models give every token about the same probability: their labels' is not asked for, so that the modes can be
+compared.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
+from unittest.mock import patch
 
+from llm_icl.asking import replies
 from llm_icl.asking.answers import AnsweredPlan, answer_plan
 from llm_icl.asking.cache import CallCache
 from llm_icl.asking.channels import LocalChannel
@@ -23,7 +29,8 @@ def ask(
     cache = CallCache(folder / f"{mode}.sqlite")
     plan = plan_for(model, loaded, problems, positions, mode)
     channel = LocalChannel(model, plan, cache)
-    return answer_plan(plan, model.identity(), loaded, problems, positions, cache, channel)
+    with patch.object(replies, "LEAST_MASS", 0.0):
+        return answer_plan(plan, model.identity(), loaded, problems, positions, cache, channel)
 
 
 def ask_remote(sender: Sender, prompt: str, problems: Problems, folder: Path, mode: str) -> AnsweredPlan:
@@ -32,4 +39,5 @@ def ask_remote(sender: Sender, prompt: str, problems: Problems, folder: Path, mo
     loaded = load_prompt(parse_specs([prompt])[0])
     plan = plan_for(sender.model, loaded, problems, positions, mode)
     cache = CallCache(folder / f"{mode}.sqlite")
-    return answer_plan(plan, sender.model.identity(), loaded, problems, positions, cache, sender)
+    with patch.object(replies, "LEAST_MASS", 0.0):
+        return answer_plan(plan, sender.model.identity(), loaded, problems, positions, cache, sender)

@@ -64,6 +64,7 @@ class Provider:
     looks: int = 2
     lost: int = 0
     received: list[Received] = field(default_factory=list)
+    refused: int = 0
     batches: dict[str, Batch] = field(default_factory=dict)
     port: int = 0
 
@@ -118,6 +119,7 @@ class Provider:
         if fault:
             response = await _faulty(fault, request, body)
             if response is not None:
+                self.refused += response.status == 400
                 return response
         return web.json_response(answer(request.path, body, fault))
 
@@ -319,6 +321,8 @@ async def _faulty(fault: str, request: web.Request, body: dict[str, Any]) -> web
     if fault == "400 long":
         message = "This model's maximum context length is 10 tokens. Your messages resulted in 99 tokens."
         return _error(400, message, "invalid_request_error", code="context_length_exceeded")
+    if kind == "400":
+        return web.json_response(json.loads(rest), status=400)
     if kind == "refuses":
         if rest not in body:
             return None

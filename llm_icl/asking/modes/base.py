@@ -65,6 +65,10 @@ class Mode(ABC, Generic[R]):
         """The replies of a local model."""
         raise NotImplementedError(f"the mode {self.name} is for models behind an API")
 
+    def fault(self, reply: Reply) -> str:
+        """Why nothing in a reply can be used; empty if something can. Such a reply is not kept, and asked for again."""
+        return ""
+
     @abstractmethod
     def read(self, reply: Reply, prompt: Prompt) -> list[Outcome]:
         """The outcome at each position of a reply."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from llm_icl.asking.modes.base import Mode, Plan, Planned
-from llm_icl.asking.replies import Outcome, from_scores
+from llm_icl.asking.replies import Outcome, from_scores, scores_fault
 from llm_icl.backends.base import LanguageModel, LocalModel, TokenModel
 from llm_icl.backends.exchange import CurveRequest, Reply
 from llm_icl.problems import Problems
@@ -46,6 +46,9 @@ class CurveMode(Mode[CurveRequest]):
     def ask(self, model: LocalModel, requests: Sequence[CurveRequest], shared: int) -> list[Reply]:
         scores = model.score_curves([request.curve for request in requests], shared)
         return [Reply.of_scores(curve) for curve in scores]
+
+    def fault(self, reply: Reply) -> str:
+        return scores_fault(reply)
 
     def read(self, reply: Reply, prompt: Prompt) -> list[Outcome]:
         return from_scores(reply)

@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 
 from llm_icl.asking.modes.base import Mode, Plan, Planned
-from llm_icl.asking.replies import Outcome, from_top
+from llm_icl.asking.replies import Outcome, from_top, tops_fault
 from llm_icl.backends.base import LanguageModel
 from llm_icl.backends.exchange import EchoRequest, Reply
 from llm_icl.problems import Problems
 from llm_icl.prompting.layout import CannotScoreError, label_gap
 from llm_icl.prompting.rendering import render
 from llm_icl.prompting.templates import Prompt
+
+_MERGED = "the label is not a token of its own in the echoed prompt (--mode top needs no echo)"
 
 
 class EchoMode(Mode[EchoRequest]):
@@ -32,7 +34,8 @@ class EchoMode(Mode[EchoRequest]):
             calls.append(Planned(i, tuple(positions), texts[-1], request))
         return Plan(self.name, tuple(calls))
 
+    def fault(self, reply: Reply) -> str:
+        return tops_fault(reply) if any(reply.tops or ()) else reply.absent or _MERGED
+
     def read(self, reply: Reply, prompt: Prompt) -> list[Outcome]:
-        """Reads the echoed positions. A label without a token boundary before it cannot be read."""
-        tops = reply.tops or ()
-        return [from_top(top, prompt, Outcome(status="unparseable" if top else "error")) for top in tops]
+        return [from_top(top, prompt, reply.absent or _MERGED) for top in reply.tops or ()]

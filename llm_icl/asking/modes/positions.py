@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from llm_icl.asking.modes.base import Mode, Plan, Planned
-from llm_icl.asking.replies import Outcome, from_scores
+from llm_icl.asking.replies import Outcome, from_scores, scores_fault
 from llm_icl.backends.base import LanguageModel, LocalModel, TokenModel
 from llm_icl.backends.exchange import PositionsRequest, Reply
 from llm_icl.problems import Problems
@@ -39,6 +39,9 @@ class PositionsMode(Mode[PositionsRequest]):
 
     def ask(self, model: LocalModel, requests: Sequence[PositionsRequest], shared: int) -> list[Reply]:
         return [Reply.of_scores([scores]) for scores in model.score_positions([request.place for request in requests])]
+
+    def fault(self, reply: Reply) -> str:
+        return scores_fault(reply)
 
     def read(self, reply: Reply, prompt: Prompt) -> list[Outcome]:
         return from_scores(reply)

@@ -28,6 +28,10 @@ class RejectedError(Exception):
         self.status = status
 
 
+class UnusableError(Exception):
+    """A reply that came, and may be charged, but in which nothing can be used. Asking at once again would not help."""
+
+
 class HopelessError(Exception):
     """An error that affects all requests: an invalid key, an unknown model, no credit."""
 
@@ -43,6 +47,8 @@ _REFUSES = re.compile(
     r"unsupported|(not|n't) support|unknown|unrecogni[sz]ed|not permitted|deprecated|does not accept", re.I
 )
 _REFUSES_ALL = re.compile(r"extra inputs|not allowed|not available|no longer|invalid parameter", re.I)
+_TOP_TOKENS = re.compile(r"log_?prob|top_n_tokens", re.I)
+_AT_MOST = re.compile(r"(?:<=|\bmax\w*|at most|up to|less than or equal to|between 0 and)[a-z :]*(\d+)", re.I)
 _NEEDED = ("model", "messages", "system", "input", "prompt", "max_tokens", "max_completion_tokens", "max_output_tokens")
 
 
@@ -108,6 +114,18 @@ def refused_parameter(problem: Exception, body: Mapping[str, Any]) -> str | None
     if named in body:
         return named if named in optional else None
     return next((key for key in optional if re.search(rf"\b{re.escape(key)}\b", said)), None)
+
+
+def most_allowed(problem: Exception, body: Mapping[str, Any]) -> tuple[str, int] | None:
+    """The parameter with the number of top tokens, and the most that a provider's 400 response allows of it; None for
+    other errors.
+    """
+    name = "top_logprobs" if "top_logprobs" in body else "logprobs"
+    said = f"{problem} {getattr(problem, 'body', '')}"  # the exception's text leaves out what is not in the usual form
+    if getattr(problem, "status_code", None) not in (400, 422) or not _TOP_TOKENS.search(said):
+        return None
+    allowed = [int(most) for most in _AT_MOST.findall(said) if 0 < int(most) < int(body.get(name) or 0)]
+    return (name, max(allowed)) if allowed else None
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from llm_icl.backends.base import LanguageModel, ModelEntry
 from llm_icl.backends.exchange import Reply, Request
-from llm_icl.backends.hosted.faults import TransientError, clean, fault_of, refused_parameter
+from llm_icl.backends.hosted.faults import TransientError, clean, fault_of, most_allowed, refused_parameter
 from llm_icl.config.secrets import remember
 from llm_icl.errors import RequestError
 
@@ -58,6 +58,7 @@ class RemoteModel(LanguageModel):
         self.entry = entry
         self.options = dict(entry.options)
         self.dropped: set[str] = set()
+        self.lowered: dict[str, int] = {}
         self.served: set[str] = set()
         effort = self.options.get("effort", entry.effort)
         self.effort = str(effort) if effort else ""
@@ -130,13 +131,18 @@ class RemoteModel(LanguageModel):
         return self.reply(request, await self.request(self.body(request)))
 
     async def request(self, body: dict[str, Any]) -> str:
-        """One request. A parameter that the provider rejects is omitted from then on, which is recorded."""
+        """One request. A parameter that the provider rejects is omitted from then on, and a number of top tokens that
+        it finds too large is lowered, which is recorded.
+        """
         while True:
-            sent = {key: value for key, value in body.items() if key not in self.dropped}
+            sent = {key: self.lowered.get(key, value) for key, value in body.items() if key not in self.dropped}
             try:
                 async with asyncio.timeout(self.timeout):
                     return await self.send(sent)
             except Exception as problem:
+                if lower := most_allowed(problem, sent):
+                    self.lowered |= dict([lower])
+                    continue
                 parameter = refused_parameter(problem, sent)
                 if parameter is None:
                     raise self.fault(problem) from None
@@ -154,7 +160,8 @@ class RemoteModel(LanguageModel):
 
     def found(self) -> dict[str, Any]:
         served = sorted(name for name in self.served if name)
-        return {"served": served, "dropped": sorted(self.dropped)}
+        lowered = {"lowered": dict(self.lowered)} if self.lowered else {}
+        return {"served": served, "dropped": sorted(self.dropped)} | lowered
 
     def cost(self, usage: Mapping[str, int]) -> float:
         """US dollars. Tokens without a specific price are charged as plain input."""

@@ -4,12 +4,15 @@ import asyncio
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from llm_icl.backends.base import ModelEntry, backends
 from llm_icl.backends.exchange import EchoRequest, Reply, Request, TopRequest
+from llm_icl.backends.hosted.faults import clean
+from llm_icl.backends.hosted.logprobs import NoLogprobsError, top_of_echo
 from llm_icl.backends.hosted.model import BatchModel, BatchProgress, checked_url, only_own_headers, positive
+from llm_icl.backends.hosted.reading import read_choice, read_response, usage_of
 from llm_icl.config.specs import only_known
 from llm_icl.errors import RequestError
 from llm_icl.prompting.rendering import Rendered
@@ -22,6 +25,9 @@ _MOST_STOPS = 4
 # Top logprobs requested: the maximum of each API.
 _TOP = {"chat": 20, "completions": 5}
 _PATHS = {"chat": "/chat/completions", "responses": "/responses", "completions": "/completions"}
+# Finds out whether a server echoes the log-probabilities of a prompt.
+_PROBE = "Input: 0 1\nLabel: 1\nInput: 1 1\nLabel:"
+_PROBED = EchoRequest(prompt=_PROBE, ends=(_PROBE.index(" 1\nInput"), len(_PROBE)), gap=1, labels=("1", ""))
 
 
 @backends.register("openai")
@@ -74,19 +80,25 @@ class OpenAIModel(BatchModel):
 
     def connect(self) -> None:
         """Detect whether a completions server echoes prompt logprobs: if so, one request gives a whole curve."""
-        if self.api == "completions" and "top" in self.modes and asyncio.run(self._echoes()):
-            self.modes = ("echo", "top", "generate")
+        if self.api == "completions" and "top" in self.modes:
+            if reason := asyncio.run(self._no_echo()):
+                self.unavailable = {"echo": reason}
+            else:
+                self.modes = ("echo", "top", "generate")
 
-    async def _echoes(self) -> bool:
+    async def _no_echo(self) -> str:
+        """Why the labels of a prompt cannot be read from its echo; empty if they can."""
         await self.open()
-        probe = {"model": self.entry.identifier, "prompt": "a b", "max_tokens": 1, "logprobs": 1, "echo": True}
+        probe = {"model": self.entry.identifier, "prompt": _PROBE, "max_tokens": 1, "logprobs": 1, "echo": True}
         try:
             async with asyncio.timeout(self.timeout):
                 answer = json.loads(await self.send(probe))
-            logprobs = answer["choices"][0]["logprobs"]
-            return len(logprobs["tokens"]) > 1 and len(logprobs["text_offset"]) == len(logprobs["top_logprobs"])
-        except Exception:  # any failure: no echo; other errors appear with the first request
-            return False
+            label, _ = top_of_echo(_PROBED, answer["choices"][0].get("logprobs"))
+            return "" if label else "the server's echo has no log-probabilities of a label"
+        except NoLogprobsError as reason:
+            return str(reason)
+        except Exception as problem:  # any failure: no echo; other errors appear with the first request
+            return clean(f"the server does not echo prompts ({type(problem).__name__})")
         finally:
             await self.aclose()
 
@@ -122,7 +134,8 @@ class OpenAIModel(BatchModel):
         if self.api == "completions":
             body |= {"prompt": request.prompt, "max_tokens": limit}
             if isinstance(request, EchoRequest):
-                return {**body, "max_tokens": 1, "logprobs": self.top, "echo": True}
+                # After a blank that is a token of its own, the label is the second one.
+                return {**body, "max_tokens": 2, "logprobs": self.top, "echo": True}
             return body | ({"logprobs": self.top} if isinstance(request, TopRequest) else {})
         # Other servers use the old name of the limit.
         name = "max_tokens" if self.entry.base_url else "max_completion_tokens"
@@ -161,27 +174,11 @@ class OpenAIModel(BatchModel):
         return str(response.text)
 
     def read(self, request: Request, answer: Any) -> Reply:
-        members: dict[str, Any] = {"model": answer.get("model", ""), "usage": _usage(answer.get("usage") or {})}
+        members: dict[str, Any] = {"model": answer.get("model", ""), "usage": usage_of(answer.get("usage") or {})}
         if self.api == "responses":
-            return Reply(**members, **_read_response(answer))
-        choice = answer["choices"][0]
-        members["truncated"] = choice.get("finish_reason") == "length"
-        if self.api == "completions":
-            if isinstance(request, EchoRequest):
-                return Reply(**members, tops=_echoed(request, choice["logprobs"]))
-            listed = choice.get("logprobs") or {}
-            pairs = list(zip(listed.get("tokens") or [], listed.get("top_logprobs") or [], strict=False))
-            tops = [next((top for token, top in pairs if token.strip()), None)]
-            return Reply(**members, text=choice["text"] or "", tops=tops)
-        message = choice["message"]
-        members["text"] = message.get("content") or ""
-        if message.get("refusal") or choice.get("finish_reason") == "content_filter":
-            return Reply(**members | {"status": "refused", "text": message.get("refusal") or members["text"]})
-        if isinstance(request, TopRequest):
-            listed = (choice.get("logprobs") or {}).get("content") or []
-            first = next((token for token in listed if token["token"].strip()), None)
-            members["tops"] = [first and _summed((top["token"], top["logprob"]) for top in first["top_logprobs"])]
-        return Reply(**members)
+            return Reply(**members, **read_response(answer))
+        greedy = "temperature" in self.accepts and "temperature" not in self.dropped and not self.temperature
+        return Reply(**members, **read_choice(request, answer["choices"][0], greedy))
 
     async def submit(self, bodies: Mapping[str, dict[str, Any]]) -> str:
         lines = [
@@ -216,54 +213,3 @@ class OpenAIModel(BatchModel):
                 if response.get("status_code") == 200:
                     answers[entry["custom_id"]] = json.dumps(response["body"])
         return answers
-
-
-def _usage(usage: Mapping[str, Any]) -> dict[str, int]:
-    """Billed tokens: plain input, input from the provider's cache and into it, output with its reasoning."""
-    whole = usage.get("prompt_tokens", usage.get("input_tokens", 0))
-    inside = usage.get("prompt_tokens_details") or usage.get("input_tokens_details") or {}
-    outside = usage.get("completion_tokens_details") or usage.get("output_tokens_details") or {}
-    cached, write = inside.get("cached_tokens") or 0, inside.get("cache_write_tokens") or 0
-    return {
-        "input": whole - cached - write,
-        "cached": cached,
-        "write": write,
-        "output": usage.get("completion_tokens", usage.get("output_tokens", 0)) or 0,
-        "reasoning": outside.get("reasoning_tokens") or 0,
-    }
-
-
-def _read_response(answer: Any) -> dict[str, Any]:
-    parts = [part for item in answer["output"] if item["type"] == "message" for part in item["content"]]
-    text = "".join(part["text"] for part in parts if part["type"] == "output_text")
-    refusals = [part["refusal"] for part in parts if part["type"] == "refusal"]
-    cut = (answer.get("incomplete_details") or {}).get("reason")
-    if refusals or cut == "content_filter":
-        return {"status": "refused", "text": "".join(refusals) or text, "truncated": False}
-    if answer.get("status") not in ("completed", "incomplete"):
-        raise KeyError(f"status {answer.get('status')}")
-    return {"text": text, "truncated": cut == "max_output_tokens"}
-
-
-def _echoed(request: EchoRequest, logprobs: Mapping[str, Any]) -> list[dict[str, float] | None]:
-    """The top tokens at each label; None if there is no token boundary."""
-    tokens, offsets = logprobs["tokens"], list(logprobs["text_offset"])
-    tops: list[dict[str, float] | None] = []
-    for end, label in zip(request.ends, request.labels, strict=True):
-        place = next((i for start in (end, end + request.gap) if (i := _index(offsets, start)) is not None), None)
-        # Generated text follows the last prompt: no label needs to be a separate token there.
-        if place is None or (label and tokens[place].strip() != label):
-            tops.append(None)
-            continue
-        listed = list((logprobs["top_logprobs"][place] or {}).items())
-        tops.append(_summed([*listed, (tokens[place], logprobs["token_logprobs"][place])]))
-    return tops
-
-
-def _index(offsets: Sequence[int], start: int) -> int | None:
-    return offsets.index(start) if start in offsets else None
-
-
-def _summed(pairs: Any) -> dict[str, float]:
-    """Log-probabilities by token; duplicates are summed."""
-    return {str(token): float(value) for token, value in pairs if value is not None}

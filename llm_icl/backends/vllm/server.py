@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -215,7 +216,7 @@ class VllmServer(RemoteModel, TokenModel):
             for (context, labels), text in zip(nodes, texts, strict=True):
                 answer = json.loads(text)
                 top = answer["choices"][0]["logprobs"]["top_logprobs"][0]
-                values |= {(context, label): top[f"token_id:{label}"] for label in labels}
+                values |= {(context, label): _number(top[f"token_id:{label}"]) for label in labels}
                 usage = {key: usage[key] + count for key, count in _usage(answer).items()}
         except (ValueError, KeyError, TypeError, IndexError) as problem:
             raise TransientError(f"malformed reply ({type(problem).__name__}: {problem})", "reply") from None
@@ -226,16 +227,22 @@ class VllmServer(RemoteModel, TokenModel):
         model, usage = answer["model"], _usage(answer)
         if not isinstance(request, CurveRequest):
             truncated = choice["finish_reason"] == "length"
-            return Reply(model=model, usage=usage, text=choice["text"], truncated=truncated)
+            return Reply(model=model, usage=usage, text=choice["text"] or "", truncated=truncated)
         curve = request.curve
         last = {key.removeprefix("token_id:"): value for key, value in choice["logprobs"]["top_logprobs"][0].items()}
         inside = [choice["prompt_logprobs"][end] for end in curve.ends[:-1]]
-        tops = [{key: value["logprob"] for key, value in top.items()} for top in inside] + [last]
+        tops = [{key: _number(value["logprob"]) for key, value in top.items()} for top in inside]
+        tops.append({key: _number(value) for key, value in last.items()})
         scores = [
             [top.get(str(zero)), top.get(str(one))]
             for top, zero, one in zip(tops, curve.zeros, curve.ones, strict=True)
         ]
         return Reply(model=model, usage=usage, scores=scores)
+
+
+def _number(value: Any) -> float:
+    """A log-probability; JSON has null for what is not a number."""
+    return math.nan if value is None else float(value)
 
 
 def _usage(answer: Any) -> dict[str, int]:

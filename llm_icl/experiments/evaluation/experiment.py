@@ -131,10 +131,11 @@ class Evaluation(Experiment):
         from llm_icl.config.specs import counted
 
         failed = sorted(run.record.get("failed", {}).items(), key=lambda entry: -entry[1])
-        if not failed:
-            return None
-        calls = counted(sum(count for _, count in failed), "call")
-        return WorkError(f"{calls} failed ({failed[0][0]}): re-running the command retries them")
+        parts = [f"no answer from {name} ({reason})" for name, reason in _silent(run).items()]
+        if failed:
+            calls = counted(sum(count for _, count in failed), "call")
+            parts.append(f"{calls} failed ({failed[0][0]}): re-running the command retries them")
+        return WorkError("; ".join(parts)) if parts else None
 
     def _calls(self, session: Session) -> "Calling | None":
         from llm_icl.asking.cache import CallCache
@@ -148,3 +149,19 @@ class Evaluation(Experiment):
         from llm_icl.experiments.evaluation.report import report_of
 
         return report_of(runs)
+
+
+def _silent(run: RunDirectory) -> dict[str, str]:
+    """The language models that answered nothing at all, and the status of most of their positions with its reason."""
+    import polars as pl
+
+    from llm_icl.problems import ANSWERED, SHUFFLED
+
+    asked = run.predictions().filter(pl.col("prompt").is_not_null() & ~pl.col("learner").str.ends_with(SHUFFLED))
+    answered = pl.col("status").is_in(ANSWERED).any()
+    names = asked.group_by("learner", maintain_order=True).agg(answered, pl.col("status").mode().first().alias("most"))
+    silent = {row["learner"]: row["most"] for row in names.filter(~pl.col("status")).iter_rows(named=True)}
+    for mode in run.record.get("modes", []):
+        for reason in mode.get("without_probability", {}) if mode["learner"] in silent else ():
+            silent[mode["learner"]] = f"error: {reason}"
+    return silent

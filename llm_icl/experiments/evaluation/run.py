@@ -11,13 +11,14 @@ import polars as pl
 from llm_icl.asking.answers import answer_plan, missing_requests
 from llm_icl.asking.batches import Batches
 from llm_icl.asking.cache import call_key
-from llm_icl.asking.channels import Channel, LocalChannel
+from llm_icl.asking.channels import Channel, LocalChannel, SilentChannel
 from llm_icl.asking.modes.base import Plan
 from llm_icl.asking.plan import plan_for
 from llm_icl.backends import LanguageModel
 from llm_icl.backends.base import LocalModel
 from llm_icl.backends.pool import ModelPool
 from llm_icl.config.files import file_name
+from llm_icl.errors import BudgetSpentError, WorkError
 from llm_icl.experiments.base import Session
 from llm_icl.experiments.evaluation.calling import Calling
 from llm_icl.experiments.evaluation.checking import modes_of
@@ -55,8 +56,7 @@ class EvaluationRun:
                     self._answer(step)
             for index in range(len(self._request.models)):
                 with self._model(index) as (model, channel):
-                    for step in self._steps_of(index):
-                        self._ask(step, model, channel)
+                    self._ask_all(index, model, channel)
         finally:
             self._save()
         self._on_progress("done", len(self._steps), len(self._steps))
@@ -121,6 +121,20 @@ class EvaluationRun:
         request = self._request
         return plan_for(model, step.job.prompt, shown, request.positions, request.mode, request.repeats)
 
+    def _ask_all(self, index: int, model: LanguageModel, channel: Channel | None) -> None:
+        """All steps of a model. If it fails, the others are asked nevertheless, and its positions are missing."""
+        for step in self._steps_of(index):
+            try:
+                self._ask(step, model, channel)
+            except BudgetSpentError:
+                raise
+            except WorkError as problem:
+                if len(self._request.models) == 1:
+                    raise
+                log.warning("%s", problem)
+                channel = SilentChannel(str(problem))
+                self._ask(step, model, channel)
+
     def _ask(self, step: Step, model: LanguageModel, channel: Channel | None) -> None:
         """A language model's answers, from the cache if possible, and the exchanges."""
         assert self._calling is not None
@@ -143,6 +157,9 @@ class EvaluationRun:
         about = {"learner": job.name, "task": setting.task.name, "n": setting.n, "seed": setting.seed}
         self._exchanges[step.part] = [about | {"prompt": job.prompt.name} | one for one in answered.exchanges]
         if not self._known(step):
+            if answered.without_probability and np.isnan(answered.answers.probability).all():
+                reason = max(answered.without_probability, key=answered.without_probability.__getitem__)
+                log.warning("%s: no probabilities from %s (%s)", setting, job.name, reason)
             self._tally.count_step(step, plan, answered)
             self._keep(step, shown, answered.answers, began)
 

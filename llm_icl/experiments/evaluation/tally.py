@@ -18,7 +18,8 @@ class Tally:
     networks: dict[str, Any] = field(default_factory=dict)
     """The training record of each trained network: tasks, cost, learning curve."""
     modes: list[dict[str, Any]] = field(default_factory=list)
-    """The query mode of each model in each setting, and why preferred modes were not possible."""
+    """The query mode of each model in each setting, why preferred modes were not possible, and how many answers have no
+    probability, by reason."""
     skipped: list[str] = field(default_factory=list)
     """Skipped default learners, with reasons."""
     calls: dict[str, int] = field(default_factory=lambda: {"new": 0, "cached": 0})
@@ -47,7 +48,10 @@ class Tally:
         job = step.job
         assert job.prompt is not None
         mode = {"learner": job.name, "cell": str(step.setting), "prompt": job.prompt.name, "mode": plan.mode}
-        self.modes.append(mode | {"because": list(plan.reasons), "agreement": answered.agreement})
+        without = dict(answered.without_probability)
+        self.modes.append(
+            mode | {"because": list(plan.reasons), "agreement": answered.agreement, "without_probability": without}
+        )
         self.calls["new"] += answered.new
         self.calls["cached"] += len(plan.calls) - answered.new
         add(self.failed, dict.fromkeys(answered.failures, 0))

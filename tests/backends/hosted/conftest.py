@@ -63,17 +63,19 @@ def ask(provider, cache, written):
         account = f"run {next(NUMBERS)}"
         sender = Sender(model, cache, account, Budget(), at_once=1)
         provider.received.clear()
+        provider.refused = 0
         try:
             answered = answer_plan(plan, {"account": account}, prompt, problems, positions, cache, sender)
         finally:
             sender.close()
         statuses = [[STATUSES[code] for code in row] for row in answered.answers.status]
         cost, calls = cache.spent(account)
-        assert calls == len(provider.received)
+        assert calls == len(provider.received) - provider.refused
         return SimpleNamespace(
             model=model, plan=plan, answers=answered.answers, statuses=statuses, cost=cost,
             received=list(provider.received), bodies=[received.body for received in provider.received],
             replies=[exchange["reply"] for exchange in answered.exchanges],
+            without_probability=dict(answered.without_probability), failures=answered.failures,
         )  # fmt: skip
 
     return do

@@ -48,6 +48,7 @@ def saying(labels):
         for top in (first, *first["top_logprobs"]):
             if top["token"].strip() in ("0", "1"):
                 top["token"] = f" {labels[int(top['token'])]}"
+        usual["choices"][0]["message"]["content"] = first["token"]
         return usual
 
     return change

@@ -1,11 +1,13 @@
 """The provenance of a report's runs, and notes on its numbers."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from llm_icl.analysis.comparisons import MARGIN, POWER
 from llm_icl.analysis.scores import TARGET
+from llm_icl.asking.replies import LEAST_MASS
 from llm_icl.config.specs import counted
 from llm_icl.learners.ceilings import notes_on
 from llm_icl.problems import Task
@@ -43,11 +45,16 @@ def notes_of(records: Sequence[dict[str, Any]]) -> list[str]:
         "Regret: accuracy of exact Bayes minus the learner's; empty if exact Bayes is not among the learners.",
         "[too few]: too few problems, or too few that differ, for an interval that covers 95 %; identical: the same "
         "answers throughout.",
-        f"Examples needed: until the expected accuracy is {100 * TARGET:.0f} %; 'not shown' if the problems do not show "
-        "that it is reached, 'not reached' if they show that it is not.",
+        f"Examples needed: until the expected accuracy is {100 * TARGET:.0f} %; 'not shown' if the problems do not "
+        "show that it is reached, 'not reached' if they show that it is not.",
         "Overconfidence: mean confidence, max(P, 1 - P), minus accuracy; 0 in expectation for a calibrated learner.",
         "Shuffled labels: the same prompts with the labels of each problem permuted.",
     ]
+    if any(record["models"] for record in records):
+        notes.append(
+            "P(y = 1) of a language model is normalised over the two labels. Probability on the labels: the mean of "
+            f"P(0) + P(1) among all tokens; an answer with less than {100 * LEAST_MASS:g} % is unparseable."
+        )
     if any(record.get("networks") for record in records):
         notes.append(FLOPS_NOTE)
     for record in records:
@@ -74,8 +81,9 @@ def comparison_notes(comparisons: int) -> list[str]:
 
 
 def _modes(modes: Sequence[dict[str, Any]]) -> list[str]:
-    """The query modes of the models, one note for each mode and reason."""
+    """The query modes of the models, one note for each mode and reason, and answers without a probability."""
     asked: dict[str, list[str]] = {}
+    without: Counter[tuple[str, str]] = Counter()
     for mode in modes:
         because = f" ({'; '.join(mode['because'])})" if mode["because"] else ""
         who = f"{mode['learner']} with prompt {mode['prompt']}"
@@ -83,7 +91,13 @@ def _modes(modes: Sequence[dict[str, Any]]) -> list[str]:
             because += f", with repeats that agree in {100 * mode['agreement']:.1f} %,"
         where = asked.setdefault(f"{who}: mode {mode['mode']}{because} on ", [])
         where.append(mode["cell"])
-    return [f"{how}{'; '.join(cells)}." for how, cells in asked.items()]
+        for reason, count in mode.get("without_probability", {}).items():
+            without[who, reason] += count
+    found = [f"{how}{'; '.join(cells)}." for how, cells in asked.items()]
+    return found + [
+        f"{who}: {counted(count, 'answer')} without a probability ({reason})."
+        for (who, reason), count in without.items()
+    ]
 
 
 def _counted(counts: dict[str, int]) -> str:

@@ -21,6 +21,7 @@ _SCORES = (
     Column("log loss above bayes-labels", "regret_log_loss", "number"),
     Column("overconfidence (points)", "overconfidence", "points"),
 )
+_MASS = Column("probability on the labels", "mass", "share")
 _UNUSED = (
     Column("learner", "learner"),
     *(Column(status.replace("_", " "), status, "share") for status in STATUS_SHARES),
@@ -32,8 +33,9 @@ _UNUSED = (
 
 def scores_table(cell: Cell, scores: list[Score]) -> Table:
     """Scores in percent with 95 % intervals."""
-    rows = tuple({column.key: getattr(score, column.key) for column in _SCORES} for score in scores)
-    return Table("scores", "Scores by learner", _SCORES, rows, frozenset(cell.models + cell.networks))
+    columns = (*_SCORES, _MASS) if any(score.mass == score.mass for score in scores) else _SCORES
+    rows = tuple({column.key: getattr(score, column.key) for column in columns} for score in scores)
+    return Table("scores", "Scores by learner", columns, rows, frozenset(cell.models + cell.networks))
 
 
 def asked_lines(cell: Cell) -> list[str]:
