@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench ceilings coverage docs picture format clean test-ray test-vllm bench-vllm newest oldest lock
+.PHONY: demo test check bench ceilings coverage docs models picture format clean test-ray test-vllm bench-vllm newest oldest lock
 
 # Makes an environment in the folder $(1), with the versions in the file $(2), and installs $(3). The build backend is
 # installed first, because pip would otherwise choose a version of its own.

@@ -4,13 +4,36 @@ transformers 5.24 renamed the argument `past_key_values` to `cache` and drops th
 code may keep the old one. All use of these names is here.
 """
 
+import copy
 import inspect
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
 _NAMES = ("cache", "past_key_values")
+
+
+def new_cache(model: nn.Module) -> Any:
+    """An empty cache for a transformers model.
+
+    A layer with a sliding window keeps all keys and values: the model's mask hides what is outside the window, and the
+    cache can be cut to any length (`crop`), where transformers' own cache for such layers has forgotten the rest.
+    """
+    from transformers import DynamicCache
+    from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+    cache = DynamicCache(config=model.config)
+    cache.layers = [DynamicLayer() if type(layer) is DynamicSlidingWindowLayer else layer for layer in cache.layers]
+    return cache
+
+
+def forked(cache: Any, count: int) -> Any:
+    """A copy of a cache of one sequence, for `count` sequences that continue it."""
+    twin = copy.deepcopy(cache)
+    twin.reorder_cache(torch.zeros(count, dtype=torch.long))  # unlike `batch_repeat_interleave`, for layers of any kind
+    return twin
 
 
 def cached(model: nn.Module, cache: Any) -> dict[str, Any]:

@@ -115,7 +115,9 @@ class LanguageModel(ABC):
         """The prompt as it is sent to the model: a text, or messages."""
 
     def remarks(self, rendered: Rendered) -> tuple[str, ...]:
-        """How a prompt had to be changed for the model, for the record of how it was asked."""
+        """How a prompt had to be changed for the model, and what of the model is not relied on, for the record of how it
+        was asked.
+        """
         return ()
 
     def found(self) -> dict[str, Any]:
@@ -131,6 +133,13 @@ class TokenModel(LanguageModel):
 
     # Whether prompts without turns are written in the chat format too.
     chats: bool = False
+
+    @property
+    def turning_length(self) -> int | None:
+        """The number of tokens above which a prompt's positions are encoded differently from the first token on, so
+        that it does not continue a shorter one; None if there is none.
+        """
+        return None
 
     @property
     @abstractmethod

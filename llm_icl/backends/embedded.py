@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from llm_icl.backends.base import ModelEntry
+from llm_icl.backends.loading import load_model
 from llm_icl.errors import RequestError
 
 # Part of the folder's name: incremented when the conversion would give different weights.
@@ -62,7 +63,8 @@ def convert_gguf(source: Path, folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
-    model = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name, dtype=torch.float32)
+    how = {"gguf_file": source.name}
+    model = load_model(AutoModelForCausalLM, source.stem, source.parent, torch.float32, how)
     # The weights are plain floats now; transformers refuses to save a model that is marked as quantized.
     model.hf_quantizer = None
     if hasattr(model.config, "quantization_config"):

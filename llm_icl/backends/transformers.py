@@ -1,7 +1,5 @@
 """Any causal language model that transformers can load: from the hub, a local folder or a GGUF file."""
 
-import copy
-import inspect
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
@@ -9,12 +7,18 @@ from typing import Any
 from llm_icl.backends.base import LocalModel, ModelEntry, backends
 from llm_icl.backends.chat import ChatFormat, chat_of
 from llm_icl.backends.exchange import LabelScores, Reply
+from llm_icl.backends.lengths import context_length, turning_length
+from llm_icl.backends.loading import load_model, loading
+from llm_icl.backends.self_check import check_language_model, check_tokens
 from llm_icl.backends.tokenizers import tokens_of
 from llm_icl.backends.weights import source_of
 from llm_icl.config.specs import only_known
 from llm_icl.errors import RequestError
 from llm_icl.prompting.layout import Curve, LabelPlace
-from local_models.kv_cache import cached
+from llm_icl.prompting.rendering import Rendered
+from llm_icl.runs.versions import versions
+from local_models.kv_cache import forked, new_cache
+from local_models.logits import keeping, logits_at
 
 DTYPES = ("float32", "bfloat16", "float16")
 # Maximum tokens of a forward pass on a GPU: bounds the memory. A CPU takes one sequence at a time, which is as fast
@@ -54,16 +58,16 @@ class TransformersModel(LocalModel):
         source, arguments = self.source(entry)
         if "revision" in options:
             arguments["revision"] = str(options["revision"])
-        try:
+        with loading(entry.name):
             self._tokenizer = AutoTokenizer.from_pretrained(source, **arguments)
-            model = AutoModelForCausalLM.from_pretrained(source, dtype=getattr(torch, self._dtype), **arguments)
+            model = load_model(AutoModelForCausalLM, entry.name, source, getattr(torch, self._dtype), arguments)
             self._model = model.to(self._device).eval()
-        except Exception as problem:  # file readers, formats and devices raise anything
-            reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
-            raise RequestError(f"model '{entry.name}' cannot be loaded: {reason}") from None
         self._tokens = tokens_of(self._tokenizer, entry.name)
         if self.chats:
             self.chat_format  # noqa: B018  (a model without one is refused here)
+        self._reuse = check_language_model(entry.name, self._model, self._tokenizer)
+        if not self._reuse.batches:
+            self.problems_at_once = 1
 
     @classmethod
     def source(cls, entry: ModelEntry) -> tuple[str, dict[str, Any]]:
@@ -78,7 +82,15 @@ class TransformersModel(LocalModel):
             "dtype": self._dtype,
             "device": self._device.split(":")[0],
             "chat": self.chats,
+            "versions": {package: versions()[package] for package in ("torch", "transformers")},
         } | self._tokens.identity()
+
+    def remarks(self, rendered: Rendered) -> tuple[str, ...]:
+        return (*super().remarks(rendered), *self._reuse.reasons)
+
+    @cached_property
+    def turning_length(self) -> int | None:
+        return turning_length(self._model)
 
     def close(self) -> None:
         self._shared_cache = None
@@ -88,8 +100,7 @@ class TransformersModel(LocalModel):
 
     @cached_property
     def context_length(self) -> int:
-        known = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
-        return int(known or self._entry.context or self._tokenizer.model_max_length)
+        return int(context_length(self._model) or self._entry.context or self._tokenizer.model_max_length)
 
     @cached_property
     def _ends(self) -> set[int]:
@@ -103,11 +114,14 @@ class TransformersModel(LocalModel):
         return chat_of(self._tokenizer, self._entry.name)
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        return self._tokens(texts)
+        found = self._tokens(texts)
+        check_tokens(self._entry.name, self._model, found)
+        return found
 
     def score_curves(self, curves: Sequence[Curve], shared: int) -> list[list[LabelScores]]:
         torch = self._torch
-        if shared < _WORTH_SHARING * len(curves[0].tokens):
+        longest = max(len(curve.tokens) for curve in curves)
+        if not self._reuse.forks or shared < _WORTH_SHARING * len(curves[0].tokens) or self._turns(shared, longest):
             shared = 0
         prefix = self._prefix(curves[0].tokens[:shared]) if shared else None
         scores: list[list[LabelScores]] = [[] for _ in curves]
@@ -115,11 +129,9 @@ class TransformersModel(LocalModel):
             for group in self._groups(curves):
                 batch = [curves[i] for i in group]
                 tokens = torch.tensor([curve.tokens[shared:] for curve in batch], device=self._device)
-                cache = copy.deepcopy(prefix)
-                if cache is not None:
-                    cache.batch_repeat_interleave(len(batch))
+                cache = forked(prefix, len(batch)) if prefix is not None else None
                 kept = torch.tensor([end - 1 - shared for end in batch[0].ends], device=self._device)
-                logits = self._logits(tokens, kept, cache)  # (B, positions, vocabulary)
+                logits = logits_at(self._model, tokens, kept, cache)  # (B, positions, vocabulary)
                 for row, curve, i in zip(logits, batch, group, strict=True):
                     scores[i] = self._read(row, curve.zeros, curve.ones)
         return scores
@@ -130,7 +142,7 @@ class TransformersModel(LocalModel):
 
         ids = self._torch.tensor([list(tokens)], device=self._device)
         with self._torch.inference_mode(), plain_attention(self._model):
-            found = self._model(input_ids=ids, use_cache=False, output_attentions=True, logits_to_keep=1)
+            found = self._model(input_ids=ids, use_cache=False, output_attentions=True, **keeping(self._model, 1))
         weights = getattr(found, "attentions", None) or ()
         return {layer: one[0].float().cpu() for layer, one in enumerate(weights) if one is not None}
 
@@ -152,29 +164,23 @@ class TransformersModel(LocalModel):
         return scores
 
     def generate(self, texts: Sequence[str], max_tokens: int, stop: Sequence[str]) -> list[Reply]:
-        torch = self._torch
-        replies = []
-        for tokens in self.tokenize(texts):
-            prompt = torch.tensor([tokens], device=self._device)
-            with torch.inference_mode():
-                written = self._model.generate(
-                    prompt,
-                    attention_mask=torch.ones_like(prompt),
-                    max_new_tokens=max_tokens,
-                    do_sample=False,
-                    temperature=None,
-                    top_p=None,
-                    top_k=None,
-                    pad_token_id=self._tokenizer.pad_token_id or self._tokenizer.eos_token_id,
-                    stop_strings=list(stop) or None,
-                    tokenizer=self._tokenizer,
-                )[0, len(tokens) :]
+        with self._torch.inference_mode():
+            run = _Continuation(self)
+            return [self._written(run, tokens, max_tokens, stop) for tokens in self.tokenize(texts)]
+
+    def _written(self, run: "_Continuation", prompt: Sequence[int], max_tokens: int, stop: Sequence[str]) -> Reply:
+        """The likeliest token after the other. (transformers' `generate` applies what a checkpoint's generation
+        configuration asks for: penalties for repeated tokens, forced or suppressed ones, beams.)
+        """
+        written: list[int] = []
+        for _ in range(max_tokens):
+            written.append(int(run.next_log_probabilities([*prompt, *written]).argmax()))
             text = self._tokenizer.decode(written, skip_special_tokens=True)
-            ends = [text.index(word) for word in stop if word in text]
-            cut = text[: min(ends)] if ends else text
-            ended = bool(ends) or int(written[-1]) in self._ends
-            replies.append(Reply(text=cut, truncated=not ended and len(written) >= max_tokens))
-        return replies
+            if ends := [text.index(word) for word in stop if word in text]:
+                return Reply(text=text[: min(ends)], truncated=False)
+            if written[-1] in self._ends:
+                return Reply(text=text, truncated=False)
+        return Reply(text=text, truncated=True)
 
     def _groups(self, curves: Sequence[Curve]) -> Iterator[list[int]]:
         """Batches of curves with the same length and label positions, within the memory limit: no padding."""
@@ -182,31 +188,23 @@ class TransformersModel(LocalModel):
         for i, curve in enumerate(curves):
             alike.setdefault((len(curve.tokens), curve.ends), []).append(i)
         for (length, _), members in alike.items():
-            size = max(1, _TOKENS_AT_ONCE // length) if self._device.startswith("cuda") else 1
+            size = max(1, _TOKENS_AT_ONCE // length) if self.problems_at_once > 1 else 1
             for start in range(0, len(members), size):
                 yield members[start : start + size]
 
     def _prefix(self, tokens: Sequence[int]) -> Any:
         """The keys and values of the prefix shared by all prompts of a task, computed once."""
-        from transformers import DynamicCache
-
-        if tuple(tokens) == self._shared_tokens:
-            return self._shared_cache
-        cache = DynamicCache(config=self._model.config)
-        with self._torch.inference_mode():
+        if tuple(tokens) != self._shared_tokens:
+            cache = new_cache(self._model)
             ids = self._torch.tensor([list(tokens)], device=self._device)
-            self._model(input_ids=ids, logits_to_keep=1, **cached(self._model, cache))
-        self._shared_tokens, self._shared_cache = tuple(tokens), cache
-        return cache
+            with self._torch.inference_mode():
+                logits_at(self._model, ids, self._torch.tensor([-1], device=self._device), cache)
+            self._shared_tokens, self._shared_cache = tuple(tokens), cache
+        return self._shared_cache
 
-    def _logits(self, tokens: Any, kept: Any, cache: Any) -> Any:
-        """The logits at the kept positions only, (B, kept, vocabulary), in float32."""
-        known = inspect.signature(self._model.forward).parameters
-        if "logits_to_keep" in known:
-            out = self._model(input_ids=tokens, logits_to_keep=kept, **cached(self._model, cache))
-            return out.logits.float()
-        out = self._model(input_ids=tokens, **cached(self._model, cache))
-        return out.logits[:, kept].float()
+    def _turns(self, shorter: int, longer: int) -> bool:
+        """Whether sequences of these lengths encode their positions differently."""
+        return self.turning_length is not None and shorter <= self.turning_length < longer
 
     def _read(self, logits: Any, zeros: Sequence[int], ones: Sequence[int]) -> list[LabelScores]:
         whole = self._torch.logsumexp(logits, dim=-1)
@@ -235,17 +233,16 @@ class _Continuation:
         return sum(float(row[token]) for row, token in zip(rows, label[1:], strict=True))
 
     def _forward(self, tokens: Sequence[int], last: int) -> Any:
-        from transformers import DynamicCache
-
         owner, torch = self._owner, self._owner._torch
+        reuse = owner._reuse
         limit = min(len(self._tokens), len(tokens) - last)  # the last tokens are recomputed for their logits
         common = next((i for i in range(limit) if tokens[i] != self._tokens[i]), limit)
-        if self._cache is None or not self._cache.is_croppable:
-            self._cache, common = DynamicCache(config=owner._model.config), 0
-            self._cache.activate_past_recording()
-        else:
+        continues = reuse.crops or (reuse.forks and common == len(self._tokens))
+        if self._cache is None or not continues or owner._turns(*sorted((len(self._tokens), len(tokens)))):
+            self._cache, common = new_cache(owner._model) if reuse.forks or reuse.crops else None, 0
+        elif common < len(self._tokens):
             self._cache.crop(common - len(self._tokens))
         self._tokens = list(tokens)
         ids = torch.tensor([self._tokens[common:]], device=owner._device)
         kept = torch.arange(len(tokens) - common - last, len(tokens) - common, device=owner._device)
-        return torch.log_softmax(owner._logits(ids, kept, self._cache)[0], dim=-1)
+        return torch.log_softmax(logits_at(owner._model, ids, kept, self._cache)[0], dim=-1)

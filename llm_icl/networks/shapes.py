@@ -7,6 +7,8 @@ import torch
 
 from llm_icl.backends.base import ModelEntry, backends
 from llm_icl.backends.catalogue import find_model, model_names
+from llm_icl.backends.loading import load_model, loading
+from llm_icl.backends.self_check import TOLERANCES, check_causal
 from llm_icl.config.specs import Spec, only_known
 from llm_icl.errors import RequestError, unknown_name
 from local_models.architectures import architectures
@@ -63,11 +65,8 @@ def _pretrained_shape(spec: Spec, n: int, points: int, seed: int) -> Shape:
             raise RequestError(f"'{spec}': {key} must be one of {', '.join(known)}, not '{given[key]}'")
     entry = pretrained_entry(spec.name)
     source, how = backends.get(entry.backend).source(entry)
-    try:
+    with loading(spec.name):
         config = AutoConfig.from_pretrained(source, **how).get_text_config()
-    except Exception as problem:  # the hub's client and file readers raise anything
-        reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
-        raise RequestError(f"model '{spec.name}' is unavailable: {reason}") from None
     longest = getattr(config, "max_position_embeddings", None)
     if longest is None:
         raise RequestError(f"model '{spec.name}' does not state its context length, which training requires")
@@ -94,6 +93,22 @@ def _body(entry: ModelEntry, random: int | None) -> Any:
 
     source, how = backends.get(entry.backend).source(entry)
     if random is None:
-        return AutoModel.from_pretrained(source, dtype=torch.float32, **how)
-    torch.manual_seed(random)
-    return AutoModel.from_config(AutoConfig.from_pretrained(source, **how), dtype=torch.float32)
+        body = load_model(AutoModel, entry.name, source, torch.float32, how)
+    else:
+        torch.manual_seed(random)
+        body = AutoModel.from_config(AutoConfig.from_pretrained(source, **how), dtype=torch.float32).eval()
+    _check_causal(entry.name, body)
+    return body
+
+
+def _check_causal(name: str, body: Any) -> None:
+    """Raise RequestError for a model that reads later points, whose labels are the answers."""
+    generator = torch.Generator().manual_seed(0)
+    first, rest, other = torch.randn(3, 1, 8, body.config.get_text_config().hidden_size, generator=generator)
+
+    def run(inputs: torch.Tensor) -> torch.Tensor:
+        stream: torch.Tensor = body(inputs_embeds=inputs, use_cache=False).last_hidden_state
+        return stream  # (1, T, D)
+
+    with torch.inference_mode():
+        check_causal(name, run, torch.cat([first, rest], 1), torch.cat([first, other], 1), TOLERANCES[torch.float32])

@@ -99,6 +99,9 @@ def test_a_tokenizer_that_merges_the_label_with_the_next_line_is_refused_on_a_cu
     merging.model = models.BPE(vocabulary, [("0", "Ċ"), ("1", "Ċ")])
     merging.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     merging.save(str(path / "tokenizer.json"))
+    model = AutoModelForCausalLM.from_pretrained(path)
+    model.resize_token_embeddings(len(vocabulary))
+    model.save_pretrained(path)
     problems = draw(problems=1, points=5)
     with pytest.raises(RequestError, match="merges the label at position 0 with its neighbours"):
         ask(load(path), "basic", problems, tmp_path, "curve")

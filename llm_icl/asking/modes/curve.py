@@ -7,7 +7,7 @@ from llm_icl.asking.replies import Outcome, from_scores, scores_fault
 from llm_icl.backends.base import LanguageModel, LocalModel, TokenModel
 from llm_icl.backends.exchange import CurveRequest, Reply
 from llm_icl.problems import Problems
-from llm_icl.prompting.layout import curve_of, label_gap, shared_text
+from llm_icl.prompting.layout import CannotScoreError, curve_of, label_gap, shared_text
 from llm_icl.prompting.rendering import render
 from llm_icl.prompting.templates import Prompt
 
@@ -34,6 +34,12 @@ class CurveMode(Mode[CurveRequest]):
                 curve = curve_of(prompt, problems, i, positions[: len(fitting)], gap, model.as_text, model.tokenize)
             kept = tuple(positions[: len(fitting)])
             text = model.as_text(render(prompt, problems, i, kept[-1])) + gap
+            turn = model.turning_length
+            if turn is not None and curve.ends[0] <= turn < curve.ends[-1]:
+                raise CannotScoreError(
+                    f"the model encodes the positions of prompts of more than {turn} tokens differently, so the "
+                    "longest prompt does not give the probabilities of the shorter ones"
+                )
             calls.append(Planned(i, kept, text, CurveRequest(prompt=text, curve=curve)))
             curves.append(curve)
         same = all(curve.tokens[:shared] == curves[0].tokens[:shared] for curve in curves)

@@ -10,9 +10,12 @@ from typing import Any
 import torch
 
 from llm_icl.backends.base import ModelEntry, backend_with_weights
+from llm_icl.backends.lengths import context_length, turning_length
+from llm_icl.backends.loading import load_model, loading
+from llm_icl.backends.self_check import check_language_model
 from llm_icl.backends.tokenizers import tokens_of
 from llm_icl.errors import RequestError
-from llm_icl.experiments.finetuning.projections import Layer
+from llm_icl.experiments.finetuning.projections import Layer, attention_layers
 from llm_icl.experiments.finetuning.recording import Attended, recording
 from llm_icl.experiments.finetuning.text_tasks import Example, TextTask
 from local_models.kv_cache import cached
@@ -66,7 +69,7 @@ class Reader:
         self.separator: list[int] = [tokenizer.eos_token_id] if separator == "end" else self._encode("\n")
         if not self.separator:
             raise RequestError("the tokenizer has no token for a line break: choose --separator end")
-        self.limit = int(getattr(model.config.get_text_config(), "max_position_embeddings", None) or sys.maxsize)
+        self.limit = min(context_length(model) or sys.maxsize, turning_length(model) or sys.maxsize)
 
     def tokens(self, example: Example) -> Tokens:
         """Raises RequestError where the tokenizer does not separate the text from the labels."""
@@ -169,14 +172,18 @@ def load_reader(entry: ModelEntry, task: TextTask, separator: str, random: int |
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     source, how = backend_with_weights(entry).source(entry)
-    try:
+    with loading(entry.name):
         tokenizer = AutoTokenizer.from_pretrained(source, **how)
         if random is None:
-            model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, **how)
+            model = load_model(AutoModelForCausalLM, entry.name, source, torch.float32, how)
         else:
             torch.manual_seed(random)
             model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(source, **how), dtype=torch.float32)
-    except Exception as problem:  # the readers of files and formats raise anything
-        reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
-        raise RequestError(f"model '{entry.name}' cannot be loaded: {reason}") from None
-    return Reader(model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer, task, separator)
+        model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    attention_layers(model)  # a model without them is refused for that, whatever else it cannot do
+    reuse = check_language_model(entry.name, model, tokenizer)
+    if reuse.reasons:
+        raise RequestError(
+            f"model '{entry.name}' cannot read demonstrations once for all queries: {'; '.join(reuse.reasons)}"
+        )
+    return Reader(model, tokenizer, task, separator)

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import torch
 
+from llm_icl.backends.loading import load_model
 from llm_icl.config.files import atomic_path
 from llm_icl.config.specs import Spec
 from llm_icl.errors import WorkError
@@ -16,7 +17,7 @@ from llm_icl.experiments.base import Session
 from llm_icl.experiments.language_modelling.request import LanguageRequest, build, tokens_of, train_tokenizer
 from llm_icl.progress import OnProgress
 from local_models.checkpoints import CheckpointError
-from local_models.kv_cache import cached
+from local_models.kv_cache import cached, new_cache
 from local_models.language_trainer import losses, train
 from local_models.metrics import read_metrics
 from local_models.trainer import CHECKPOINT, TrainingError
@@ -67,17 +68,17 @@ def _rehearse(request: LanguageRequest, spec: Spec, tokenizer: Any, tokens: torc
     """Run one step of training, saving, loading and evaluation, so errors occur before other models of the run are
     trained.
     """
-    from transformers import AutoModelForCausalLM, DynamicCache
+    from transformers import AutoModelForCausalLM
 
     model = build(request, spec, request.seeds[0], len(tokenizer), tokenizer.eos_token_id)
     window = tokens[: request.context + 1].unsqueeze(0)  # (1, T + 1)
     model(input_ids=window[:, :-1], labels=window[:, :-1]).loss.backward()
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        model = load_model(AutoModelForCausalLM, str(spec), folder, torch.float32, {})
     losses(model, tokens[: request.context + 1], request.lengths[0], request.context)
     with torch.inference_mode():  # with a KV cache, as in evaluations
-        model(input_ids=window[:, :1], **cached(model, DynamicCache(config=model.config)))
+        model(input_ids=window[:, :1], **cached(model, new_cache(model)))
 
 
 def name_of(attention: str, seed: int) -> str:
@@ -105,7 +106,7 @@ def _one(
 
         train(model, request.schedule_of(seed), training, held_out, own, on_step)
         _save(model, tokenizer, own)
-    model = AutoModelForCausalLM.from_pretrained(own, dtype=torch.float32)
+    model = load_model(AutoModelForCausalLM, own.name, own, torch.float32, {})
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     frames = []
     for length in request.lengths:
