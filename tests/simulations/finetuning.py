@@ -158,9 +158,9 @@ def _write(found: list[dict]) -> None:
     """The share of reports that claim a similarity: by measure and what it is compared with."""
     header = [f"{count} draws" for count in DRAWS]
     lines = [
-        f"{len(found):,} repetitions: the standard error of 5 % is {np.sqrt(0.0475 / len(found)):.1%}. In percent of the "
-        "reports, a similarity is claimed (in brackets: would be claimed if this were the only comparison, of which 2.5 "
-        "% are to be expected).",
+        f"Percentage of {len(found):,} reports that claim a similarity (standard error at 5 %: "
+        f"{100 * np.sqrt(0.0475 / len(found)):.1f}). In brackets: if this were their only comparison; there 2.5 are to be "
+        "expected.",
         "",
         f"| measure | against | {' | '.join(header)} |",
         "| --- | --- |" + " --- |" * len(header),
