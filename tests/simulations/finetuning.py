@@ -159,8 +159,8 @@ def _write(found: list[dict]) -> None:
     header = [f"{count} draws" for count in DRAWS]
     lines = [
         f"Percentage of {len(found):,} reports that claim a similarity (standard error at 5 %: "
-        f"{100 * np.sqrt(0.0475 / len(found)):.1f}). In brackets: if this were their only comparison; there 2.5 are to be "
-        "expected.",
+        f"{100 * np.sqrt(0.0475 / len(found)):.1f}). In brackets: if this were their only comparison; there 2.5 are to "
+        "be expected.",
         "",
         f"| measure | against | {' | '.join(header)} |",
         "| --- | --- |" + " --- |" * len(header),
