@@ -51,7 +51,7 @@ def test_a_candidate_at_which_a_number_is_not_finite_is_left_out_and_said(monkey
         return made
 
     monkeypatch.setattr(choosing, "finetune", spoiled)
-    assert chosen(reader, layers, 0.5, 1e-30).rate == 1e-30
+    assert chosen(reader, layers, 0.5, 1e-30)[0] == 1e-30
     said = {"gradient": "the loss is nan", "answer": "an answer's log-probability is not finite"}[where]
     assert [record.message for record in caplog.records] == [f"the candidate learning rate 0.5 is left out: {said}"]
 
