@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench ceilings coverage docs models picture format clean test-ray test-vllm bench-vllm newest oldest lock
+.PHONY: demo test check bench ceilings coverage verdicts finetuning-null docs models picture format clean \
+	test-ray test-vllm bench-vllm newest oldest lock
 
 # Makes an environment in the folder $(1), with the versions in the file $(2), and installs $(3). The build backend is
 # installed first, because pip would otherwise choose a version of its own.
@@ -40,6 +41,10 @@ bench-vllm: .venv-vllm/.ready
 	VLLM_CPU_KVCACHE_SPACE=2 .venv-vllm/bin/python -m tests.backends.vllm.rule
 
 # Remakes the tables of docs/design/intervals.md; an hour.
+# How often a report's verdicts are wrong: docs/design/comparisons.md.
+verdicts: $(READY)
+	$(BIN)/python -m tests.simulations.verdicts
+
 coverage: $(READY)
 	$(BIN)/python -m tests.simulations.coverage
 
@@ -49,6 +54,10 @@ bench: $(READY)
 # No learner is above its ceiling: a simulation of every task, option and learner, which writes docs/design/ceilings.md.
 ceilings: $(READY)
 	$(BIN)/python -m tests.simulations.ceilings
+
+# Remakes the table of docs/design/finetuning.md: how often a similarity is claimed where there is none; an hour.
+finetuning-null: $(READY)
+	$(BIN)/python -m tests.simulations.finetuning
 
 # All tests with the newest version of everything; what today's packages break shows here first.
 newest:

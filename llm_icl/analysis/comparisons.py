@@ -7,7 +7,7 @@ A report makes many comparisons. They are corrected together, so that the probab
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Literal, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,28 @@ MARGIN = 0.05
 POWER = 0.8
 
 
+class Difference(Protocol):
+    """What can be judged: a difference over units that are sampled, such as problems."""
+
+    @property
+    def problems(self) -> int:
+        """The number of units."""
+
+    @property
+    def differing(self) -> int:
+        """The number of those in which anything differs."""
+
+    @property
+    def margin(self) -> float:
+        """Smaller differences are none."""
+
+    @property
+    def error(self) -> float:
+        """The standard error; NaN if it is unknown."""
+
+    def estimate(self, level: float = LEVEL) -> Estimate: ...
+
+
 @dataclass(frozen=True)
 class Comparison:
     """One learner's accuracy minus another's, paired: sums (N,) of differences over counts (N,) of queries that both
@@ -33,6 +55,7 @@ class Comparison:
     sums: Floats
     counts: Floats
     differing: int
+    margin: float = MARGIN
 
     def estimate(self, level: float = LEVEL) -> Estimate:
         return IDENTICAL if self.problems and not self.differing else mean(self.sums, self.counts, 1.0, level)
@@ -74,7 +97,7 @@ class Judgement:
 
     `shown` is the difference with the interval that the outcome rests on, wider than 95 % if other comparisons are
     made. `resolves` is the difference that this many problems find with probability POWER, `needed` the number of
-    problems that find one of MARGIN; both NaN where the spread over problems is unknown.
+    problems that find one as large as the margin; both NaN where the spread over problems is unknown.
     """
 
     outcome: Outcome
@@ -85,7 +108,7 @@ class Judgement:
     needed: float = float("nan")
 
 
-def judge(comparisons: Mapping[Key, Comparison]) -> dict[Key, Judgement]:
+def judge(comparisons: Mapping[Key, Difference]) -> dict[Key, Judgement]:
     """Judge all comparisons of a report, corrected for their number.
 
     Holm's procedure (1979): the clearest first, each with an interval of level 1 - .05 / (comparisons left), until one
@@ -112,35 +135,35 @@ def judge(comparisons: Mapping[Key, Comparison]) -> dict[Key, Judgement]:
     return {key: judged[key] for key in comparisons}
 
 
-def _judged(comparison: Comparison, alpha: float) -> Judgement:
+def _judged(comparison: Difference, alpha: float) -> Judgement:
     shown = comparison.estimate(1 - alpha)
     outcome: Outcome = "too few"
     if shown.low > 0:
         outcome = "above"
     elif shown.high < 0:
         outcome = "below"
-    elif shown.low > -MARGIN and shown.high < MARGIN:
+    elif shown.low > -comparison.margin and shown.high < comparison.margin:
         outcome = "equivalent"
-    resolves, needed = power(comparison.error, comparison.problems, alpha)
+    resolves, needed = power(comparison.error, comparison.problems, alpha, comparison.margin)
     return Judgement(outcome, shown, comparison.problems, comparison.differing, resolves, needed)
 
 
-def power(error: float, problems: int, alpha: float) -> tuple[float, float]:
+def power(error: float, problems: int, alpha: float, margin: float = MARGIN) -> tuple[float, float]:
     """The difference that a test of level alpha finds with probability POWER, given its standard error over so many
-    problems; and the number of problems that find a difference of MARGIN.
+    problems; and the number of problems that find a difference as large as the margin.
     """
     if not error > 0:
         return float("nan"), float("nan")
     counts, detectable = _detectable(alpha)
     resolves = float(np.interp(problems, counts, detectable)) * error
-    enough = counts >= problems * (detectable * error / MARGIN) ** 2
+    enough = counts >= problems * (detectable * error / margin) ** 2
     return resolves, float(counts[np.argmax(enough)]) if enough.any() else float("inf")
 
 
 @cache
 def _detectable(alpha: float) -> tuple[Floats, Floats]:
     """Numbers of problems, and the difference that each finds with probability POWER, in standard errors."""
-    from scipy.stats import t
+    from scipy.special import nctdtrinc, stdtrit
 
     counts = np.unique(np.geomspace(2, 1e8, 1000).round())
-    return counts, t.ppf(1 - alpha / 2, counts - 1) + t.ppf(POWER, counts - 1)
+    return counts, nctdtrinc(counts - 1, 1 - POWER, stdtrit(counts - 1, 1 - alpha / 2))

@@ -1,5 +1,6 @@
-"""What is recorded when a model answers a query: its label, and the state of each attention layer."""
+"""What is recorded when a model answers queries: its labels, and the state of each attention layer."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,8 +8,10 @@ import torch
 from numpy.typing import NDArray
 
 from llm_icl.experiments.finetuning.dual_form import DualForm, dual_form
-from llm_icl.experiments.finetuning.reader import Context
+from llm_icl.experiments.finetuning.projections import Layer
+from llm_icl.experiments.finetuning.reader import Context, Reader
 from llm_icl.experiments.finetuning.recording import Attended
+from llm_icl.experiments.finetuning.text_tasks import Example
 
 Floats = NDArray[np.float64]
 
@@ -39,13 +42,31 @@ class Asked:
     layers: list[LayerState]
 
 
+def ask(
+    reader: Reader, context: Context, queries: Sequence[Example], layers: Sequence[Layer],
+    on_query: Callable[[int], None],
+) -> list[Asked]:  # fmt: skip
+    """`on_query` is called with the number of queries that were answered before.
+
+    Raises FloatingPointError where an answer is not finite.
+    """
+    beginning = len(reader.beginning)
+    asked: dict[int, Asked] = {}
+    for batch in reader.batches(queries, context):
+        on_query(len(asked))
+        answers = reader.answers(context, [queries[i] for i in batch], layers)
+        for i, answer in zip(batch, answers, strict=True):
+            asked[i] = Asked(answer.label, [layer_state(layer, context, beginning) for layer in answer.layers])
+    return [asked[i] for i in range(len(queries))]
+
+
 def layer_state(layer: Attended, context: Context, beginning: int) -> LayerState:
     """`beginning` is the number of tokens that precede the demonstrations."""
     logits, read = array(layer.logits), len(context.tokens)  # (H, T + t)
     return LayerState(
         output=array(layer.output),
-        output_at_label=array(layer.last_output),
-        query=array(layer.plain_queries[-1]),  # (t, H P) → (H P,)
+        output_at_label=array(layer.next_output),
+        query=array(layer.plain_query),
         heads=len(logits),
         query_logits=logits[:, read:],  # (H, t)
         context_logits=logits[:, :read].mean(axis=0),  # (H, T) → (T,)

@@ -9,13 +9,13 @@ import numpy as np
 
 from llm_icl.config.files import write_text
 from llm_icl.errors import RequestError
-from llm_icl.experiments.finetuning.descent import applied, finetune
+from llm_icl.experiments.finetuning.descent import Finetuned, applied, finetune
 from llm_icl.experiments.finetuning.layer_causal import LayerCausal
 from llm_icl.experiments.finetuning.methods import LAYER_CAUSAL
 from llm_icl.experiments.finetuning.projections import Layer
-from llm_icl.experiments.finetuning.reader import Reader, load_reader
+from llm_icl.experiments.finetuning.reader import Context, Reader
 from llm_icl.experiments.finetuning.request import ComparisonRequest
-from llm_icl.experiments.finetuning.study import Finetuning, finite
+from llm_icl.experiments.finetuning.study import finite
 from llm_icl.experiments.finetuning.text_tasks import Example
 from llm_icl.progress import OnProgress
 
@@ -34,11 +34,12 @@ def left_out(rate: float) -> Iterator[None]:
 def best_rate(
     reader: Reader, layers: Sequence[Layer], demonstrations: Sequence[Example], validation: Sequence[Example],
     rates: Sequence[float], on_progress: OnProgress,
-) -> Finetuning:  # fmt: skip
-    """Finetuning at the learning rate with the highest validation accuracy. Of equals, and where all are too large, it
-    is the smallest.
+) -> tuple[float, Finetuned | None]:  # fmt: skip
+    """The learning rate with the highest validation accuracy, and what finetuning at it made; None where nothing had to
+    be tried, or all rates are too large. Of equals, and where all are too large, it is the smallest.
     """
-    best, most = Finetuning(demonstrations, min(rates)), -1
+    best: tuple[float, Finetuned | None] = min(rates), None
+    most = -1
     if len(rates) == 1:
         return best
     for number, rate in enumerate(sorted(rates)):
@@ -46,17 +47,16 @@ def best_rate(
         with left_out(rate):
             made = finetune(reader, layers, demonstrations, rate)
             with applied(layers, made):
-                nothing = reader.read([])
-                right = sum(reader.answer(nothing, example).label == example.label for example in validation)
+                right = _right(reader, reader.read([]), validation)
             if right > most:
-                best, most = Finetuning(demonstrations, rate, made=made), right
+                best, most = (rate, made), right
             del made  # not two at a time
     return best
 
 
 def layer_causal(
-    reader: Reader, layers: Sequence[Layer], best: Finetuning, rates: Sequence[float]
-) -> Finetuning | None:
+    reader: Reader, layers: Sequence[Layer], demonstrations: Sequence[Example], best: float, rates: Sequence[float]
+) -> tuple[float, Finetuned] | None:
     """At the learning rate of gradient descent, as in Deutch et al.; where that is too large, at the next smaller one.
     None where the model's read-out is unknown: the report says so.
     """
@@ -64,24 +64,29 @@ def layer_causal(
         backward = LayerCausal(reader.model, layers)
     except RequestError:
         return None
-    for rate in sorted((rate for rate in rates if rate <= best.rate), reverse=True):
+    for rate in sorted((rate for rate in rates if rate <= best), reverse=True):
         with left_out(rate):
-            made = finetune(reader, layers, best.demonstrations, rate, backward)
-            return Finetuning(best.demonstrations, rate, backward, made)
+            return rate, finetune(reader, layers, demonstrations, rate, backward)
     raise RequestError(f"{LAYER_CAUSAL}: all learning rates are too large: choose smaller --rates")
 
 
-def best_seed(request: ComparisonRequest, path: Path, on_progress: OnProgress) -> int:
+def best_seed(request: ComparisonRequest, path: Path, reader: Reader, on_progress: OnProgress) -> int:
     """The seed whose demonstrations have the highest validation accuracy in context; of equals, the first."""
     if not path.is_file():
-        reader = load_reader(request.model, request.task, request.separator)
         right = []
         for number, seed in enumerate(request.seeds):
             on_progress("in context: seeds", number, len(request.seeds))
-            context = reader.read(request.fitting(reader, seed)[0])
             with finite("in context"):
-                right.append(
-                    sum(reader.answer(context, example).label == example.label for example in request.validation)
-                )
+                right.append(_right(reader, reader.read(request.fitting(reader, seed)[0]), request.validation))
         write_text(path, str(request.seeds[int(np.argmax(right))]))
     return int(path.read_text(encoding="utf-8"))
+
+
+def _right(reader: Reader, context: Context, validation: Sequence[Example]) -> int:
+    """The number of validation texts that are answered right."""
+    right = 0
+    for batch in reader.batches(validation, context):
+        some = [validation[i] for i in batch]
+        answers = reader.answers(context, some)
+        right += sum(answer.label == example.label for answer, example in zip(answers, some, strict=True))
+    return right

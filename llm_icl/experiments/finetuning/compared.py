@@ -17,8 +17,8 @@ class Compared:
     measures: a row for each method, seed, example and measure, averaged over layers; layers: one for each method,
     layer and measure, averaged over examples and seeds. rates: the learning rate of each method and seed, chosen from
     the candidates. demonstrations: the number of each seed. unchanged_labels: the fraction of them whose label
-    shuffling left unchanged. losses: the mean loss of the demonstrations of finetuning, in nats a token, before
-    finetuning and during it.
+    shuffling left unchanged. losses: the mean loss of the demonstrations, in nats a token, before the update and after
+    it. scales: the factor by which each method's update was made as long as gradient descent's.
     """
 
     answers: pl.DataFrame
@@ -29,6 +29,7 @@ class Compared:
     demonstrations: dict[int, int]
     unchanged_labels: dict[int, float]
     losses: dict[str, dict[int, tuple[float, float]]]
+    scales: dict[str, dict[int, float]]
 
 
 def tables(found: Sequence[tuple[str, int, Findings]]) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:

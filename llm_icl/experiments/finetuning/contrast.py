@@ -1,5 +1,5 @@
 """One query in three settings: without demonstrations (zs), with them in context (icl), and asked of a model that
-in-context learning is compared with (ft), which is a finetuned one, or for a null the model before finetuning.
+in-context learning is compared with (ft), which is an updated one, or the model itself.
 """
 
 from collections.abc import Sequence
@@ -9,8 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from llm_icl.experiments.finetuning.asked import Asked, Floats, LayerState, array
-from llm_icl.experiments.finetuning.descent import Learned
+from llm_icl.experiments.finetuning.asked import Asked, Floats, LayerState
 from llm_icl.experiments.finetuning.dual_form import DualForm
 from llm_icl.experiments.finetuning.reader import Context
 
@@ -20,26 +19,18 @@ _ROUNDING = 1e-5
 
 @dataclass(frozen=True)
 class Contrast:
-    """`demonstrations` are as the compared model saw them. The seed is that of the random directions of nulls."""
+    """`demonstrations` holds, for each layer, the queries (T, H P) of all tokens of the demonstrations, as the compared
+    model saw them.
+    """
 
     zs: Asked
     icl: Asked
     ft: Asked
     context: Context
-    demonstrations: Sequence[Learned]
-    seed: tuple[int, int]
+    demonstrations: Sequence[Floats]
 
     def layers(self) -> list["LayerContrast"]:
         return [LayerContrast(self, number) for number in range(len(self.icl.layers))]
-
-    @cached_property
-    def random_directions(self) -> tuple[list[Floats], Floats]:
-        """Of each layer's attention to the query's tokens, (H, t) each, and of all layers' outputs, (L, D). They are
-        drawn in this order, whichever measures are computed, so that a seed always gives the same numbers.
-        """
-        rng = np.random.default_rng(self.seed)
-        attention = [rng.normal(size=layer.query_logits[0].shape) for layer in self.layers()]  # L of (H, t)
-        return attention, rng.normal(size=(len(self.zs.layers), len(self.zs.layers[0].output)))  # (L, D)
 
 
 @dataclass(frozen=True)
@@ -93,31 +84,14 @@ class LayerContrast:
         """
         *_, ft = self.settings
         query = ft.query / np.sqrt(ft.heads * len(ft.query))  # the number of heads, times the root of a head's width
-        queries = [array(one.queries[self.number]) for one in self.contrast.demonstrations]  # (t, H P) each
-        return np.concatenate([one @ query for one in queries])[self._visible]
+        products: Floats = self.contrast.demonstrations[self.number] @ query
+        return products[self._visible]
 
     @property
     def demonstration_numbers(self) -> NDArray[np.int64]:
         """The demonstration that each token belongs to, (T,)."""
         spans = self.contrast.context.spans
         return np.repeat(np.arange(len(spans)), [end - start for start, end in spans])[self._visible]
-
-    @property
-    def random_ranks(self) -> Floats:
-        """Random numbers in the place of the products, (T,)."""
-        rng = np.random.default_rng([*self.contrast.seed, self.number])
-        return rng.normal(size=len(self.demonstrations_attention))
-
-    @property
-    def random_output(self) -> Floats:
-        """A random direction of the attention layer's output, (D,)."""
-        direction: Floats = self.contrast.random_directions[1][self.number]
-        return direction
-
-    @property
-    def random_logits(self) -> Floats:
-        """A random direction of the attention to the query's tokens, (H, t)."""
-        return self.contrast.random_directions[0][self.number]
 
     @property
     def dual_form(self) -> DualForm:

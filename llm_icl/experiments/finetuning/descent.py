@@ -5,16 +5,19 @@ time in the order of the context, on the mean loss of all its tokens, key and va
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from llm_icl.experiments.finetuning.projections import Layer
-from llm_icl.experiments.finetuning.reader import Reader
+from llm_icl.experiments.finetuning.reader import Reader, by_length
 from llm_icl.experiments.finetuning.recording import recording
 from llm_icl.experiments.finetuning.text_tasks import Example
+
+# So many tokens of demonstrations are looked at at once: logits for all of them are kept.
+_TOKENS = 256
 
 
 @dataclass(frozen=True)
@@ -41,23 +44,32 @@ def mean_loss(reader: Reader, ids: Tensor) -> float:
 
 
 @torch.no_grad()
-def looked_at(reader: Reader, layers: Sequence[Layer], example: Example) -> Learned:
-    """A demonstration as the model sees it, without learning."""
-    own = reader.demonstration(example)
-    ids = reader.ids([*reader.beginning, *own])
-    with recording(reader.model, layers) as recorded:
-        logits = reader.model(input_ids=ids, use_cache=False).logits  # (1, T, vocabulary)
-        logits = logits[0, :-1].float()  # (T - 1, vocabulary)
-        queries = [layer.plain_queries[-len(own) :].clone() for layer in recorded]
-    return Learned(float(F.cross_entropy(logits, ids[0, 1:])), queries)
+def looked_at(reader: Reader, layers: Sequence[Layer], examples: Sequence[Example]) -> list[Learned]:
+    """Demonstrations as the model sees them, without learning; several at once, padded at their ends."""
+    texts = [[*reader.beginning, *reader.demonstration(example)] for example in examples]
+    seen: dict[int, Learned] = {}
+    for batch in by_length([len(text) for text in texts], _TOKENS):
+        length = max(len(texts[i]) for i in batch)
+        ids = torch.tensor([texts[i] + [0] * (length - len(texts[i])) for i in batch], device=reader.model.device)
+        with recording(reader.model, layers) as recorded:
+            logits = reader.model(input_ids=ids, use_cache=False).logits  # (B, T, vocabulary)
+        for row, i in enumerate(batch):
+            end = len(texts[i])
+            loss = F.cross_entropy(logits[row, : end - 1].float(), ids[row, 1:end])
+            queries = [layer.plain_queries(row)[len(reader.beginning) : end] for layer in recorded]
+            seen[i] = Learned(float(loss), queries)
+    return [seen[i] for i in range(len(examples))]
 
 
 @dataclass(frozen=True)
 class Finetuned:
-    """The trained parameters after finetuning, and each demonstration as it was seen in training."""
+    """The trained parameters after an update; each demonstration as it was seen in training, where these parameters are
+    what it led to; and the factor by which the update was shortened or lengthened.
+    """
 
     parameters: list[Tensor]
-    learned: list[Learned]
+    learned: list[Learned] = field(default_factory=list)
+    scale: float = 1.0
 
 
 def finetune(
@@ -114,11 +126,10 @@ def _learn(
     reader: Reader, layers: Sequence[Layer], trained: Sequence[tuple[torch.nn.Parameter, Tensor]], example: Example,
     rate: float, backward: Backward,
 ) -> Learned:  # fmt: skip
-    own = reader.demonstration(example)
-    ids = reader.ids([*reader.beginning, *own])
+    ids = reader.ids([*reader.beginning, *reader.demonstration(example)])
     with recording(reader.model, layers) as recorded:
         loss = backward(reader, ids)
-        queries = [layer.plain_queries[-len(own) :].detach().clone() for layer in recorded]
+        queries = [layer.plain_queries(0)[len(reader.beginning) :].detach().clone() for layer in recorded]
     if not math.isfinite(loss):
         raise FloatingPointError(f"the loss is {loss}: the learning rate {rate} is too large")
     with torch.no_grad():

@@ -32,25 +32,26 @@ class DualForm:
 def dual_form(layer: Attended, start: int, end: int) -> DualForm:
     """From one recorded layer, whose tokens from `start` up to `end` are the demonstrations'; in float64. What precedes
     them, a token for the beginning, precedes the query in zero-shot too.
+
+    Its H heads are G groups of R heads that share keys and values.
     """
-    q, keys, values = layer.query.double(), layer.keys.double(), layer.values.double()  # (H, P), (H, T, P) twice
-    seen = ~torch.isinf(layer.logits)  # (H, T)
-    keys = keys * seen.unsqueeze(-1)  # (H, T, P); tokens outside a sliding window are not attended to
-    linear = torch.einsum("htd,ht->hd", values, torch.einsum("htd,hd->ht", keys, q))  # (H, P)
-    # Sums of outer products, (H, P, P): of the tokens of zero-shot, and of the demonstrations'.
+    groups = len(layer.keys)
+    q = layer.query.double().unflatten(0, (groups, -1))  # (H, P) → (G, R, P)
+    logits = layer.logits.double().unflatten(0, (groups, -1))  # (H, T) → (G, R, T)
+    seen = ~torch.isinf(logits[:, :1])  # (G, 1, T); tokens outside a sliding window are not attended to
+    keys, values = layer.keys.double() * seen.transpose(1, 2), layer.values.double()  # (G, T, P) each
+    linear = (q @ keys.transpose(1, 2)) @ values  # (G, R, P)
+    # Sums of outer products, (G, P, P): of the tokens of zero-shot, and of the demonstrations'.
     tokens = torch.arange(keys.shape[1], device=keys.device)
     own = (tokens < start) | (tokens >= end)
-    zero_shot = torch.einsum("htv,htk->hvk", values[:, own], keys[:, own])  # (H, P, P)
-    change = torch.einsum("htv,htk->hvk", values[:, ~own], keys[:, ~own])  # (H, P, P)
-    applied = torch.einsum("hvk,hk->hv", zero_shot + change, q)  # (H, P)
-    gap = (applied - linear).abs().amax() / linear.abs().amax()
-    logits = layer.logits.double()
-    softmax = _mix(logits, values)  # (H, P)
-    alone = _mix(logits[:, own], values[:, own])  # (H, P)
-    linear_change = torch.einsum("hvk,hk->hv", change, q)  # (H, P)
+    zero_shot = keys[:, own].transpose(1, 2) @ values[:, own]
+    change = keys[:, ~own].transpose(1, 2) @ values[:, ~own]
+    gap = (q @ (zero_shot + change) - linear).abs().amax() / linear.abs().amax()
+    softmax = logits.softmax(-1) @ values  # (G, R, P)
+    alone = logits[..., own].softmax(-1) @ values[:, own]  # (G, R, P)
     return DualForm(
         float(gap),
-        _cosine(softmax - alone, linear_change),
+        _cosine(softmax - alone, q @ change),
         float((_unit(softmax) - _unit(linear)).norm(dim=-1).mean()),
     )
 
@@ -59,10 +60,6 @@ def _cosine(a: Tensor, b: Tensor) -> float:
     """Averaged over the heads with a change; NaN where there is none."""
     changes = (a.norm(dim=-1) > 0) & (b.norm(dim=-1) > 0)
     return float(torch.cosine_similarity(a[changes], b[changes], dim=-1).mean())
-
-
-def _mix(logits: Tensor, values: Tensor) -> Tensor:
-    return torch.einsum("ht,htd->hd", logits.softmax(-1), values)  # (H, P)
 
 
 def _unit(vectors: Tensor) -> Tensor:

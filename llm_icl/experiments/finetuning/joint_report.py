@@ -1,26 +1,38 @@
-"""Several comparisons of in-context learning with finetuning, in the tables of Dai et al. 2023: a column for each set
-of texts, next to the published figures.
+"""Several comparisons of in-context learning with finetuning: a matrix of measures and sets of texts, and the tables of
+Dai et al. 2023 with a column for each set, next to the published figures.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from llm_icl.analysis.intervals import Estimate
+from llm_icl.analysis.comparisons import Outcome
+from llm_icl.analysis.intervals import FEWEST_SEEDS, Estimate
 from llm_icl.config.files import file_name
+from llm_icl.config.specs import counted
 from llm_icl.errors import RequestError
 from llm_icl.experiments.finetuning import scores
 from llm_icl.experiments.finetuning.compared import Compared
-from llm_icl.experiments.finetuning.measures import CONTROLLED, MEASURES, SIMAOU, SIMILARITIES, Measure
-from llm_icl.experiments.finetuning.methods import CONTROLS, LAYER_CAUSAL, PUBLISHED_METHOD, UNTRAINED
+from llm_icl.experiments.finetuning.effects import RECOVERY as REC2FTP
+from llm_icl.experiments.finetuning.effects import SYMBOLS, effects, shown
+from llm_icl.experiments.finetuning.measures import (
+    CONTROLLED,
+    KENDALL_PUBLISHED,
+    ORDER_MEASURES,
+    SIMAM_BEFORE,
+    SIMILARITIES,
+    Measure,
+)
+from llm_icl.experiments.finetuning.methods import CONTROLS, ORDER, PUBLISHED_METHOD, RANDOM
 from llm_icl.experiments.finetuning.published import LEARNING_RATE, MODELS, PUBLISHED, RECOVERY
-from llm_icl.experiments.finetuning.setting import NOTES, losses, rates, setting
+from llm_icl.experiments.finetuning.setting import NOTES, losses, rates, scales, setting
+from llm_icl.experiments.finetuning.verdict import correction, loss_sentences, rate_sentences
 from llm_icl.reports.charts import coloured, colours_of
 from llm_icl.reports.document import Column, Figure, Provenance, Report, Row, Section, Table
 from llm_icl.reports.values import Kind, Value
 
-# The methods whose nulls before finetuning differ: one for each model.
-_MODELS = (PUBLISHED_METHOD, UNTRAINED)
+# The measures that have a table of their own.
+_TABLES = (*SIMILARITIES, SIMAM_BEFORE, KENDALL_PUBLISHED)
 
 
 class _Line(NamedTuple):
@@ -49,17 +61,21 @@ class _Joint:
         self._sets = [name for name in PUBLISHED if name in names] + sorted(names - set(PUBLISHED))
         self._methods = list(dict.fromkeys(method for found in self._runs.values() for method in scores.methods(found)))
         self._records = list(runs)
+        # What all comparisons of the report show, corrected for all of them.
+        self._effects = {
+            (key, measure, against): effect
+            for key, found in self._runs.items()
+            for (measure, against), effect in effects(found).items()
+        }
+        self._told = shown(self._effects)
 
     def report(self) -> Report:
+        figures = tuple(self._figure(measure) for measure in SIMILARITIES if measure.drawn)
         sections = (
-            Section("Accuracy", "accuracy", (self._accuracy(), self._recovery())),
-            Section("Similarity", "similarity", tuple(map(self._measure, SIMILARITIES))),
-            Section(
-                "Above the null, by set of texts",
-                "above-null",
-                tuple(self._figure(measure) for measure in MEASURES if measure.drawn and measure.null),
-            ),
-            Section("Finetuning", "finetuning", self._finetuning()),
+            Section("Gain", "gain", (self._accuracy(), self._gains())),
+            Section("Similarity", "similarity", (self._matrix("matrix"), self._matrix("differences"), *figures)),
+            Section("By update", "by-update", (self._recovery(), *map(self._measure, _TABLES))),
+            Section("Updates", "updates", self._updates()),
         )
         return Report(
             "In-context learning against finetuning",
@@ -74,26 +90,55 @@ class _Joint:
         lines = [_Line(name, _accuracy(key), key) for key, name in scores.SETTINGS.items()]
         return self._table("accuracies", "Accuracy, in percent", lines, "share")
 
+    def _gains(self) -> Table:
+        lines = [_Line(scores.SETTINGS[key], _gain(key)) for key in ("icl", "ft")]
+        return self._table("gains", "Gain over no demonstrations, in points", lines, "points")
+
+    def _matrix(self, key: str) -> Table:
+        """What each measure shows against random updates and each control, as signs or as differences; a row for each
+        model, measure and comparand, a column for each set.
+        """
+        signs = key == "matrix"
+        cells: dict[Any, Value] = {
+            place: SYMBOLS[self._told[place].outcome] if signs else effect.estimate()
+            for place, effect in self._effects.items()
+        }
+        rows: list[Row] = []
+        for model in self._models:
+            for measure, against in dict.fromkeys((measure, against) for _, measure, against in cells):
+                values = {name: cells.get(((model, name), measure, against)) for name in self._sets}
+                if any(value is not None for value in values.values()):
+                    rows.append({"row": f"{model}, {measure}", "against": against, **values})
+        kind: Kind = "text" if signs else "number"
+        columns = (
+            Column("model and measure", "row", short=True),
+            Column("against", "against", short=True),
+            *(Column(name, name, kind, signs) for name in self._sets),
+        )
+        caption = "Finetuning's similarity with in-context learning" if signs else "The same as differences"
+        return Table(key, caption, columns, tuple(rows))
+
     def _recovery(self) -> Table:
-        lines = [_Line(method, _recovery(method, 0), _published_key(method, RECOVERY)) for method in self._methods]
-        lines += [_Line(f"null of {method}", _recovery(method, 1)) for method in self._methods]
+        lines = [_Line(method, _recovery(method), _published_key(method, RECOVERY)) for method in self._methods]
         return self._table(RECOVERY, "Rec2FTP, in percent", lines, "share")
 
     def _measure(self, measure: Measure) -> Table:
-        lines = self._lines(measure, self._methods, "")
-        if null := measure.null:
-            of = [method for method in self._methods if null.comparand != "model" or method in _MODELS]
-            lines += self._lines(null, of, "null of ")
+        lines = [_Line(one, _value(one, measure), _published_key(one, measure.published)) for one in self._methods]
         return self._table(measure.name, measure.name, lines, "number")
 
-    def _lines(self, measure: Measure, methods: Sequence[str], prefix: str) -> list[_Line]:
-        key = measure.published
-        return [_Line(prefix + method, _value(method, measure), _published_key(method, key)) for method in methods]
-
-    def _finetuning(self) -> tuple[Table, Table]:
+    def _updates(self) -> tuple[Table, ...]:
         chosen = [_Line(method, _rates(method), _published_key(method, LEARNING_RATE)) for method in self._methods]
         trained = [_Line(method, _losses(method)) for method in self._methods]
-        return self._table("rate", "Learning rate", chosen, "text"), self._table("loss", "Loss", trained, "text")
+        scaled = [_Line(method, _scales(method)) for method in self._methods]
+        changed = [_Line(scores.SETTINGS[key], _changed(key)) for key in ("icl", "ft")]
+        alike = [_Line(measure.name, _value(ORDER, measure)) for measure in ORDER_MEASURES]
+        return (
+            self._table("rate", "Learning rate", chosen, "text"),
+            self._table("loss", "Loss of the demonstrations, before and after", trained, "text"),
+            self._table("scale", "Factor that makes the update as long as gradient descent's", scaled, "text"),
+            self._table("order", "Answers that another order changes, in percent", changed, "share"),
+            self._table("order_cosine", "Cosine of updates in two orders", alike, "number"),
+        )
 
     def _table(self, key: str, caption: str, lines: Sequence[_Line], kind: Kind) -> Table:
         """Each line for each model, and for the published models where there are figures."""
@@ -112,52 +157,63 @@ class _Joint:
         return Table(key, caption, columns, tuple(row for row in rows if any(_is_known(row[s]) for s in self._sets)))
 
     def _sentences(self) -> list[str]:
-        """The number of sets on which each model's similarity is above its null, and above each control."""
+        """Gains first, then what each model's measures show on how many sets, and what qualifies it."""
         sentences = []
         for model in self._models:
-            own = [found for (name, _), found in self._runs.items() if name == model]
-            for measure in CONTROLLED:
-                parts = [(measure.null_name, [scores.against_null(found, PUBLISHED_METHOD, measure) for found in own])]
-                for control, name in CONTROLS.items():
-                    gains = [scores.difference(found, measure, PUBLISHED_METHOD, control) for found in own]
-                    parts.append((name, gains))
-                counts = [f"above {name} {_above(gains)}" for name, gains in parts if any(g.known for g in gains)]
-                if counts:
-                    sentences.append(f"{model}: {measure.name} of gradient descent is {', '.join(counts)}.")
-            better = [scores.difference(found, SIMAOU, LAYER_CAUSAL, PUBLISHED_METHOD) for found in own]
-            if any(gain.known for gain in better):
+            own = {name: self._runs[model, name] for name in self._sets if (model, name) in self._runs}
+            sentences.append(f"{model}: {_gains_sentence(own)}")
+            told = [name for name, found in own.items() if scores.seeds(found) >= FEWEST_SEEDS]
+            if few := [name for name in own if name not in told]:
                 sentences.append(
-                    f"{model}: {SIMAOU.name} of layer-causal gradient descent is above that of gradient descent "
-                    f"{_above(better)}."
+                    f"{model}: fewer than {FEWEST_SEEDS} draws of demonstrations on {', '.join(few)}: no conclusion "
+                    "about similarity there."
                 )
-        return sentences
+            for measure in (REC2FTP, *(measure.name for measure in CONTROLLED)) if told else ():
+                counts = [self._count(model, measure, against, told) for against in (RANDOM, *CONTROLS)]
+                sentences.append(f"{model}: {measure} of gradient descent is {'; '.join(filter(None, counts))}.")
+            for name, found in own.items():
+                sentences += [f"{model} on {name}: {text}" for text in (*loss_sentences(found), *rate_sentences(found))]
+        return [*sentences, correction(self._told)]
+
+    def _count(self, model: str, measure: str, against: str, sets: Sequence[str]) -> str:
+        """On how many sets a measure is above, equivalent to, or below what it is against."""
+        found = [self._told.get(((model, name), measure, against)) for name in sets]
+        outcomes = [one.outcome for one in found if one]
+        words: dict[Outcome, str] = {
+            "above": "above", "equivalent": "the same", "identical": "identical", "below": "below",
+            "too few": "not told", "no data": "without data",
+        }  # fmt: skip
+        counts = [f"{word} on {outcomes.count(outcome)}" for outcome, word in words.items() if outcome in outcomes]
+        name = CONTROLS.get(against, against)
+        return f"against {name} {', '.join(counts)} of {counted(len(outcomes), 'set')}" if outcomes else ""
 
     def _about(self, found: Compared, record: dict[str, Any]) -> str:
         request = record["request"]
         return f"{request['model']['name']} on {request['dataset']['name']}: {setting(found, record)}"
 
     def _figure(self, measure: Measure) -> Figure:
-        """A measure minus its null by set and method, with its interval; a panel for each model."""
+        """A measure above random updates by set and method, with its interval; a panel for each model."""
         import altair as alt
 
+        compared = [name for name in (PUBLISHED_METHOD, *CONTROLS) if name in self._methods]
         rows = []
         for (model, texts), found in self._runs.items():
-            for method in self._methods:
-                value = scores.against_null(found, method, measure)
-                if value.known:
-                    interval = {} if math.isnan(value.low) else {"low": value.low, "high": value.high}
-                    rows.append({"model": model, "texts": texts, "method": method, "value": value.value} | interval)
+            for method in compared:
+                if method in scores.methods(found):
+                    value = scores.mean(scores.excess(found, method, measure))
+                    bounds = {key: bound if math.isfinite(bound) else None for key, bound in value._asdict().items()}
+                    rows.append({"model": model, "texts": texts, "method": method} | bounds)
         base = alt.Chart(alt.InlineData(values=rows)).encode(
             y=alt.Y("texts:N", sort=self._sets, title=None),
-            yOffset=alt.YOffset("method:N", sort=self._methods),
-            color=coloured("method", colours_of(self._methods), self._methods),
+            yOffset=alt.YOffset("method:N", sort=compared),
+            color=coloured("method", colours_of(compared), compared),
             tooltip=["model:N", "texts:N", "method:N", alt.Tooltip("value:Q", format=".3f")],
         )
-        above = f"{measure.name}, above {measure.null_name}"
+        above = f"{measure.name}, above {RANDOM}"
         points = base.mark_point(filled=True, size=50).encode(x=alt.X("value:Q", title=above))
         bars = base.mark_rule().encode(x="low:Q", x2="high:Q")
         # Not a grid of panels: Vega-Lite mixes them up where a set is missing for one of the models.
-        height = 16 * len(self._methods) * len(self._sets)
+        height = 16 * len(compared) * len(self._sets)
         panels = (bars + points).properties(width=280, height=height).facet(
             column=alt.Column("model:N", sort=self._models, title=None), spacing=12
         )  # fmt: skip
@@ -169,12 +225,20 @@ def _accuracy(setting: str) -> Callable[[Compared], Value]:
     return lambda found: scores.accuracy(found, PUBLISHED_METHOD, setting)
 
 
-def _recovery(method: str, part: int) -> Callable[[Compared], Value]:
-    return lambda found: scores.recovery(found, method)[part]
+def _gain(setting: str) -> Callable[[Compared], Value]:
+    return lambda found: scores.gain(found, setting)
+
+
+def _recovery(method: str) -> Callable[[Compared], Value]:
+    return _of(method, lambda found: scores.recovery(found, method))
 
 
 def _value(method: str, measure: Measure) -> Callable[[Compared], Value]:
-    return lambda found: scores.estimate(found, method, measure)
+    return _of(method, lambda found: scores.estimate(found, method, measure))
+
+
+def _changed(setting: str) -> Callable[[Compared], Value]:
+    return _of(ORDER, lambda found: scores.changed_answers(found, ORDER, setting))
 
 
 def _rates(method: str) -> Callable[[Compared], Value]:
@@ -183,6 +247,15 @@ def _rates(method: str) -> Callable[[Compared], Value]:
 
 def _losses(method: str) -> Callable[[Compared], Value]:
     return lambda found: losses(found, method)
+
+
+def _scales(method: str) -> Callable[[Compared], Value]:
+    return lambda found: scales(found, method)
+
+
+def _of(method: str, value: Callable[[Compared], Value]) -> Callable[[Compared], Value]:
+    """None of a comparison without the method."""
+    return lambda found: value(found) if method in scores.methods(found) else None
 
 
 def _published_key(method: str, key: str) -> str:
@@ -201,6 +274,12 @@ def _is_known(value: Value) -> bool:
     return value.known if isinstance(value, Estimate) else value not in (None, "")
 
 
-def _above(gains: Sequence[Estimate]) -> str:
-    known = [gain for gain in gains if gain.known]
-    return f"on {sum(gain.low > 0 for gain in known)} of {len(known)} sets"
+def _gains_sentence(own: Mapping[str, Compared]) -> str:
+    """The gain in context on each set, and where there is none."""
+    gains = {name: scores.gain(found, "icl") for name, found in own.items()}
+    listed = ", ".join(f"{name} {100 * gain.value:+.1f}" for name, gain in gains.items())
+    shown_on = [name for name, gain in gains.items() if gain.low > 0]
+    text = f"a gain in context is shown on {len(shown_on)} of {counted(len(gains), 'set')} ({listed} points)"
+    if len(shown_on) == len(gains):
+        return f"{text}."
+    return f"{text}; where it is not, there is nothing for finetuning to be similar to."

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from llm_icl.errors import RequestError
@@ -17,7 +16,7 @@ from llm_icl.experiments.finetuning.projections import Layer
 from llm_icl.experiments.finetuning.reader import Reader
 
 # Tokens, of any layers, that are read out at once: fewer are slower, and more take more memory for their logits.
-_ROWS = 128
+_ROWS = 256
 # Names of the norm before the output embeddings.
 _LAST_NORMS = ("norm", "ln_f", "final_layer_norm", "layer_norm")
 
@@ -67,15 +66,24 @@ class LayerCausal:
                 hook.remove()
         rows = torch.cat([self._norm(output)[0, :-1] for output in outputs])  # of (1, T, D): (L (T - 1), D)
         right = ids[0, 1:].repeat(len(outputs))  # (L (T - 1),)
-        losses, gradients = [], []
-        for some, wanted in zip(rows.split(_ROWS), right.split(_ROWS), strict=True):
-            alone = some.detach().requires_grad_()
-            each = F.cross_entropy(self._words(alone).float(), wanted, reduction="none")
-            (each.sum() / (ids.shape[1] - 1)).backward()
-            losses.append(each.detach())
-            gradients.append(alone.grad)
-        rows.backward(torch.cat(gradients))
-        return float(torch.cat(losses)[1 - ids.shape[1] :].mean())
+        parts = [self._read_out(*part) for part in zip(rows.detach().split(_ROWS), right.split(_ROWS), strict=True)]
+        losses, gradients = (torch.cat(part) for part in zip(*parts, strict=True))
+        count = ids.shape[1] - 1
+        rows.backward(gradients / count)
+        return float(losses[-count:].mean())
+
+    @torch.no_grad()
+    def _read_out(self, rows: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss (R,) of each row (R, D), and its gradient (R, D): the softmax minus 1 at the right token, times the
+        output embeddings. In place, since the logits are most of what there is to compute.
+        """
+        logits = self._words(rows).float()  # (R, vocabulary)
+        scale = logits.logsumexp(-1, keepdim=True)
+        at = right.unsqueeze(-1)
+        losses = (scale - logits.gather(-1, at)).squeeze(-1)
+        softmax = logits.sub_(scale).exp_()
+        softmax.scatter_add_(-1, at, -torch.ones_like(scale))
+        return losses, softmax @ self._words.weight.float()
 
 
 def _stream(output: Any) -> Tensor:

@@ -1,5 +1,5 @@
 """The measures of similarity between in-context learning and finetuning: one table, from which the study computes them
-and the reports name, explain and compare them.
+and the reports name, explain and compare them. The null of each is the same measure of random updates.
 """
 
 from collections.abc import Callable
@@ -9,9 +9,10 @@ from typing import Literal
 from llm_icl.experiments.finetuning import metrics
 from llm_icl.experiments.finetuning.contrast import LayerContrast
 
-# Which model in-context learning is compared with: the model before finetuning, the finetuned one, or the finetuned one
-# with the demonstrations as it saw them during training.
-Comparand = Literal["model", "finetuned", "training"]
+# What in-context learning is compared with: the model without demonstrations, an updated one, or a finetuned one with
+# the demonstrations as it saw them during training. Or what stands in both places: the same demonstrations in two
+# orders, in context or finetuned.
+Comparand = Literal["model", "finetuned", "training", "context in another order", "finetuned in another order"]
 
 # Numbers of training tokens, and of demonstrations, among the most attended ones.
 _TOP_TOKENS, _TOP_DEMONSTRATIONS = 100, 5
@@ -27,27 +28,15 @@ class Measure:
     compute: Callable[[LayerContrast], float]
     """From one layer; NaN where it is undefined."""
     comparand: Comparand = "finetuned"
-    """What in-context learning is compared with. Nulls of "model" are the same for all methods of finetuning."""
+    """What in-context learning is compared with. Those of "model" are the same for all methods of finetuning."""
     note: str = ""
     """For the reader of a report."""
-    null: "Measure | None" = None
-    """The measure that it is compared with; without one it is compared with 0."""
-    as_null: str = ""
-    """What it is called as another's null."""
     controlled: bool = False
     """Whether the verdict compares it with the controls."""
     drawn: bool = False
     """Whether reports draw it."""
     published: str = ""
     """Its key among the published figures."""
-
-    @property
-    def null_name(self) -> str:
-        return self.null.as_null if self.null else "0"
-
-
-def _random_output_change(layer: LayerContrast) -> float:
-    return float(metrics.random_update_similarity(layer.random_output, *layer.outputs))
 
 
 def _attention_similarity(layer: LayerContrast) -> float:
@@ -63,18 +52,8 @@ def _softmax_changes(layer: LayerContrast) -> float:
     return metrics.map_softmax_similarity(*layer.query_logits) if layer.depends_on_context else _UNDEFINED
 
 
-def _random_softmax_change(layer: LayerContrast) -> float:
-    if not layer.depends_on_context:
-        return _UNDEFINED
-    return metrics.random_map_softmax_similarity(layer.random_logits, *layer.query_logits)
-
-
 def _rank_correlation(layer: LayerContrast) -> float:
     return metrics.rank_correlation(layer.demonstrations_attention, layer.demonstrations_products)
-
-
-def _random_rank_correlation(layer: LayerContrast) -> float:
-    return metrics.rank_correlation(layer.demonstrations_attention, layer.random_ranks)
 
 
 def _token_overlap(layer: LayerContrast) -> float:
@@ -90,16 +69,12 @@ def _demonstration_overlap(layer: LayerContrast) -> float:
     return metrics.overlap(icl, ft, _TOP_DEMONSTRATIONS)
 
 
-_CHANCE, _BEFORE = "chance", "that before finetuning"
-
-SIMAOU_RANDOM = Measure("SimAOU, random change", _random_output_change, as_null=_CHANCE)
 SIMAOU = Measure(
     "SimAOU",
     lambda layer: float(metrics.update_similarity(*layer.outputs)),
     note="cosine similarity between the changes that ICL and finetuning make to an attention layer's output at the "
-    "query's last token; outputs are normalised to length 1. Null: a change as long as finetuning's in a uniformly "
-    "random direction; where changes are large, it is not 0.",
-    null=SIMAOU_RANDOM,
+    "query's last token; outputs are normalised to length 1, so that all large changes point inwards and resemble each "
+    "other a little.",
     controlled=True,
     drawn=True,
 )
@@ -111,31 +86,28 @@ SIMAOU_AT_LABEL = Measure(
     published="simaou",
 )
 SIMAM_BEFORE = Measure(
-    "SimAM before finetuning", _attention_similarity, "model", as_null=_BEFORE, published="simam_before"
+    "SimAM before finetuning",
+    _attention_similarity,
+    "model",
+    note="cosine similarity of attention to the query's tokens before softmax, in context and without demonstrations, "
+    "as published.",
+    published="simam_before",
 )
 SIMAM = Measure(
-    "SimAM",
-    _attention_similarity,
-    note="cosine similarity of attention to the query's tokens before softmax, in context and finetuned, as published.",
-    null=SIMAM_BEFORE,
-    published="simam",
+    "SimAM", _attention_similarity, note="the same in context and finetuned, as published.", published="simam"
 )
 SIMAM_CHANGES = Measure(
     "SimAM of changes",
     _logits_changes,
-    note="the same of the changes that ICL and finetuning make, each head's logits being centred. Undefined in layers "
-    "where nothing changes (the first one with rotary positions).",
+    note="the same of the changes that ICL and finetuning make, each head's logits being centred. Heads whose logits "
+    "change by no more than rounding (1e-5 of their length) are left out, and so are layers without any other (the "
+    "first one with rotary positions).",
     controlled=True,
-)
-SIMAM_SOFTMAX_RANDOM = Measure(
-    "SimAM of changes, after softmax, random change", _random_softmax_change, as_null=_CHANCE
 )
 SIMAM_SOFTMAX = Measure(
     "SimAM of changes, after softmax",
     _softmax_changes,
-    note="the same after softmax over the query's tokens. Null: a change of each head's logits as long as "
-    "finetuning's in a uniformly random direction.",
-    null=SIMAM_SOFTMAX_RANDOM,
+    note="the same after softmax over the query's tokens, of the same heads.",
     controlled=True,
     drawn=True,
 )
@@ -160,16 +132,13 @@ DUAL_DISTANCE = Measure(
     "model",
     note="distance between the outputs of softmax and of linear attention, each normalised to length 1.",
 )
-KENDALL_RANDOM = Measure("Kendall, random", _random_rank_correlation, "model")
-KENDALL_BEFORE = Measure("Kendall, not finetuned", _rank_correlation, "model", as_null=_BEFORE)
 KENDALL = Measure(
     "Kendall",
     _rank_correlation,
     note="by layer, the rank correlation of attention to the demonstrations' tokens in context with the products of "
-    "the query's vector with theirs (normalised where attention normalises them, before any rotation) in a finetuned "
-    "model, which reads these demonstrations after finetuning, whatever it was finetuned on. Null: the same in the "
-    "model before finetuning, which already correlates with ICL.",
-    null=KENDALL_BEFORE,
+    "the query's vector with theirs (normalised where attention normalises them, before any rotation) in an updated "
+    "model, which reads these demonstrations after the update, whatever it was finetuned on. Values that are equal up "
+    "to rounding (1e-5 of the largest) are ties: texts that begin alike have many.",
     controlled=True,
     drawn=True,
 )
@@ -181,31 +150,28 @@ KENDALL_PUBLISHED = Measure(
     "numbers.",
     published="kendall",
 )
-TOP_TOKENS_BEFORE = Measure("top tokens, not finetuned", _token_overlap, "model", as_null=_BEFORE)
 TOP_TOKENS = Measure(
     "top tokens",
     _token_overlap,
-    note=f"the fraction of the {_TOP_TOKENS} most attended tokens of the demonstrations that both have in common. "
-    "Null: as Kendall's.",
-    null=TOP_TOKENS_BEFORE,
-)
-TOP_DEMONSTRATIONS_BEFORE = Measure(
-    "top demonstrations, not finetuned", _demonstration_overlap, "model", as_null=_BEFORE
+    note=f"the fraction of the {_TOP_TOKENS} most attended tokens of the demonstrations that both have in common; ties "
+    "go to the earlier token.",
 )
 TOP_DEMONSTRATIONS = Measure(
     "top demonstrations",
     _demonstration_overlap,
     note=f"the same of the {_TOP_DEMONSTRATIONS} most attended demonstrations.",
-    null=TOP_DEMONSTRATIONS_BEFORE,
 )
+# SimAOU of two settings that differ in the order of the demonstrations only.
+ORDER_IN_CONTEXT = Measure("same change in another order, in context", SIMAOU.compute, "context in another order")
+ORDER_FINETUNED = Measure("same change in another order, finetuned", SIMAOU.compute, "finetuned in another order")
 
 # In the order of reports, and within each comparand of the files.
 DUAL_FORM = (DUAL_GAP, DUAL_COSINE, DUAL_DISTANCE)
+ORDER_MEASURES = (ORDER_IN_CONTEXT, ORDER_FINETUNED)
 MEASURES = (
-    SIMAOU, SIMAOU_RANDOM, SIMAOU_AT_LABEL, SIMAM, SIMAM_BEFORE, SIMAM_CHANGES, SIMAM_SOFTMAX, SIMAM_SOFTMAX_RANDOM,
-    *DUAL_FORM, KENDALL, KENDALL_RANDOM, KENDALL_BEFORE, KENDALL_PUBLISHED, TOP_TOKENS, TOP_TOKENS_BEFORE,
-    TOP_DEMONSTRATIONS, TOP_DEMONSTRATIONS_BEFORE,
+    SIMAOU, SIMAOU_AT_LABEL, SIMAM_BEFORE, SIMAM, SIMAM_CHANGES, SIMAM_SOFTMAX, *DUAL_FORM, KENDALL, KENDALL_PUBLISHED,
+    TOP_TOKENS, TOP_DEMONSTRATIONS, *ORDER_MEASURES,
 )  # fmt: skip
-# Those that finetuning plays a part in, without nulls.
-SIMILARITIES = tuple(measure for measure in MEASURES if measure.comparand != "model" and not measure.as_null)
-CONTROLLED = tuple(measure for measure in MEASURES if measure.controlled)
+# Those that an update plays a part in. All are compared with random updates, and some with the controls.
+SIMILARITIES = tuple(measure for measure in MEASURES if measure.comparand == "finetuned")
+CONTROLLED = tuple(measure for measure in SIMILARITIES if measure.controlled)

@@ -39,13 +39,6 @@ def update_similarity(zs: Floats, icl: Floats, ft: Floats) -> Floats:
     return cosine(_change(zs, icl), _change(zs, ft))
 
 
-def random_update_similarity(direction: Floats, zs: Floats, icl: Floats, ft: Floats) -> Floats:
-    """Its null: the same of a change as long as finetuning's in a random direction (..., D), drawn from a standard
-    normal distribution. It is not 0: since outputs are normalised to length 1, all large changes point inwards.
-    """
-    return update_similarity(zs, icl, zs + _along(direction, ft - zs))
-
-
 def map_similarity(a: Floats, b: Floats) -> float:
     """SimAM of one layer as published: the cosine of attention to the query's tokens before softmax, (H, T) each,
     averaged over heads. Unlike attention, it is not invariant to a constant added to all logits of a head.
@@ -54,43 +47,50 @@ def map_similarity(a: Floats, b: Floats) -> float:
 
 
 def map_change_similarity(zs: Floats, icl: Floats, ft: Floats) -> float:
-    """The same of the changes that both make, after each head's logits are centred."""
+    """The same of the changes that both make, after each head's logits are centred, averaged over the heads whose
+    logits change in both by more than rounding.
+    """
     zs, icl, ft = (_centred(logits) for logits in (zs, icl, ft))
     return _mean(cosine(_change(zs, icl), _change(zs, ft)))
 
 
 def map_softmax_similarity(zs: Floats, icl: Floats, ft: Floats) -> float:
-    """The same of the changes of attention after softmax, over the query's tokens only."""
-    zs, icl, ft = (_softmax(logits) for logits in (zs, icl, ft))
-    return _mean(cosine(_change(zs, icl), _change(zs, ft)))
-
-
-def random_map_softmax_similarity(direction: Floats, zs: Floats, icl: Floats, ft: Floats) -> float:
-    """Its null: the same of a change of each head's logits as long as finetuning's in a random direction (H, T), drawn
-    from a standard normal distribution. It is not 0: any change takes most attention from the token that has most.
+    """The same of the changes of attention after softmax over the query's tokens only, averaged over the same heads:
+    also those whose attention hardly changes, since almost all of it is on one token.
     """
     zs, icl, ft = (_centred(logits) for logits in (zs, icl, ft))
-    return map_softmax_similarity(zs, icl, zs + _along(_centred(direction), ft - zs))
+    moved = _change(zs, icl).any(axis=-1) & _change(zs, ft).any(axis=-1)  # (H,)
+    zs, icl, ft = zs[moved], icl[moved], ft[moved]
+    return _mean(cosine(_softmax_change(zs, icl), _softmax_change(zs, ft)))
+
+
+def ranks(values: Floats) -> NDArray[np.int64]:
+    """Ranks from 0, the lowest; values that differ from the next one by no more than rounding share a rank."""
+    order = np.argsort(values, kind="stable")
+    steps = np.diff(values[order]) > _ROUNDING * np.abs(values).max(initial=0)
+    found = np.zeros(len(values), dtype=np.int64)
+    found[order[1:]] = np.cumsum(steps)
+    return found
 
 
 def rank_correlation(icl: Floats, ft: Floats) -> float:
     """Kendall's tau-b of the attention to training tokens, (T,) each, in one layer; NaN where one is constant, or where
-    there are fewer than two.
+    there are fewer than two. Values that are equal up to rounding are ties.
     """
     from scipy.stats import kendalltau
 
     if len(icl) < 2:
         return float("nan")
-    return float(kendalltau(icl, ft).statistic)
+    return float(kendalltau(ranks(icl), ranks(ft)).statistic)
 
 
 def overlap(icl: Floats, ft: Floats, count: int) -> float:
-    """The fraction of the `count` most attended training tokens that both have in common. Ties go to the earlier token.
-    NaN where there are no more than `count`, since all are in common then.
+    """The fraction of the `count` most attended training tokens that both have in common. Ties, up to rounding, go to
+    the earlier token. NaN where there are no more than `count`, since all are in common then.
     """
     if len(icl) <= count:
         return float("nan")
-    best = [set(np.argsort(-attention, kind="stable")[:count].tolist()) for attention in (icl, ft)]
+    best = [set(np.argsort(-ranks(attention), kind="stable")[:count].tolist()) for attention in (icl, ft)]
     return len(best[0] & best[1]) / count
 
 
@@ -112,12 +112,6 @@ def _change(before: Floats, after: Floats) -> Floats:
     return found
 
 
-def _along(directions: Floats, changes: Floats) -> Floats:
-    """Changes of the same lengths over the last axis in other directions."""
-    turned: Floats = np.linalg.norm(changes, axis=-1, keepdims=True) * _unit(directions)
-    return turned
-
-
 def _centred(logits: Floats) -> Floats:
     centred: Floats = logits - logits.mean(axis=-1, keepdims=True)
     return centred
@@ -131,6 +125,18 @@ def _unit(vectors: Floats) -> Floats:
 def _softmax(logits: Floats) -> Floats:
     raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
     found: Floats = raised / raised.sum(axis=-1, keepdims=True)
+    return found
+
+
+def _softmax_change(before: Floats, after: Floats) -> Floats:
+    """The change of the softmax over the last axis, exact to rounding also where almost all of it stays on one entry:
+    p (exp(d - c) - 1) for logits that change by d, with c = log sum p exp(d), both relative to the largest entry's.
+    """
+    most = before.argmax(axis=-1, keepdims=True)
+    moves = after - before
+    moves = moves - np.take_along_axis(moves, most, axis=-1)
+    shares = _softmax(before)
+    found: Floats = shares * np.expm1(moves - np.log1p((shares * np.expm1(moves)).sum(axis=-1, keepdims=True)))
     return found
 
 

@@ -1,6 +1,7 @@
 """The findings of one seed in a file, so that an interrupted comparison is resumed from there."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +10,30 @@ import numpy as np
 from llm_icl.config.files import atomic_path
 from llm_icl.experiments.finetuning.study import Findings
 
-# The findings of each method of finetuning, with its learning rate.
-Part = dict[str, tuple[Findings, float]]
+
+@dataclass(frozen=True)
+class Outcome:
+    """The findings of one update of the weights, and the learning rate of what was finetuned; None of random ones."""
+
+    findings: Findings
+    rate: float | None
+
+
+# The outcome of each method.
+Part = dict[str, Outcome]
+
+# The fields of findings that are plain numbers.
+_PLAIN = ("losses", "losses_before", "scale")
 
 
 def save_part(path: Path, part: Part) -> None:
     about = {
-        method: {"rate": rate, "losses": findings.losses, "losses_before": findings.losses_before}
-        for method, (findings, rate) in part.items()
+        method: {"rate": outcome.rate} | {name: getattr(outcome.findings, name) for name in _PLAIN}
+        for method, outcome in part.items()
     }
     arrays: dict[str, Any] = {"about": np.array(json.dumps(about))}
-    for method, (findings, _) in part.items():
+    for method, outcome in part.items():
+        findings = outcome.findings
         arrays[f"{method}/labels"] = findings.labels
         arrays |= {f"{method}/predictions/{name}": values for name, values in findings.predictions.items()}
         arrays |= {f"{method}/layers/{name}": values for name, values in findings.layers.items()}
@@ -31,15 +45,14 @@ def load_part(path: Path) -> Part:
     part: Part = {}
     with np.load(path) as file:
         for method, about in json.loads(str(file["about"])).items():
-            arrays = {
-                kind: {
+            predictions, layers = (
+                {
                     name.removeprefix(f"{method}/{kind}/"): file[name]
                     for name in file.files
                     if name.startswith(f"{method}/{kind}/")
                 }
                 for kind in ("predictions", "layers")
-            }
-            labels, losses = file[f"{method}/labels"], (about["losses"], about["losses_before"])
-            findings = Findings(labels, arrays["predictions"], arrays["layers"], *losses)
-            part[method] = (findings, about["rate"])
+            )
+            plain = {name: about[name] for name in _PLAIN}
+            part[method] = Outcome(Findings(file[f"{method}/labels"], predictions, layers, **plain), about["rate"])
     return part

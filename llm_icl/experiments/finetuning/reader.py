@@ -1,12 +1,12 @@
 """A language model that reads demonstrations and answers queries, with keys and values cached."""
 
 import itertools
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from llm_icl.backends.base import ModelEntry, backend_with_weights
@@ -19,6 +19,9 @@ from llm_icl.experiments.finetuning.projections import Layer, attention_layers
 from llm_icl.experiments.finetuning.recording import Attended, recording
 from llm_icl.experiments.finetuning.text_tasks import Example, TextTask
 from local_models.kv_cache import cached
+
+# So many queries are answered at once, and no more than have so many tokens together with their copies of the context.
+_QUERIES, _TOKENS = 8, 4096
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,20 @@ class Context:
     spans: list[tuple[int, int]]
     cache: Any
 
+    def repeated(self, count: int) -> Any:
+        """A copy of keys and values for so many sequences, which a model can extend."""
+        from transformers import DynamicCache
+
+        cache = DynamicCache()
+        for number, layer in enumerate(self.cache.layers):
+            cache.update(layer.keys.expand(count, -1, -1, -1), layer.values.expand(count, -1, -1, -1), number)
+        return cache
+
 
 @dataclass(frozen=True)
 class Answer:
-    """The mean log-probability of each label's tokens; and the recording of each layer at the text's last token, whose
-    last output is that at the token after it: the first of label 0's word.
+    """The mean log-probability of each label's tokens; and the recording of each layer at the text's last token. The
+    token after it is the first of label 0's word.
     """
 
     scores: tuple[float, ...]
@@ -114,47 +126,61 @@ class Reader:
                 self.model(input_ids=self.ids(tokens), logits_to_keep=1, **cached(self.model, cache))
         return Context(tokens, spans, cache)
 
-    def answer(self, context: Context, example: Example, layers: Sequence[Layer] = ()) -> Answer:
-        """The model's answer to a query after the context, which is unchanged afterwards. `layers` are recorded. Raises
-        FloatingPointError where a score is not finite.
+    def batches(self, queries: Sequence[Example], context: Context) -> list[list[int]]:
+        """The numbers of the queries that are answered together."""
+        lengths = [len(context.tokens) + len(self.tokens(query).text) for query in queries]
+        return by_length(lengths, _TOKENS, _QUERIES)
+
+    def answer(self, context: Context, query: Example, layers: Sequence[Layer] = ()) -> Answer:
+        return self.answers(context, [query], layers)[0]
+
+    @torch.no_grad()
+    def answers(self, context: Context, queries: Sequence[Example], layers: Sequence[Layer] = ()) -> list[Answer]:
+        """The model's answers to queries, each on its own after the context. `layers` are recorded.
+
+        Raises FloatingPointError where a score is not finite.
         """
-        from transformers import DynamicCache
-
-        tokens, read = self.tokens(example), len(context.tokens)
-        if read + len(tokens.text) + max(map(len, tokens.labels)) > self.limit:
-            raise RequestError(
-                f"a query of {len(tokens.text)} tokens does not fit the context after the demonstrations"
-            )
-        recorded: list[Attended] = []
-        with torch.no_grad():
-            if layers:
-                with recording(self.model, layers, back=1) as recorded:
-                    first = self._next(context, [*tokens.text, tokens.labels[0][0]], 2)[0]
-                context.cache.crop(-1)
-            else:
-                first = self._next(context, tokens.text, 1)[0]
-            scores = []
-            for label in tokens.labels:
-                score = float(first[label[0]])
-                if len(label) > 1:
-                    rows = self._next(context, label[:-1], len(label) - 1)
-                    score += sum(float(row[token]) for row, token in zip(rows, label[1:], strict=True))
-                    context.cache.crop(1 - len(label))
-                scores.append(score / len(label))
-            if read:
-                context.cache.crop(-len(tokens.text))
-            else:
-                context.cache = DynamicCache()
-        if not all(map(math.isfinite, scores)):
+        tokens = [self.tokens(query) for query in queries]
+        for one in tokens:
+            if len(context.tokens) + len(one.text) + max(map(len, one.labels)) > self.limit:
+                raise RequestError(
+                    f"a query of {len(one.text)} tokens does not fit the context after the demonstrations"
+                )
+        recorded: list[list[Attended]] = [[] for _ in queries]
+        if layers:
+            with recording(self.model, layers) as found:
+                first = self._after(context, [(one.text, one.labels[0][:1]) for one in tokens])
+            recorded = [[layer.at(row, len(one.text) - 1) for layer in found] for row, one in enumerate(tokens)]
+        else:
+            first = self._after(context, [(one.text, ()) for one in tokens])
+        scores = np.empty((len(tokens), len(self.task.labels)))
+        for number in range(len(self.task.labels)):
+            labels = [one.labels[number] for one in tokens]
+            rows = first
+            if max(map(len, labels)) > 1:
+                rows = self._after(context, [(one.text, label[:-1]) for one, label in zip(tokens, labels, strict=True)])
+            for query, label in enumerate(labels):
+                scores[query, number] = rows[query][range(len(label)), label].mean()
+        if not np.isfinite(scores).all():
             raise FloatingPointError("an answer's log-probability is not finite")
-        return Answer(tuple(scores), recorded)
+        return [Answer(tuple(some), kept) for some, kept in zip(scores.tolist(), recorded, strict=True)]
 
-    def _next(self, context: Context, tokens: Sequence[int], last: int) -> torch.Tensor:
-        """Read on. Returns the log-probabilities after each of the last tokens, (last, vocabulary)."""
-        ids = self.ids(tokens)
-        found = self.model(input_ids=ids, logits_to_keep=last, **cached(self.model, context.cache))
-        rows: torch.Tensor = found.logits[0].float().log_softmax(-1)  # (last, vocabulary)
-        return rows
+    def _after(self, context: Context, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[torch.Tensor]:
+        """Read a text and what follows it, each pair on its own after the context, which is unchanged afterwards.
+        Returns the log-probabilities at each text's last token and at every token that follows it, (1 + number,
+        vocabulary). Shorter pairs are padded at their end, where none of their tokens sees it.
+        """
+        length = max(len(text) + len(rest) for text, rest in pairs)
+        padded = [[*text, *rest, *[0] * (length - len(text) - len(rest))] for text, rest in pairs]
+        start = min(len(text) for text, _ in pairs) - 1
+        found = self.model(
+            input_ids=torch.tensor(padded, device=self.model.device),
+            logits_to_keep=length - start,
+            **cached(self.model, context.repeated(len(pairs))),
+        )
+        rows = (logits[len(text) - 1 - start : len(text) + len(rest) - start]
+                for (text, rest), logits in zip(pairs, found.logits, strict=True))  # fmt: skip
+        return [some.float().log_softmax(-1) for some in rows]
 
     def ids(self, tokens: Sequence[int]) -> torch.Tensor:
         """A batch of one sequence, on the model's device."""
@@ -162,6 +188,19 @@ class Reader:
 
     def _encode(self, text: str) -> list[int]:
         return self._tokens.plain([text])[0]
+
+
+def by_length(lengths: Sequence[int], tokens: int, most: int = sys.maxsize) -> list[list[int]]:
+    """The numbers of sequences in groups of similar lengths, since shorter ones are padded: of so many tokens at most,
+    unless a sequence alone has more, and of so many sequences.
+    """
+    groups: list[list[int]] = []
+    for number in sorted(range(len(lengths)), key=lengths.__getitem__):  # the last of a group is its longest
+        if groups and len(groups[-1]) < most and (len(groups[-1]) + 1) * lengths[number] <= tokens:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+    return groups
 
 
 def load_reader(entry: ModelEntry, task: TextTask, separator: str, random: int | None = None) -> Reader:

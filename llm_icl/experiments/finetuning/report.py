@@ -1,11 +1,12 @@
 """The report of comparisons of in-context learning with finetuning."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llm_icl.config.files import file_name
 from llm_icl.experiments.finetuning import scores
 from llm_icl.experiments.finetuning.compared import Compared
+from llm_icl.experiments.finetuning.effects import SYMBOLS, effects, shown
 from llm_icl.experiments.finetuning.joint_report import joint_report
 from llm_icl.experiments.finetuning.measures import (
     DUAL_COSINE,
@@ -13,14 +14,25 @@ from llm_icl.experiments.finetuning.measures import (
     DUAL_FORM,
     DUAL_GAP,
     MEASURES,
+    ORDER_FINETUNED,
+    ORDER_IN_CONTEXT,
+    ORDER_MEASURES,
     Measure,
 )
-from llm_icl.experiments.finetuning.methods import METHOD, PUBLISHED_METHOD, UNTRAINED
-from llm_icl.experiments.finetuning.published import MODELS, PUBLISHED, RECOVERY
+from llm_icl.experiments.finetuning.methods import (
+    DRAWS,
+    METHOD,
+    ORDER,
+    PUBLISHED_METHOD,
+    UNTRAINED,
+)
+from llm_icl.experiments.finetuning.published import MODELS, PUBLISHED
 from llm_icl.experiments.finetuning.run import read
-from llm_icl.experiments.finetuning.setting import NOTES, losses, rates, setting
+from llm_icl.experiments.finetuning.setting import NOTES, losses, rates, scales, setting
+from llm_icl.experiments.finetuning.verdict import verdict
 from llm_icl.reports.charts import coloured, colours_of, figure
 from llm_icl.reports.document import Column, Figure, Provenance, Report, Row, Section, Table
+from llm_icl.reports.values import Kind, Value
 from llm_icl.runs import RunDirectory
 
 
@@ -34,46 +46,92 @@ def report_of(runs: Sequence[RunDirectory]) -> Report:
 
 def comparison_report(found: Compared, record: dict[str, Any]) -> Report:
     request = record["request"]
-    tables = (_accuracy_table(found, record), _measures_table(found, record), _dual_table(found))
+    compared = effects(found)
+    told = shown(compared)
+    signs = {key: SYMBOLS[one.outcome] for key, one in told.items()}
+    differences = {key: one.estimate() for key, one in compared.items()}
+    similarity = (
+        _by_measure(signs, "matrix", "Finetuning's similarity with in-context learning, against", "text"),
+        _by_measure(differences, "differences", "The same as differences", "number"),
+        _measures_table(found, record),
+    )
     sections = (
-        Section("Accuracy", "accuracy", tables[:1]),
-        Section("Similarity", "similarity", tables[1:]),
+        Section("Gain", "gain", (_gain_table(found, record),)),
+        Section("Similarity", "similarity", similarity),
+        Section("Updates", "updates", (_updates_table(found), *_order_table(found))),
+        Section("Dual form", "dual-form", (_dual_table(found),)),
         Section("Layer by layer", "layers", tuple(_by_layer(found, measure) for measure in MEASURES if measure.drawn)),
     )
     return Report(
         f"In-context learning against finetuning: {request['model']['name']} on {request['dataset']['name']}",
         setting(found, record),
-        tuple(scores.verdict(found)),
+        tuple(verdict(found, compared, told)),
         sections,
         (*NOTES, *record.get("remarks", ())),
         (Provenance(record["command"]),),
     )
 
 
-def _accuracy_table(found: Compared, record: dict[str, Any]) -> Table:
-    """Accuracies and Rec2FTP by method of finetuning, with the published ones."""
+def _gain_table(found: Compared, record: dict[str, Any]) -> Table:
+    """Accuracies in each setting, beside the published ones."""
+    published = PUBLISHED.get(record["request"]["dataset"]["name"], {})
     columns = (
-        Column("finetuned by", "method", short=True),
-        *(Column(words, key, "share", True) for key, words in scores.SETTINGS.items()),
+        Column("setting", "setting", short=True),
+        Column("accuracy", "accuracy", "share", True),
+        Column("gain (points)", "gain", "points", True),
+        *(Column(f"published, {model}", model, "share") for model in published),
+    )
+    rows: list[Row] = []
+    for key, words in scores.SETTINGS.items():
+        gain = None if key == "zs" else scores.gain(found, key)
+        known = {model: values[key] / 100 for model, values in published.items()}
+        rows.append(
+            {"setting": words, "accuracy": scores.accuracy(found, PUBLISHED_METHOD, key), "gain": gain, **known}
+        )
+    return Table("accuracies", "Accuracy, in percent", columns, tuple(rows))
+
+
+def _by_measure(cells: Mapping[tuple[str, str], Value], key: str, caption: str, kind: Kind) -> Table:
+    """A row for each measure, a column for each thing that it is compared with."""
+    against = list(dict.fromkeys(against for _, against in cells))
+    rows: list[Row] = [
+        {"measure": measure, **{name: cells.get((measure, name)) for name in against}}
+        for measure in dict.fromkeys(measure for measure, _ in cells)
+    ]
+    columns = (
+        Column("measure", "measure", short=True),
+        *(Column(name, name, kind, kind == "text") for name in against),
+    )
+    return Table(key, caption, columns, tuple(rows))
+
+
+def _updates_table(found: Compared) -> Table:
+    """Each update of the weights: what it was made to, and what it does."""
+    columns = (
+        Column("update", "method", short=True),
+        Column("accuracy", "ft", "share", True),
         Column("Rec2FTP", "rec2ftp", "share", True),
-        Column("its null", "rec2ftp_null", "share", True),
         Column("loss", "loss", short=True),
+        Column("factor", "scale"),
         Column("learning rate", "rate", short=True),
     )
     rows: list[Row] = []
     for method in scores.methods(found):
-        recovered, null = scores.recovery(found, method)
-        right = {key: scores.accuracy(found, method, key) for key in scores.SETTINGS}
-        training = {"loss": losses(found, method), "rate": rates(found, method)}
-        rows.append({"method": method, **right, "rec2ftp": recovered, "rec2ftp_null": null, **training})
-    for model, values in PUBLISHED.get(record["request"]["dataset"]["name"], {}).items():
-        known = {key: values[key] / 100 for key in scores.SETTINGS}
-        rows.append({"method": f"published, {model}", **known, "rec2ftp": values[RECOVERY] / 100})
-    return Table("accuracies", "Accuracy, in percent", columns, tuple(rows), frozenset({PUBLISHED_METHOD}))
+        rows.append(
+            {
+                "method": method,
+                "ft": scores.accuracy(found, method, "ft"),
+                "rec2ftp": scores.recovery(found, method),
+                "loss": losses(found, method),
+                "scale": scales(found, method),
+                "rate": rates(found, method),
+            }
+        )
+    return Table("updates", "Updates of the weights", columns, tuple(rows), frozenset({PUBLISHED_METHOD}))
 
 
 def _measures_table(found: Compared, record: dict[str, Any]) -> Table:
-    """Each measure, by method of finetuning, with the published values; a terminal shows the published method."""
+    """Each measure, by update, with the published values; a terminal shows the published method."""
     published = PUBLISHED.get(record["request"]["dataset"]["name"], {})
     columns = (
         Column("measure", "measure", short=True),
@@ -82,28 +140,44 @@ def _measures_table(found: Compared, record: dict[str, Any]) -> Table:
     )
     rows: list[Row] = []
     for measure in MEASURES:
-        if measure not in DUAL_FORM:
+        if measure not in (*DUAL_FORM, *ORDER_MEASURES):
             measured = {method: scores.estimate(found, method, measure) for method in scores.methods(found)}
             known = {f"published, {model}": values.get(measure.published) for model, values in published.items()}
             rows.append({"measure": measure.name, **measured, **known})
-    return Table("measures", "Similarity by method of finetuning", columns, tuple(rows))
+    return Table("measures", "Similarity by update", columns, tuple(rows))
+
+
+def _order_table(found: Compared) -> list[Table]:
+    """What another order of the same demonstrations changes; none without that control."""
+    if ORDER not in scores.methods(found):
+        return []
+    columns = (
+        Column("setting", "setting"),
+        Column("changed answers", "changed", "share"),
+        Column("cosine of updates", "cosine", "number"),
+    )
+    rows: list[Row] = []
+    for key, measure in (("icl", ORDER_IN_CONTEXT), ("ft", ORDER_FINETUNED)):
+        changed, cosine = scores.changed_answers(found, ORDER, key), scores.estimate(found, ORDER, measure)
+        rows.append({"setting": scores.SETTINGS[key], "changed": changed, "cosine": cosine})
+    return [Table("order", "The same demonstrations in another order", columns, tuple(rows))]
 
 
 def _dual_table(found: Compared) -> Table:
     """How close linear attention is to a step of gradient descent, and softmax attention to linear attention."""
     columns = (
-        Column("finetuned by", "method"),
+        Column("model", "method"),
         Column("gap (rounding only)", "gap", "rounding"),
         Column("cosine of softmax's change", "cosine", "number"),
         Column("distance of softmax", "distance", "number"),
     )
     rows: list[Row] = []
-    for method in scores.methods(found):
+    for method, name in ((PUBLISHED_METHOD, "the model"), (UNTRAINED, UNTRAINED)):
         gap, cosine, distance = (
             scores.estimate(found, method, measure) for measure in (DUAL_GAP, DUAL_COSINE, DUAL_DISTANCE)
         )
         if gap.known:
-            rows.append({"method": method, "gap": gap.value, "cosine": cosine, "distance": distance})
+            rows.append({"method": name, "gap": gap.value, "cosine": cosine, "distance": distance})
     return Table("dual_form", "Dual form", columns, tuple(rows))
 
 
@@ -111,8 +185,10 @@ def _by_layer(found: Compared, measure: Measure) -> Figure:
     import altair as alt
     import polars as pl
 
-    rows = found.layers.rename({METHOD: "method"})
+    one_draw = {draw: name for name, some in DRAWS.items() for draw in some}
+    rows = found.layers.with_columns(pl.col(METHOD).replace(one_draw).alias("method"))
     rows = rows.filter((pl.col("measure") == measure.name) & pl.col("value").is_not_nan())
+    rows = rows.group_by("method", "layer", maintain_order=True).agg(pl.col("value").mean())
     colours = colours_of(scores.methods(found)) | {"the model": colours_of([PUBLISHED_METHOD])[PUBLISHED_METHOD]}
     if measure.comparand == "model":  # the same for all methods of finetuning
         rows = rows.filter(pl.col("method").is_in([PUBLISHED_METHOD, UNTRAINED])).with_columns(

@@ -24,6 +24,7 @@ _NUMBERS = {
     "demonstrations": "demonstrations",
     "kept_labels": "unchanged_labels",
     "losses": "losses",
+    "scales": "scales",
 }
 
 
@@ -38,15 +39,15 @@ def read(run: RunDirectory) -> Compared:
         raise RequestError(f"{run.path} holds no finished comparison: {str(problem).splitlines()[0]}") from None
     if missing := [name for name in _NUMBERS if name not in record]:
         raise RequestError(f"{run.path} was made by an earlier version, without {missing[0]}: re-run it")
-    rates, losses = (
+    rates, losses, scales = (
         {method: {int(seed): value for seed, value in by_seed.items()} for method, by_seed in record[name].items()}
-        for name in ("rates", "losses")
+        for name in ("rates", "losses", "scales")
     )
     demonstrations, unchanged = (
         {int(seed): value for seed, value in record[name].items()} for name in ("demonstrations", "kept_labels")
     )
     candidates = tuple(record["request"]["rates"])
-    return Compared(answers, measures, layers, rates, candidates, demonstrations, unchanged, losses)
+    return Compared(answers, measures, layers, rates, candidates, demonstrations, unchanged, losses, scales)
 
 
 def compare_in(session: Session, request: ComparisonRequest, on_progress: OnProgress) -> None:

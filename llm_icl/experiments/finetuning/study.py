@@ -1,32 +1,37 @@
-"""One model on one set of labelled texts: without demonstrations, with them in context, and finetuned on them."""
+"""One model on one set of labelled texts: without demonstrations, with them in context, and with updated weights."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llm_icl.errors import RequestError
-from llm_icl.experiments.finetuning.asked import Asked, Floats, layer_state
+from llm_icl.experiments.finetuning.asked import Asked, Floats, array, ask
 from llm_icl.experiments.finetuning.contrast import Contrast
-from llm_icl.experiments.finetuning.descent import Backward, Finetuned, Learned, applied, finetune, looked_at, mean_loss
+from llm_icl.experiments.finetuning.descent import Finetuned, Learned, applied, looked_at
 from llm_icl.experiments.finetuning.measures import MEASURES, Comparand
-from llm_icl.experiments.finetuning.projections import Layer
+from llm_icl.experiments.finetuning.methods import ORDER, PUBLISHED_METHOD
+from llm_icl.experiments.finetuning.projections import Layer, attention_layers
 from llm_icl.experiments.finetuning.reader import Context, Reader
 from llm_icl.experiments.finetuning.text_tasks import Example
 from llm_icl.progress import OnProgress
 
-_SMALLER = ": choose smaller --rates"
+SMALLER = ": choose smaller --rates"
+
+# Makes the updated parameters. Raises FloatingPointError where the learning rate is too large.
+Update = Callable[[], Finetuned]
 
 
 @dataclass(frozen=True)
 class Findings:
-    """The results of one set of demonstrations and one learning rate, for E evaluation examples and L layers.
+    """The results of one set of demonstrations and one update, for E evaluation examples and L layers.
 
     predictions are the labels (E,) in each setting; layers holds a measure (E, L) by name, NaN where it is undefined;
-    losses are those of the demonstrations in training, in nats a token, each before the update by it, and
-    losses_before those of the model before finetuning.
+    losses are those of the demonstrations, in nats a token, with the updated weights, and losses_before with the
+    model's own. scale is the factor by which the update was shortened or lengthened.
     """
 
     labels: NDArray[np.int64]
@@ -34,67 +39,85 @@ class Findings:
     layers: dict[str, Floats]
     losses: list[float]
     losses_before: list[float]
+    scale: float = 1.0
 
 
 @dataclass(frozen=True)
-class Finetuning:
-    """One method of finetuning, and the finetuned parameters, where they have been computed already."""
+class Subject:
+    """A model, and the queries that it is asked: without demonstrations once, whatever the demonstrations are."""
 
-    demonstrations: Sequence[Example]
-    rate: float
-    backward: Backward = mean_loss
-    made: Finetuned | None = None
+    reader: Reader
+    evaluation: Sequence[Example]
+    on_progress: OnProgress
+
+    @cached_property
+    def layers(self) -> list[Layer]:
+        return attention_layers(self.reader.model)
+
+    @cached_property
+    def zero_shot(self) -> list[Asked]:
+        return self.ask("without demonstrations", self.reader.read([]))
+
+    def ask(self, what: str, context: Context, advice: str = "") -> list[Asked]:
+        with finite(what, advice):
+            return ask(
+                self.reader, context, self.evaluation, self.layers,
+                lambda done: self.on_progress(what, done, len(self.evaluation)),
+            )  # fmt: skip
 
 
 def study(
-    reader: Reader, layers: Sequence[Layer], demonstrations: Sequence[Example], evaluation: Sequence[Example],
-    methods: Mapping[str, Finetuning], on_progress: OnProgress, seed: int = 0,
+    subject: Subject, demonstrations: Sequence[Example], updates: Mapping[str, Update],
+    reordered: Sequence[Example] = (),
 ) -> dict[str, Findings]:  # fmt: skip
-    """Ask all evaluation examples without demonstrations, with them in context, and finetuned by each method. The
-    model itself is unchanged afterwards.
+    """Ask all queries without demonstrations, with them in context, and with each update of the weights. The update
+    called ORDER is compared with that of PUBLISHED_METHOD, and the `reordered` demonstrations in context with the
+    demonstrations. The model itself is unchanged afterwards.
 
     Raises RequestError where a learning rate is too large.
     """
+    reader, layers = subject.reader, subject.layers
     context = reader.read(demonstrations)
-    whole = (2 + len(methods)) * len(evaluation)
+    zs, icl = subject.zero_shot, subject.ask("in context", context)
 
-    def ask(setting: int, what: str, before: Context) -> list[Asked]:
-        asked = []
-        for i, example in enumerate(evaluation):
-            on_progress(what, setting * len(evaluation) + i, whole)
-            with finite(what, _SMALLER if setting > 1 else ""):
-                answer = reader.answer(before, example, layers)
-            states = [layer_state(layer, before, len(reader.beginning)) for layer in answer.layers]
-            asked.append(Asked(answer.label, states))
-        return asked
+    def measured(
+        comparand: Comparand, a: Sequence[Asked], b: Sequence[Asked], read: Sequence[Learned]
+    ) -> dict[str, Floats]:
+        """The measures with this comparand, (E, L) each."""
+        queries = [np.concatenate([array(one.queries[layer]) for one in read]) for layer in range(len(layers))]
+        chosen = [measure for measure in MEASURES if measure.comparand == comparand]
+        contrasts = [Contrast(*three, context, queries).layers() for three in zip(zs, a, b, strict=True)]
+        return {one.name: np.array([[one.compute(layer) for layer in of] for of in contrasts]) for one in chosen}
 
-    zs, icl = ask(0, "without demonstrations", reader.read([])), ask(1, "in context", context)
-
-    def measured(ft: Sequence[Asked], read: Sequence[Learned], comparand: Comparand) -> dict[str, Floats]:
-        settings = enumerate(zip(zs, icl, ft, strict=True))
-        rows = [_measured(Contrast(a, b, c, context, read, (seed, i)), comparand) for i, (a, b, c) in settings]
-        return {name: np.stack([row[name] for row in rows]) for name in rows[0]}  # (L,) each → (E, L)
-
-    plain = [looked_at(reader, layers, example) for example in demonstrations]
-    common = measured(zs, plain, "model")
-    found = {}
-    for number, (name, method) in enumerate(methods.items()):
-        same = list(method.demonstrations) == list(demonstrations)
-        before = plain if same else [looked_at(reader, layers, example) for example in method.demonstrations]
-        with finite(name, _SMALLER):
-            made = method.made or finetune(reader, layers, method.demonstrations, method.rate, method.backward)
+    before = looked_at(reader, layers, demonstrations)
+    common = measured("model", icl, zs, before)
+    found: dict[str, Findings] = {}
+    published: list[Asked] = []
+    for name, update in updates.items():
+        with finite(name, SMALLER):
+            made = update()
         with applied(layers, made):
             # The beginning is read again, since its keys and values have changed.
-            ft = ask(2 + number, name, reader.read([]))
-            # All read the demonstrations after finetuning: models finetuned on others have not seen them before.
-            after = [looked_at(reader, layers, example) for example in demonstrations]
-        published = measured(ft, made.learned, "training") if same else {}
+            ft = subject.ask(name, reader.read([]), SMALLER)
+            # All read the demonstrations after the update: models finetuned on others have not seen them before.
+            after = looked_at(reader, layers, demonstrations)
+        if name == PUBLISHED_METHOD:
+            published = ft
+        of_update = common | measured("finetuned", icl, ft, after)
+        if made.learned:
+            of_update |= measured("training", icl, ft, made.learned)
+        read = icl
+        if name == ORDER:
+            read = subject.ask("in context, in another order", reader.read(reordered))
+            of_update |= measured("context in another order", icl, read, before)
+            of_update |= measured("finetuned in another order", published, ft, before)
         found[name] = Findings(
-            np.array([example.label for example in evaluation]),
-            {name: np.array([one.label for one in some]) for name, some in (("zs", zs), ("icl", icl), ("ft", ft))},
-            common | measured(ft, after, "finetuned") | published,
-            [one.loss for one in made.learned],
+            np.array([example.label for example in subject.evaluation]),
+            {key: np.array([one.label for one in some]) for key, some in (("zs", zs), ("icl", read), ("ft", ft))},
+            of_update,
+            [one.loss for one in after],
             [one.loss for one in before],
+            made.scale,
         )
         del made  # not two at a time
     return found
@@ -107,10 +130,3 @@ def finite(what: str, advice: str = "") -> Iterator[None]:
         yield
     except FloatingPointError as problem:
         raise RequestError(f"{what}: {problem}{advice}") from None
-
-
-def _measured(contrast: Contrast, comparand: Comparand) -> dict[str, Floats]:
-    """The measures of one query with this comparand, (L,) each."""
-    layers = contrast.layers()
-    chosen = [measure for measure in MEASURES if measure.comparand == comparand]
-    return {measure.name: np.array([measure.compute(layer) for layer in layers]) for measure in chosen}

@@ -48,8 +48,8 @@ DEMONSTRATIONS = [
 QUERIES = [Example("a short film that is dull :", 0), Example("film :", 2)]
 
 
-def make_reader(family: str, separator: str = "newline", config=None) -> Reader:
-    torch.manual_seed(0)
+def make_reader(family: str, separator: str = "newline", config=None, task=TASK, seed=0) -> Reader:
+    torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_config(config or CONFIGS[family], dtype=torch.float32)
     for parameter in model.parameters():  # sharper than a fresh model, so that errors show
         parameter.data.mul_(3)
@@ -60,7 +60,7 @@ def make_reader(family: str, separator: str = "newline", config=None) -> Reader:
             single=f"{beginning} $A", special_tokens=[(beginning, WORDS.index(beginning))]
         )
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, eos_token="<end>", bos_token="<begin>")
-    return Reader(model, tokenizer, TASK, separator)
+    return Reader(model, tokenizer, task, separator)
 
 
 @pytest.fixture(params=FAMILIES)

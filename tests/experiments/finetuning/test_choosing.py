@@ -30,10 +30,11 @@ def test_it_has_the_highest_validation_accuracy_and_of_equals_is_the_smallest(fa
     rates = (0.3, 1e-30, 0.1, 1e45, 0.03, 1e-31)
     counts = {rate: right(reader, layers, rate) for rate in rates if rate < 1}
     best = chosen(reader, layers, *rates)
-    assert best.rate == min(rate for rate, count in counts.items() if count == max(counts.values()))
-    truth = finetune(reader, layers, DEMONSTRATIONS, best.rate)
-    assert best.made.learned[-1].loss == truth.learned[-1].loss
-    assert all(torch.equal(a, b) for a, b in zip(best.made.parameters, truth.parameters, strict=True))
+    rate, made = best
+    assert rate == min(rate for rate, count in counts.items() if count == max(counts.values()))
+    truth = finetune(reader, layers, DEMONSTRATIONS, rate)
+    assert made.learned[-1].loss == truth.learned[-1].loss
+    assert all(torch.equal(a, b) for a, b in zip(made.parameters, truth.parameters, strict=True))
 
 
 @pytest.mark.parametrize("where", ["gradient", "answer"])
@@ -50,7 +51,7 @@ def test_a_candidate_at_which_a_number_is_not_finite_is_left_out_and_said(monkey
         return made
 
     monkeypatch.setattr(choosing, "finetune", spoiled)
-    assert chosen(reader, layers, 0.5, 1e-30).rate == 1e-30
+    assert chosen(reader, layers, 0.5, 1e-30)[0] == 1e-30
     said = {"gradient": "the loss is nan", "answer": "an answer's log-probability is not finite"}[where]
     assert [record.message for record in caplog.records] == [f"the candidate learning rate 0.5 is left out: {said}"]
 
@@ -58,13 +59,12 @@ def test_a_candidate_at_which_a_number_is_not_finite_is_left_out_and_said(monkey
 def test_of_equals_it_is_the_smallest_in_any_order():
     reader = make_reader("llama")
     layers = attention_layers(reader.model)
-    assert chosen(reader, layers, 1e-31, 1e-30).rate == chosen(reader, layers, 1e-30, 1e-31).rate == 1e-31
+    assert chosen(reader, layers, 1e-31, 1e-30)[0] == chosen(reader, layers, 1e-30, 1e-31)[0] == 1e-31
 
 
 def test_where_all_are_too_large_nothing_was_finetuned():
     reader = make_reader("llama")
-    best = chosen(reader, attention_layers(reader.model), 1e45, 1e44)
-    assert (best.rate, best.made) == (1e44, None)
+    assert chosen(reader, attention_layers(reader.model), 1e45, 1e44) == (1e44, None)
 
 
 def test_weights_that_are_not_finite_after_the_last_update_are_reported():

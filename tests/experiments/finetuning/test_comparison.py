@@ -16,15 +16,34 @@ from transformers import AutoTokenizer, MambaConfig, MambaForCausalLM
 from llm_icl.backends.catalogue import find_model
 from llm_icl.errors import RequestError
 from llm_icl.experiments.finetuning import choosing, comparison, text_tasks
-from llm_icl.experiments.finetuning.measures import DUAL_GAP, KENDALL_BEFORE, MEASURES
-from llm_icl.experiments.finetuning.methods import LAYER_CAUSAL, OTHER, PUBLISHED_METHOD, SHUFFLED, UNTRAINED
+from llm_icl.experiments.finetuning.measures import DUAL_GAP, MEASURES, SIMAM_BEFORE
+from llm_icl.experiments.finetuning.methods import (
+    LAYER_CAUSAL,
+    LAYER_CAUSAL_MATCHED,
+    ORDER,
+    OTHER,
+    PUBLISHED_METHOD,
+    RANDOM,
+    SHUFFLED,
+    UNTRAINED,
+    UNTRAINED_RANDOM,
+    draws,
+)
 from llm_icl.experiments.finetuning.projections import attention_layers
 from llm_icl.experiments.finetuning.reader import load_reader
 from llm_icl.experiments.finetuning.request import ComparisonRequest
-from llm_icl.experiments.finetuning.study import Finetuning, study
+from llm_icl.experiments.finetuning.study import Subject, study
+from llm_icl.experiments.finetuning.updates import lengths
+from llm_icl.progress import silent
 from tests.conftest import TinyModels
 from tests.experiments.finetuning.own_texts import write_own_texts
 from tests.inside import run_inside
+
+# The names of the updates in the files of runs.
+WAYS = (
+    PUBLISHED_METHOD, LAYER_CAUSAL, LAYER_CAUSAL_MATCHED, *draws(RANDOM), OTHER, SHUFFLED, ORDER, UNTRAINED,
+    *draws(UNTRAINED_RANDOM),
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +51,7 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("comparison")
     write_own_texts(folder, 80, 12)
     model = TinyModels(folder).gpt2()
-    command = f"finetune-vs-icl --model hf/{model} --dataset own.yaml --data-dir . --examples 8 --seed 1,2"
+    command = f"finetune-vs-icl --model hf/{model} --dataset own.yaml --data-dir . --examples 8 --seed 1,2,3"
     command += " --rates 0.01,0.1 --out run"
     done = run_inside(*command.split(), cwd=folder)
     assert done.returncode == 0, done.stderr
@@ -45,7 +64,7 @@ def requested(folder, command):
     task = text_tasks.load_text_task(str(folder / "own.yaml"))
     splits = text_tasks.load_splits(task, folder)
     request = ComparisonRequest(
-        find_model(name), task, splits, (1, 2), task.demonstrations, 8, (0.01, 0.1), "training", "newline", True
+        find_model(name), task, splits, (1, 2, 3), task.demonstrations, 8, (0.01, 0.1), "training", "newline", True
     )
     return request, load_reader(request.model, task, "newline")
 
@@ -61,15 +80,12 @@ def test_every_method_answers_every_query_of_every_seed(made):
     folder, *_ = made
     answers = pl.read_parquet(folder / "run" / "answers.parquet")
     counts = answers.group_by("way").len().sort("way")
-    assert dict(counts.iter_rows()) == {
-        "gradient descent": 16, "layer-causal gradient descent": 16, "other demonstrations": 16,
-        "shuffled labels": 16, "untrained model": 16,
-    }  # fmt: skip
-    trained = answers.filter(pl.col("way") != "untrained model")
-    # Without demonstrations, and with the same in context, the methods of finetuning make no difference.
-    assert trained.group_by("seed", "example").agg(pl.col("zs").n_unique(), pl.col("icl").n_unique())[
-        ["zs", "icl"]
-    ].max().row(0) == (1, 1)
+    assert dict(counts.iter_rows()) == dict.fromkeys(sorted(WAYS), 24)
+    trained = answers.filter(~pl.col("way").str.starts_with(UNTRAINED))
+    # Without demonstrations the update makes no difference, nor in context, but for the order of the demonstrations.
+    assert trained.group_by("example").agg(pl.col("zs").n_unique())["zs"].max() == 1
+    same = trained.filter(pl.col("way") != ORDER).group_by("seed", "example").agg(pl.col("icl").n_unique())
+    assert same["icl"].max() == 1
     assert (
         answers.filter(pl.col("seed") == 1)["label"].to_list() == answers.filter(pl.col("seed") == 2)["label"].to_list()
     )
@@ -85,9 +101,9 @@ def test_measures_are_what_they_must_be(made):
     assert bounds["high"][0] <= 1 + 1e-9
     assert rows.filter(pl.col("measure") == DUAL_GAP.name)["value"].max() < 1e-10
     # Before anything is learned it does not matter what will be.
-    null = rows.filter((pl.col("measure") == KENDALL_BEFORE.name) & (pl.col("way") != "untrained model"))
-    assert null.group_by("seed", "example").agg(pl.col("value").n_unique())["value"].max() == 1
-    assert null["way"].n_unique() == 4
+    before = rows.filter((pl.col("measure") == SIMAM_BEFORE.name) & ~pl.col("way").str.starts_with(UNTRAINED))
+    assert before.group_by("seed", "example").agg(pl.col("value").n_unique())["value"].max() == 1
+    assert before["way"].n_unique() == len(WAYS) - 4
 
 
 def test_runs_keep_the_names_of_runs_of_earlier_versions(made):
@@ -102,24 +118,22 @@ def test_runs_keep_the_names_of_runs_of_earlier_versions(made):
     # In this order: it is that of the rows.
     assert layers.filter(pl.col("way") == "gradient descent")["measure"].unique(maintain_order=True).to_list() == [
         "SimAM before finetuning", "dual form, gap", "dual form, cosine of softmax's change",
-        "dual form, distance of softmax", "Kendall, random", "Kendall, not finetuned", "top tokens, not finetuned",
-        "top demonstrations, not finetuned", "SimAOU", "SimAOU, random change", "SimAOU at a label", "SimAM",
-        "SimAM of changes", "SimAM of changes, after softmax", "SimAM of changes, after softmax, random change",
-        "Kendall", "top tokens", "top demonstrations", "Kendall, as published",
+        "dual form, distance of softmax", "SimAOU", "SimAOU at a label", "SimAM", "SimAM of changes",
+        "SimAM of changes, after softmax", "Kendall", "top tokens", "top demonstrations", "Kendall, as published",
     ]  # fmt: skip
     assert set(measures["measure"]) == set(layers["measure"]) == {measure.name for measure in MEASURES}
     record = json.loads((folder / "run" / "run.json").read_text())
-    assert {"rates", "demonstrations", "kept_labels", "losses"} <= set(record)
-    for name in ("rates", "losses"):
-        assert set(record[name]) == {
-            "gradient descent", "layer-causal gradient descent", "other demonstrations", "shuffled labels",
-            "untrained model",
-        }  # fmt: skip
+    assert {"rates", "demonstrations", "kept_labels", "losses", "scales"} <= set(record)
+    assert set(record["losses"]) == set(record["scales"]) == set(WAYS)
+    assert set(record["rates"]) == {
+        "gradient descent", "layer-causal gradient descent", "layer-causal, matched length", "other demonstrations",
+        "shuffled labels", "another order", "untrained model",
+    }  # fmt: skip
     assert {"rates", "choose_on", "best_seed", "cut", "separator"} <= set(record["request"])
     done = run_inside("report", "run", "--out", "again", cwd=folder)
     assert done.returncode == 0, done.stderr
     text = (folder / "again" / "report.md").read_text()
-    assert all(f"| {name} " in text for name in ("SimAOU, random change", "Kendall, not finetuned", "top tokens"))
+    assert all(f"| {name} " in text for name in ("SimAOU", "Kendall, as published", "top tokens", "random updates"))
 
 
 def test_the_report_says_it_in_words_and_tables(made):
@@ -128,7 +142,7 @@ def test_the_report_says_it_in_words_and_tables(made):
     assert "In-context learning against finetuning" in text
     assert "SimAOU is" in text
     unchanged = json.loads((folder / "run" / "run.json").read_text())["kept_labels"]
-    assert f"shuffled labels: {100 * unchanged['1']:.0f} %, {100 * unchanged['2']:.0f} % unchanged" in text
+    assert f"shuffled labels: {', '.join(f'{100 * same:.0f} %' for same in unchanged.values())} unchanged" in text
     assert "SimAOU is" in done.stdout
     assert "published, GPT" not in text.split("## How to read this")[0]  # the paper has no such texts
     assert (folder / "run" / "report.html").stat().st_size > 100_000
@@ -146,11 +160,11 @@ def test_a_run_of_an_earlier_version_is_told_to_be_one(made, tmp_path):
     folder, *_ = made
     shutil.copytree(folder / "run", tmp_path / "old")
     record = json.loads((tmp_path / "old" / "run.json").read_text())
-    del record["kept_labels"]
+    del record["scales"]
     (tmp_path / "old" / "run.json").write_text(json.dumps(record))
     done = run_inside("report", "old", cwd=tmp_path)
     assert done.returncode == 2
-    assert "made by an earlier version, without kept_labels: re-run it" in done.stderr
+    assert "made by an earlier version, without scales: re-run it" in done.stderr
 
 
 def test_killed_after_a_seed_it_goes_on_from_there_to_the_same_numbers(made):
@@ -180,7 +194,7 @@ def test_killed_after_a_seed_it_goes_on_from_there_to_the_same_numbers(made):
 
 def test_the_papers_choice_reports_the_best_seed_only(made):
     folder, command, _ = made
-    command = command.replace("--seed 1,2", "--seed 1,2,3,4 --choose-on evaluation --best-seed --no-controls")
+    command = command.replace("--seed 1,2,3", "--seed 1,2,3,4 --choose-on evaluation --best-seed --no-controls")
     done = run_inside(*command.replace("--out run", "--out best").split(), cwd=folder)
     assert done.returncode == 0, done.stderr
     answers = pl.read_parquet(folder / "best" / "answers.parquet")
@@ -201,7 +215,7 @@ def test_the_papers_choice_reports_the_best_seed_only(made):
 def test_demonstrations_that_do_not_fit_are_refused_or_cut_for_both(made, tmp_path):
     folder, command, _ = made
     small = TinyModels(tmp_path).gpt2(context=96)
-    command = command.split("--out")[0].replace("--seed 1,2", "--seed 1 --demonstrations 12 --no-controls")
+    command = command.split("--out")[0].replace("--seed 1,2,3", "--seed 1 --demonstrations 12 --no-controls")
     command = " ".join(f"hf/{small}" if word.startswith("hf/") else word for word in command.split())
     refused = run_inside(*command.split(), "--out", "refused", cwd=folder)
     assert refused.returncode == 2
@@ -226,7 +240,7 @@ def test_a_text_that_is_too_long_is_left_out_and_counted(made, tmp_path, caplog)
     lines = path.read_text().splitlines()
     lines[4] = json.dumps({"text": "0 1 " * 60, "label": 0})
     path.write_text("\n".join(lines))
-    command = command.split("--out")[0].replace("--seed 1,2", "--seed 1 --no-controls --out run")
+    command = command.split("--out")[0].replace("--seed 1,2,3", "--seed 1 --no-controls --out run")
     command = " ".join(f"hf/{small}" if word.startswith("hf/") else word for word in command.split())
     command = command.replace("--examples 8", "--examples 12")
     refused = run_inside(*command.split(), cwd=tmp_path)
@@ -259,28 +273,83 @@ def test_a_model_without_attention_is_refused(made, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_each_method_has_learned_what_its_name_says(made):
-    """Its loss before finetuning is that of these demonstrations in this model."""
+def test_each_method_has_learned_what_its_name_says(made, monkeypatch):
+    """Which texts it was finetuned on, at which learning rate, and how long its update is."""
+    request, reader = requested(*made[:2])
+    learned, studied = [], {}
+
+    def watch(reader, layers, texts, rate, *rest):
+        found = finetune(reader, layers, texts, rate, *rest)
+        learned.append((list(texts), rate, found))
+        return found
+
+    def look(subject, demonstrations, updates, reordered=()):
+        studied.update({name: (update(), list(demonstrations), list(reordered)) for name, update in updates.items()})
+        return {}
+
+    finetune = comparison.finetune
+    monkeypatch.setattr(comparison, "finetune", watch)
+    monkeypatch.setattr(comparison, "study", look)
+    request = dataclasses.replace(request, rates=(0.05,))
+    subject = Subject(reader, request.evaluation, silent)
+    comparison._trained(request, 2, subject, silent)
+    demonstrations, others = request.drawn(2)
+    shuffled, turned = (
+        comparison.with_shuffled_labels(demonstrations, 2),
+        comparison.in_another_order(demonstrations, 2),
+    )
+    assert [texts for texts, *_ in learned] == [demonstrations, others, shuffled, turned]
+    assert {rate for _, rate, _ in learned} == {0.05}
+    assert set(studied) == set(WAYS) - {UNTRAINED, *draws(UNTRAINED_RANDOM)}
+    assert all(rest == [demonstrations, turned] for _, *rest in studied.values())
+    wanted = lengths(subject.layers, studied[PUBLISHED_METHOD][0])
+    for name, (update, *_) in studied.items():
+        same = lengths(subject.layers, update) == pytest.approx(wanted, rel=1e-3)
+        assert same == (name != LAYER_CAUSAL), name
+    for (_, _, found), name in zip(learned[1:], (OTHER, SHUFFLED, ORDER), strict=True):
+        own, matched = (changes(subject, some) for some in (found, studied[name][0]))
+        for one, other in zip(own, matched, strict=True):
+            assert float(torch.cosine_similarity(one, other, dim=0)) > 0.999, name
+
+
+def changes(subject, update):
+    originals = (parameter.detach() for layer in subject.layers for parameter, _ in layer.trained)
+    return [(new - old).flatten() for new, old in zip(update.parameters, originals, strict=True)]
+
+
+def test_losses_are_those_of_the_demonstrations_before_and_after(made):
     folder, command, _ = made
     request, reader = requested(folder, command)
     losses = json.loads((folder / "run" / "run.json").read_text())["losses"]
-    for seed in (1, 2):
-        demonstrations, others = request.drawn(seed)
-        shuffled = comparison.with_shuffled_labels(demonstrations, seed)
+    for seed in (1, 2, 3):
+        demonstrations, _ = request.drawn(seed)
         untrained = load_reader(request.model, request.task, request.separator, random=seed)
-        truth = {
-            PUBLISHED_METHOD: mean_loss(reader, demonstrations),
-            LAYER_CAUSAL: mean_loss(reader, demonstrations),
-            OTHER: mean_loss(reader, others),
-            SHUFFLED: mean_loss(reader, shuffled),
-            UNTRAINED: mean_loss(untrained, demonstrations),
-        }
-        assert len({round(loss, 4) for loss in truth.values()}) == 4
-        for method, loss in truth.items():
-            before, during = losses[method][str(seed)]
-            assert before == pytest.approx(loss, rel=1e-5), method
-            assert during != pytest.approx(before, rel=1e-5), method
-    assert losses[LAYER_CAUSAL]["1"] != losses[PUBLISHED_METHOD]["1"]
+        for way in WAYS:
+            before, after = losses[way][str(seed)]
+            model = untrained if way.startswith(UNTRAINED) else reader
+            assert before == pytest.approx(mean_loss(model, demonstrations), rel=1e-5), way
+            assert after != before, way
+        own_before, own_after = losses[PUBLISHED_METHOD][str(seed)]
+        assert own_after < own_before - 0.1
+        # Random updates hardly change what finetuning of the same length changes much.
+        for way in draws(RANDOM):
+            assert abs(losses[way][str(seed)][1] - own_before) < 0.5 * (own_before - own_after)
+
+
+def test_random_updates_of_a_seed_differ_from_each_other(made):
+    rows = pl.read_parquet(made[0] / "run" / "measures.parquet").filter(pl.col("measure") == "SimAOU")
+    values = {tuple(rows.filter(pl.col("way") == way)["value"]) for way in draws(RANDOM)}
+    assert len(values) == len(draws(RANDOM))
+
+
+def test_another_order_is_another_one_and_always_the_same(made):
+    request, _ = requested(*made[:2])
+    texts = [dataclasses.replace(example, text=f"{i}") for i, example in enumerate(request.drawn(1)[0])]
+    for seed in range(20):
+        turned = comparison.in_another_order(texts, seed)
+        assert sorted(map(texts.index, turned)) == list(range(len(texts)))
+        assert turned == comparison.in_another_order(texts, seed) != texts
+    assert comparison.in_another_order(texts[:1], 0) == texts[:1]
 
 
 def test_shuffling_moves_labels_and_nothing_else(made):
@@ -297,7 +366,7 @@ def test_shuffling_moves_labels_and_nothing_else(made):
 
 def test_learning_rates_are_chosen_on_the_validation_texts(made, monkeypatch):
     folder, command, _ = made
-    request, _ = requested(folder, command)
+    request, reader = requested(folder, command)
     seen = []
 
     def watch(reader, layers, demonstrations, validation, *rest):
@@ -306,7 +375,8 @@ def test_learning_rates_are_chosen_on_the_validation_texts(made, monkeypatch):
 
     best_rate = comparison.best_rate
     monkeypatch.setattr(comparison, "best_rate", watch)
-    comparison._trained(request, 2, {}, lambda *_: None)
+    monkeypatch.setattr(comparison, "study", lambda *_: {})
+    comparison._trained(request, 2, Subject(reader, request.evaluation, silent), silent)
     assert seen == [(request.drawn(2)[0], request.validation)]
 
 
@@ -323,14 +393,14 @@ def test_layer_causal_descent_has_gradient_descents_learning_rate_or_the_next_at
             raise FloatingPointError("too large")
         return finetune(reader, layers, demonstrations, rate, backward)
 
-    best = Finetuning(request.drawn(1)[0], 0.1)
-    assert choosing.layer_causal(reader, layers, best, (0.01, 0.1, 0.3)).rate == 0.1
+    texts = request.drawn(1)[0]
+    assert choosing.layer_causal(reader, layers, texts, 0.1, (0.01, 0.1, 0.3))[0] == 0.1
     finetune = choosing.finetune
     monkeypatch.setattr(choosing, "finetune", limited)
-    assert choosing.layer_causal(reader, layers, best, (0.01, 0.1, 0.3, 0.001)).rate == 0.01
+    assert choosing.layer_causal(reader, layers, texts, 0.1, (0.01, 0.1, 0.3, 0.001))[0] == 0.01
     assert attempts == [0.1, 0.01]
     with pytest.raises(RequestError, match="all learning rates are too large"):
-        choosing.layer_causal(reader, layers, best, (0.1, 0.05))
+        choosing.layer_causal(reader, layers, texts, 0.1, (0.1, 0.05))
 
 
 def test_answers_that_are_not_finite_are_none(made):
@@ -338,6 +408,5 @@ def test_answers_that_are_not_finite_are_none(made):
     reader.model.get_input_embeddings().weight.data.fill_(float("nan"))
     with pytest.raises(FloatingPointError, match="not finite"):
         reader.answer(reader.read([]), request.evaluation[0])
-    methods = {"method": Finetuning(request.drawn(1)[0], 0.1)}
     with pytest.raises(RequestError, match=r"^without demonstrations: an answer's log-probability is not finite$"):
-        study(reader, attention_layers(reader.model), request.drawn(1)[0], request.evaluation, methods, lambda *_: None)
+        study(Subject(reader, request.evaluation, silent), request.drawn(1)[0], {})

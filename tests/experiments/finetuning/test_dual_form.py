@@ -21,7 +21,7 @@ def test_by_hand():
     # One head of width 1: keys 2, 1; values 3, 5; query 1. Linear: 3·2 + 5·1 = 11, of which the demonstration's is 6.
     key, value = torch.tensor([[[2.0], [1.0]]]), torch.tensor([[[3.0], [5.0]]])
     layer = Attended(
-        torch.tensor([[1.0]]), key, value, torch.zeros(1, 2), torch.zeros(1), torch.zeros(1), torch.zeros(1, 1)
+        torch.tensor([[1.0]]), key, value, torch.zeros(1, 2), torch.zeros(1), torch.zeros(1), torch.zeros(1)
     )
     found = dual_form(layer, 0, 1)
     assert found.gap == 0
@@ -34,7 +34,7 @@ def test_a_beginning_is_there_without_demonstrations_too():
     # Keys 1, 2, 1 of the beginning, a demonstration and the query; values 7, 3, 5.
     key, value = torch.tensor([[[1.0], [2.0], [1.0]]]), torch.tensor([[[7.0], [3.0], [5.0]]])
     layer = Attended(
-        torch.tensor([[1.0]]), key, value, torch.zeros(1, 3), torch.zeros(1), torch.zeros(1), torch.zeros(1, 1)
+        torch.tensor([[1.0]]), key, value, torch.zeros(1, 3), torch.zeros(1), torch.zeros(1), torch.zeros(1)
     )
     # Softmax: 5 with the demonstration, 6 without; were the beginning the demonstration's too, it would be 5 and 5.
     assert dual_form(layer, 1, 2).softmax_cosine == pytest.approx(-1)

@@ -3,13 +3,16 @@
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 import torch
 from tokenizers import normalizers, processors
 
 from llm_icl.errors import RequestError
+from llm_icl.experiments.finetuning.asked import ask
 from llm_icl.experiments.finetuning.projections import attention_layers
 from llm_icl.experiments.finetuning.reader import Reader
+from llm_icl.experiments.finetuning.text_tasks import Example
 from tests.experiments.finetuning.conftest import (
     BEGINNINGS,
     DEMONSTRATIONS,
@@ -48,6 +51,35 @@ def test_keys_and_values_that_are_reused_change_nothing(reader, separator):
         assert reader.answer(nothing, query).scores == pytest.approx(whole_prompt_scores(reader, [], query), abs=1e-5)
 
 
+@pytest.mark.parametrize("demonstrations", [[], DEMONSTRATIONS])
+def test_queries_that_are_asked_together_do_not_see_each_other(reader, demonstrations):
+    layers, context = attention_layers(reader.model), reader.read(demonstrations)
+    queries = [*QUERIES, Example("long film :", 1), Example("a film that is long dull bright :", 0)]
+    together = ask(reader, context, queries, layers, lambda _: None)
+    assert list(reader.batches(queries, context)) == [[1, 2, 0, 3]]  # by length
+    for query, one in zip(queries, together, strict=True):
+        (alone,) = ask(reader, context, [query], layers, lambda _: None)
+        assert one.label == alone.label
+        for a, b in zip(one.layers, alone.layers, strict=True):
+            for name in ("output", "output_at_label", "query", "query_logits", "context_logits"):
+                np.testing.assert_allclose(getattr(a, name), getattr(b, name), atol=2e-5)
+            if demonstrations:
+                assert a.dual_form.softmax_cosine == pytest.approx(b.dual_form.softmax_cosine, abs=1e-4, nan_ok=True)
+    answers = reader.answers(context, queries)
+    for query, answer in zip(queries, answers, strict=True):
+        assert answer.scores == pytest.approx(whole_prompt_scores(reader, demonstrations, query), abs=1e-5)
+
+
+def test_fewer_are_asked_together_behind_a_long_context(monkeypatch):
+    reader = make_reader("llama")
+    context = reader.read(DEMONSTRATIONS)
+    longest = max(len(reader.tokens(query).text) for query in QUERIES)
+    monkeypatch.setattr("llm_icl.experiments.finetuning.reader._TOKENS", 2 * (len(context.tokens) + longest))
+    assert [len(batch) for batch in reader.batches(QUERIES * 3, context)] == [2, 2, 2]
+    monkeypatch.setattr("llm_icl.experiments.finetuning.reader._TOKENS", 1)
+    assert [len(batch) for batch in reader.batches(QUERIES, context)] == [1, 1]
+
+
 def test_a_recording_is_what_attention_computes(reader):
     layers = attention_layers(reader.model)
     context = reader.read(DEMONSTRATIONS)
@@ -63,10 +95,11 @@ def test_a_recording_is_what_attention_computes(reader):
     for layer, weights in zip(found.layers, truth.attentions, strict=True):
         torch.testing.assert_close(layer.logits.softmax(-1), weights[0, :, -1], atol=1e-5, rtol=0)
         size = layer.query.shape[-1]
-        scale = layer.logits / torch.einsum("hd,htd->ht", layer.query, layer.keys)
+        keys = layer.keys.repeat_interleave(len(layer.query) // len(layer.keys), 0)
+        scale = layer.logits / torch.einsum("hd,htd->ht", layer.query, keys)
         seen = torch.isfinite(layer.logits)
         assert scale[seen].std() < 1e-3 * abs(scale[seen].mean())  # logits are scaled products of queries and keys
-        assert layer.plain_queries.shape == (len(reader.tokens(QUERIES[0]).text), layer.query.shape[0] * size)
+        assert layer.plain_query.shape == (layer.query.shape[0] * size,)
 
 
 def test_what_an_attention_layer_adds_is_what_was_recorded():
@@ -92,7 +125,7 @@ def test_what_the_published_code_reads_is_the_output_at_the_first_labels_first_t
         for hook in hooks:
             hook.remove()
         for layer, whole in zip(found.layers, outputs, strict=True):
-            torch.testing.assert_close(layer.last_output, whole[0, -1], atol=2e-5, rtol=0)
+            torch.testing.assert_close(layer.next_output, whole[0, -1], atol=2e-5, rtol=0)
             torch.testing.assert_close(layer.output, whole[0, -2], atol=2e-5, rtol=0)
 
 
@@ -105,9 +138,9 @@ def test_queries_are_those_that_attention_normalises():
         reader.model.model.layers[1].self_attn.q_norm.weight.copy_(torch.linspace(-0.5, 2, 8))
     found = reader.answer(reader.read([]), QUERIES[0], layers).layers[1]
     hook.remove()
-    # Read with the first token of a label behind it: [1, h, t + 1, d].
-    own = next(one for one in normalised if one.shape == (1, 4, len(found.plain_queries) + 1, 8))[0, :, :-1]
-    torch.testing.assert_close(found.plain_queries, own.transpose(0, 1).flatten(1), atol=1e-5, rtol=0)
+    # The beginning is read first, then the query with the first token of a label behind it: (1, H, t + 1, P).
+    own = normalised[1][0, :, len(reader.tokens(QUERIES[0]).text) - 1]
+    torch.testing.assert_close(found.plain_query, own.flatten(), atol=1e-5, rtol=0)
 
 
 def test_as_many_demonstrations_as_fit():

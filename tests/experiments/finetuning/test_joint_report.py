@@ -1,76 +1,57 @@
-"""Several comparisons in the paper's tables: whose number stands where, and on how many sets it is above what."""
+"""Several comparisons in the paper's tables: whose number stands where, and what is shown on how many sets."""
 
 import json
 import re
 from xml.etree import ElementTree
 
 import numpy as np
-import polars as pl
 import pytest
 import vl_convert
 
 from llm_icl.errors import RequestError
-from llm_icl.experiments.finetuning.compared import Compared
 from llm_icl.experiments.finetuning.joint_report import joint_report
-from llm_icl.experiments.finetuning.measures import SIMAOU, SIMAOU_RANDOM
-from llm_icl.experiments.finetuning.methods import LAYER_CAUSAL, METHOD, PUBLISHED_METHOD, SHUFFLED
+from llm_icl.experiments.finetuning.methods import LAYER_CAUSAL, LAYER_CAUSAL_MATCHED, PUBLISHED_METHOD, SHUFFLED
 from llm_icl.reports.document import Table
 from llm_icl.reports.markdown import markdown_text
 from llm_icl.reports.values import written
+from tests.experiments.finetuning import worlds
+from tests.experiments.finetuning.worlds import EXAMPLES, around
 from tests.inside import run_inside
 
-EXAMPLES = 40
-METHODS = (PUBLISHED_METHOD, LAYER_CAUSAL, SHUFFLED)
-LOSSES = {method: {1: (3.0, 2.5)} for method in METHODS}
+METHODS = (PUBLISHED_METHOD, LAYER_CAUSAL, LAYER_CAUSAL_MATCHED, SHUFFLED)
+DRAWS = 5
 
 
-def compared(similarity, accuracy):
+def compared(similarity, accuracy, draws=DRAWS):
     """A comparison with this SimAOU by method, and this accuracy in context."""
-    noise = np.random.default_rng(0).normal(scale=0.01, size=EXAMPLES)
     examples = np.arange(EXAMPLES)
-    right = (examples < accuracy * EXAMPLES).astype(int)
-    answers, measures = [], []
-    for method in METHODS:
-        fixed = {METHOD: method, "seed": 1, "example": examples}
-        answers.append(pl.DataFrame(fixed | {"label": 1, "zs": 0, "icl": right, "ft": (examples < 20).astype(int)}))
-        for name, level in ((SIMAOU.name, similarity[method]), (SIMAOU_RANDOM.name, 0.0)):
-            measures.append(pl.DataFrame(fixed | {"measure": name, "value": level + noise * np.sin(examples + level)}))
-    layers = pl.DataFrame({METHOD: [PUBLISHED_METHOD], "measure": [SIMAOU.name], "layer": [0], "value": [0.1]})
-    return Compared(
-        pl.concat(answers),
-        pl.concat(measures),
-        layers,
-        {method: {1: 0.01} for method in METHODS},
-        (0.001, 0.01),
-        {1: 4},
-        {1: 0.5},
-        LOSSES,
-    )
+    answers = {"zs": examples < 0, "icl": examples < accuracy * EXAMPLES, "ft": examples < EXAMPLES / 2}
+    values = {method: around(level, 0.01, i, draws) for i, (method, level) in enumerate(similarity.items())}
+    losses = {LAYER_CAUSAL: dict.fromkeys(range(1, draws + 1), (3.0, 4.0))}
+    losses |= {method: dict.fromkeys(range(1, draws + 1), (3.0, 2.5)) for method in METHODS if method != LAYER_CAUSAL}
+    return worlds.compared(values, {"": answers}, losses=losses, candidates=(0.001, 0.01))
 
 
-def record(model, name):
+def record(model, name, found):
     request = {"model": {"name": model}, "dataset": {"name": name}, "demonstrations": 4, "examples": EXAMPLES}
-    request |= {
-        "separator": "newline",
-        "seeds": [1],
-        "choose_on": "training",
-        "best_seed": False,
-        "rates": [0.001, 0.01],
-    }
-    request |= {"controls": True}
+    request |= {"separator": "newline", "seeds": list(found.demonstrations), "choose_on": "training"}
+    request |= {"best_seed": False, "rates": list(found.candidate_rates), "controls": True}
     return {
         "kind": "finetune-vs-icl", "status": "complete", "command": f"llm-icl finetune-vs-icl {name}", "versions": {},
-        "request": request, "wall_seconds": 5.0, "memory_gb": 1.0, "rates": {method: {1: 0.01} for method in METHODS},
-        "demonstrations": {1: 4}, "kept_labels": {1: 0.5}, "losses": LOSSES,
+        "request": request, "wall_seconds": 5.0, "memory_gb": 1.0, "rates": found.rates, "losses": found.losses,
+        "demonstrations": found.demonstrations, "kept_labels": found.unchanged_labels, "scales": found.scales,
     }  # fmt: skip
 
 
 ALIKE = dict.fromkeys(METHODS, 0.2)
-APART = {PUBLISHED_METHOD: 0.3, LAYER_CAUSAL: 0.5, SHUFFLED: 0.1}
+APART = {PUBLISHED_METHOD: 0.3, LAYER_CAUSAL: 0.5, LAYER_CAUSAL_MATCHED: 0.5, SHUFFLED: 0.1}
 RUNS = [
-    (compared(ALIKE, 0.5), record("one", "mr")),
-    (compared(APART, 0.75), record("one", "sst2")),
-    (compared(APART, 1.0), record("two", "own")),
+    (found, record(model, name, found))
+    for found, model, name in (
+        (compared(ALIKE, 0.5), "one", "mr"),
+        (compared(APART, 0.75), "one", "sst2"),
+        (compared(APART, 1.0, draws=1), "two", "own"),
+    )
 ]
 
 
@@ -100,49 +81,82 @@ def test_a_column_is_a_set_in_the_papers_order_and_others_follow(report):
 
 def test_every_number_stands_with_its_model_method_and_set(report):
     found = cells(report, "SimAOU")
-    assert found["one, gradient descent"]["sst2"].startswith("0.30")
-    assert found["one, gradient descent"]["mr"].startswith("0.20")
-    assert found["one, shuffled labels"]["sst2"].startswith("0.10")
+    assert found["one, gradient descent"]["sst2"].startswith("0.300")
+    assert found["one, gradient descent"]["mr"].startswith("0.200")
+    assert found["one, shuffled labels"]["sst2"].startswith("0.100")
+    assert found["one, random updates"]["sst2"].startswith("0.000")
     assert found["one, gradient descent"]["own"] == found["two, gradient descent"]["sst2"] == ""
-    assert found["two, layer-causal gradient descent"]["own"].startswith("0.50")
+    assert found["two, layer-causal gradient descent"]["own"].startswith("0.500")
     accuracy = cells(report, "accuracies")
     assert accuracy["one, in context"]["sst2"].startswith("75.0 [")
     assert accuracy["one, in context"]["mr"].startswith("50.0 [")
     assert accuracy["one, without demonstrations"]["mr"].startswith("0.0 [")
-    # Finetuning corrects the first 20 of 40; in context the first 20 are right, or the first 30.
-    recovery = cells(report, "rec2ftp")
-    assert recovery["one, gradient descent"]["mr"].startswith("100.0")
-    assert recovery["one, null of gradient descent"]["mr"].startswith("0.0")
-    assert recovery["one, null of gradient descent"]["sst2"].startswith("50.0")
+    assert cells(report, "gains")["one, in context"]["sst2"].startswith("+75.0")
+    # Finetuning corrects the first half; in context the first half is right, or the first three quarters.
+    assert cells(report, "rec2ftp")["one, gradient descent"]["mr"].startswith("100.0")
+
+
+def test_the_matrix_shows_what_each_comparison_shows(report):
+    signs = {(row["row"], row["against"]): row for row in table(report, "matrix").rows}
+    assert [column.name for column in table(report, "matrix").columns[2:]] == ["sst2", "mr", "own"]
+    random = signs["one, SimAOU", "random updates"]
+    assert (random["sst2"], random["mr"], random["own"]) == ("↑", "↑", None)
+    shuffled = signs["one, SimAOU", "shuffled labels"]
+    assert (shuffled["sst2"], shuffled["mr"]) == ("↑", "≈")
+    causal = signs["one, SimAOU", "layer-causal, matched length"]
+    assert (causal["sst2"], causal["mr"]) == ("↓", "≈")
+    assert signs["two, SimAOU", "random updates"]["own"] == "?"  # one draw of demonstrations
+    differences = {(row["row"], row["against"]): row for row in table(report, "differences").rows}
+    assert differences["one, SimAOU", "shuffled labels"]["sst2"].value == pytest.approx(0.2)
 
 
 def test_published_figures_stand_where_the_paper_has_them(report):
     accuracy = cells(report, "accuracies")
     assert accuracy["published, GPT 1.3B, in context"] == {"sst2": "92.7", "mr": "89.0", "own": ""}
-    assert cells(report, "SimAOU at a label")["published, GPT 2.7B"] == {
-        "sst2": "0.195",
-        "mr": "0.157",
-        "own": "",
-    }
+    assert cells(report, "SimAOU at a label")["published, GPT 2.7B"] == {"sst2": "0.195", "mr": "0.157", "own": ""}
     assert not any(name.startswith("published") for name in cells(report, "SimAOU"))
-    assert cells(report, "SimAM")["published, GPT 1.3B, null of gradient descent"]["sst2"] == "0.555"
+    assert cells(report, "SimAM before finetuning")["published, GPT 1.3B"]["sst2"] == "0.555"
 
 
 def test_what_was_learned_and_how_stands_there_too(report):
-    assert "shuffled labels: 50 % unchanged" in markdown_text(report)
+    assert "shuffled labels: 50 %, 50 %, 50 %, 50 %, 50 % unchanged" in markdown_text(report)
     rates = cells(report, "rate")
-    assert rates["one, gradient descent"] == {"sst2": "0.01 (max candidate)", "mr": "0.01 (max candidate)", "own": ""}
+    assert rates["two, gradient descent"]["own"] == "0.01 (max candidate)"
     assert rates["published, GPT 1.3B"] == {"sst2": "0.0005", "mr": "0.003", "own": ""}
-    assert rates["one, shuffled labels"]["mr"] == "0.01"  # was not chosen for it
-    assert cells(report, "loss")["one, shuffled labels"]["mr"] == "3.00 → 2.50"
+    assert rates["two, shuffled labels"]["own"] == "0.01"  # was not chosen for it
+    loss = cells(report, "loss")
+    assert loss["two, shuffled labels"]["own"] == "3.00 → 2.50"
+    assert loss["two, layer-causal gradient descent"]["own"] == "3.00 → 4.00"
 
 
-def test_the_sentences_count_the_sets(report):
+def test_the_sentences_begin_with_the_gain_and_count_the_sets(report):
     sentences = report.verdicts
-    one = next(line for line in sentences if line.startswith("one: SimAOU of gradient descent is"))
-    assert "above chance on 2 of 2 sets" in one
-    assert "above finetuning on shuffled labels on 1 of 2 sets" in one
-    assert "one: SimAOU of layer-causal gradient descent is above that of gradient descent on 1 of 2 sets." in sentences
+    assert sentences[0] == "one: a gain in context is shown on 2 of 2 sets (sst2 +75.0, mr +50.0 points)."
+    one = next(line for line in sentences if line.startswith("one: SimAOU"))
+    assert "against random updates above on 2 of 2 sets" in one
+    assert "against finetuning on shuffled labels above on 1, the same on 1 of 2 sets" in one
+    assert "against layer-causal gradient descent the same on 1, below on 1 of 2 sets" in one
+    assert any(
+        line.startswith(
+            "one on mr: Layer-causal gradient descent raises the loss of the demonstrations in 5 of 5 draws"
+        )
+        for line in sentences
+    )
+    assert any(line.startswith("one on sst2: The learning rate is the largest candidate (0.01)") for line in sentences)
+
+
+def test_one_draw_of_demonstrations_gives_no_conclusion(report):
+    two = [line for line in report.verdicts if line.startswith("two: ")]
+    assert two == [
+        "two: a gain in context is shown on 0 of 1 set (own +100.0 points); where it is not, there is nothing for "
+        "finetuning to be similar to.",
+        "two: fewer than 3 draws of demonstrations on own: no conclusion about similarity there.",
+    ]
+
+
+def test_claims_are_corrected_for_the_comparisons_of_all_runs(report):
+    # Rec2FTP, and SimAOU against random updates, shuffled labels and layer-causal descent, on two sets.
+    assert "corrected for the 8 comparisons of this report (Holm)" in report.verdicts[-1]
 
 
 def drawn(specification):
@@ -169,8 +183,8 @@ def test_in_the_picture_every_number_stands_with_its_model_and_set_though_some_a
     found = drawn(figures[0].specification)
     levels = {words: y for words, _, y in found if words in ("sst2", "mr", "own")}
     panels = {words: x for words, x, _ in found if words in ("one", "two")}
-    points = [(words, x, y) for words, x, y in found if words.startswith("SimAOU, above chance:")]
-    assert len(points) == 9
+    points = [(words, x, y) for words, x, y in found if words.startswith("SimAOU, above random updates:")]
+    assert len(points) == 9  # three updates that are compared, in three runs
     for words, x, y in points:
         shown = dict(part.split(": ") for part in words.split("; "))
         assert min(levels, key=lambda name: abs(levels[name] - y)) == shown["texts"]

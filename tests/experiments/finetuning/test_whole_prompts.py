@@ -7,8 +7,10 @@ import pytest
 import torch
 from scipy.stats import kendalltau
 
+from llm_icl.experiments.finetuning.descent import finetune
 from llm_icl.experiments.finetuning.projections import attention_layers
-from llm_icl.experiments.finetuning.study import Finetuning, study
+from llm_icl.experiments.finetuning.study import Subject, study
+from llm_icl.progress import silent
 from tests.experiments.finetuning.conftest import DEMONSTRATIONS, QUERIES, make_reader
 
 RATE = 0.05
@@ -60,6 +62,12 @@ def learn(reader, tokens):
     optimiser.step()
 
 
+def studied(reader):
+    subject = Subject(reader, [QUERY], silent)
+    made = finetune(reader, subject.layers, DEMONSTRATIONS, RATE)
+    return study(subject, DEMONSTRATIONS, {"method": lambda: made})["method"]
+
+
 def cosine(a, b):
     return float((a * b).sum() / np.linalg.norm(a) / np.linalg.norm(b))
 
@@ -83,10 +91,8 @@ def by_head(zs, icl, ft):
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 def test_all_measures_are_those_of_whole_prompts(family):
     reader = make_reader(family)
+    found = studied(reader)
     layers = attention_layers(reader.model)
-    (found,) = study(
-        reader, layers, DEMONSTRATIONS, [QUERY], {"method": Finetuning(DEMONSTRATIONS, RATE)}, lambda *_: None
-    ).values()
 
     demonstrations = [reader.demonstration(example) for example in DEMONSTRATIONS]
     context, places = list(reader.beginning), []
@@ -127,10 +133,8 @@ def test_all_measures_are_those_of_whole_prompts(family):
 
 def test_simam_is_that_of_gpt2s_own_projections():
     reader = make_reader("gpt2")
-    model, layers = reader.model, attention_layers(reader.model)
-    (found,) = study(
-        reader, layers, DEMONSTRATIONS, [QUERY], {"method": Finetuning(DEMONSTRATIONS, RATE)}, lambda *_: None
-    ).values()
+    model = reader.model
+    found = studied(reader)
     context, query = reader.read(DEMONSTRATIONS).tokens, list(reader.tokens(QUERY).text)
 
     @torch.no_grad()
