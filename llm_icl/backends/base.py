@@ -115,8 +115,8 @@ class LanguageModel(ABC):
         """The prompt as it is sent to the model: a text, or messages."""
 
     def remarks(self, rendered: Rendered) -> tuple[str, ...]:
-        """How a prompt had to be changed for the model, and what of the model is not relied on, for the record of how it
-        was asked.
+        """How a prompt had to be changed for the model, and what of the model is not relied on: for the record of how
+        it was asked.
         """
         return ()
 
