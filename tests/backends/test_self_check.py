@@ -67,7 +67,7 @@ REFUSED = {
     other_at_each_call: "gives other outputs at each call",
     longer_sequences: "not causal",
     (lambda logits, *_: logits * float("nan")): "its outputs are not finite",
-    (lambda logits, *_: logits[:, 1:]): "gives logits at 23 positions instead of 24",
+    (lambda logits, *_: logits[:, 1:]): "gives logits at 15 positions instead of 16",
     (lambda logits, *_: logits.no_such_method()): "AttributeError",
 }
 
