@@ -82,7 +82,9 @@ def top_of_answer(
             top = tokens[place].listed()
             if not top:
                 raise NoLogprobsError("the server sent no log-probabilities at the answer")
-            if greedy and max(top.values()) > top.get(tokens[place].text, math.inf) + _TIE:
+            own = top.get(tokens[place].text, math.inf)
+            # Values that are not log-probabilities are no answer at all, and left to who reads them.
+            if greedy and own + _TIE < max(top.values()) <= 0 and not any(map(math.isnan, top.values())):
                 raise NoLogprobsError("the log-probabilities contradict what was written")
             return top
     raise NoLogprobsError("the log-probabilities that the server sent are not those of the answer")
