@@ -27,7 +27,7 @@ class ComparisonOptions(FolderOptions):
     examples: int = option(200, minimum=2)
     """Number of queries."""
     seed: tuple[int, ...] = option((1, 2, 3), minimum=0)
-    """Seeds that draw demonstrations."""
+    """Seeds that draw demonstrations; fewer than three give no conclusion about similarity."""
     rates: str = option("0.0001,0.0003,0.001,0.003,0.01,0.03,0.1")
     """Learning rates of gradient descent to choose from; 'paper' for the paper's 36."""
     choose_on: Literal["training", "evaluation"] = option("training")
@@ -41,7 +41,7 @@ class ComparisonOptions(FolderOptions):
     separator: Literal["newline", "end"] = option("newline")
     """Between demonstrations: a line break, or, as in the paper, the end-of-text token."""
     controls: bool = option(True)
-    """Also finetune on other demonstrations and on shuffled labels, and finetune an untrained model."""
+    """Also finetune on other demonstrations, on shuffled labels, in another order, and finetune an untrained model."""
 
     @property
     def learning_rates(self) -> tuple[float, ...]:

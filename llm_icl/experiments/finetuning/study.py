@@ -72,7 +72,7 @@ def study(
 ) -> dict[str, Findings]:  # fmt: skip
     """Ask all queries without demonstrations, with them in context, and with each update of the weights. The update
     called ORDER is compared with that of PUBLISHED_METHOD, and the `reordered` demonstrations in context with the
-    demonstrations. The model itself is unchanged afterwards.
+    demonstrations. All updates have each measure on the same layers. The model itself is unchanged afterwards.
 
     Raises RequestError where a learning rate is too large.
     """
@@ -120,7 +120,19 @@ def study(
             made.scale,
         )
         del made  # not two at a time
+    _on_the_same_layers([findings.layers for findings in found.values()])
     return found
+
+
+def _on_the_same_layers(found: Sequence[dict[str, Floats]]) -> None:
+    """Where a measure is undefined for one update, since it changed nothing there, it is for all: averages over layers
+    are compared with each other.
+    """
+    for name in {name for layers in found for name in layers}:
+        having = [layers for layers in found if name in layers]
+        defined = np.all([np.isfinite(layers[name]) for layers in having], axis=0)
+        for layers in having:
+            layers[name] = np.where(defined, layers[name], np.nan)
 
 
 @contextmanager

@@ -121,6 +121,26 @@ def test_another_order_is_compared_with_the_first_in_context_and_in_finetuning(r
     assert np.nanmin(found.layers[ORDER_MEASURES[0].name]) < 0.999
 
 
+def test_all_updates_are_measured_on_the_same_layers():
+    """An update of the last layer only has no SimAOU in the others; nor has any that is compared with it."""
+    reader = make_reader("llama")
+    layers = attention_layers(reader.model)
+
+    def last_only():
+        made = finetune(reader, layers, DEMONSTRATIONS, 0.05)
+        same = [parameter.detach().clone() for layer in layers for parameter, _ in layer.trained]
+        last = len(layers[-1].trained)
+        return Finetuned([*same[:-last], *made.parameters[-last:]])
+
+    found = studied(reader, QUERIES, whole=learning(reader, DEMONSTRATIONS, 0.05), last=last_only)
+    for one in found.values():
+        assert np.isnan(one.layers["SimAOU"][:, :2]).all()
+        assert np.isfinite(one.layers["SimAOU"][:, 2]).all()
+        assert np.isfinite(one.layers["Kendall"]).all()
+    alone = studied(reader, QUERIES, whole=learning(reader, DEMONSTRATIONS, 0.05))["whole"]
+    assert np.isfinite(alone.layers["SimAOU"]).all()
+
+
 def test_a_learning_rate_that_is_too_large_is_a_wrong_request_and_names_the_method(reader):
     with pytest.raises(RequestError, match=r"^method: the .* is too large: choose smaller --rates"):
         studied(reader, QUERIES, method=learning(reader, DEMONSTRATIONS, 1e45))
