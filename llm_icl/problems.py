@@ -128,10 +128,14 @@ class Problems:
         return cls(Task(**record["task"]), record["n"], record["seed"], parameters=parameters, **arrays)
 
 
-def hamming_distances(xs: Bits) -> NDArray[np.int16]:
-    """Hamming distances between the points xs (N, m, n) of each problem, (N, m, m)."""
-    signs = xs.astype(np.float32) - np.float32(0.5)  # (N, m, n)
-    distances = signs @ signs.transpose(0, 2, 1)  # (N, m, m): n/4 if all bits agree, -n/4 if none does
+def hamming_distances(xs: Bits, examples: Bits | None = None) -> NDArray[np.int16]:
+    """Hamming distances between points xs (N, P, n) and examples (N, m, n) of each problem, (N, P, m).
+
+    Without examples: between the points themselves.
+    """
+    signs = xs.astype(np.float32) - np.float32(0.5)  # (N, P, n)
+    others = signs if examples is None else examples.astype(np.float32) - np.float32(0.5)
+    distances = signs @ others.transpose(0, 2, 1)  # (N, P, m): n/4 if all bits agree, -n/4 if none does
     distances *= -2
     distances += np.float32(xs.shape[-1] / 2)
     return distances.astype(np.int16)

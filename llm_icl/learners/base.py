@@ -1,5 +1,6 @@
 """The base class of learners."""
 
+import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from llm_icl.config.registry import Registry
 from llm_icl.config.specs import Spec, make
 from llm_icl.errors import RequestError
-from llm_icl.problems import Answers, Problems, Task
+from llm_icl.problems import Answers, Bits, Problems, Task
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,18 @@ class Learner(ABC):
     def answer_at(self, problems: Problems, positions: NDArray[np.int64]) -> Answers:
         """The answers at some positions, (N, P)."""
         return self.answer(problems).at(positions)
+
+    def answer_queries(self, contexts: Problems, queries: Bits) -> Answers:
+        """The answers (C, Q) to queries (C, Q, n), each behind all m examples of its context.
+
+        Equal to `answer` at position m of a problem whose point m is the query. Learners that can fit a context once
+        for all its queries override it.
+        """
+        answers = self.answer_at(one_by_one(contexts, queries), np.array([contexts.points]))
+        shape = queries.shape[:2]
+        return Answers(
+            answers.probability.reshape(shape), answers.prediction.reshape(shape), answers.status.reshape(shape)
+        )
 
     def check(self) -> None:  # noqa: B027 (most learners have nothing to check)
         """Raise RequestError if an option is out of range."""
@@ -54,3 +67,13 @@ def learner_of(spec: Spec) -> Learner:
 def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise RequestError(f"{name} = {value} is not one of {', '.join(allowed)}")
+
+
+def one_by_one(contexts: Problems, queries: Bits) -> Problems:
+    """The C·Q problems of m + 1 points that ask queries (C, Q, n) behind C contexts of m examples each."""
+    count, asked = queries.shape[:2]
+    repeated = contexts[np.repeat(np.arange(count), asked)]
+    xs = np.concatenate([repeated.xs, queries.reshape(count * asked, 1, queries.shape[-1])], axis=1)
+    unknown = np.zeros((count * asked, 1), dtype=np.uint8)
+    ys, shown = (np.concatenate([labels, unknown], axis=1) for labels in (repeated.ys, repeated.shown))
+    return dataclasses.replace(repeated, xs=xs, ys=ys, shown=shown)

@@ -1,5 +1,6 @@
 """Exact Bayes: the posterior predictive under the task's prior, the best possible learner."""
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import ClassVar
@@ -7,15 +8,19 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from llm_icl.config.specs import Spec
 from llm_icl.errors import RequestError, WorkError
 from llm_icl.function_classes import FunctionClass, TeachingSequence, function_class_of
 from llm_icl.learners.base import Learner, learners
 from llm_icl.learners.ceilings import inputs_are_informative
 from llm_icl.problems import Answers, Bits, Parameters, Problems, Task
+from llm_icl.tasks.cards import load_task
 
 # Pairs (problem, hypothesis) per chunk.
 _CHUNK = 2**20
 LIMIT = 2**21
+# The label noise that is assumed with a task other than the one that is asked.
+_MISFIT = 0.05
 # Probabilities this close to 0.5 are ties that rounding has split.
 _TIE = 1e-12
 
@@ -26,23 +31,36 @@ class ExactBayes(Learner):
 
     limit: the maximum number of functions to enumerate without a closed form. The prior is the law that problems are
     drawn from, with label noise and without rejected constants. Which of the two kinds is a ceiling on a task:
-    `llm_icl.learners.ceilings`.
+    `llm_icl.learners.ceilings`. task: the task whose prior is assumed, by default the one that is asked. The labels
+    of another task need not fit any of its functions, so that label noise of 5 % is assumed with it.
     """
 
     limit: int = LIMIT
+    task: str = "asked"
 
     knows_inputs: ClassVar[bool]
 
     def answer(self, problems: Problems) -> Answers:
         if refusal := self.refusal(problems.task, problems.n):
             raise RequestError(refusal)
-        return Answers.from_probability(posterior_predictive(problems, self.knows_inputs))
+        assumed = dataclasses.replace(problems, task=self.assumed(problems.task))
+        return Answers.from_probability(posterior_predictive(assumed, self.knows_inputs))
 
     def check(self) -> None:
         if self.limit < 1:
             raise RequestError(f"limit = {self.limit} is out of range: at least 1")
+        if self.task != "asked":
+            load_task(Spec(self.task))
+
+    def assumed(self, task: Task) -> Task:
+        """The task whose prior is assumed where `task` is asked."""
+        if self.task == "asked":
+            return task
+        other = load_task(Spec(self.task))
+        return dataclasses.replace(other, noise=max(other.noise, _MISFIT))
 
     def refusal(self, task: Task, n: int) -> str:
+        task = self.assumed(task)
         if inputs_are_informative(task) and task.bias in (0, 1):
             return f"task '{task.name}' has deterministic inputs; exact Bayes requires 0 < bias < 1"
         if task.teaching > 0 and task.noise == 1 and not self.knows_inputs:
