@@ -98,6 +98,11 @@ class Problems:
         arrays = {key: getattr(self, key)[chosen] for key in ("xs", "ys", "shown", "taught", "indices")}
         return dataclasses.replace(self, parameters=parameters, **arrays)
 
+    def prefix(self, points: int) -> "Problems":
+        """The first points of each problem."""
+        first = {key: getattr(self, key)[:, :points] for key in ("xs", "ys", "shown")}
+        return dataclasses.replace(self, taught=np.minimum(self.taught, points), **first)
+
     def with_shuffled_labels(self) -> "Problems":
         """The control: the in-context labels of each problem are permuted, which removes their relation to the inputs.
 
