@@ -101,10 +101,7 @@ def probed(
     if search:
         asked = [algorithm_at(algorithm, contexts, inputs) for algorithm in candidates]
         probability = representatives(asked)  # (K, M, C, X)
-        count, inner = len(probability), probability.shape[-1]
-        chosen = choose(
-            probability.reshape(count, -1, inner), np.stack(unseen).reshape(-1, inner), queries, seed
-        ).reshape(len(sizes), len(problems), queries)
+        chosen = choose(probability, np.stack(unseen), queries, seed)
     else:
         drawn = np.random.default_rng(seed).random((len(sizes), *unseen[0].shape)) - np.stack(unseen)
         chosen = np.argsort(drawn, axis=-1)[..., :queries]

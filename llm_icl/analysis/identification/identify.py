@@ -13,7 +13,7 @@ from llm_icl.analysis.identification.mixtures import Mixture, best_mixture, fit
 from llm_icl.analysis.identification.separation import needed, power, told_apart
 from llm_icl.analysis.identification.shares import explained, own_scores, regret
 from llm_icl.analysis.identification.structure import Left, Structure
-from llm_icl.analysis.identification.verdict import KINDS, LEVEL, WHOLE
+from llm_icl.analysis.identification.verdict import KINDS, LEVEL, REJECTED, WHOLE
 from llm_icl.analysis.identification.weights import intervals
 from llm_icl.analysis.intervals import NOTHING, Estimate, mean
 
@@ -202,7 +202,7 @@ class _Subject:
         only, only_scores = query_only(self.design, self.answers)
         if not adequate or only_scores.sum() > self.alone.held_out[adequate].sum(axis=1).max():
             self.query_only = self.left(only, float((only_scores - self.base_scores).sum()))
-            if self.query_only.p_value >= LEVEL:
+            if self.query_only.p_value >= REJECTED:
                 return _Decision("independent", ("the query",), only, only_scores, self.query_only)
         if adequate:
             return self.one_of(adequate)
@@ -241,7 +241,7 @@ class _Subject:
         for k in [int(k) for k in self.order if not beaten[k]][:MOST_TESTED]:
             if self.share[k] < WHOLE:
                 self.tests[k] = self.left(self.alone.model[k], float(self.gained[k]))
-                if self.tests[k].p_value < LEVEL:
+                if self.tests[k].p_value < REJECTED:
                     continue
             if not (self.own_known and self.share[k] < thresholds.LEAST_SHARE):
                 found.append(k)
@@ -283,7 +283,7 @@ class _Subject:
             gained = float((held_out - self.base_scores).sum())
             left = self.left(mixture.model, gained, slopes=mixture.over == "queries")
             self.mixtures.append((mixture, held_out, left))
-            if gained < WHOLE * self.span and left.p_value < LEVEL:
+            if gained < WHOLE * self.span and left.p_value < REJECTED:
                 continue
             verdict, names = self.of_mixture(mixture)
             if names:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llm_icl.analysis.identification.data import Candidate
+from llm_icl.analysis.identification.links import Links, Tallies
 from llm_icl.function_classes.base import all_inputs
 from llm_icl.problems import Bits
 from llm_icl.randomness import Source
@@ -17,6 +18,12 @@ FLIPS = 0.1
 # Up to this n all inputs are searched; above, so many random ones for each context.
 MAX_SEARCHED_N = 12
 DRAWN = 4096
+# Of them the most informative are looked at.
+LOOKED_AT = 256
+# The links of candidates are fitted to so many random inputs of every context.
+LINKED_BY = 16
+# Numbers in memory.
+_NUMBERS = 2**24
 
 
 def searched(xs: Bits, indices: NDArray[np.int64], seed: int) -> tuple[Bits, NDArray[np.bool_]]:
@@ -55,29 +62,35 @@ def representatives(candidates: Sequence[Candidate]) -> Floats:
 
 
 def choose(probability: Floats, unseen: NDArray[np.bool_], queries: int, seed: int = 0) -> NDArray[np.int64]:
-    """The probes of every context, as indices (N, Q), from K candidates' P(y = 1) at X inputs, (K, N, X).
+    """The probes of every context, as indices (M, C, Q), from K candidates' P(y = 1) at X inputs, (K, M, C, X).
 
-    Greedy: each probe adds most to the expected log Bayes factors of all ordered pairs of candidates, weighted by
-    exp(-what the pair has so far), so that the worst separated pair decides. Pairs are compared by their probabilities
-    and by their labels, as a subject may give either. Inputs among the examples are taken only where fewer than Q
-    others, (N, X) in `unseen`, are left; equal gains are decided by the information, then at random.
+    A candidate is told from another if the other cannot give its answers through any link, so what counts is the
+    expected log Bayes factor against the *linked* other, both where a subject answers in proportion to the candidate's
+    probability and where it gives the candidate's label. Greedy: each probe adds most to Σ -1/(1 + D)² over all ordered
+    pairs, D being what separates the pair so far in nats, so that the worst separated pairs decide. Inputs among the
+    examples, not (M, C, X) in `unseen`, are taken only where fewer than Q others are left.
     """
-    count, contexts, inputs = probability.shape
-    soft, hard = _with_flips(probability), _with_flips((probability > 0.5).astype(np.float64))
-    tie = 1e-6 * information(probability) + 1e-9 * np.random.default_rng(seed).random((contexts, inputs))
-    chosen = np.empty((contexts, queries), dtype=np.int64)
-    separated = np.zeros((2, count, count))
-    pairs = ~np.eye(count, dtype=bool)
-    for place in range(queries):
-        for i in range(contexts):
-            weights = np.where(pairs, np.exp(separated[:, pairs].min() - separated), 0.0)
-            weights /= weights.sum()
-            gain = tie[i] + sum(_gains(p[:, i], w) for p, w in zip((soft, hard), weights, strict=True))
-            gain -= 1e6 * ~unseen[i]
-            gain[chosen[i, :place]] = -np.inf
-            best = chosen[i, place] = int(gain.argmax())
-            for p, so_far in zip((soft, hard), separated, strict=True):
-                so_far += _divergences(p[:, i, best])
+    count, sizes, problems, _ = probability.shape
+    links = _links(probability, unseen, seed)
+    informative = information(probability) + 1e-9 * np.random.default_rng(seed).random(unseen.shape) + 2.0 * unseen
+    looked = np.argsort(-informative, axis=-1)[..., :LOOKED_AT]  # (M, C, L)
+    among = np.take_along_axis(probability, looked[None], axis=-1)  # (K, M, C, L)
+    free = np.take_along_axis(unseen, looked, axis=-1)
+    chosen = np.empty((sizes, problems, queries), dtype=np.int64)
+    separated = np.zeros((2 * count, count))
+    chunk = max(1, _NUMBERS // (2 * count**2 * looked.shape[-1]))
+    for start in range(0, problems, chunk):
+        for m in range(sizes):
+            part = slice(start, start + chunk)
+            gains = _gains(among[:, m, part], links, m)  # (c, T, K, L)
+            for i, gain in enumerate(gains, start):
+                taken = np.where(free[m, i], 0.0, -1e6)
+                for place in range(queries):
+                    score = np.einsum("tk,tkl->l", (1 + separated) ** -3.0, gain) + taken
+                    best = int(score.argmax())
+                    taken[best] = -np.inf
+                    separated += gain[..., best]
+                    chosen[m, i, place] = looked[m, i, best]
     return chosen
 
 
@@ -85,16 +98,31 @@ def _with_flips(probability: Floats) -> Floats:
     return (1 - FLIPS) * probability + FLIPS / 2
 
 
-def _gains(probability: Floats, weights: Floats) -> Floats:
-    """Σ over pairs (k, j) of weights (K, K) times the divergence of j from k at each input: (K, X) → (X,)."""
-    one, zero = np.log(probability), np.log(1 - probability)
-    own = weights.sum(axis=1) @ (probability * one + (1 - probability) * zero)
-    crossed = (weights.T @ probability) * one + (weights.T @ (1 - probability)) * zero
-    return own - crossed.sum(axis=0)
+def _truths(probability: Floats) -> Floats:
+    """What subjects may answer, P(answer 1): each candidate's probability and each one's label, (2K, ...)."""
+    return _with_flips(np.concatenate([probability, probability > 0.5]))
 
 
-def _divergences(probability: Floats) -> Floats:
-    """The expected log Bayes factor of k against j if k answers, (K, K), for P(1) (K,)."""
-    one, zero = np.log(probability), np.log(1 - probability)
-    own = probability * one + (1 - probability) * zero
-    return own[:, None] - probability[:, None] * one - (1 - probability)[:, None] * zero
+def _links(probability: Floats, unseen: NDArray[np.bool_], seed: int) -> list[Links]:
+    """The links of all candidates for each of the 2K truths, from a few random unseen inputs of every context."""
+    drawn = np.random.default_rng(seed).random(unseen.shape) - unseen
+    some = np.argsort(drawn, axis=-1)[..., :LINKED_BY]
+    sample = np.take_along_axis(probability, some[None], axis=-1)
+    everyone = np.zeros(probability.shape[2], dtype=np.int64)
+    return [Tallies(sample, truth, everyone).fit()[0] for truth in _truths(sample)]
+
+
+def _gains(probability: Floats, links: list[Links], size: int) -> Floats:
+    """The expected log Bayes factor at each input of 2K truths against K linked candidates, of P(y = 1) (K, c, L) of
+    one size: (c, 2K, K, L).
+    """
+    candidates = len(probability)
+    truths = _truths(probability)
+    gains = np.empty((probability.shape[1], len(truths), candidates, probability.shape[2]))
+    for t, (truth, link) in enumerate(zip(truths, links, strict=True)):
+        at_size = Links(link.read_label, link.label[:, size : size + 1], link.curve[:, size : size + 1])
+        model = at_size.apply(probability[:, None])[:, 0]  # (K, c, L)
+        gain = truth * np.log(truth / model) + (1 - truth) * np.log((1 - truth) / (1 - model))
+        gain[t % candidates] = 0.0
+        gains[:, t] = gain.transpose(1, 0, 2)
+    return gains

@@ -8,7 +8,7 @@ of the four (Westfall & Young 1993), so that the number of things that were look
 
 If the model holds, labels are independent draws from its P(answer 1): the null distribution is simulated from it. The
 noise of probabilities is unknown. Within queries of equal size and similar P(answer 1) deviations are then
-exchangeable, so they are permuted; and as probabilities can show deviations however small, only those count that
+exchangeable, so they are permuted; and as probabilities can show deviations however small, only pulls count that
 matter: that would add a stated share to what the model explains.
 """
 
@@ -29,7 +29,7 @@ DRAWS = 499
 STRATA = 5
 # A pull this many standard deviations strong needs no simulation.
 OBVIOUS = 7.0
-# Deviations of probabilities count if following them would add this share to what is explained, in nats.
+# Pulls in probabilities count if following them would add this share to what is explained, in nats.
 MATTERS = 0.01
 # The flexible model: kernel ridge regression on standardised features (their number is F), with this penalty and a
 # Gaussian kernel of this width times √F.
@@ -76,9 +76,7 @@ class Structure:
         """Directions (N, J): candidates' logits and labels, and features; and what each is about."""
         columns, names = [], []
         for candidate in self.design.candidates:
-            for variant in candidate.probability[
-                np.unique(np.linspace(0, len(candidate.probability) - 1, VARIANTS).astype(int))
-            ]:
+            for variant in candidate.probability[evenly(len(candidate.probability), VARIANTS)]:
                 columns += [logit(variant).ravel(), (variant > 0.5).ravel() * 1.0]
                 names += [candidate.name] * 2
         features = self.design.features.reshape(len(self.size), -1)
@@ -194,10 +192,7 @@ class Structure:
         columns = []
         for k in range(toward.shape[-1]):
             parts = contexts * toward[..., k]
-            squares = (parts.sum(axis=-1) ** 2).sum(axis=(1, 2)) - (parts**2).sum(axis=(1, 2, 3))
-            own = toward[..., k] ** 2
-            pairs = (own.sum(axis=-1) ** 2 - (own**2).sum(axis=-1)).sum()
-            columns.append(squares / np.sqrt(2 * max(pairs, 1e-9)))
+            columns.append((parts.sum(axis=-1) ** 2).sum(axis=(1, 2)) - (parts**2).sum(axis=(1, 2, 3)))
         return np.stack(columns, axis=1)
 
     def _clusters(self, contexts: Singles) -> Singles:
@@ -217,23 +212,26 @@ class Structure:
         )
         flat = by_problem.reshape(self.problems, len(contexts), -1)
         columns.append(((flat @ across) * flat).sum(axis=(0, 2)))
-        count = self.problems * self.sizes * self.queries
-        pairs = [count * (self.queries - 1), count * self.queries * (self.sizes - 1)]
-        pairs += [(within**2).sum(), (across**2).sum()]
-        return np.stack(columns, axis=1) / np.sqrt(2 * np.maximum(pairs, 1e-9)).astype(np.float32)
+        return np.stack(columns, axis=1)
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """At most so many indices, evenly spread over 0 … count - 1."""
+    return sorted({round(i) for i in np.linspace(0, count - 1, most)})
 
 
 def _combined(parts: dict[str, Singles], least: float, names: list[str], candidates: list[str], gain: float) -> Left:
     """The p-value over all kinds, and what the strongest of them is about.
 
-    parts are in standard deviations under independent noise of the model's variance, so that half their squares are
-    what following them would gain, in nats; those that gain less than `least` do not count.
+    Linear and flexible parts are in standard deviations under independent noise of the model's variance, so that half
+    their squares are what following them would gain, in nats; those that gain less than `least` do not count.
     """
     ranks, strongest = {}, {}
     for kind, values in parts.items():
         scale = values[1:].std(axis=0)
         standard = (values - values[1:].mean(axis=0)) / np.where(scale > 1e-9, scale, np.inf)
-        standard[0, values[0] ** 2 / 2 < least] = -np.inf
+        if kind in ("linear", "flexible"):
+            standard[0, values[0] ** 2 / 2 < least] = -np.inf
         largest = standard.max(axis=1)
         ranks[kind] = (largest[None] >= largest[:, None]).mean(axis=1)
         strongest[kind] = int(standard[0].argmax())

@@ -1,7 +1,10 @@
 """What the numbers allow to say. All thresholds are here."""
 
-# A model is rejected if what it leaves has a p-value below this; comparisons of candidates are corrected by Holm.
+# Answers depend on something if what the best constant leaves has a p-value below this; a candidate is beaten by the
+# leading one below it, by Holm's method.
 LEVEL = 0.01
+# A candidate or a mixture is rejected if what it leaves has a p-value below this.
+REJECTED = 0.03
 # A model that explains this share of the subject's own regularity leaves nothing that matters; candidates that all do
 # so are one.
 WHOLE = 0.98
