@@ -16,6 +16,8 @@ def on_top(structure: Structure, answers: Floats, model: Floats) -> Floats:
     Kernel logistic regression with the model's logit as an offset, one step of Newton's method from no correction,
     cross-fitted over problems. It sees everything that `Structure.linear` holds.
     """
+    from scipy.linalg import solve
+
     known = ~np.isnan(answers).ravel()
     p = np.clip(model.ravel(), 1e-6, 1 - 1e-6)
     variance = np.maximum(p * (1 - p), 1e-4)
@@ -26,7 +28,7 @@ def on_top(structure: Structure, answers: Floats, model: Floats) -> Floats:
         train = np.flatnonzero((structure.folds != fold) & known)
         test = np.flatnonzero(structure.folds == fold)
         inner = kernel[np.ix_(train, train)] + np.diag(RIDGE / variance[train]).astype(np.float32)
-        weights = np.linalg.solve(inner, response[train].astype(np.float32))
+        weights = solve(inner, response[train].astype(np.float32), assume_a="pos", overwrite_a=True)
         correction[test] = kernel[np.ix_(test, train)] @ weights
     corrected = sigmoid(np.log(p / (1 - p)) + np.clip(correction, -4, 4)).reshape(answers.shape)
     return log_scores(answers, np.clip(corrected, 1e-6, 1 - 1e-6))

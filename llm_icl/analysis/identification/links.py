@@ -91,6 +91,8 @@ class Tallies:
         sums = count(bins, _BINS, logits)
         total, sums = total.sum(axis=0), sums.sum(axis=0)
         self.bin_logit = np.where(total > 0, sums / np.maximum(total, 1), middle)  # (V, M, B)
+        # Where the next fit starts: most of the data are the same.
+        self._start = np.stack([np.zeros(shape := (len(LAPSES), candidates, sizes)), np.full(shape, 0.5)])
         labels = (probability > 0.5).astype(np.int64)
         self.label_count, self.label_ones = count(labels, 2, known), count(labels, 2, ones)
 
@@ -101,8 +103,8 @@ class Tallies:
         pooled = (label_ones.sum(axis=-1) + 0.5) / (label_count.sum(axis=-1) + 1)
         label = np.where((label[..., 1] >= label[..., 0])[..., None], label, pooled[..., None])  # b ≥ 0
         label_score = log_score(label_ones, label_count, label).sum(axis=(1, 2))
-        curve, curve_score = _fit_curves(
-            self.bin_count[folds].sum(axis=0), self.bin_ones[folds].sum(axis=0), self.bin_logit
+        curve, curve_score, self._start = _fit_curves(
+            self.bin_count[folds].sum(axis=0), self.bin_ones[folds].sum(axis=0), self.bin_logit, self._start
         )
         read_label = self.certain | (label_score >= curve_score)
         return Links(read_label, label, curve), np.where(read_label, label_score, curve_score)
@@ -112,8 +114,8 @@ def log_score(ones: Floats, count: Floats, probability: Floats) -> Floats:
     return ones * np.log(probability) + (count - ones) * np.log(1 - probability)
 
 
-def _fit_curves(count: Floats, ones: Floats, logits: Floats) -> tuple[Floats, Floats]:
-    """The curves (V, M, 3) of answers by bin, each (V, M, B), and their log scores (V,).
+def _fit_curves(count: Floats, ones: Floats, logits: Floats, start: Floats) -> tuple[Floats, Floats, Floats]:
+    """The curves (V, M, 3) of answers by bin, each (V, M, B), their log scores (V,), and a and b for every lapse.
 
     Newton's method with Levenberg's damping for all candidates, sizes and lapses at once. One answer of ½ at either end
     keeps the slope finite where a threshold separates the answers.
@@ -128,8 +130,7 @@ def _fit_curves(count: Floats, ones: Floats, logits: Floats) -> tuple[Floats, Fl
         s = sigmoid(a[..., None] + b[..., None] * x)
         return lapse + (1 - 2 * lapse) * s, (1 - 2 * lapse) * s * (1 - s)
 
-    shape = (len(LAPSES), *count.shape[:2])
-    a, b, damping = np.zeros(shape), np.full(shape, 0.5), np.full(shape, 1e-3)
+    (a, b), damping = start, np.full(start.shape[1:], 1e-3)
     probability, slope = curve(a, b)
     score = log_score(y, n, probability).sum(axis=-1)
     for _ in range(_ITERATIONS):
@@ -156,4 +157,4 @@ def _fit_curves(count: Floats, ones: Floats, logits: Floats) -> tuple[Floats, Fl
     chosen = [np.take_along_axis(values, best, axis=0)[0] for values in (a, b)]
     curves = np.stack([*chosen, np.array(LAPSES)[best[0]]], axis=-1)  # (V, M, 3)
     fitted = np.take_along_axis(probability, best[..., None], axis=0)[0]
-    return curves, log_score(ones, count, fitted[..., :-2]).sum(axis=(1, 2))
+    return curves, log_score(ones, count, fitted[..., :-2]).sum(axis=(1, 2)), np.stack([a, b])

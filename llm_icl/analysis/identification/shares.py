@@ -1,5 +1,7 @@
 """How much of a subject's own regularity a model of it explains."""
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,15 +40,21 @@ def explained(scores: Floats, base: Floats, own: Floats, seed: int = 0) -> Estim
 
     Not known where the subject has no regularity beyond the base.
     """
-    count = len(scores)
-    draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
+    draws = _draws(len(scores), seed)
     above, span = scores - base, own - base
-    if span.sum() <= 1e-9 * count:
+    if span.sum() <= 1e-9 * len(scores):
         return Estimate(np.nan, np.nan, np.nan)
     spans = draws @ span
     ratios = (draws @ above)[spans > 0] / spans[spans > 0]
     low, high = np.quantile(ratios, [0.025, 0.975])
     return Estimate(float(above.sum() / span.sum()), float(low), float(high))
+
+
+@lru_cache(maxsize=8)
+def _draws(count: int, seed: int) -> Floats:
+    """How often each of so many problems is drawn in every resample, (RESAMPLES, count)."""
+    random = np.random.default_rng(seed)
+    return random.multinomial(count, np.full(count, 1 / count), size=RESAMPLES).astype(np.float64)
 
 
 def regret(answers: Floats, ceiling: Floats, model: Floats, probabilities: bool) -> tuple[float, float]:

@@ -109,11 +109,13 @@ class Structure:
     @cached_property
     def smoother(self) -> Singles:
         """The flexible model as a matrix (N, N): cross-fitted predictions of deviations from the other folds'."""
+        from scipy.linalg import solve
+
         smoother = np.zeros_like(self.kernel)
         for fold in range(self.folds.max() + 1):
             train, test = np.flatnonzero(self.folds != fold), np.flatnonzero(self.folds == fold)
             inner = self.kernel[np.ix_(train, train)] + RIDGE * np.eye(len(train), dtype=np.float32)
-            smoother[np.ix_(test, train)] = np.linalg.solve(inner, self.kernel[np.ix_(train, test)]).T
+            smoother[np.ix_(test, train)] = solve(inner, self.kernel[np.ix_(train, test)], assume_a="pos").T
         return smoother
 
     @cached_property
