@@ -23,6 +23,7 @@ LAPSES = (0.001, 0.01, 0.05, 0.12, 0.25)
 # Logits are grouped into so many bins of equal width for fitting.
 _BINS = 47
 _ITERATIONS = 25
+_END = 0.1
 _MOST = 40.0
 
 
@@ -117,13 +118,13 @@ def log_score(ones: Floats, count: Floats, probability: Floats) -> Floats:
 def _fit_curves(count: Floats, ones: Floats, logits: Floats, start: Floats) -> tuple[Floats, Floats, Floats]:
     """The curves (V, M, 3) of answers by bin, each (V, M, B), their log scores (V,), and a and b for every lapse.
 
-    Newton's method with Levenberg's damping for all candidates, sizes and lapses at once. One answer of ½ at either end
-    keeps the slope finite where a threshold separates the answers.
+    Newton's method with Levenberg's damping for all candidates, sizes and lapses at once. A tenth of an answer of ½ at
+    either end keeps the slope finite where a threshold separates the answers.
     """
     ends = np.broadcast_to(np.array([-REACH, REACH]), (*logits.shape[:2], 2))
     x = np.concatenate([logits, ends], axis=-1)
-    n = np.concatenate([count, np.ones_like(ends)], axis=-1)
-    y = np.concatenate([ones, np.full_like(ends, 0.5)], axis=-1)
+    n = np.concatenate([count, np.full_like(ends, _END)], axis=-1)
+    y = np.concatenate([ones, np.full_like(ends, _END / 2)], axis=-1)
     lapse = np.array(LAPSES)[:, None, None, None]
 
     def curve(a: Floats, b: Floats) -> tuple[Floats, Floats]:
