@@ -9,7 +9,8 @@ from llm_icl.analysis.identification import verdict as thresholds
 from llm_icl.analysis.identification.alone import Alone, constant, each_alone, log_scores, query_only
 from llm_icl.analysis.identification.data import Design
 from llm_icl.analysis.identification.flexible import on_top
-from llm_icl.analysis.identification.mixtures import Mixture, best_mixture, fit
+from llm_icl.analysis.identification.mixture_search import best_mixture
+from llm_icl.analysis.identification.mixtures import Mixture, fit
 from llm_icl.analysis.identification.separation import needed, power, told_apart
 from llm_icl.analysis.identification.shares import explained, own_scores, regret
 from llm_icl.analysis.identification.structure import Left, Structure
@@ -19,8 +20,6 @@ from llm_icl.analysis.intervals import NOTHING, Estimate, mean
 
 Floats = NDArray[np.float64]
 
-# How much surer of a context's class than the likelihood of labels is, for a subject that gives probabilities.
-CERTAINTIES = (1.0, 4.0, 16.0, 64.0)
 # So many candidates are tested for what they leave, those that explain most.
 MOST_TESTED = 6
 
@@ -273,15 +272,14 @@ class _Subject:
         def enough(others: int) -> float:
             return max(float(chi2.isf(LEVEL / others, len(self.answers)) / 2), matters)
 
-        certainties = CERTAINTIES if self.probabilities else (1.0,)
         found = [
-            best_mixture(self.design, self.answers, self.alone.scores, over, certainties, enough)
+            best_mixture(self.design, self.answers, self.alone.scores, over, self.probabilities, enough)
             for over in ("queries", "contexts")
         ]
         for mixture in sorted(found, key=lambda each: -each.score):
             held_out = self.crossed(mixture)
             gained = float((held_out - self.base_scores).sum())
-            left = self.left(mixture.model, gained, slopes=mixture.over == "queries")
+            left = self.left(mixture.model, gained, slopes=mixture.form.over == "queries")
             self.mixtures.append((mixture, held_out, left))
             if gained < WHOLE * self.span and left.p_value < REJECTED:
                 continue
@@ -298,9 +296,7 @@ class _Subject:
         held_out = np.zeros(self.design.shape[1])
         for fold in range(self.design.folds.max() + 1):
             test = self.design.folds == fold
-            fitted = fit(
-                self.answers, mixture.components, mixture.over, mixture.sharpness, mixture.certainty, train=~test
-            )
+            fitted = fit(self.answers, mixture.components, mixture.form, train=~test)
             held_out[test] = fitted.scores[test]
         return held_out
 
@@ -313,7 +309,7 @@ class _Subject:
         if (portions.max(axis=1) >= thresholds.DOMINANT).all() and len(set(leading)) > 1:
             return "changes", tuple(names[i] for i in leading)
         named = [i for i in range(len(names)) if weights[:, i].mean() >= thresholds.LEAST_WEIGHT]
-        return mixture.over, tuple(names[i] for i in named) if len(named) > 1 else ()
+        return mixture.form.over, tuple(names[i] for i in named) if len(named) > 1 else ()
 
     def compared(self, k: int) -> Compared:
         candidate, count = self.design.candidates[k], (~np.isnan(self.answers)).sum(axis=(0, 2)).astype(float)
@@ -332,7 +328,7 @@ class _Subject:
         names = tuple(self.design.names[component.candidate] for component in mixture.components)
         by_size, weights = intervals(mixture)
         share = explained(held_out, self.base_scores, self.own, self.seed)
-        return Mixed(mixture.over, names, by_size, weights, share, left)
+        return Mixed(mixture.form.over, names, by_size, weights, share, left)
 
 
 def told_apart_from(truths: Floats, model: Floats) -> tuple[Floats, Floats]:

@@ -6,14 +6,11 @@ examples. Two constants, always 1 and always 0, take part: they are lapses, and 
 All components are read out in the same manner: by their label, or by their probability with a common temperature.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llm_icl.analysis.identification.data import Design
 from llm_icl.analysis.identification.links import logit, sigmoid
 from llm_icl.analysis.identification.simplex import maximise
 
@@ -22,19 +19,34 @@ Floats = NDArray[np.float64]
 LABEL = 0.0
 # How components are read out: by label, or by σ(b logit p) with one of these b.
 READOUTS = (LABEL, 1.0, 0.5, 2.0)
-# The constants have so many answers of prior, which keeps every answer possible.
-PRIOR = 0.5
-# Of a family so many variants take part, those that explain most alone.
-VARIANTS = 3
+# The constants have so many answers of prior, which keeps every answer possible: of labels, and of probabilities.
+PRIORS = (0.5, 1e-4)
 CONSTANTS = ("always 1", "always 0")
-# Lapses that are tried in the search for classes; they are fitted afterwards.
-_LAPSES = (0.005, 0.04, 0.12)
-_SEARCH_STEPS = 30
+# How much surer of a context's class than the likelihood of labels one may be, for a subject that gives probabilities.
+CERTAINTIES = (1.0, 4.0, 16.0, 64.0)
 # The curvature of a vague prior on weights: that of one answer.
 VAGUE = 1.0
 # A unit that holds all of the information cannot quite be left out.
 _LEVERAGE = 0.98
 _STEPS = 400
+
+
+@dataclass(frozen=True)
+class Form:
+    """The form of a mixture: over "queries" or "contexts", how components are read, how sure one is of classes, and the
+    constants' prior.
+    """
+
+    over: str
+    sharpness: float = LABEL
+    certainty: float = 1.0
+    prior: float = PRIORS[0]
+
+
+def forms(over: str, probabilities: bool) -> list[Form]:
+    """All forms of a mixture for a subject that gives labels, or probabilities."""
+    certainties = CERTAINTIES if probabilities and over == "contexts" else (1.0,)
+    return [Form(over, b, certainty, PRIORS[probabilities]) for b in READOUTS for certainty in certainties]
 
 
 @dataclass(frozen=True)
@@ -61,185 +73,38 @@ class Mixture:
     likelihood that a weight of 0 would cost, per unit.
     """
 
-    over: str  # "queries" or "contexts"
+    form: Form
     components: tuple[Component, ...]
-    sharpness: float
     weights: Floats
     model: Floats
     scores: Floats
     influence: Floats
     vague: Floats
     slack: Floats
-    certainty: float = 1.0
 
     @property
     def score(self) -> float:
         return float(self.scores.sum())
 
 
-def best_mixture(
-    design: Design,
-    answers: Floats,
-    scores: Sequence[Floats],
-    over: str,
-    certainties: tuple[float, ...],
-    enough: Callable[[int], float],
-) -> Mixture:
-    """The mixture of the fewest components: the best pair, and more as long as each adds enough(number) nats.
-
-    scores are those of every candidate's variants alone. Of a family, those variants are searched that explain most
-    alone, and then all with the components that were found.
-    """
-    everything = [
-        Component(k, v, probability)
-        for k, candidate in enumerate(design.candidates)
-        for v, probability in enumerate(candidate.probability)
-    ]
-    leading = {(k, int(v)) for k, each in enumerate(scores) for v in np.argsort(-each)[:VARIANTS]}
-    some = [i for i, component in enumerate(everything) if (component.candidate, component.variant) in leading]
-    best: Mixture | None = None
-    chosen: tuple[int, ...] = ()
-    while best is None or len(chosen) < len(scores):
-        found = _search(answers, everything, _supplements(chosen, some, everything), over, certainties)
-        if any(design.candidates[everything[i].candidate].is_family for i in found):
-            found = _search(answers, everything, _variants(found, everything), over, certainties)
-        mixture = _best_fit(answers, tuple(everything[i] for i in found), over, certainties)
-        if best is not None and mixture.score - best.score < enough(len(some)):
-            break
-        best, chosen = mixture, found
-    return best
-
-
-def _supplements(chosen: tuple[int, ...], some: list[int], everything: list[Component]) -> list[tuple[int, ...]]:
-    """Sets with one component more, of different candidates; pairs to begin with."""
-    sets = {
-        tuple(sorted((*start, i)))
-        for start in ([chosen] if chosen else [(i,) for i in some])
-        for i in some
-        if everything[i].candidate not in {everything[j].candidate for j in start}
-    }
-    return sorted(sets)
-
-
-def _variants(found: tuple[int, ...], everything: list[Component]) -> list[tuple[int, ...]]:
-    """The sets with any variants of the same candidates."""
-    choices = [
-        [i for i, component in enumerate(everything) if component.candidate == everything[j].candidate] for j in found
-    ]
-    return list(product(*choices))
-
-
-def _search(
-    answers: Floats,
-    everything: list[Component],
-    sets: list[tuple[int, ...]],
-    over: str,
-    certainties: tuple[float, ...],
-) -> tuple[int, ...]:
-    """The most likely of these sets of components, by a few steps of expectation maximisation for all at once."""
-    used = sorted({i for chosen in sets for i in chosen})
-    places = np.array([[used.index(i) for i in chosen] for chosen in sets])
-    components = [everything[i] for i in used]
-    if over == "queries":
-        return sets[_search_queries(answers, components, places)]
-    return sets[_search_contexts(answers, components, places, certainties[-1])]
-
-
-def _best_fit(answers: Floats, components: tuple[Component, ...], over: str, certainties: tuple[float, ...]) -> Mixture:
-    """The best readout, and for classes the best certainty."""
-    tried = [
-        fit(answers, components, over, sharpness, certainty)
-        for sharpness in READOUTS
-        for certainty in (certainties if over == "contexts" else (1.0,))
-    ]
-    return max(tried, key=lambda mixture: mixture.score)
-
-
-def _with_best_variants(design: Design, answers: Floats, mixture: Mixture, certainties: tuple[float, ...]) -> Mixture:
-    """The mixture with the best variant of each family in it."""
-    for place, component in enumerate(mixture.components):
-        candidate = design.candidates[component.candidate]
-        for v, probability in enumerate(candidate.probability if candidate.is_family else ()):
-            other = list(mixture.components)
-            other[place] = Component(component.candidate, v, probability)
-            tried = fit(answers, tuple(other), mixture.over, mixture.sharpness, mixture.certainty)
-            if tried.score > mixture.score:
-                mixture = tried
-    return mixture
-
-
 def fit(
-    answers: Floats,
-    components: tuple[Component, ...],
-    over: str,
-    sharpness: float,
-    certainty: float = 1.0,
-    train: NDArray[np.bool_] | None = None,
+    answers: Floats, components: tuple[Component, ...], form: Form, train: NDArray[np.bool_] | None = None
 ) -> Mixture:
     """The most likely weights from the problems of `train` (all by default), applied to all."""
     train = np.ones(answers.shape[1], dtype=bool) if train is None else train
-    if over == "queries":
-        return _fit_queries(answers, components, sharpness, train)
-    return _fit_contexts(answers, components, sharpness, train, certainty)
+    fitted = _fit_queries if form.over == "queries" else _fit_contexts
+    return fitted(answers, components, form, train)
 
 
-def _search_queries(answers: Floats, components: list[Component], sets: NDArray[np.int64]) -> int:
-    known = ~np.isnan(answers)
-    y, z = (
-        np.where(known, part, 0.0).astype(np.float32).reshape(len(answers), -1) for part in (answers, 1 - answers)
-    )  # (M, N)
-    best, found = -np.inf, 0
-    for sharpness in READOUTS[:2]:
-        read = np.stack([component.read(sharpness) for component in components]).astype(np.float32)
-        columns = read.reshape(len(components), len(answers), -1)[sets]  # (S, D, M, N)
-        size = columns.shape[1]
-        weights = np.full((len(sets), size + 2, len(answers), 1), 0.96 / size, dtype=np.float32)
-        weights[:, -2:] = 0.02
-        for _ in range(_SEARCH_STEPS):
-            mixed = (weights[:, :-2] * columns).sum(axis=1) + weights[:, -2]  # (S, M, N): P(answer 1)
-            up, down = y / mixed, z / (1 - mixed)
-            ends = [part.sum(axis=-1)[:, None, :, None] for part in (up, down)]
-            pull = (columns * (up - down)[:, None]).sum(axis=-1, keepdims=True) + ends[1]
-            weights = weights * np.concatenate([pull, *ends], axis=1)
-            weights[:, -2:] += PRIOR
-            weights /= weights.sum(axis=1, keepdims=True)
-        mixed = (weights[:, :-2] * columns).sum(axis=1) + weights[:, -2]
-        score = (y * np.log(mixed) + z * np.log(1 - mixed)).sum(axis=(1, 2))
-        if score.max() > best:
-            best, found = float(score.max()), int(score.argmax())
-    return found
-
-
-def _search_contexts(answers: Floats, components: list[Component], sets: NDArray[np.int64], certainty: float) -> int:
-    best, found = -np.inf, 0
-    for sharpness in READOUTS[:2]:
-        read = np.stack([component.read(sharpness) for component in components])
-        for lapse in _LAPSES:
-            each = certainty * _log_likelihood(answers, lapse + (1 - 2 * lapse) * read)  # (K, M, C)
-            inside = each[sets]  # (S, D, M, C)
-            largest = inside.max(axis=1, keepdims=True)
-            likelihood = np.exp(inside - largest)
-            weights = np.full((*inside.shape[:3], 1), 1 / inside.shape[1])
-            for _ in range(_SEARCH_STEPS):
-                joint = weights * likelihood
-                weights = (joint / joint.sum(axis=1, keepdims=True)).mean(axis=-1, keepdims=True)
-            score = (np.log((weights * likelihood).sum(axis=1)) + largest[:, 0]).sum(axis=(1, 2))
-            if score.max() > best:
-                best, found = float(score.max()), int(score.argmax())
-    return found
-
-
-def _log_likelihood(answers: Floats, model: Floats) -> Floats:
+def log_likelihood(answers: Floats, model: Floats) -> Floats:
     """The log scores of contexts, (..., M, C), of P(answer 1) (..., M, C, Q)."""
     known = ~np.isnan(answers)
     y = np.where(known, answers, 0.0)
     return np.where(known, y * np.log(model) + (1 - y) * np.log(1 - model), 0.0).sum(axis=-1)
 
 
-def _fit_queries(
-    answers: Floats, components: tuple[Component, ...], sharpness: float, train: NDArray[np.bool_]
-) -> Mixture:
-    read = np.stack([component.read(sharpness) for component in components], axis=-1)  # (M, C, Q, D)
+def _fit_queries(answers: Floats, components: tuple[Component, ...], form: Form, train: NDArray[np.bool_]) -> Mixture:
+    read = np.stack([component.read(form.sharpness) for component in components], axis=-1)  # (M, C, Q, D)
     sizes, problems = answers.shape[:2]
     read = np.concatenate([read, np.ones((*answers.shape, 1)), np.zeros((*answers.shape, 1))], axis=-1)
     width = read.shape[-1]
@@ -251,16 +116,18 @@ def _fit_queries(
         used = known[m] & train[:, None]
         y, columns = answers[m][used], read[m][used]
         rows = np.concatenate([columns, 1 - columns, prior])
-        counts = np.concatenate([y, 1 - y, np.full(2, PRIOR)])
+        counts = np.concatenate([y, 1 - y, np.full(2, form.prior)])
         weights[m] = maximise(rows, counts)
         slack[m] = counts.sum() - rows.T @ (counts / (rows @ weights[m]))
-        influence[:, m], vague[m] = _influence(answers[m], read[m], known[m], weights[m])
+        influence[:, m], vague[m] = _influence(answers[m], read[m], known[m], weights[m], form.prior)
     model = np.einsum("mcqd,md->mcq", read, weights)
-    scores = _log_likelihood(answers, model).sum(axis=0)
-    return Mixture("queries", components, sharpness, weights, model, scores, influence, vague, slack)
+    scores = log_likelihood(answers, model).sum(axis=0)
+    return Mixture(form, components, weights, model, scores, influence, vague, slack)
 
 
-def _influence(answers: Floats, read: Floats, known: NDArray[np.bool_], weights: Floats) -> tuple[Floats, Floats]:
+def _influence(
+    answers: Floats, read: Floats, known: NDArray[np.bool_], weights: Floats, constants: float
+) -> tuple[Floats, Floats]:
     """As `on_simplex`, of weights (D,) of columns read (C, Q, D) for answers (C, Q)."""
     model = read @ weights  # (C, Q)
     y = np.where(known, answers, 0.0)
@@ -269,7 +136,7 @@ def _influence(answers: Floats, read: Floats, known: NDArray[np.bool_], weights:
     up, down = np.where(known, y / model**2, 0.0), np.where(known, (1 - y) / (1 - model) ** 2, 0.0)
     curvature = np.einsum("cq,cqd,cqe->cde", up, read, read) + np.einsum("cq,cqd,cqe->cde", down, 1 - read, 1 - read)
     prior = np.zeros(len(weights))
-    prior[-2:] = PRIOR / np.maximum(weights[-2:], 1e-6) ** 2
+    prior[-2:] = constants / np.maximum(weights[-2:], 1e-6) ** 2
     return on_simplex(scores, curvature, weights, np.diag(prior))
 
 
@@ -299,35 +166,29 @@ def on_simplex(scores: Floats, curvature: Floats, weights: Floats, prior: Floats
     return influence, vague
 
 
-def _fit_contexts(
-    answers: Floats,
-    components: tuple[Component, ...],
-    sharpness: float,
-    train: NDArray[np.bool_],
-    certainty: float,
-) -> Mixture:
+def _fit_contexts(answers: Floats, components: tuple[Component, ...], form: Form, train: NDArray[np.bool_]) -> Mixture:
     """Expectation maximisation of the classes' probabilities and the lapses, for each number of examples."""
-    read = np.stack([component.read(sharpness) for component in components])  # (D, M, C, Q)
+    read = np.stack([component.read(form.sharpness) for component in components])  # (D, M, C, Q)
     sizes, problems = answers.shape[:2]
     known = ~np.isnan(answers)
     y, z = np.where(known, answers, 0.0), np.where(known, 1 - answers, 0.0)
-    count = np.maximum((known & train[:, None]).sum(axis=(1, 2)), 1) + 2 * PRIOR  # (M,)
+    count = np.maximum((known & train[:, None]).sum(axis=(1, 2)), 1) + 2 * form.prior  # (M,)
     shares = np.full((len(components), sizes), 1 / len(components))
     up, down = np.full(sizes, 0.02), np.full(sizes, 0.02)  # lapses to 1 and to 0
     previous = -np.inf
     for step in range(_STEPS):
         model = (1 - up - down)[:, None, None] * read + up[:, None, None]
-        each = certainty * _log_likelihood(answers, model)  # (D, M, C)
+        each = form.certainty * log_likelihood(answers, model)  # (D, M, C)
         joint = np.log(np.maximum(shares, 1e-12))[..., None] + each
         total = np.logaddexp.reduce(joint, axis=0)  # (M, C)
         posterior = np.exp(joint - total)  # (D, M, C)
-        value = total[:, train].sum() + PRIOR * np.log(up * down).sum()
+        value = total[:, train].sum() + form.prior * np.log(up * down).sum()
         if value - previous < 1e-7 * abs(value) and step > 5:
             break
         previous = value
         weight = posterior[..., None] * train[:, None]
-        lapses_up = (weight * y / model).sum(axis=(0, 2, 3)) * up + PRIOR
-        lapses_down = (weight * z / (1 - model)).sum(axis=(0, 2, 3)) * down + PRIOR
+        lapses_up = (weight * y / model).sum(axis=(0, 2, 3)) * up + form.prior
+        lapses_down = (weight * z / (1 - model)).sum(axis=(0, 2, 3)) * down + form.prior
         shares = posterior[:, :, train].mean(axis=-1)
         up, down = lapses_up / count, lapses_down / count
     weights = np.concatenate([shares * (1 - up - down), up[None], down[None]]).T  # (M, D + 2)
@@ -340,9 +201,9 @@ def _fit_contexts(
         prior = np.zeros((len(components), len(components)))
         of_shares, of_prior = on_simplex(rows, rows[:, :, None] * rows[:, None, :], shares[:, m], prior)
         influence[:, m, :-2], vague[m, :-2] = of_shares * (1 - up[m] - down[m]), of_prior
-    predicted = _one_after_another(y, z, model, shares, certainty)
-    scores = _log_likelihood(answers, predicted).sum(axis=0)
-    return Mixture("contexts", components, sharpness, weights, predicted, scores, influence, vague, slack, certainty)
+    predicted = _one_after_another(y, z, model, shares, form.certainty)
+    scores = log_likelihood(answers, predicted).sum(axis=0)
+    return Mixture(form, components, weights, predicted, scores, influence, vague, slack)
 
 
 def _one_after_another(y: Floats, z: Floats, model: Floats, shares: Floats, certainty: float) -> Floats:

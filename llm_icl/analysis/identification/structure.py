@@ -86,10 +86,10 @@ class Structure:
         varies = matrix.std(axis=0) > 1e-9
         matrix = matrix[:, varies]
         names = [name for name, used in zip(names, varies, strict=True) if used]
+        matrix = (matrix - matrix.mean(axis=0)) / matrix.std(axis=0)
         _, first = np.unique(matrix.round(9), axis=1, return_index=True)
         first = np.sort(first)
-        matrix = matrix[:, first]
-        return (matrix - matrix.mean(axis=0)) / matrix.std(axis=0), [names[i] for i in first]
+        return matrix[:, first], [names[i] for i in first]
 
     @cached_property
     def folds(self) -> NDArray[np.int64]:
@@ -154,6 +154,8 @@ class Structure:
         gains = 0.5 * pulls**2 / np.maximum(noise.sum(axis=0), 1e-9)
         strength = np.abs(pulls) / np.sqrt(np.maximum(variance.sum(axis=0), 1e-12))
         least = MATTERS / (1 - MATTERS) * max(explained, 0.0) if probabilities else 0.0
+        if 0.5 * (deviations**2).sum() < least:
+            return Left(1.0, {}, "", 0.0)
         strength[gains < least] = 0
         strongest = int(strength.argmax())
         if strength[strongest] > OBVIOUS:
