@@ -154,7 +154,7 @@ class _Subject:
 
     @property
     def answered(self) -> int:
-        return int((~np.isnan(self.answers)).sum())
+        return max(int((~np.isnan(self.answers)).sum()), 1)
 
     def left(self, model: Floats, gained: float, slopes: bool = True) -> Left:
         return self.structure.left(self.answers, model, self.probabilities, gained, self.seed, slopes)
@@ -211,7 +211,7 @@ class _Subject:
         """Nothing depends on anything, if that would have been found."""
         truths = 0.5 * self.alone_probability() + 0.5 * self.base
         _, strength = told_apart_from(truths, self.base)
-        level = LEVEL / self.structure.linear[0].shape[1]
+        level = LEVEL / max(self.structure.linear[0].shape[1], 1)
         found = np.array([power(float(s), level) for s in strength])
         typical = float(np.median(found))
         wanted = float(np.median(needed(strength, self.design.shape[1], level)))

@@ -154,7 +154,7 @@ class Structure:
         gains = 0.5 * pulls**2 / np.maximum(noise.sum(axis=0), 1e-9)
         strength = np.abs(pulls) / np.sqrt(np.maximum(variance.sum(axis=0), 1e-12))
         least = MATTERS / (1 - MATTERS) * max(explained, 0.0) if probabilities else 0.0
-        if 0.5 * (deviations**2).sum() < least:
+        if not names or 0.5 * (deviations**2).sum() < least:
             return Left(1.0, {}, "", 0.0)
         strength[gains < least] = 0
         strongest = int(strength.argmax())
