@@ -97,6 +97,7 @@ def probed(
     The queries are searched for those that tell the candidates apart; without `search` they are random unseen inputs.
     """
     contexts = [problems.prefix(m) for m in sizes]
+    queries = min(queries, 2 ** min(problems.n, 60))
     inputs, unseen = zip(*(searched(each.xs, problems.indices, seed) for each in contexts), strict=True)
     if search:
         asked = [algorithm_at(algorithm, contexts, inputs) for algorithm in candidates]

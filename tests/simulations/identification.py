@@ -4,10 +4,10 @@
 
 Every repetition draws 64 problems of each task (n = 5), searches 8 queries behind 5, 10 and 20 examples of each, and
 identifies: every candidate as it is, with 10 % of flips, with temperature 2 and bias ±1, and drawn from its
-probability; pairs of candidates, mixed one half each at every query and over contexts, and changing between 5 and 10
-examples; outsiders; coin flips and a constant; each from labels and from probabilities. Finished subjects are kept in
-outputs/identification.jsonl (delete it to begin again), and the same command resumes; several may run at once, with
-different tasks. The table is of all that is there.
+probability; pairs of candidates, mixed one half each at every query, over contexts and over problems, and changing
+between 5 and 10 examples; outsiders; coin flips and a constant; each from labels and from probabilities. Finished
+subjects are kept in outputs/identification.jsonl (delete it to begin again), and the same command resumes; several may
+run at once, with different tasks. The table is of all that is there.
 """
 
 import dataclasses
@@ -26,6 +26,7 @@ from tabulate import tabulate
 
 from llm_icl.analysis.identification.identify import Identification, identify
 from llm_icl.analysis.identification.links import Tallies, logit, sigmoid
+from llm_icl.analysis.identification.mixtures import OVER
 from llm_icl.analysis.identification.separation import power, told_apart
 from llm_icl.analysis.identification.structure import Structure
 from llm_icl.analysis.identification.verdict import LEVEL, POWER
@@ -175,6 +176,7 @@ class World:
         yield Subject(cell, "queries", names, (a + b) / 2, (a + b) / 2, True)
         whole = np.where(coin[..., :1], a, b)
         yield from self._both("mixture over contexts", "contexts", names, whole)
+        yield from self._both("mixture over problems", "problems", names, np.where(coin[:1, :, :1], a, b))
         changed = np.concatenate([a[:1], b[1:]])
         yield from self._both("change at 10 examples", "changes", (first, second, second), changed)
 
@@ -199,7 +201,7 @@ class World:
             return named and (not others or self.inseparable(subject, others))
         if subject.verdict == "changes":
             return found.verdict == "changes" and found.names == subject.names
-        if found.verdict in ("single", "too few") and subject.verdict in ("queries", "contexts"):
+        if found.verdict in ("single", "too few") and subject.verdict in OVER:
             return self.inseparable(subject, found.names)
         return found.verdict == subject.verdict and set(found.names) >= set(subject.names)
 

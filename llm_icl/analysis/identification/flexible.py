@@ -23,12 +23,12 @@ def on_top(structure: Structure, answers: Floats, model: Floats) -> Floats:
     variance = np.maximum(p * (1 - p), 1e-4)
     response = np.where(known, (np.nan_to_num(answers).ravel() - p) / variance, 0.0)
     correction = np.zeros(len(p))
-    kernel = structure.kernel
+    kernel, trained = structure.kernel, structure.trained
     for fold in range(structure.folds.max() + 1):
-        train = np.flatnonzero((structure.folds != fold) & known)
+        train = np.flatnonzero((structure.folds[trained] != fold) & known[trained])
         test = np.flatnonzero(structure.folds == fold)
-        inner = kernel[np.ix_(train, train)] + np.diag(RIDGE / variance[train]).astype(np.float32)
-        weights = solve(inner, response[train].astype(np.float32), assume_a="pos", overwrite_a=True)
+        inner = kernel[trained][np.ix_(train, train)] + np.diag(RIDGE / variance[trained[train]]).astype(np.float32)
+        weights = solve(inner, response[trained[train]].astype(np.float32), assume_a="pos", overwrite_a=True)
         correction[test] = kernel[np.ix_(test, train)] @ weights
     corrected = sigmoid(np.log(p / (1 - p)) + np.clip(correction, -4, 4)).reshape(answers.shape)
     return log_scores(answers, np.clip(corrected, 1e-6, 1 - 1e-6))

@@ -10,7 +10,7 @@ from llm_icl.analysis.identification.alone import Alone, constant, each_alone, l
 from llm_icl.analysis.identification.data import Design
 from llm_icl.analysis.identification.flexible import on_top
 from llm_icl.analysis.identification.mixture_search import best_mixture
-from llm_icl.analysis.identification.mixtures import Mixture, fit
+from llm_icl.analysis.identification.mixtures import OVER, Mixture, fit
 from llm_icl.analysis.identification.separation import needed, power, told_apart
 from llm_icl.analysis.identification.shares import explained, own_scores, regret
 from llm_icl.analysis.identification.structure import Left, Structure
@@ -42,8 +42,8 @@ class Compared:
 
 @dataclass(frozen=True)
 class Mixed:
-    """A mixture over queries or contexts: the components' names, and two constants; their weights for each number of
-    examples and on average; the share that it explains, held out; and what it leaves.
+    """A mixture over queries, contexts or problems: the components' names, and two constants; their weights for each
+    number of examples and on average; the share that it explains, held out; and what it leaves.
     """
 
     over: str
@@ -274,7 +274,7 @@ class _Subject:
 
         found = [
             best_mixture(self.design, self.answers, self.alone.scores, over, self.probabilities, enough)
-            for over in ("queries", "contexts")
+            for over in OVER
         ]
         for mixture in sorted(found, key=lambda each: -each.score):
             held_out = self.crossed(mixture)

@@ -28,8 +28,8 @@ def best_mixture(
     probabilities: bool,
     enough: Callable[[int], float],
 ) -> Mixture:
-    """The mixture over queries or contexts of the fewest components: the best pair, and more as long as each adds
-    enough(number of components) nats.
+    """The mixture over queries, contexts or problems of the fewest components: the best pair, and more as long as each
+    adds enough(number of components) nats.
 
     scores are those of every candidate's variants alone. Of a family, those variants are searched that explain most
     alone, and then all with the components that were found.
@@ -87,7 +87,7 @@ def _search(
     components = [everything[i] for i in used]
     if tried[0].over == "queries":
         return sets[_search_queries(answers, components, places, tried[0].prior)]
-    return sets[_search_contexts(answers, components, places, max(form.certainty for form in tried))]
+    return sets[_search_classes(answers, components, places, tried[-1])]
 
 
 def _search_queries(answers: Floats, components: list[Component], sets: NDArray[np.int64], prior: float) -> int:
@@ -117,12 +117,14 @@ def _search_queries(answers: Floats, components: list[Component], sets: NDArray[
     return found
 
 
-def _search_contexts(answers: Floats, components: list[Component], sets: NDArray[np.int64], certainty: float) -> int:
+def _search_classes(answers: Floats, components: list[Component], sets: NDArray[np.int64], form: Form) -> int:
     best, found = -np.inf, 0
     for sharpness in _READOUTS:
         read = np.stack([component.read(sharpness) for component in components])
         for lapse in _LAPSES:
-            each = certainty * log_likelihood(answers, lapse + (1 - 2 * lapse) * read)  # (K, M, C)
+            each = form.certainty * log_likelihood(answers, lapse + (1 - 2 * lapse) * read)  # (K, M, C)
+            if form.over == "problems":
+                each = each.sum(axis=1, keepdims=True)
             inside = each[sets]  # (S, D, M, C)
             largest = inside.max(axis=1, keepdims=True)
             likelihood = np.exp(inside - largest)

@@ -1,9 +1,10 @@
-"""Several algorithms at once: mixed anew at every query, or one of them for a whole context.
+"""Several algorithms at once: mixed anew at every query, or one of them for a whole context or problem.
 
 Within queries, stacking of predictive distributions (Yao et al. 2018): P(answer 1) = Σ w_k p_k. Over contexts, a latent
-class: with probability w_k all queries of a context are answered as k does. Weights are fitted for each number of
-examples. Two constants, always 1 and always 0, take part: they are lapses, and need not be the same for whole contexts.
-All components are read out in the same manner: by their label, or by their probability with a common temperature.
+class: with probability w_k all queries of a context are answered as k does; over problems, so are all contexts of a
+problem. Weights are fitted for each number of examples; those over problems are the same for all. Two constants, always
+1 and always 0, take part: they are lapses, and need not be the same for whole contexts. All components are read out in
+the same manner: by their label, or by their probability with a common temperature.
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from llm_icl.analysis.identification.simplex import maximise
 
 Floats = NDArray[np.float64]
 
+OVER = ("queries", "contexts", "problems")
 LABEL = 0.0
 # How components are read out: by label, or by σ(b logit p) with one of these b.
 READOUTS = (LABEL, 1.0, 0.5, 2.0)
@@ -33,8 +35,8 @@ _STEPS = 400
 
 @dataclass(frozen=True)
 class Form:
-    """The form of a mixture: over "queries" or "contexts", how components are read, how sure one is of classes, and the
-    constants' prior.
+    """The form of a mixture: what it is over (OVER), how components are read, how sure one is of classes, and the prior
+    of the constants.
     """
 
     over: str
@@ -45,7 +47,7 @@ class Form:
 
 def forms(over: str, probabilities: bool) -> list[Form]:
     """All forms of a mixture for a subject that gives labels, or probabilities."""
-    certainties = CERTAINTIES if probabilities and over == "contexts" else (1.0,)
+    certainties = CERTAINTIES if probabilities and over != "queries" else (1.0,)
     return [Form(over, b, certainty, PRIORS[probabilities]) for b in READOUTS for certainty in certainties]
 
 
@@ -67,7 +69,7 @@ class Component:
 class Mixture:
     """A fitted mixture of D components and the two constants.
 
-    weights (M, D + 2) sum to 1; model (M, C, Q) is P(answer 1), over contexts given the earlier answers of the context;
+    weights (M, D + 2) sum to 1; model (M, C, Q) is P(answer 1), over contexts or problems given the earlier answers;
     scores (C,) are the log scores of each problem's answers. influence (C, M, D + 2) is that of each problem on the
     weights, vague (M, D + 2) the variance of weights that the answers do not determine, and slack (M, D + 2) the log
     likelihood that a weight of 0 would cost, per unit.
@@ -92,7 +94,7 @@ def fit(
 ) -> Mixture:
     """The most likely weights from the problems of `train` (all by default), applied to all."""
     train = np.ones(answers.shape[1], dtype=bool) if train is None else train
-    fitted = _fit_queries if form.over == "queries" else _fit_contexts
+    fitted = _fit_queries if form.over == "queries" else _fit_classes
     return fitted(answers, components, form, train)
 
 
@@ -166,10 +168,11 @@ def on_simplex(scores: Floats, curvature: Floats, weights: Floats, prior: Floats
     return influence, vague
 
 
-def _fit_contexts(answers: Floats, components: tuple[Component, ...], form: Form, train: NDArray[np.bool_]) -> Mixture:
-    """Expectation maximisation of the classes' probabilities and the lapses, for each number of examples."""
+def _fit_classes(answers: Floats, components: tuple[Component, ...], form: Form, train: NDArray[np.bool_]) -> Mixture:
+    """Expectation maximisation of the classes' probabilities, and of the lapses for each number of examples."""
     read = np.stack([component.read(form.sharpness) for component in components])  # (D, M, C, Q)
     sizes, problems = answers.shape[:2]
+    whole = form.over == "problems"
     known = ~np.isnan(answers)
     y, z = np.where(known, answers, 0.0), np.where(known, 1 - answers, 0.0)
     count = np.maximum((known & train[:, None]).sum(axis=(1, 2)), 1) + 2 * form.prior  # (M,)
@@ -179,6 +182,8 @@ def _fit_contexts(answers: Floats, components: tuple[Component, ...], form: Form
     for step in range(_STEPS):
         model = (1 - up - down)[:, None, None] * read + up[:, None, None]
         each = form.certainty * log_likelihood(answers, model)  # (D, M, C)
+        if whole:  # every context of a problem tells the class of all
+            each = np.broadcast_to(each.sum(axis=1, keepdims=True), each.shape)
         joint = np.log(np.maximum(shares, 1e-12))[..., None] + each
         total = np.logaddexp.reduce(joint, axis=0)  # (M, C)
         posterior = np.exp(joint - total)  # (D, M, C)
@@ -201,17 +206,21 @@ def _fit_contexts(answers: Floats, components: tuple[Component, ...], form: Form
         prior = np.zeros((len(components), len(components)))
         of_shares, of_prior = on_simplex(rows, rows[:, :, None] * rows[:, None, :], shares[:, m], prior)
         influence[:, m, :-2], vague[m, :-2] = of_shares * (1 - up[m] - down[m]), of_prior
-    predicted = _one_after_another(y, z, model, shares, form.certainty)
+    predicted = _one_after_another(y, z, model, shares, form)
     scores = log_likelihood(answers, predicted).sum(axis=0)
     return Mixture(form, components, weights, predicted, scores, influence, vague, slack)
 
 
-def _one_after_another(y: Floats, z: Floats, model: Floats, shares: Floats, certainty: float) -> Floats:
-    """P(answer 1) (M, C, Q) given the earlier answers of the context, which tell its class.
+def _one_after_another(y: Floats, z: Floats, model: Floats, shares: Floats, form: Form) -> Floats:
+    """P(answer 1) (M, C, Q) given the earlier answers of the context, or the problem, which tell its class.
 
     Its log scores add up to that of all answers together, and its deviations are uncorrelated.
     """
-    each = certainty * (y * np.log(model) + z * np.log(1 - model))  # (D, M, C, Q)
-    before = np.cumsum(each, axis=-1) - each + np.log(np.maximum(shares, 1e-12))[..., None, None]
+    each = form.certainty * (y * np.log(model) + z * np.log(1 - model))  # (D, M, C, Q)
+    before = np.cumsum(each, axis=-1) - each
+    if form.over == "problems":
+        contexts = each.sum(axis=-1)  # (D, M, C)
+        before += (np.cumsum(contexts, axis=1) - contexts)[..., None]
+    before += np.log(np.maximum(shares, 1e-12))[..., None, None]
     posterior = np.exp(before - np.logaddexp.reduce(before, axis=0))
     return (posterior * model).sum(axis=0)

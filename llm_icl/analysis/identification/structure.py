@@ -35,6 +35,8 @@ MATTERS = 0.01
 # Gaussian kernel of this width times √F.
 RIDGE = 1.0
 WIDTH = 1.0
+# It is trained on at most so many queries, of problems that are evenly spread.
+MOST = 3000
 # Queries of one context resemble each other by exp(-Hamming distance / RANGE).
 RANGE = 1.0
 
@@ -97,25 +99,32 @@ class Structure:
         return np.tile(np.repeat(self.design.folds, self.queries), self.sizes)
 
     @cached_property
+    def trained(self) -> NDArray[np.int64]:
+        """The queries that the flexible model is trained on, (T,)."""
+        problem = np.tile(np.repeat(np.arange(self.problems), self.queries), self.sizes)
+        chosen = evenly(self.problems, max(2, MOST // (self.sizes * self.queries)))
+        return np.flatnonzero(np.isin(problem, chosen))
+
+    @cached_property
     def kernel(self) -> Singles:
-        """The flexible model's similarities of queries, (N, N)."""
+        """The flexible model's similarities of all queries and those it is trained on, (N, T)."""
         matrix, _ = self.linear
         sizes = np.eye(self.sizes)[self.size] * np.sqrt(self.sizes)
         x = np.concatenate([matrix, sizes], axis=1).astype(np.float32)
         squares = (x**2).sum(axis=1)
-        distances = np.maximum(squares[:, None] + squares - 2 * x @ x.T, 0)
+        distances = np.maximum(squares[:, None] + squares[self.trained] - 2 * x @ x[self.trained].T, 0)
         return np.exp(-distances / (2 * WIDTH**2 * x.shape[1]))
 
     @cached_property
     def smoother(self) -> Singles:
-        """The flexible model as a matrix (N, N): cross-fitted predictions of deviations from the other folds'."""
+        """The flexible model as a matrix (N, T): cross-fitted predictions of deviations from the other folds'."""
         from scipy.linalg import solve
 
-        smoother = np.zeros_like(self.kernel)
+        smoother, among = np.zeros_like(self.kernel), self.kernel[self.trained]
         for fold in range(self.folds.max() + 1):
-            train, test = np.flatnonzero(self.folds != fold), np.flatnonzero(self.folds == fold)
-            inner = self.kernel[np.ix_(train, train)] + RIDGE * np.eye(len(train), dtype=np.float32)
-            smoother[np.ix_(test, train)] = solve(inner, self.kernel[np.ix_(train, test)], assume_a="pos").T
+            train, test = np.flatnonzero(self.folds[self.trained] != fold), np.flatnonzero(self.folds == fold)
+            inner = among[np.ix_(train, train)] + RIDGE * np.eye(len(train), dtype=np.float32)
+            smoother[np.ix_(test, train)] = solve(inner, self.kernel[np.ix_(test, train)].T, assume_a="pos").T
         return smoother
 
     @cached_property
@@ -175,7 +184,7 @@ class Structure:
             parts["slopes"] = self._slopes(contexts, strata)
         if self.sizes * self.queries > 1:
             parts["clusters"] = self._clusters(contexts)
-        fitted = every @ self.smoother.T
+        fitted = every[:, self.trained] @ self.smoother.T
         together = (fitted * every).sum(axis=1)
         parts["flexible"] = (together / np.sqrt((fitted**2).sum(axis=1) + 1e-9))[:, None]
         return _combined(parts, least, names, self.toward[1], float(gains[strongest]))

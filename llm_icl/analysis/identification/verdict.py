@@ -26,6 +26,7 @@ KINDS = {
     "changes": "one algorithm for each number of examples",
     "queries": "a mixture, drawn anew at every query",
     "contexts": "a mixture over contexts",
+    "problems": "a mixture over problems",
     "nearest": "nearest to one, but not it",
     "none": "none of these",
 }

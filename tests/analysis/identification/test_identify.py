@@ -20,6 +20,7 @@ def world():
 
 CELLS = {
     "as it is", "10 % flips", "temperature 2, bias ±1", "mixture within queries", "mixture over contexts",
+    "mixture over problems",
     "change at 10 examples", "outsider: nearest-neighbour:k=5,metric=cosine", "outsider: a tree of depth 2",
     "outsider: bayes-labels:task=full-majority", "coin flips", "always 1",
 }  # fmt: skip

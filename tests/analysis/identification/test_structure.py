@@ -5,6 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
+from llm_icl.analysis.identification.alone import log_scores
+from llm_icl.analysis.identification.flexible import on_top
 from llm_icl.analysis.identification.structure import Structure, centred, permutations, strata_of
 from tests.analysis.identification.making import design, drawn, flips
 
@@ -98,6 +100,17 @@ def test_the_smoother_predicts_problems_from_others_only():
     folds = structure.folds
     assert (structure.smoother[folds[:, None] == folds] == 0).all()
     assert (structure.smoother[folds[:, None] != folds] != 0).any()
+
+
+def test_a_large_design_trains_the_flexible_model_on_a_part(monkeypatch):
+    monkeypatch.setattr("llm_icl.analysis.identification.structure.MOST", 600)
+    some = design(problems=100)
+    structure = Structure(some)
+    assert len(structure.trained) == 50 * 12  # 50 problems of 12 queries
+    model = np.full(some.shape, 0.5)
+    answers = flips((some.queries[..., 0] ^ some.queries[..., 1]).astype(float), 0.05)
+    assert structure.left(answers, model, False, 0.0, 0).kinds["flexible"] < 0.05
+    assert on_top(structure, answers, model).sum() > log_scores(answers, model).sum()
 
 
 def test_strata_hold_answers_of_one_size_and_similar_probability():
