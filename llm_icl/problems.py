@@ -103,6 +103,15 @@ class Problems:
         first = {key: getattr(self, key)[:, :points] for key in ("xs", "ys", "shown")}
         return dataclasses.replace(self, taught=np.minimum(self.taught, points), **first)
 
+    def followed_by(self, queries: Bits) -> "Problems":
+        """N·Q problems of m + 1 points: each of the queries (N, Q, n) after all points of its problem."""
+        count, asked, n = queries.shape
+        repeated = self[np.repeat(np.arange(count), asked)]
+        unknown = np.zeros((count * asked, 1), dtype=np.uint8)
+        xs = np.concatenate([repeated.xs, queries.reshape(count * asked, 1, n)], axis=1)
+        ys, shown = (np.concatenate([labels, unknown], axis=1) for labels in (repeated.ys, repeated.shown))
+        return dataclasses.replace(repeated, xs=xs, ys=ys, shown=shown)
+
     def with_shuffled_labels(self) -> "Problems":
         """The control: the in-context labels of each problem are permuted, which removes their relation to the inputs.
 

@@ -1,6 +1,5 @@
 """The base class of learners."""
 
-import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -35,7 +34,7 @@ class Learner(ABC):
         Equal to `answer` at position m of a problem whose point m is the query. Learners that can fit a context once
         for all its queries override it.
         """
-        answers = self.answer_at(one_by_one(contexts, queries), np.array([contexts.points]))
+        answers = self.answer_at(contexts.followed_by(queries), np.array([contexts.points]))
         shape = queries.shape[:2]
         return Answers(
             answers.probability.reshape(shape), answers.prediction.reshape(shape), answers.status.reshape(shape)
@@ -67,13 +66,3 @@ def learner_of(spec: Spec) -> Learner:
 def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise RequestError(f"{name} = {value} is not one of {', '.join(allowed)}")
-
-
-def one_by_one(contexts: Problems, queries: Bits) -> Problems:
-    """The C·Q problems of m + 1 points that ask queries (C, Q, n) behind C contexts of m examples each."""
-    count, asked = queries.shape[:2]
-    repeated = contexts[np.repeat(np.arange(count), asked)]
-    xs = np.concatenate([repeated.xs, queries.reshape(count * asked, 1, queries.shape[-1])], axis=1)
-    unknown = np.zeros((count * asked, 1), dtype=np.uint8)
-    ys, shown = (np.concatenate([labels, unknown], axis=1) for labels in (repeated.ys, repeated.shown))
-    return dataclasses.replace(repeated, xs=xs, ys=ys, shown=shown)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llm_icl.errors import RequestError, WorkError
-from llm_icl.learners.base import Learner, one_by_one
+from llm_icl.learners.base import Learner
 from llm_icl.problems import Answers, Bits, Problems, Task
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class TrainedNetwork(Learner):
         self._check(contexts.task, contexts.n, contexts.points + 1)
         probability = np.empty(queries.shape[:2])
         for i in range(len(contexts)):  # one context at a time, all its queries together
-            problems = one_by_one(contexts[i : i + 1], queries[i : i + 1])
+            problems = contexts[i : i + 1].followed_by(queries[i : i + 1])
             probability[i] = self._probability(problems.xs, problems.shown)[:, -1]
         return Answers.from_probability(probability)
 
