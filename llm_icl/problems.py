@@ -98,6 +98,20 @@ class Problems:
         arrays = {key: getattr(self, key)[chosen] for key in ("xs", "ys", "shown", "taught", "indices")}
         return dataclasses.replace(self, parameters=parameters, **arrays)
 
+    def prefix(self, points: int) -> "Problems":
+        """The first points of each problem."""
+        first = {key: getattr(self, key)[:, :points] for key in ("xs", "ys", "shown")}
+        return dataclasses.replace(self, taught=np.minimum(self.taught, points), **first)
+
+    def followed_by(self, queries: Bits) -> "Problems":
+        """N·Q problems of m + 1 points: each of the queries (N, Q, n) after all points of its problem."""
+        count, asked, n = queries.shape
+        repeated = self[np.repeat(np.arange(count), asked)]
+        unknown = np.zeros((count * asked, 1), dtype=np.uint8)
+        xs = np.concatenate([repeated.xs, queries.reshape(count * asked, 1, n)], axis=1)
+        ys, shown = (np.concatenate([labels, unknown], axis=1) for labels in (repeated.ys, repeated.shown))
+        return dataclasses.replace(repeated, xs=xs, ys=ys, shown=shown)
+
     def with_shuffled_labels(self) -> "Problems":
         """The control: the in-context labels of each problem are permuted, which removes their relation to the inputs.
 
@@ -128,10 +142,14 @@ class Problems:
         return cls(Task(**record["task"]), record["n"], record["seed"], parameters=parameters, **arrays)
 
 
-def hamming_distances(xs: Bits) -> NDArray[np.int16]:
-    """Hamming distances between the points xs (N, m, n) of each problem, (N, m, m)."""
-    signs = xs.astype(np.float32) - np.float32(0.5)  # (N, m, n)
-    distances = signs @ signs.transpose(0, 2, 1)  # (N, m, m): n/4 if all bits agree, -n/4 if none does
+def hamming_distances(xs: Bits, examples: Bits | None = None) -> NDArray[np.int16]:
+    """Hamming distances between points xs (N, P, n) and examples (N, m, n) of each problem, (N, P, m).
+
+    Without examples: between the points themselves.
+    """
+    signs = xs.astype(np.float32) - np.float32(0.5)  # (N, P, n)
+    others = signs if examples is None else examples.astype(np.float32) - np.float32(0.5)
+    distances = signs @ others.transpose(0, 2, 1)  # (N, P, m): n/4 if all bits agree, -n/4 if none does
     distances *= -2
     distances += np.float32(xs.shape[-1] / 2)
     return distances.astype(np.int16)

@@ -97,6 +97,10 @@ class FunctionClass(ABC):
         """The exact posterior predictive P(y_k = 1 | x_0, y_0, …, x_k), (N, m); NaN after impossible examples."""
         raise RequestError(f"{type(self).__name__} has no closed form")
 
+    def closed_form_at(self, problems: Problems, queries: Bits, knows_inputs: bool) -> NDArray[np.float64]:
+        """The same at queries (N, Q, n) after all m points of each problem, (N, Q)."""
+        return self.closed_form(problems.followed_by(queries), knows_inputs)[:, -1].reshape(queries.shape[:2])
+
 
 def undefined_after(impossible: Mask, probability: NDArray[np.float64]) -> NDArray[np.float64]:
     """The probabilities (N, m), NaN at all positions after an example that is impossible (N, m)."""

@@ -140,6 +140,12 @@ class Conjunction(FunctionClass):
         pairs = zip(problems.xs, problems.shown, strict=True)
         return np.array([conjunction_posterior(xs, labels, *laws) for xs, labels in pairs])
 
+    def closed_form_at(self, problems: Problems, queries: Bits, knows_inputs: bool) -> NDArray[np.float64]:
+        planted = problems.task.planted if knows_inputs else 0.0
+        laws = (self.positive, self.negative, planted, problems.task.drop_constant)
+        each = zip(problems.xs, problems.shown, queries, strict=True)
+        return np.array([conjunction_posterior(xs, labels, *laws, queries=asked) for xs, labels, asked in each])
+
 
 @function_classes.register("disjunction")
 @dataclass(frozen=True)
@@ -159,6 +165,10 @@ class Disjunction(Conjunction):
     def closed_form(self, problems: Problems, knows_inputs: bool) -> NDArray[np.float64]:
         dual = dataclasses.replace(problems, shown=1 - problems.shown)
         return 1 - Conjunction(self.negative, self.positive).closed_form(dual, knows_inputs)
+
+    def closed_form_at(self, problems: Problems, queries: Bits, knows_inputs: bool) -> NDArray[np.float64]:
+        dual = dataclasses.replace(problems, shown=1 - problems.shown)
+        return 1 - Conjunction(self.negative, self.positive).closed_form_at(dual, queries, knows_inputs)
 
 
 @function_classes.register("sparse-disjunction")

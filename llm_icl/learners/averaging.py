@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from llm_icl.learners.base import Learner, learners
-from llm_icl.problems import Answers, Problems, Task
+from llm_icl.problems import Answers, Bits, Problems, Task
 
 
 @learners.register("averaging")
@@ -18,6 +18,11 @@ class Averaging(Learner):
         terms = ys[..., None] * xs  # (N, m, n)
         weights = np.cumsum(terms, axis=1) - terms  # (N, m, n): sum instead of mean, which has the same sign
         return Answers.from_prediction((weights * xs).sum(axis=-1) > 0)
+
+    def answer_queries(self, contexts: Problems, queries: Bits) -> Answers:
+        xs, ys = contexts.xs.astype(np.int32) * 2 - 1, contexts.shown.astype(np.int32) * 2 - 1
+        weights = (ys[..., None] * xs).sum(axis=1)  # (C, n)
+        return Answers.from_prediction(((queries.astype(np.int32) * 2 - 1) * weights[:, None]).sum(axis=-1) > 0)
 
     @classmethod
     def is_default_for(cls, task: Task) -> bool:

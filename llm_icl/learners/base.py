@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from llm_icl.config.registry import Registry
 from llm_icl.config.specs import Spec, make
 from llm_icl.errors import RequestError
-from llm_icl.problems import Answers, Problems, Task
+from llm_icl.problems import Answers, Bits, Problems, Task
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,18 @@ class Learner(ABC):
     def answer_at(self, problems: Problems, positions: NDArray[np.int64]) -> Answers:
         """The answers at some positions, (N, P)."""
         return self.answer(problems).at(positions)
+
+    def answer_queries(self, contexts: Problems, queries: Bits) -> Answers:
+        """The answers (C, Q) to queries (C, Q, n), each behind all m examples of its context.
+
+        Equal to `answer` at position m of a problem whose point m is the query. Learners that can fit a context once
+        for all its queries override it.
+        """
+        answers = self.answer_at(contexts.followed_by(queries), np.array([contexts.points]))
+        shape = queries.shape[:2]
+        return Answers(
+            answers.probability.reshape(shape), answers.prediction.reshape(shape), answers.status.reshape(shape)
+        )
 
     def check(self) -> None:  # noqa: B027 (most learners have nothing to check)
         """Raise RequestError if an option is out of range."""

@@ -44,13 +44,20 @@ class Elimination(Learner):
         return f"task '{task.name}' is not a conjunction or disjunction; set elimination:target=conjunction"
 
     def answer(self, problems: Problems) -> Answers:
-        target = target_of(problems.task) if self.target == "task" else self.target
-        monotone = target.startswith("monotone")
-        if target.endswith("conjunction"):
-            return Answers.from_prediction(conjunction_answers(problems.xs, problems.shown, monotone))
-        # A disjunction is 1 - the conjunction of the negated literals.
-        dual = conjunction_answers(1 - problems.xs, 1 - problems.shown, monotone)
-        return Answers.from_prediction(~dual)
+        monotone, dual = self._target(problems.task)
+        xs, labels = problems.xs ^ dual, problems.shown ^ dual
+        return Answers.from_prediction(conjunction_answers(xs, labels, monotone) ^ dual)
+
+    def answer_queries(self, contexts: Problems, queries: Bits) -> Answers:
+        monotone, dual = self._target(contexts.task)
+        dropped = _contradicted(contexts.xs ^ dual, contexts.shown ^ dual, monotone).any(axis=1, keepdims=True)
+        holds = (dropped | (_literals(queries ^ dual, monotone) == 1)).all(axis=-1)  # (C, Q)
+        return Answers.from_prediction(holds ^ dual)
+
+    def _target(self, task: Task) -> tuple[bool, bool]:
+        """Whether the target is monotone, and whether it is a disjunction: 1 - the conjunction of negated literals."""
+        target = target_of(task) if self.target == "task" else self.target
+        return target.startswith("monotone"), target.endswith("disjunction")
 
     @classmethod
     def is_default_for(cls, task: Task) -> bool:
@@ -59,8 +66,15 @@ class Elimination(Learner):
 
 def conjunction_answers(xs: Bits, labels: Bits, monotone: bool) -> NDArray[np.bool_]:
     """Whether all literals consistent with the earlier positive examples are true, (N, m)."""
-    literals = xs if monotone else np.concatenate([xs, 1 - xs], axis=-1)  # (N, m, n or 2n)
-    contradicted = (literals == 0) & (labels[..., None] == 1)  # (N, m, n or 2n)
-    dropped = np.logical_or.accumulate(contradicted, axis=1)
+    dropped = np.logical_or.accumulate(_contradicted(xs, labels, monotone), axis=1)
     dropped = np.concatenate([np.zeros_like(dropped[:, :1]), dropped[:, :-1]], axis=1)  # by earlier examples only
-    return (dropped | (literals == 1)).all(axis=-1)  # (N, m)
+    return (dropped | (_literals(xs, monotone) == 1)).all(axis=-1)  # (N, m)
+
+
+def _contradicted(xs: Bits, labels: Bits, monotone: bool) -> NDArray[np.bool_]:
+    """Whether each example contradicts each literal of a conjunction, (N, m, n or 2n)."""
+    return (_literals(xs, monotone) == 0) & (labels[..., None] == 1)
+
+
+def _literals(xs: Bits, monotone: bool) -> Bits:
+    return xs if monotone else np.concatenate([xs, 1 - xs], axis=-1)

@@ -1,5 +1,6 @@
 """A feed-forward network trained from scratch on the examples of each prefix (Bhattamishra et al. 2024)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from llm_icl.errors import RequestError
 from llm_icl.learners.base import Learner, learners
-from llm_icl.problems import Answers, Problems
+from llm_icl.problems import Answers, Bits, Problems
 from llm_icl.randomness import Source
 
 if TYPE_CHECKING:
@@ -38,39 +39,66 @@ class FeedForward(Learner):
             raise RequestError("feed-forward: hidden and steps must be at least 1, and rate (learning rate) above 0")
 
     def answer(self, problems: Problems) -> Answers:
-        sizes = (problems.n, self.hidden, self.hidden, 1)
-        weights = sum(a * b + b for a, b in pairwise(sizes))
-        chunk = max(1, _CHUNK // (weights * problems.points))
-        parts = [self._train(problems[start : start + chunk]) for start in range(0, len(problems), chunk)]
+        points = problems.points
+        # Prefix k holds points < k. One network per prefix: (N·m, …).
+        inside = np.tril(np.ones((points, points), dtype=np.float32), k=-1)
+        parts = []
+        for some in self._chunks(problems, points):
+            trained = self._train(some, np.tile(inside, (len(some), 1)))
+            parts.append(_probability(trained, some.xs.reshape(-1, 1, problems.n)).reshape(len(some), points))
+        probability = np.concatenate(parts)
+        probability[:, 0] = 0.5
+        return Answers.from_probability(probability)
+
+    def answer_queries(self, contexts: Problems, queries: Bits) -> Answers:
+        if contexts.points == 0:
+            return Answers.from_probability(np.full(queries.shape[:2], 0.5))
+        parts, start = [], 0
+        for some in self._chunks(contexts, 1):
+            trained = self._train(some, np.ones(some.ys.shape, dtype=np.float32))
+            parts.append(_probability(trained, queries[start : start + len(some)]))
+            start += len(some)
         return Answers.from_probability(np.concatenate(parts))
 
-    def _train(self, problems: Problems) -> NDArray[np.float64]:
-        """P(y = 1) at every position, (N, m), from N·m networks trained in one batched computation."""
+    def _chunks(self, problems: Problems, networks: int) -> Iterator[Problems]:
+        """Problems in chunks that fit into memory with so many networks each."""
+        sizes = (problems.n, self.hidden, self.hidden, 1)
+        weights = sum(a * b + b for a, b in pairwise(sizes))
+        chunk = max(1, _CHUNK // (weights * networks))
+        for start in range(0, len(problems), chunk):
+            yield problems[start : start + chunk]
+
+    def _train(self, problems: Problems, inside: NDArray[np.float32]) -> "list[Tensor]":
+        """The parameters of F networks trained side by side, F a multiple of the N problems; `inside` (F, m) says which
+        of its problem's points a network is trained on.
+        """
         import torch
 
-        count, points, n = problems.xs.shape
+        each = len(inside) // len(problems)
         signs = torch.from_numpy(problems.xs.astype(np.float32) * 2 - 1)  # (N, m, n)
-        start = [torch.from_numpy(a) for a in initial_weights(problems.indices, self.seed, n, self.hidden)]
-        # One copy of its problem's initial weights per prefix: (N·m, …).
-        parameters = [a.repeat_interleave(points, dim=0).requires_grad_() for a in start]
-        examples = signs.repeat_interleave(points, dim=0)  # (N·m, m, n)
-        labels = torch.from_numpy(problems.shown.astype(np.float32)).repeat_interleave(points, dim=0)  # (N·m, m)
-        inside = torch.tril(torch.ones(points, points), diagonal=-1).repeat(count, 1)  # prefix k holds points < k
-        weight = inside / inside.sum(dim=-1, keepdim=True).clamp(min=1)
+        start = [torch.from_numpy(a) for a in initial_weights(problems.indices, self.seed, problems.n, self.hidden)]
+        parameters = [a.repeat_interleave(each, dim=0).requires_grad_() for a in start]
+        examples = signs.repeat_interleave(each, dim=0)  # (F, m, n)
+        labels = torch.from_numpy(problems.shown.astype(np.float32)).repeat_interleave(each, dim=0)  # (F, m)
+        weight = torch.from_numpy(inside / np.maximum(inside.sum(axis=-1, keepdims=True), 1))
         optimizer = torch.optim.Adam(parameters, lr=self.rate)
         for _ in range(self.steps):
-            logits = _logits(parameters, examples)  # (N·m, m)
+            logits = _logits(parameters, examples)  # (F, m)
             # Cross-entropy written out: torch's own rounds differently at different positions of a batch.
             losses = logits.clamp(min=0) - logits * labels + torch.log1p(torch.exp(-logits.abs()))
             optimizer.zero_grad()
             (losses * weight).sum().backward()
             optimizer.step()
-        with torch.no_grad():
-            queries = signs.reshape(count * points, 1, n)
-            logits = _logits(parameters, queries).reshape(count, points)  # (N, m)
-        probability = 1 / (1 + np.exp(-logits.double().numpy()))
-        probability[:, 0] = 0.5
-        return probability
+        return parameters
+
+
+def _probability(parameters: "list[Tensor]", queries: Bits) -> NDArray[np.float64]:
+    """P(y = 1) of the networks at queries (F, Q, n): (F, Q)."""
+    import torch
+
+    with torch.no_grad():
+        logits = _logits(parameters, torch.from_numpy(queries.astype(np.float32) * 2 - 1))
+    return 1 / (1 + np.exp(-logits.double().numpy()))
 
 
 def _logits(parameters: "list[Tensor]", xs: "Tensor") -> "Tensor":

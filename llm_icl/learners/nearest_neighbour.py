@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from llm_icl.errors import RequestError
 from llm_icl.function_classes.nearest_neighbour import nearest
 from llm_icl.learners.base import Learner, learners, one_of
-from llm_icl.problems import Answers, Problems, Task
+from llm_icl.problems import Answers, Bits, Problems, Task, hamming_distances
 
 METRICS = ("hamming", "cosine")
 TIES = ("earliest", "latest", "vote")
@@ -39,29 +39,50 @@ class NearestNeighbour(Learner):
 
     def answer(self, problems: Problems) -> Answers:
         chunk = max(1, _CHUNK // problems.points**2)
-        parts = [self._share(problems[start : start + chunk]) for start in range(0, len(problems), chunk)]
+        parts = [self._shares(problems[start : start + chunk]) for start in range(0, len(problems), chunk)]
         return Answers.from_probability(np.concatenate(parts))
 
-    def _share(self, problems: Problems) -> NDArray[np.float64]:
-        """The fraction of votes for 1, (N, m)."""
+    def answer_queries(self, contexts: Problems, queries: Bits) -> Answers:
+        examples = np.ones((1, contexts.points), dtype=bool)
+        chunk = max(1, _CHUNK // max(queries.shape[1] * contexts.points, 1))
+        parts = []
+        for start in range(0, len(contexts), chunk):
+            some, asked = contexts[start : start + chunk], queries[start : start + chunk]
+            parts.append(self._votes(self._ranks(asked, some.xs), examples, some.shown))
+        return Answers.from_probability(np.concatenate(parts))
+
+    def _shares(self, problems: Problems) -> NDArray[np.float64]:
+        """The fraction of votes for 1 at every position, (N, m)."""
         points = problems.points
         if (self.k, self.metric, self.tie) == (1, "hamming", "earliest"):  # one voter: no counting
             share = np.take_along_axis(problems.shown, nearest(problems.distances), axis=-1).astype(np.float64)
             share[:, 0] = 0.5
             return share
-        hamming = self.metric == "hamming"
-        distances = problems.distances.astype(np.int64) if hamming else _cosine_ranks(problems)  # (N, m, m)
-        far = np.iinfo(np.int64).max
-        never = ~np.tril(np.ones((points, points), dtype=bool), k=-1)
+        earlier = np.tril(np.ones((points, points), dtype=bool), k=-1)
+        return self._votes(self._ranks(problems.xs, problems.xs), earlier, problems.shown)
+
+    def _ranks(self, xs: Bits, examples: Bits) -> NDArray[np.int64]:
+        """Integers (N, P, m) in the order of the distances between points (N, P, n) and examples (N, m, n)."""
+        if self.metric == "hamming":
+            return hamming_distances(xs, examples).astype(np.int64)
+        return cosine_ranks(xs, examples)
+
+    def _votes(self, distances: NDArray[np.int64], examples: NDArray[np.bool_], labels: Bits) -> NDArray[np.float64]:
+        """The fraction of votes for 1, (N, P), of distances (N, P, m) to points with labels (N, m), where `examples`
+        (P or 1, m) says which of them a position has seen.
+        """
+        points = distances.shape[-1]
+        if points == 0:
+            return np.full(distances.shape[:2], 0.5)
         if self.tie != "vote":  # ties are broken by adding the order to the distance
             order = np.arange(points) if self.tie == "earliest" else np.arange(points)[::-1]
             distances = distances * points + order
-        distances = np.where(never, far, distances)  # (N, m, m)
+        distances = np.where(examples, distances, np.iinfo(np.int64).max)  # (N, P, m)
         k = min(self.k, points)
-        limit = distances.min(-1) if k == 1 else np.partition(distances, k - 1, axis=-1)[..., k - 1]  # (N, m)
-        votes = (distances <= limit[..., None]) & ~never  # (N, m, m)
-        count = votes.sum(axis=-1)  # (N, m)
-        ones = (votes & problems.shown[:, None, :].astype(bool)).sum(axis=-1)
+        limit = distances.min(-1) if k == 1 else np.partition(distances, k - 1, axis=-1)[..., k - 1]  # (N, P)
+        votes = (distances <= limit[..., None]) & examples  # (N, P, m)
+        count = votes.sum(axis=-1)  # (N, P)
+        ones = (votes & labels[:, None, :].astype(bool)).sum(axis=-1)
         return np.where(count > 0, ones / np.maximum(count, 1), 0.5)
 
     @classmethod
@@ -69,10 +90,10 @@ class NearestNeighbour(Learner):
         return True
 
 
-def _cosine_ranks(problems: Problems) -> NDArray[np.int64]:
+def cosine_ranks(xs: Bits, examples: Bits) -> NDArray[np.int64]:
     """1 - cosine of the 0/1 vectors, rounded to 1e-9 for exact ties; a zero vector is far from all others."""
-    xs = problems.xs.astype(np.float64)
-    norms = np.sqrt(xs.sum(axis=-1))
-    products = norms[:, :, None] * norms[:, None, :]  # (N, m, m)
-    cosine = np.divide(xs @ xs.transpose(0, 2, 1), products, out=np.zeros_like(products), where=products > 0)
+    points, others = xs.astype(np.float64), examples.astype(np.float64)
+    norms, lengths = np.sqrt(points.sum(axis=-1)), np.sqrt(others.sum(axis=-1))
+    products = norms[:, :, None] * lengths[:, None, :]  # (N, P, m)
+    cosine = np.divide(points @ others.transpose(0, 2, 1), products, out=np.zeros_like(products), where=products > 0)
     return np.rint((1 - cosine) * 1e9).astype(np.int64)

@@ -25,20 +25,22 @@ class FittedOnPrefixes(Learner):
 
     def answer_at(self, problems: Problems, positions: NDArray[np.int64]) -> Answers:
         asked = [
-            [self._fitted(xs, labels, k) for k in positions]
+            [self._fitted(xs[:k], labels[:k], xs[k : k + 1])[0] for k in positions]
             for xs, labels in zip(problems.xs, problems.shown, strict=True)
         ]
         return Answers.from_probability(np.array(asked).reshape(len(problems), len(positions)))
 
-    def _fitted(self, xs: Bits, shown: Bits, k: int) -> float:
-        """P(y_k = 1) after the first k examples of one problem, xs (m, n) and shown (m,)."""
-        labels = shown[:k]
-        if k == 0:
-            return 0.5
-        if labels.min() == labels.max():
-            return float(labels[0])
-        fitted = self.estimator().fit(xs[:k], labels)
-        return float(fitted.predict_proba(xs[k : k + 1])[0, 1])
+    def answer_queries(self, contexts: Problems, queries: Bits) -> Answers:
+        each = zip(contexts.xs, contexts.shown, queries, strict=True)
+        return Answers.from_probability(np.array([self._fitted(*arrays) for arrays in each]))
+
+    def _fitted(self, xs: Bits, labels: Bits, queries: Bits) -> NDArray[np.float64]:
+        """P(y = 1) at queries (Q, n) from examples xs (k, n) and labels (k,)."""
+        if len(labels) == 0:
+            return np.full(len(queries), 0.5)
+        if labels.min() == labels.max() or len(queries) == 0:
+            return np.full(len(queries), float(labels[0]))
+        return self.estimator().fit(xs, labels).predict_proba(queries)[:, 1]
 
 
 @learners.register("logistic")

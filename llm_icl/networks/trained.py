@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from llm_icl.errors import RequestError, WorkError
 from llm_icl.learners.base import Learner
-from llm_icl.problems import Answers, Problems, Task
+from llm_icl.problems import Answers, Bits, Problems, Task
 
 if TYPE_CHECKING:
     from local_models.backbone import Network
@@ -26,22 +27,35 @@ class TrainedNetwork(Learner):
     fingerprint: str
 
     def answer(self, problems: Problems) -> Answers:
+        self._check(problems.task, problems.n, problems.points)
+        # One problem at a time: results do not depend on the batch.
+        each = zip(problems.xs, problems.shown, strict=True)
+        return Answers.from_probability(np.stack([self._probability(xs[None], shown[None])[0] for xs, shown in each]))
+
+    def answer_queries(self, contexts: Problems, queries: Bits) -> Answers:
+        self._check(contexts.task, contexts.n, contexts.points + 1)
+        probability = np.empty(queries.shape[:2])
+        for i in range(len(contexts)):  # one context at a time, all its queries together
+            problems = contexts[i : i + 1].followed_by(queries[i : i + 1])
+            probability[i] = self._probability(problems.xs, problems.shown)[:, -1]
+        return Answers.from_probability(probability)
+
+    def _check(self, task: Task, n: int, points: int) -> None:
+        if refusal := self.refusal(task, n, points):
+            raise RequestError(refusal)
+
+    def _probability(self, xs: Bits, shown: Bits) -> NDArray[np.float64]:
+        """P(y = 1) at all positions of xs (B, m, n) with labels shown (B, m), in one forward pass: (B, m)."""
         import torch
 
         from local_models.trainer import Batch, logits
 
-        model = self.load()
-        if refusal := self.refusal(problems.task, problems.n, problems.points):
-            raise RequestError(refusal)
-        rows = []
+        points, labels = torch.from_numpy(xs), torch.from_numpy(shown)
         with torch.no_grad():
-            for i in range(len(problems)):  # one at a time: results do not depend on the batch
-                xs, shown = torch.from_numpy(problems.xs[i : i + 1]), torch.from_numpy(problems.shown[i : i + 1])
-                rows.append(logits(model, Batch(xs, shown, shown)).sigmoid()[0].double().numpy())
-        probability = np.stack(rows)
+            probability = logits(self.load(), Batch(points, labels, labels)).sigmoid().double().numpy()
         if not np.isfinite(probability).all():
             raise WorkError(f"{self.name}: an output is not finite")
-        return Answers.from_probability(probability)
+        return probability
 
     def load(self) -> "Network":
         """The network itself. Raises RequestError if its checkpoint is corrupt."""

@@ -1,0 +1,1 @@
+"""Which algorithm gives these answers: one, a mixture, or none of the candidates."""

@@ -1,0 +1,85 @@
+"""What is compared: candidates' answers to the queries of many contexts, and a subject's."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llm_icl.analysis.identification.features import describe, feature_names
+from llm_icl.problems import Bits
+
+Floats = NDArray[np.float64]
+
+# Groups of contexts for cross-fitting. All contexts of one problem are in the same one.
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An algorithm and its P(y = 1) at every query, (V, M, C, Q).
+
+    A family has V > 1 variants, of which one is selected by the likelihood, on the training folds only.
+    """
+
+    name: str
+    probability: Floats
+    variants: tuple[str, ...] = ()
+
+    @property
+    def is_family(self) -> bool:
+        return len(self.probability) > 1
+
+
+@dataclass(frozen=True)
+class Design:
+    """Q queries behind each of C problems' first m examples, for M numbers of examples m, and the candidates' answers.
+
+    xs and shown are the examples of every size, (C, m, n) and (C, m); queries (M, C, Q, n). Problems are the
+    independent units: the M contexts of one problem share their first examples.
+    """
+
+    sizes: tuple[int, ...]
+    xs: Sequence[Bits]
+    shown: Sequence[Bits]
+    queries: Bits
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def names(self) -> list[str]:
+        return [candidate.name for candidate in self.candidates]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """M sizes, C problems, Q queries."""
+        sizes, problems, queries, _ = self.queries.shape
+        return sizes, problems, queries
+
+    @property
+    def n(self) -> int:
+        return int(self.queries.shape[-1])
+
+    @cached_property
+    def features(self) -> Floats:
+        """What an unknown algorithm may look at, (M, C, Q, F)."""
+        each = zip(self.xs, self.shown, self.queries, strict=True)
+        return np.stack([describe(xs, shown, queries) for xs, shown, queries in each])
+
+    @cached_property
+    def feature_names(self) -> list[str]:
+        return feature_names(self.n)
+
+    @cached_property
+    def folds(self) -> NDArray[np.int64]:
+        """The fold of each problem, (C,)."""
+        return np.arange(self.shape[1]) % min(FOLDS, self.shape[1])
+
+    def at(self, size: int) -> "Design":
+        """The part with one number of examples, by its index."""
+        chosen = slice(size, size + 1)
+        candidates = tuple(
+            Candidate(candidate.name, candidate.probability[:, chosen], candidate.variants)
+            for candidate in self.candidates
+        )
+        return Design(self.sizes[chosen], self.xs[chosen], self.shown[chosen], self.queries[chosen], candidates)

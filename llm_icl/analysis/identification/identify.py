@@ -1,0 +1,369 @@
+"""Which algorithm gives these answers? The whole analysis of one subject, and its verdict."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llm_icl.analysis.identification import verdict as thresholds
+from llm_icl.analysis.identification.alone import Alone, constant, each_alone, log_scores, query_only
+from llm_icl.analysis.identification.data import Design
+from llm_icl.analysis.identification.flexible import on_top
+from llm_icl.analysis.identification.mixture_search import best_mixture
+from llm_icl.analysis.identification.mixtures import OVER, Mixture, fit
+from llm_icl.analysis.identification.separation import needed, power, told_apart
+from llm_icl.analysis.identification.shares import explained, own_scores, regret
+from llm_icl.analysis.identification.structure import Left, Structure
+from llm_icl.analysis.identification.verdict import KINDS, LEVEL, REJECTED, WHOLE
+from llm_icl.analysis.identification.weights import intervals
+from llm_icl.analysis.intervals import NOTHING, Estimate, mean
+
+Floats = NDArray[np.float64]
+
+# So many candidates are tested for what they leave, those that explain most.
+MOST_TESTED = 6
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One candidate alone: the variant that was chosen; the held-out log score per answer, in nats, and how far it is
+    behind the leading candidate's, paired by problem; the share of the subject's regularity that it explains; the
+    p-value, by Holm's method, of there being no pull from it towards the leading one; and what it leaves, where tested.
+    """
+
+    name: str
+    variant: str
+    score: float
+    behind: Estimate
+    share: Estimate
+    p_value: float
+    left: Left | None
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """A mixture over queries, contexts or problems: the components' names, and two constants; their weights for each
+    number of examples and on average; the share that it explains, held out; and what it leaves.
+    """
+
+    over: str
+    names: tuple[str, ...]
+    by_size: list[list[Estimate]]
+    weights: list[Estimate]
+    share: Estimate
+    left: Left
+
+
+@dataclass(frozen=True)
+class Identification:
+    """The verdict, a key of KINDS, with the candidates that it names, and all numbers behind it.
+
+    For "changes" the names are those for each number of examples. `score` is the held-out log score per answer of the
+    verdict's model, `constant` that of the best constant for each number of examples, and `own` the most that the
+    subject's own noise allows, where `own_known`. `share` is the share (score - constant)/(own - constant), and
+    `expected_share` what a subject that follows the verdict's model and its noise would show. `flexible` is what a
+    flexible model adds to the score. `needed` is the number of problems that would tell the named apart.
+    """
+
+    verdict: str
+    names: tuple[str, ...]
+    sizes: tuple[int, ...]
+    problems: int
+    candidates: tuple[Compared, ...]
+    leader: str
+    constant: float
+    own: float
+    own_known: bool
+    score: float
+    share: Estimate
+    expected_share: float
+    flexible: Estimate
+    left: Left
+    independent: Left
+    query_only: Left | None
+    mixtures: tuple[Mixed, ...]
+    power: float
+    needed: float
+    regret: float
+    regret_explained: float
+
+    def __str__(self) -> str:
+        named = f" ({' or '.join(self.names) if self.verdict in ('single', 'too few') else ', '.join(self.names)})"
+        return f"{KINDS[self.verdict]}{named if self.names else ''}"
+
+
+@dataclass(frozen=True)
+class _Decision:
+    """A verdict, its names, its model's P(answer 1) (M, C, Q) and held-out scores (C,), and what it leaves."""
+
+    verdict: str
+    names: tuple[str, ...]
+    model: Floats
+    held_out: Floats
+    left: Left
+    power: float = float("nan")
+    needed: float = float("nan")
+
+
+def identify(
+    design: Design,
+    answers: Floats,
+    *,
+    probabilities: bool,
+    agreement: Floats | None = None,
+    ceiling: Floats | None = None,
+    structure: Structure | None = None,
+    seed: int = 0,
+) -> Identification:
+    """Identify the algorithm behind answers (M, C, Q), NaN where there is none.
+
+    Answers are P(answer 1), or labels. agreement (M,) is the share of labels that were repeated when asked again, and
+    ceiling (M, C, Q) exact Bayes' P(y = 1), where known. structure is `Structure(design)`, which can be shared by many
+    subjects.
+    """
+    return _Subject(design, answers, probabilities, agreement, structure or Structure(design), seed).identify(ceiling)
+
+
+class _Subject:
+    def __init__(
+        self,
+        design: Design,
+        answers: Floats,
+        probabilities: bool,
+        agreement: Floats | None,
+        structure: Structure,
+        seed: int,
+    ) -> None:
+        self.design, self.answers, self.probabilities = design, answers, probabilities
+        self.structure, self.seed = structure, seed
+        self.own_known = probabilities or agreement is not None
+        self.own = own_scores(answers, probabilities, agreement)
+        self.alone: Alone = each_alone(design, answers)
+        self.base, self.base_scores = constant(design, answers)
+        self.order = np.argsort(-self.alone.held_out.sum(axis=1), kind="stable")
+        self.lead = int(self.order[0])
+        self.gained = (self.alone.held_out - self.base_scores).sum(axis=1)  # (K,): nats above the constant
+        self.span = float((self.own - self.base_scores).sum())
+        self.share = self.gained / self.span if self.span > 1e-9 else np.zeros(len(self.gained))
+        self.tests: dict[int, Left] = {}
+        self.query_only: Left | None = None
+        self.mixtures: list[tuple[Mixture, Floats, Left]] = []
+        self.p_values = _p_values(self.pulls_towards(self.lead))
+        self.p_values[self.lead] = 1.0
+        self.corrected = holm(self.p_values)
+
+    @property
+    def answered(self) -> int:
+        return max(int((~np.isnan(self.answers)).sum()), 1)
+
+    def left(self, model: Floats, gained: float, slopes: bool = True) -> Left:
+        return self.structure.left(self.answers, model, self.probabilities, gained, self.seed, slopes)
+
+    def identify(self, ceiling: Floats | None) -> Identification:
+        self.independent = self.left(self.base, 0.0)
+        decision = self.decide()
+        share = explained(decision.held_out, self.base_scores, self.own, self.seed)
+        certain = own_scores(np.where(np.isnan(self.answers), np.nan, decision.model), True, None)
+        expected = (certain - self.base_scores).sum() / self.span if self.span > 1e-9 else np.nan
+        gain = on_top(self.structure, self.answers, decision.model) - log_scores(self.answers, decision.model)
+        count = (~np.isnan(self.answers)).sum(axis=(0, 2)).astype(float)
+        lost, of_model = np.nan, np.nan
+        if ceiling is not None:
+            lost, of_model = regret(self.answers, ceiling, decision.model, self.probabilities)
+        return Identification(
+            verdict=decision.verdict,
+            names=decision.names,
+            sizes=self.design.sizes,
+            problems=self.design.shape[1],
+            candidates=tuple(self.compared(int(k)) for k in self.order),
+            leader=self.design.names[self.lead],
+            constant=float(self.base_scores.sum() / self.answered),
+            own=float(self.own.sum() / self.answered),
+            own_known=self.own_known,
+            score=float(decision.held_out.sum() / self.answered),
+            share=share,
+            expected_share=float(expected),
+            flexible=mean(gain, count),
+            left=decision.left,
+            independent=self.independent,
+            query_only=self.query_only,
+            mixtures=tuple(self.mixed(*each) for each in self.mixtures),
+            power=decision.power,
+            needed=decision.needed,
+            regret=lost,
+            regret_explained=of_model,
+        )
+
+    def decide(self) -> _Decision:
+        if self.independent.p_value >= LEVEL:
+            return self.no_dependence()
+        adequate = self.adequate()
+        only, only_scores = query_only(self.design, self.answers)
+        if not adequate or only_scores.sum() > self.alone.held_out[adequate].sum(axis=1).max():
+            self.query_only = self.left(only, float((only_scores - self.base_scores).sum()))
+            if self.query_only.p_value >= REJECTED:
+                return _Decision("independent", ("the query",), only, only_scores, self.query_only)
+        if adequate:
+            return self.one_of(adequate)
+        return self.several()
+
+    def no_dependence(self) -> _Decision:
+        """Nothing depends on anything, if that would have been found."""
+        truths = 0.5 * self.alone_probability() + 0.5 * self.base
+        _, strength = told_apart_from(truths, self.base)
+        level = LEVEL / max(self.structure.linear[0].shape[1], 1)
+        found = np.array([power(float(s), level) for s in strength])
+        typical = float(np.median(found))
+        wanted = float(np.median(needed(strength, self.design.shape[1], level)))
+        verdict = "independent" if typical >= thresholds.POWER else "too few"
+        names = () if verdict == "too few" else self.constant_name()
+        return _Decision(verdict, names, self.base, self.base_scores, self.independent, typical, wanted)
+
+    def constant_name(self) -> tuple[str, ...]:
+        ones = np.nanmean(self.answers)
+        return ("always 1",) if ones > WHOLE else ("always 0",) if ones < 1 - WHOLE else ()
+
+    def alone_probability(self) -> Floats:
+        pairs = zip(self.design.candidates, self.alone.variant, strict=True)
+        return np.stack([candidate.probability[v] for candidate, v in pairs])
+
+    def pulls_towards(self, k: int) -> Floats:
+        return pulls(self.answers, self.alone.model, self.alone.model[k])
+
+    def adequate(self) -> list[int]:
+        """The candidates that leave nothing, best first, among those that the leading one does not beat.
+
+        A family is left out where a candidate without parameters is among them.
+        """
+        beaten = (self.corrected < LEVEL) & (self.share < WHOLE)
+        found = []
+        for k in [int(k) for k in self.order if not beaten[k]][:MOST_TESTED]:
+            if self.share[k] < WHOLE:
+                self.tests[k] = self.left(self.alone.model[k], float(self.gained[k]))
+                if self.tests[k].p_value < REJECTED:
+                    continue
+            if not (self.own_known and self.share[k] < thresholds.LEAST_SHARE):
+                found.append(k)
+        fixed = [k for k in found if not self.design.candidates[k].is_family]
+        return fixed or found
+
+    def one_of(self, adequate: list[int]) -> _Decision:
+        """One algorithm; or several that these queries cannot tell apart; or too few problems to tell."""
+        best, others = adequate[0], adequate[1:]
+        names = tuple(self.design.names[k] for k in adequate)
+        left = self.tests.get(best) or self.left(self.alone.model[best], float(self.gained[best]))
+        model, scores = self.alone.model[best], self.alone.held_out[best]
+        if not others:
+            return _Decision("single", names, model, scores, left)
+        lost, strength = told_apart(model, self.alone.model[others])
+        regular = told_apart(model, self.base[None])[0][0]
+        level = LEVEL / max(len(self.design.candidates) - 1, 1)
+        chance = min(power(float(s), level) for s in strength)
+        wanted = float(needed(strength, self.design.shape[1], level).max())
+        same = (self.share[adequate] >= WHOLE).all() or (lost <= (1 - WHOLE) * regular).all()
+        return _Decision("single" if same else "too few", names, model, scores, left, chance, wanted)
+
+    def several(self) -> _Decision:
+        """A mixture; or nothing that is known."""
+        from scipy.stats import chi2
+
+        matters = (1 - WHOLE) * self.span if self.probabilities else 0.0
+
+        def enough(others: int) -> float:
+            return max(float(chi2.isf(LEVEL / others, len(self.answers)) / 2), matters)
+
+        found = [
+            best_mixture(self.design, self.answers, self.alone.scores, over, self.probabilities, enough)
+            for over in OVER
+        ]
+        for mixture in sorted(found, key=lambda each: -each.score):
+            held_out = self.crossed(mixture)
+            gained = float((held_out - self.base_scores).sum())
+            left = self.left(mixture.model, gained, slopes=mixture.form.over == "queries")
+            self.mixtures.append((mixture, held_out, left))
+            if gained < WHOLE * self.span and left.p_value < REJECTED:
+                continue
+            verdict, names = self.of_mixture(mixture)
+            if names:
+                return _Decision(verdict, names, mixture.model, held_out, left)
+        best, scores, left = max(self.mixtures, key=lambda each: each[1].sum())
+        share = float((scores - self.base_scores).sum()) / self.span
+        names = (self.design.names[self.lead],)
+        return _Decision("none" if share < thresholds.HALF else "nearest", names, best.model, scores, left)
+
+    def crossed(self, mixture: Mixture) -> Floats:
+        """The held-out scores (C,) of a mixture, whose weights come from the other folds."""
+        held_out = np.zeros(self.design.shape[1])
+        for fold in range(self.design.folds.max() + 1):
+            test = self.design.folds == fold
+            fitted = fit(self.answers, mixture.components, mixture.form, train=~test)
+            held_out[test] = fitted.scores[test]
+        return held_out
+
+    def of_mixture(self, mixture: Mixture) -> tuple[str, tuple[str, ...]]:
+        """The verdict on a mixture that leaves nothing, and its components; none if it is only one of them."""
+        weights = mixture.weights[:, :-2]  # (M, D)
+        portions = weights / weights.sum(axis=1, keepdims=True)
+        leading = portions.argmax(axis=1)
+        names = [self.design.names[component.candidate] for component in mixture.components]
+        if (portions.max(axis=1) >= thresholds.DOMINANT).all() and len(set(leading)) > 1:
+            return "changes", tuple(names[i] for i in leading)
+        named = [i for i in range(len(names)) if weights[:, i].mean() >= thresholds.LEAST_WEIGHT]
+        return mixture.form.over, tuple(names[i] for i in named) if len(named) > 1 else ()
+
+    def compared(self, k: int) -> Compared:
+        candidate, count = self.design.candidates[k], (~np.isnan(self.answers)).sum(axis=(0, 2)).astype(float)
+        own = self.alone.held_out[k]
+        return Compared(
+            candidate.name,
+            candidate.variants[self.alone.variant[k]] if candidate.variants else candidate.name,
+            float(own.sum() / self.answered),
+            NOTHING if k == self.lead else mean(self.alone.held_out[self.lead] - own, count),
+            explained(own, self.base_scores, self.own, self.seed),
+            float(self.corrected[k]),
+            self.tests.get(k),
+        )
+
+    def mixed(self, mixture: Mixture, held_out: Floats, left: Left) -> Mixed:
+        names = tuple(self.design.names[component.candidate] for component in mixture.components)
+        by_size, weights = intervals(mixture)
+        share = explained(held_out, self.base_scores, self.own, self.seed)
+        return Mixed(mixture.form.over, names, by_size, weights, share, left)
+
+
+def told_apart_from(truths: Floats, model: Floats) -> tuple[Floats, Floats]:
+    """`told_apart` for several truths (K, M, C, Q) and one model (M, C, Q)."""
+    pairs = [told_apart(truth, model[None]) for truth in truths]
+    return np.array([nats[0] for nats, _ in pairs]), np.array([strength[0] for _, strength in pairs])
+
+
+def pulls(answers: Floats, models: Floats, toward: Floats) -> Floats:
+    """The strength of the pull from each model (K, M, C, Q) towards another (M, C, Q), in standard deviations."""
+    known = ~np.isnan(answers)
+    direction = np.log(toward / (1 - toward)) - np.log(models / (1 - models))
+    variance = np.where(known, models * (1 - models), 0.0)
+    deviations = np.where(known, np.nan_to_num(answers) - models, 0.0)
+
+    def total(values: Floats) -> Floats:
+        return values.sum(axis=(-2, -1), keepdims=True)
+
+    # The link takes whatever part of the pull is constant for a number of examples.
+    centred = direction - total(variance * direction) / np.maximum(total(variance), 1e-12)
+    signal = (centred * deviations).sum(axis=(1, 2, 3))
+    noise = np.sqrt((variance * centred**2).sum(axis=(1, 2, 3)))
+    return np.divide(signal, noise, out=np.zeros(len(models)), where=noise > 1e-9)
+
+
+def _p_values(strength: Floats) -> Floats:
+    from scipy.stats import norm
+
+    return norm.sf(strength)
+
+
+def holm(p_values: Floats) -> Floats:
+    """P-values corrected by Holm's step-down method (1979); the largest, of the leading candidate itself, stands."""
+    order = np.argsort(p_values)
+    factors = np.maximum(len(order) - 1 - np.arange(len(order)), 1)
+    corrected = np.empty(len(order))
+    corrected[order] = np.minimum(np.maximum.accumulate(p_values[order] * factors), 1.0)
+    return corrected

@@ -1,0 +1,32 @@
+"""What the numbers allow to say. All thresholds are here."""
+
+# Answers depend on something if what the best constant leaves has a p-value below this; a candidate is beaten by the
+# leading one below it, by Holm's method.
+LEVEL = 0.01
+# A candidate or a mixture is rejected if what it leaves has a p-value below this.
+REJECTED = 0.03
+# A model that explains this share of the subject's own regularity leaves nothing that matters; candidates that all do
+# so are one.
+WHOLE = 0.98
+# A single algorithm explains at least this share, if the subject's own noise is known.
+LEAST_SHARE = 0.25
+# "None of these": the mixture explains less.
+HALF = 0.5
+# A claim of difference needs this power.
+POWER = 0.8
+# Components are named from this weight on, averaged over the numbers of examples.
+LEAST_WEIGHT = 0.1
+# The algorithm changes with the number of examples if one component has this share of the weight at each.
+DOMINANT = 0.85
+
+KINDS = {
+    "too few": "too few problems",
+    "independent": "the answers do not depend on the examples",
+    "single": "one algorithm",
+    "changes": "one algorithm for each number of examples",
+    "queries": "a mixture, drawn anew at every query",
+    "contexts": "a mixture over contexts",
+    "problems": "a mixture over problems",
+    "nearest": "nearest to one, but not it",
+    "none": "none of these",
+}

@@ -1,0 +1,117 @@
+"""The algorithms that a subject's answers are compared with, and their answers to many queries behind each context."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llm_icl.analysis.identification.data import Candidate, Design
+from llm_icl.analysis.identification.probes import choose, representatives, searched
+from llm_icl.config.specs import Spec, parse_specs
+from llm_icl.errors import RequestError
+from llm_icl.function_classes.base import function_class_of
+from llm_icl.learners.base import Learner, learner_of
+from llm_icl.problems import Bits, Problems, Task
+from llm_icl.tasks.cards import load_task
+
+Floats = NDArray[np.float64]
+
+DEFAULT = (
+    "majority-label",
+    "last-label",
+    *(f"nearest-neighbour:k={k},tie={tie}" for k, tie in product((1, 3), ("earliest", "latest", "vote"))),
+    "averaging",
+    "perceptron",
+    "winnow",
+    "logistic",
+    "decision-tree",
+    "elimination",
+    "gaussian-elimination",
+    "bayes-labels",
+)
+# The variants of the kernel vote, from which the likelihood chooses.
+TAUS = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0)
+DECAYS = (1.0, 0.95, 0.9, 0.8, 0.65)
+KERNEL = "kernel-vote"
+KERNELS = tuple(f"{KERNEL}:tau={tau},decay={decay}" for tau, decay in product(TAUS, DECAYS))
+# What exact Bayes of another class would answer: what does the subject assume?
+ASSUMED = ("conjunction", "disjunction", "majority", "sparse-parity")
+# Exact Bayes of another class lists its functions; more than this take minutes.
+_MOST_FUNCTIONS = 2**16
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """A candidate: its name, and its learner, or those of a family's variants."""
+
+    name: str
+    learners: tuple[Learner, ...]
+    variants: tuple[str, ...]
+
+    def answers(self, contexts: Problems, queries: Bits) -> Floats:
+        """P(y = 1) of every variant, (V, C, Q); 0 or 1 of learners that give labels only."""
+        return np.stack([_probability(learner, contexts, queries) for learner in self.learners])
+
+
+def algorithms(task: Task, n: int, names: Sequence[str] = ()) -> list[Algorithm]:
+    """The candidates of these names, by default all that apply to a task at this n.
+
+    `kernel-vote` without options is a family. Constants need not be named: every subject is compared with the best one.
+    Raises RequestError for an unknown name, or one that does not apply.
+    """
+    found = []
+    for text in names or (*DEFAULT, KERNEL, *_of_other_classes(task, n)):
+        variants = KERNELS if text == KERNEL else (text,)
+        learners = tuple(learner_of(parse_specs([variant])[0]) for variant in variants)
+        refusal = learners[0].refusal(task, n)
+        if refusal and names:
+            raise RequestError(refusal)
+        if not refusal and (names or text != "gaussian-elimination" or learners[0].is_default_for(task)):
+            found.append(Algorithm(text, learners, variants))
+    return found
+
+
+def _of_other_classes(task: Task, n: int) -> list[str]:
+    others = [load_task(Spec(name)) for name in ASSUMED if name != task.function_class]
+    few = [other for other in others if function_class_of(other, n).count(n) <= _MOST_FUNCTIONS]
+    return [f"bayes-labels:task={other.name}" for other in few]
+
+
+def _probability(learner: Learner, contexts: Problems, queries: Bits) -> Floats:
+    answers = learner.answer_queries(contexts, queries)
+    return np.where(np.isnan(answers.probability), answers.prediction, answers.probability)
+
+
+def probed(
+    problems: Problems,
+    sizes: Sequence[int],
+    queries: int,
+    candidates: Sequence[Algorithm],
+    seed: int = 0,
+    search: bool = True,
+) -> Design:
+    """Queries behind the first m points of each problem, for every size m, and the candidates' answers to them.
+
+    The queries are searched for those that tell the candidates apart; without `search` they are random unseen inputs.
+    """
+    contexts = [problems.prefix(m) for m in sizes]
+    queries = min(queries, 2 ** min(problems.n, 60))
+    inputs, unseen = zip(*(searched(each.xs, problems.indices, seed) for each in contexts), strict=True)
+    if search:
+        asked = [algorithm_at(algorithm, contexts, inputs) for algorithm in candidates]
+        probability = representatives(asked)  # (K, M, C, X)
+        chosen = choose(probability, np.stack(unseen), queries, seed)
+    else:
+        drawn = np.random.default_rng(seed).random((len(sizes), *unseen[0].shape)) - np.stack(unseen)
+        chosen = np.argsort(drawn, axis=-1)[..., :queries]
+    probes = np.take_along_axis(np.stack(inputs), chosen[..., None], axis=2)  # (M, C, Q, n)
+    asked = [algorithm_at(algorithm, contexts, probes) for algorithm in candidates]
+    return Design(tuple(sizes), [each.xs for each in contexts], [each.shown for each in contexts], probes, tuple(asked))
+
+
+def algorithm_at(algorithm: Algorithm, contexts: Sequence[Problems], queries: Sequence[Bits] | Bits) -> Candidate:
+    """A candidate's answers to the queries (C, Q, n) behind the contexts of every size."""
+    each = [algorithm.answers(context, asked) for context, asked in zip(contexts, queries, strict=True)]
+    return Candidate(algorithm.name, np.stack(each, axis=1), algorithm.variants)
