@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,17 @@ from llm_icl.progress import OnProgress
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """The chosen learning rate, what finetuning at it made, None where nothing had to be tried, and the candidates that
+    were left out because a number was not finite.
+    """
+
+    rate: float
+    made: Finetuned | None = None
+    left_out: tuple[float, ...] = ()
+
+
 @contextmanager
 def left_out(rate: float) -> Iterator[None]:
     """A candidate at which a number is not finite is left out, and said."""
@@ -34,12 +46,11 @@ def left_out(rate: float) -> Iterator[None]:
 def best_rate(
     reader: Reader, layers: Sequence[Layer], demonstrations: Sequence[Example], validation: Sequence[Example],
     rates: Sequence[float], on_progress: OnProgress,
-) -> tuple[float, Finetuned | None]:  # fmt: skip
-    """The learning rate with the highest validation accuracy, and what finetuning at it made; None where nothing had to
-    be tried, or all rates are too large. Of equals, and where all are too large, it is the smallest.
+) -> Chosen:  # fmt: skip
+    """The learning rate with the highest validation accuracy. Of equals, and where all are too large, it is the
+    smallest.
     """
-    best: tuple[float, Finetuned | None] = min(rates), None
-    most = -1
+    best, most, tried = Chosen(min(rates)), -1, []
     if len(rates) == 1:
         return best
     for number, rate in enumerate(sorted(rates)):
@@ -49,9 +60,10 @@ def best_rate(
             with applied(layers, made):
                 right = _right(reader, reader.read([]), validation)
             if right > most:
-                best, most = (rate, made), right
+                best, most = Chosen(rate, made), right
             del made  # not two at a time
-    return best
+            tried.append(rate)
+    return replace(best, left_out=tuple(rate for rate in rates if rate not in tried))
 
 
 def layer_causal(

@@ -1,7 +1,7 @@
 """The results of a comparison as tables."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,8 @@ class Compared:
     layer and measure, averaged over examples and seeds. rates: the learning rate of each method and seed, chosen from
     the candidates. demonstrations: the number of each seed. unchanged_labels: the fraction of them whose label
     shuffling left unchanged. losses: the mean loss of the demonstrations, in nats a token, before the update and after
-    it. scales: the factor by which each method's update was made as long as gradient descent's.
+    it. scales: the factor by which each method's update was made as long as gradient descent's. left_out:
+    the candidate rates of each seed at which a number was not finite.
     """
 
     answers: pl.DataFrame
@@ -30,6 +31,7 @@ class Compared:
     unchanged_labels: dict[int, float]
     losses: dict[str, dict[int, tuple[float, float]]]
     scales: dict[str, dict[int, float]]
+    left_out: dict[int, list[float]] = field(default_factory=dict)
 
 
 def tables(found: Sequence[tuple[str, int, Findings]]) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:

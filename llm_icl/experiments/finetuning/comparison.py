@@ -69,7 +69,8 @@ def compare(request: ComparisonRequest, parts: Path, on_progress: OnProgress, on
 def _trained(request: ComparisonRequest, seed: int, subject: Subject, on_progress: OnProgress) -> Part:
     reader, layers = subject.reader, subject.layers
     demonstrations, others = request.fitting(reader, seed)
-    rate, made = best_rate(reader, layers, demonstrations, request.validation, request.rates, on_progress)
+    best = best_rate(reader, layers, demonstrations, request.validation, request.rates, on_progress)
+    rate, made = best.rate, best.made
     if made is None:
         with finite(PUBLISHED_METHOD, SMALLER):
             made = finetune(reader, layers, demonstrations, rate)
@@ -95,7 +96,7 @@ def _trained(request: ComparisonRequest, seed: int, subject: Subject, on_progres
         updates[SHUFFLED] = finetuned(with_shuffled_labels(demonstrations, seed))
         updates[ORDER] = finetuned(reordered)
     studied = study(subject, demonstrations, updates, reordered)
-    return {method: Outcome(findings, rates.get(method)) for method, findings in studied.items()}
+    return {method: Outcome(findings, rates.get(method), best.left_out) for method, findings in studied.items()}
 
 
 def _untrained(request: ComparisonRequest, seed: int, rate: float | None, on_progress: OnProgress) -> Part:
@@ -125,6 +126,7 @@ def _compared(request: ComparisonRequest, found: Sequence[tuple[str, int, Outcom
         scales.setdefault(method, {})[seed] = findings.scale
         before, after = (float(np.mean(some)) for some in (findings.losses_before, findings.losses))
         losses.setdefault(method, {})[seed] = (before, after)
+    left_out = {seed: list(outcome.left_out) for method, seed, outcome in found if method == PUBLISHED_METHOD}
     demonstrations = {seed: len(outcome.findings.losses) for _, seed, outcome in found}
     unchanged = {
         seed: unchanged_labels(request.drawn(seed)[0][:count], seed)
@@ -132,7 +134,7 @@ def _compared(request: ComparisonRequest, found: Sequence[tuple[str, int, Outcom
         if request.controls
     }
     by_method = tables([(method, seed, outcome.findings) for method, seed, outcome in found])
-    return Compared(*by_method, rates, request.rates, demonstrations, unchanged, losses, scales)
+    return Compared(*by_method, rates, request.rates, demonstrations, unchanged, losses, scales, left_out)
 
 
 def with_shuffled_labels(examples: Sequence[Example], seed: int) -> list[Example]:

@@ -189,7 +189,8 @@ class _Joint:
 
     def _about(self, found: Compared, record: dict[str, Any]) -> str:
         request = record["request"]
-        return f"{request['model']['name']} on {request['dataset']['name']}: {setting(found, record)}"
+        about = " ".join([setting(found, record), *(f"{remark}." for remark in record.get("remarks", ()))])
+        return f"{request['model']['name']} on {request['dataset']['name']}: {about}"
 
     def _figure(self, measure: Measure) -> Figure:
         """A measure above random updates by set and method, with its interval; a panel for each model."""

@@ -13,10 +13,13 @@ from llm_icl.experiments.finetuning.study import Findings
 
 @dataclass(frozen=True)
 class Outcome:
-    """The findings of one update of the weights, and the learning rate of what was finetuned; None of random ones."""
+    """The findings of one update of the weights, the learning rate of what was finetuned (None of random ones), and the
+    candidates that were left out because a number was not finite.
+    """
 
     findings: Findings
     rate: float | None
+    left_out: tuple[float, ...] = ()
 
 
 # The outcome of each method.
@@ -28,7 +31,8 @@ _PLAIN = ("losses", "losses_before", "scale")
 
 def save_part(path: Path, part: Part) -> None:
     about = {
-        method: {"rate": outcome.rate} | {name: getattr(outcome.findings, name) for name in _PLAIN}
+        method: {"rate": outcome.rate, "left_out": outcome.left_out}
+        | {name: getattr(outcome.findings, name) for name in _PLAIN}
         for method, outcome in part.items()
     }
     arrays: dict[str, Any] = {"about": np.array(json.dumps(about))}
@@ -54,5 +58,6 @@ def load_part(path: Path) -> Part:
                 for kind in ("predictions", "layers")
             )
             plain = {name: about[name] for name in _PLAIN}
-            part[method] = Outcome(Findings(file[f"{method}/labels"], predictions, layers, **plain), about["rate"])
+            findings = Findings(file[f"{method}/labels"], predictions, layers, **plain)
+            part[method] = Outcome(findings, about["rate"], tuple(about["left_out"]))
     return part

@@ -43,11 +43,12 @@ def read(run: RunDirectory) -> Compared:
         {method: {int(seed): value for seed, value in by_seed.items()} for method, by_seed in record[name].items()}
         for name in ("rates", "losses", "scales")
     )
-    demonstrations, unchanged = (
-        {int(seed): value for seed, value in record[name].items()} for name in ("demonstrations", "kept_labels")
+    demonstrations, unchanged, left_out = (
+        {int(seed): value for seed, value in record.get(name, {}).items()}
+        for name in ("demonstrations", "kept_labels", "left_out")
     )
     candidates = tuple(record["request"]["rates"])
-    return Compared(answers, measures, layers, rates, candidates, demonstrations, unchanged, losses, scales)
+    return Compared(answers, measures, layers, rates, candidates, demonstrations, unchanged, losses, scales, left_out)
 
 
 def compare_in(session: Session, request: ComparisonRequest, on_progress: OnProgress) -> None:
@@ -69,6 +70,7 @@ def compare_in(session: Session, request: ComparisonRequest, on_progress: OnProg
     finally:
         save()
     session.results |= {key: getattr(found, name) for key, name in _NUMBERS.items()}
+    session.results["left_out"] = found.left_out
     for name in TABLES:
         with atomic_path(session.path / f"{name}.parquet") as temporary:
             getattr(found, name).write_parquet(temporary)

@@ -78,9 +78,16 @@ def setting(found: Compared, record: dict[str, Any]) -> str:
     queries = found.answers["example"].n_unique()
     return (
         f"{shown} {word}{cut}, {seeds}, with {between} between them; {queries} queries; {chosen} "
-        f"chosen on {where}{shuffled}. "
+        f"chosen on {where}{shuffled}.{_left_out(found)} "
         f"Wall time {record['wall_seconds']:.0f} s, {record['memory_gb']:.1f} GB of memory."
     )
+
+
+def _left_out(found: Compared) -> str:
+    """The candidate learning rates at which a number was not finite, with their seeds."""
+    seeds = {rate: [seed for seed, rates in found.left_out.items() if rate in rates] for rate in found.candidate_rates}
+    words = [f"{rate:g} (seed {', '.join(map(str, some))})" for rate, some in seeds.items() if some]
+    return f" Left out, since finetuning diverged: learning rate {', '.join(words)}." if words else ""
 
 
 def rates(found: Compared, method: str) -> str:

@@ -16,6 +16,7 @@ from transformers import AutoTokenizer, MambaConfig, MambaForCausalLM
 from llm_icl.backends.catalogue import find_model
 from llm_icl.errors import RequestError
 from llm_icl.experiments.finetuning import choosing, comparison, text_tasks
+from llm_icl.experiments.finetuning.descent import finetune
 from llm_icl.experiments.finetuning.measures import DUAL_GAP, MEASURES, SIMAM_BEFORE
 from llm_icl.experiments.finetuning.methods import (
     LAYER_CAUSAL,
@@ -362,6 +363,26 @@ def test_shuffling_moves_labels_and_nothing_else(made):
     kept = sum(one.label == other.label for one, other in zip(examples, shuffled, strict=True))
     assert 1 <= kept < 20
     assert comparison.unchanged_labels(examples, 1) == kept / 30
+
+
+def test_a_candidate_learning_rate_that_diverges_is_in_the_record_and_the_report(made):
+    folder, command, _ = made
+    command = command.replace("--rates 0.01,0.1 --out run", "--rates 0.01,1e5 --no-controls --out diverged")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(choosing, "finetune", diverging)
+        done = run_inside(*command.split(), cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((folder / "diverged" / "run.json").read_text())["left_out"] == {
+        str(seed): [1e5] for seed in (1, 2, 3)
+    }
+    said = "Left out, since finetuning diverged: learning rate 100000 (seed 1, 2, 3)."
+    assert said in (folder / "diverged" / "report.md").read_text().replace("\n", " ")
+
+
+def diverging(reader, layers, demonstrations, rate, *rest):
+    if rate > 1:
+        raise FloatingPointError("the loss is nan")
+    return finetune(reader, layers, demonstrations, rate, *rest)
 
 
 def test_learning_rates_are_chosen_on_the_validation_texts(made, monkeypatch):
