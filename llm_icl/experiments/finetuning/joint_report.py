@@ -3,7 +3,7 @@ Dai et al. 2023 with a column for each set, next to the published figures.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from llm_icl.analysis.comparisons import Outcome
@@ -14,7 +14,7 @@ from llm_icl.errors import RequestError
 from llm_icl.experiments.finetuning import scores
 from llm_icl.experiments.finetuning.compared import Compared
 from llm_icl.experiments.finetuning.effects import RECOVERY as REC2FTP
-from llm_icl.experiments.finetuning.effects import SYMBOLS, effects, shown
+from llm_icl.experiments.finetuning.effects import SYMBOLS, Effect, effects, shown
 from llm_icl.experiments.finetuning.measures import (
     CONTROLLED,
     KENDALL_PUBLISHED,
@@ -33,6 +33,10 @@ from llm_icl.reports.values import Kind, Value
 
 # The measures that have a table of their own.
 _TABLES = (*SIMILARITIES, SIMAM_BEFORE, KENDALL_PUBLISHED)
+
+
+# A model and a set of texts, a measure, and what it is compared with.
+_Place = tuple[tuple[str, str], str, str]
 
 
 class _Line(NamedTuple):
@@ -62,7 +66,7 @@ class _Joint:
         self._methods = list(dict.fromkeys(method for found in self._runs.values() for method in scores.methods(found)))
         self._records = list(runs)
         # What all comparisons of the report show, corrected for all of them.
-        self._effects = {
+        self._effects: dict[_Place, Effect] = {
             (key, measure, against): effect
             for key, found in self._runs.items()
             for (measure, against), effect in effects(found).items()
@@ -73,7 +77,7 @@ class _Joint:
         figures = tuple(self._figure(measure) for measure in SIMILARITIES if measure.drawn)
         sections = (
             Section("Gain", "gain", (self._accuracy(), self._gains())),
-            Section("Similarity", "similarity", (self._matrix("matrix"), self._matrix("differences"), *figures)),
+            Section("Similarity", "similarity", (*self._matrices(), *figures)),
             Section("By update", "by-update", (self._recovery(), *map(self._measure, _TABLES))),
             Section("Updates", "updates", self._updates()),
         )
@@ -94,28 +98,34 @@ class _Joint:
         lines = [_Line(scores.SETTINGS[key], _gain(key)) for key in ("icl", "ft")]
         return self._table("gains", "Gain over no demonstrations, in points", lines, "points")
 
-    def _matrix(self, key: str) -> Table:
-        """What each measure shows against random updates and each control, as signs or as differences; a row for each
-        model, measure and comparand, a column for each set.
+    def _matrices(self) -> tuple[Table, ...]:
+        """What each measure shows, as signs and as differences: a row for each model and measure, a column for each
+        set.
         """
-        signs = key == "matrix"
-        cells: dict[Any, Value] = {
-            place: SYMBOLS[self._told[place].outcome] if signs else effect.estimate()
-            for place, effect in self._effects.items()
-        }
+        signs = {place: SYMBOLS[told.outcome] for place, told in self._told.items()}
+        differences = {place: effect.estimate() for place, effect in self._effects.items()}
+        random = {place for place in self._told if place[2] == RANDOM}
+        return (
+            self._matrix("matrix", f"Similarity with in-context learning against {RANDOM}", signs, random),
+            self._matrix(
+                "controls", "Similarity above random updates against the controls", signs, signs.keys() - random
+            ),
+            self._matrix("differences", "The same as differences", differences, differences.keys()),
+        )
+
+    def _matrix(self, key: str, caption: str, cells: Mapping[_Place, Value], shown: Collection[_Place]) -> Table:
         rows: list[Row] = []
         for model in self._models:
-            for measure, against in dict.fromkeys((measure, against) for _, measure, against in cells):
+            for measure, against in dict.fromkeys((place[1], place[2]) for place in cells if place in shown):
                 values = {name: cells.get(((model, name), measure, against)) for name in self._sets}
                 if any(value is not None for value in values.values()):
                     rows.append({"row": f"{model}, {measure}", "against": against, **values})
-        kind: Kind = "text" if signs else "number"
+        signs = key != "differences"
         columns = (
-            Column("model and measure", "row", short=True),
-            Column("against", "against", short=True),
-            *(Column(name, name, kind, signs) for name in self._sets),
+            Column("model and measure", "row", short=signs),
+            Column("against", "against", short=signs and key != "matrix"),
+            *(Column(name, name, "text" if signs else "number", signs) for name in self._sets),
         )
-        caption = "Finetuning's similarity with in-context learning" if signs else "The same as differences"
         return Table(key, caption, columns, tuple(rows))
 
     def _recovery(self) -> Table:
@@ -169,23 +179,29 @@ class _Joint:
                     "about similarity there."
                 )
             for measure in (REC2FTP, *(measure.name for measure in CONTROLLED)) if told else ():
-                counts = [self._count(model, measure, against, told) for against in (RANDOM, *CONTROLS)]
-                sentences.append(f"{model}: {measure} of gradient descent is {'; '.join(filter(None, counts))}.")
-            for name, found in own.items():
-                sentences += [f"{model} on {name}: {text}" for text in (*loss_sentences(found), *rate_sentences(found))]
+                sentences.append(f"{model}: {self._sentence(model, measure, told)}")
+            found = list(own.values())
+            sentences += [f"{model}: {text}" for text in (*loss_sentences(found), *rate_sentences(found))]
         return [*sentences, correction(self._told)]
 
-    def _count(self, model: str, measure: str, against: str, sets: Sequence[str]) -> str:
-        """On how many sets a measure is above, equivalent to, or below what it is against."""
-        found = [self._told.get(((model, name), measure, against)) for name in sets]
-        outcomes = [one.outcome for one in found if one]
+    def _sentence(self, model: str, measure: str, sets: Sequence[str]) -> str:
+        """On how many sets a measure is above random updates, and how similar the controls are where it is."""
+        shown = {name: self._told[(model, name), measure, RANDOM].outcome for name in sets}
         words: dict[Outcome, str] = {
-            "above": "above", "equivalent": "the same", "identical": "identical", "below": "below",
+            "above": "above random updates", "below": "below them", "equivalent": "the same", "identical": "identical",
             "too few": "not told", "no data": "without data",
         }  # fmt: skip
-        counts = [f"{word} on {outcomes.count(outcome)}" for outcome, word in words.items() if outcome in outcomes]
-        name = CONTROLS.get(against, against)
-        return f"against {name} {', '.join(counts)} of {counted(len(outcomes), 'set')}" if outcomes else ""
+        parts = [f"{measure} of gradient descent is {_counts(words, shown.values())}"]
+        above = [name for name, outcome in shown.items() if outcome == "above"]
+        words = {
+            "above": "less similar", "below": "more similar", "equivalent": "as similar", "identical": "as similar",
+            "too few": "not told from it", "no data": "not measured",
+        }  # fmt: skip
+        for control, name in CONTROLS.items():
+            told = [self._told.get(((model, texts), measure, control)) for texts in above]
+            if outcomes := [one.outcome for one in told if one]:
+                parts.append(f"where it is above, {name} is {_counts(words, outcomes)}")
+        return f"{'; '.join(parts)}."
 
     def _about(self, found: Compared, record: dict[str, Any]) -> str:
         request = record["request"]
@@ -273,6 +289,12 @@ def _published(value: float | None, kind: Kind) -> Value:
 
 def _is_known(value: Value) -> bool:
     return value.known if isinstance(value, Estimate) else value not in (None, "")
+
+
+def _counts(words: Mapping[Outcome, str], outcomes: Collection[Outcome]) -> str:
+    """Each word with the number of sets."""
+    counts = {word: sum(words[outcome] == word for outcome in outcomes) for word in dict.fromkeys(words.values())}
+    return ", ".join(f"{word} on {counted(count, 'set')}" for word, count in counts.items() if count)
 
 
 def _gains_sentence(own: Mapping[str, Compared]) -> str:

@@ -1,7 +1,7 @@
 """What a comparison shows, in sentences: first the gain in context, without which there is nothing to be similar to."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llm_icl.analysis.comparisons import Judgement
@@ -48,7 +48,7 @@ def verdict(compared: Compared, effects: Effects, told: Judgements) -> list[str]
         sentences.append(_recovery_sentence(compared, effects, told))
         sentences += [_measure_sentence(compared, measure, effects, told) for measure in CONTROLLED]
         sentences.append(correction(told))
-    sentences += [_order_sentence(compared), *loss_sentences(compared), *rate_sentences(compared)]
+    sentences += [_order_sentence(compared), *loss_sentences([compared]), *rate_sentences([compared])]
     return [sentence for sentence in sentences if sentence]
 
 
@@ -174,34 +174,38 @@ def _order_sentence(compared: Compared) -> str:
     )
 
 
-def loss_sentences(compared: Compared) -> list[str]:
-    """Updates that raise the loss of the demonstrations that they are made from."""
+def loss_sentences(found: Sequence[Compared]) -> list[str]:
+    """Updates that raise the loss of the demonstrations that they are made from, in comparisons with one model."""
     sentences = []
     for method in (PUBLISHED_METHOD, LAYER_CAUSAL, LAYER_CAUSAL_MATCHED):
-        losses = compared.losses.get(method, {}).values()
-        raised = [after > before for before, after in losses]
-        if any(raised):
-            before, after = (sum(some) / len(raised) for some in zip(*losses, strict=True))
+        losses = [pair for compared in found for pair in compared.losses.get(method, {}).values()]
+        raised = sum(after > before for before, after in losses)
+        if raised:
+            before, after = (sum(some) / len(losses) for some in zip(*losses, strict=True))
             sentences.append(
-                f"{method[0].upper()}{method[1:]} raises the loss of the demonstrations in {sum(raised)} of "
-                f"{counted(len(raised), 'draw')} (on average from {before:.2f} to {after:.2f} nats a token): there it "
+                f"{method[0].upper()}{method[1:]} raises the loss of the demonstrations in {raised} of "
+                f"{counted(len(losses), 'draw')} (on average from {before:.2f} to {after:.2f} nats a token): there it "
                 "describes an update, not learning."
             )
-    if LAYER_CAUSAL not in compared.losses:
+    if not any(LAYER_CAUSAL in compared.losses for compared in found):
         sentences.append("Layer-causal gradient descent was not run: the read-out of this model is unknown.")
     return sentences
 
 
-def rate_sentences(compared: Compared) -> list[str]:
-    """Learning rates at an end of the candidates."""
-    chosen, candidates = compared.rates.get(PUBLISHED_METHOD, {}).values(), compared.candidate_rates
+def rate_sentences(found: Sequence[Compared]) -> list[str]:
+    """Learning rates at an end of the candidates, in comparisons with one model."""
     sentences = []
-    for end, word in ((min(candidates), "smallest"), (max(candidates), "largest")):
-        count = sum(rate == end for rate in chosen)
-        if count and len(candidates) > 1:
+    for end, word in ((min, "smallest"), (max, "largest")):
+        chosen = [
+            rate == end(compared.candidate_rates)
+            for compared in found
+            if len(compared.candidate_rates) > 1
+            for rate in compared.rates.get(PUBLISHED_METHOD, {}).values()
+        ]
+        if any(chosen):
             sentences.append(
-                f"The learning rate is the {word} candidate ({end:g}) in {count} of {counted(len(chosen), 'draw')}: "
-                "there may be better ones beyond it."
+                f"The learning rate is the {word} candidate in {sum(chosen)} of {counted(len(chosen), 'draw')}: there "
+                "may be better ones beyond it."
             )
     return sentences
 

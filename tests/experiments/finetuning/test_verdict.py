@@ -152,12 +152,12 @@ def test_updates_that_raise_the_loss_are_said_to():
     losses = {PUBLISHED_METHOD: dict.fromkeys(range(1, 6), (3.0, 2.5)),
               LAYER_CAUSAL: dict.fromkeys(range(1, 5), (3.0, 5.0)) | {5: (3.0, 2.0)},
               LAYER_CAUSAL_MATCHED: dict.fromkeys(range(1, 6), (3.0, 2.9))}  # fmt: skip
-    assert loss_sentences(compared(values, losses=losses)) == [
+    assert loss_sentences([compared(values, losses=losses)]) == [
         "Layer-causal gradient descent raises the loss of the demonstrations in 4 of 5 draws (on average from 3.00 to "
         "4.40 nats a token): there it describes an update, not learning."
     ]
     del losses[LAYER_CAUSAL], losses[LAYER_CAUSAL_MATCHED]
-    assert loss_sentences(compared({PUBLISHED_METHOD: around(0.2, 0.01)}, losses=losses)) == [
+    assert loss_sentences([compared({PUBLISHED_METHOD: around(0.2, 0.01)}, losses=losses)]) == [
         "Layer-causal gradient descent was not run: the read-out of this model is unknown."
     ]
 
@@ -166,8 +166,9 @@ def test_learning_rates_at_an_end_of_the_candidates_are_said():
     values = {PUBLISHED_METHOD: around(0.2, 0.01)}
     rates = {PUBLISHED_METHOD: {1: 0.1, 2: 0.1, 3: 0.01, 4: 0.001, 5: 0.01}}
     found = compared(values, rates=rates, candidates=(0.001, 0.01, 0.1))
-    assert rate_sentences(found) == [
-        "The learning rate is the smallest candidate (0.001) in 1 of 5 draws: there may be better ones beyond it.",
-        "The learning rate is the largest candidate (0.1) in 2 of 5 draws: there may be better ones beyond it.",
+    assert rate_sentences([found]) == [
+        "The learning rate is the smallest candidate in 1 of 5 draws: there may be better ones beyond it.",
+        "The learning rate is the largest candidate in 2 of 5 draws: there may be better ones beyond it.",
     ]
-    assert rate_sentences(compared(values, rates=rates, candidates=(0.1,))) == []
+    assert rate_sentences([found, found])[0].startswith("The learning rate is the smallest candidate in 2 of 10 draws")
+    assert rate_sentences([compared(values, rates=rates, candidates=(0.1,))]) == []
