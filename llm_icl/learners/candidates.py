@@ -39,7 +39,7 @@ KERNELS = tuple(f"{KERNEL}:tau={tau},decay={decay}" for tau, decay in product(TA
 # What exact Bayes of another class would answer: what does the subject assume?
 ASSUMED = ("conjunction", "disjunction", "majority", "sparse-parity")
 # Exact Bayes of another class lists its functions; more than this take minutes.
-_MOST_FUNCTIONS = 2**16
+_MOST_FUNCTIONS = 2**14
 
 
 @dataclass(frozen=True)
