@@ -164,8 +164,8 @@ def miscalibrated(cells: Sequence[dict[str, Any]], level: float = 0.05) -> list[
     return [f"{one['task']}, n = {one['n']}: {z:.1f}" for (one, z), p in zip(tests, adjusted, strict=True) if p < level]
 
 
-def document(cells: Sequence[dict[str, Any]]) -> str:
-    """The page that `make ceilings` writes."""
+def document(cells: Sequence[dict[str, Any]], whole: int) -> str:
+    """The page that `make ceilings` writes, of the cells that are finished out of so many."""
     tests = sum(len(one["gains"]) for one in cells)
     rows = []
     for card in dict.fromkeys(one["task"].partition(":")[0] for one in cells):
@@ -183,9 +183,10 @@ def document(cells: Sequence[dict[str, Any]]) -> str:
     found = "\n".join(f"- {line}" for line in beaten(cells) + miscalibrated(cells)) or "None."
     return f"""# Ceilings, tested
 
-`make ceilings` writes this page: {len(cells)} cells (a task card with no option, one, or two of label noise, biased
-inputs, planted points and teaching sequences, at a small and a larger n), {PROBLEMS:,} problems each; both constants,
-and every learner with every option that changes its answers: {tests:,} comparisons with `bayes`, paired by problem.
+`make ceilings` writes this page: {len(cells)} of {whole} cells so far, a cell being a task card with no option, one, or
+two of label noise, biased inputs, planted points and teaching sequences, at a small or a larger n. {PROBLEMS:,} problems
+each; both constants, and every learner with every option that changes its answers: {tests:,} comparisons with `bayes`,
+paired by problem.
 
 - z: how far the learner that comes nearest is above `bayes`, in standard errors. The largest of {tests:,} null z is
   about {norm.isf(1 / tests):.1f}.
@@ -213,18 +214,25 @@ def main() -> None:
     done = {(one["task"], one["n"]): one for one in map(json.loads, lines)}
     names, cells = learner_names(), []
     fast = [name for name in names if name.partition(":")[0] not in SLOW]
-    for card in task_names():
-        for size, (n, points) in enumerate(SIZES.get(card, USUAL)):
-            for text in tasks(card, n):
-                if (text, n) not in done:
-                    began = time.monotonic()
-                    done[text, n] = cell(text, n, points, names if size else fast)
-                    with kept.open("a", encoding="utf-8") as stream:
-                        stream.write(json.dumps(done[text, n]) + "\n")
-                    print(f"{text}, n = {n}: {time.monotonic() - began:.1f} s", file=sys.stderr, flush=True)
-                cells.append(done[text, n])
-    page = document(cells)
-    (ROOT / "docs" / "design" / "ceilings.md").write_text(page, encoding="utf-8")
+    planned = [
+        (card, text, n, points, names if size else fast)
+        for card in task_names()
+        for size, (n, points) in enumerate(SIZES.get(card, USUAL))
+        for text in tasks(card, n)
+    ]
+    page = ""
+    for card, of_card in itertools.groupby(planned, key=lambda one: one[0]):
+        for _, text, n, points, asked in of_card:
+            if (text, n) not in done:
+                began = time.monotonic()
+                done[text, n] = cell(text, n, points, asked)
+                with kept.open("a", encoding="utf-8") as stream:
+                    stream.write(json.dumps(done[text, n]) + "\n")
+                print(f"{text}, n = {n}: {time.monotonic() - began:.1f} s", file=sys.stderr, flush=True)
+            cells.append(done[text, n])
+        page = document(cells, len(planned))
+        (ROOT / "docs" / "design" / "ceilings.md").write_text(page, encoding="utf-8")
+        print(card, file=sys.stderr, flush=True)
     print(page)
 
 
