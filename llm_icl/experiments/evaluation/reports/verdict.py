@@ -54,6 +54,8 @@ def comparisons(cell: Cell, task: Task) -> Iterator[tuple[Pair, Comparison]]:
     """All comparisons that the verdicts on a cell make."""
     for subject in (*cell.models, *cell.networks):
         mine = cell.learners[subject]
+        if np.isnan(mine.prediction).all():
+            continue
         for reference in references(cell, task, subject):
             other = cell.learners[reference.name]
             # Where all labels are equal, shuffled labels are the same labels.
@@ -66,6 +68,8 @@ def comparisons(cell: Cell, task: Task) -> Iterator[tuple[Pair, Comparison]]:
 
 def verdict(cell: Cell, task: Task, model: str, judged: Mapping[Pair, Judgement]) -> list[str]:
     """Does it learn, does it use the labels, and how far is it from optimal?"""
+    if np.isnan(cell.learners[model].prediction).all():
+        return [f"{model}: no answer that could be used."]
     sentences = [_accuracies(cell, model)]
     untold: list[tuple[Reference, Judgement]] = []
     for reference in references(cell, task, model):
@@ -124,8 +128,6 @@ def percent(share: float) -> str:
 def _accuracies(cell: Cell, model: str) -> str:
     """Its accuracy over all queries and at the last position that it was asked."""
     answered = cell.learners[model]
-    if answered.coverage == 0:
-        return f"{model}: no answer that could be used."
     mean = percent(score(cell, model).average.value)
     j = int(np.flatnonzero(answered.asked.any(axis=0))[-1])
     last = accuracy(answered.correct[:, j : j + 1])
