@@ -2,9 +2,10 @@
 
 Four kinds of structure are looked for in the standardised deviations: a pull towards any candidate or feature (linear);
 a pull that has another sign or size in each context (slopes); deviations that resemble each other within a context or a
-problem, more so for similar queries (clusters); and whatever a flexible model, cross-fitted over problems, can predict
-of them (flexible). Each kind's statistic is the largest of its standardised parts; the p-value is that of the smallest
-of the four (Westfall & Young 1993), so that the number of things that were looked at is accounted for.
+problem, more so for similar queries, or that are large in few of them (clusters); and whatever a flexible model,
+cross-fitted over problems, can predict of them (flexible). Each kind's statistic is the largest of its standardised
+parts; the p-value is that of the smallest of the four (Westfall & Young 1993), so that the number of things that were
+looked at is accounted for.
 
 If the model holds, labels are independent draws from its P(answer 1): the null distribution is simulated from it. The
 noise of probabilities is unknown. Within queries of equal size and similar P(answer 1) deviations are then
@@ -209,23 +210,25 @@ class Structure:
         return np.stack(columns, axis=1)
 
     def _clusters(self, contexts: Singles) -> Singles:
-        """Products of deviations within contexts and across the contexts of a problem: of all pairs, and weighted by
-        the similarity of their queries, (R, 4).
+        """Products of deviations within contexts and across the contexts of a problem: of all pairs, weighted by the
+        similarity of their queries, and of their squares (large deviations are in few contexts), (R, 6).
         """
         by_problem = contexts.transpose(2, 0, 1, 3)  # (C, R, M, Q)
-        context, problem = by_problem.sum(axis=-1), by_problem.sum(axis=(-1, -2))
-        own = (by_problem**2).sum(axis=(0, 2, 3))
-        squares = (context**2).sum(axis=(0, 2))
-        columns = [squares - own, (problem**2).sum(axis=0) - squares]
         within, across = self.near
-        columns.append(
-            sum(
-                ((by_problem[:, :, m] @ within[:, m]) * by_problem[:, :, m]).sum(axis=(0, 2)) for m in range(self.sizes)
-            )
-        )
+        near = np.zeros(by_problem.shape[1], dtype=np.float32)
+        for m in range(self.sizes):
+            near += ((by_problem[:, :, m] @ within[:, m]) * by_problem[:, :, m]).sum(axis=(0, 2))
         flat = by_problem.reshape(self.problems, len(contexts), -1)
-        columns.append(((flat @ across) * flat).sum(axis=(0, 2)))
+        near_across = ((flat @ across) * flat).sum(axis=(0, 2))
+        columns = [*_products(by_problem), near, near_across, *_products(by_problem**2 - 1)]
         return np.stack(columns, axis=1)
+
+
+def _products(values: Singles) -> tuple[Singles, Singles]:
+    """Sums over pairs of values (C, R, M, Q) in one context, and in different contexts of one problem, (R,) each."""
+    context, problem = values.sum(axis=-1), values.sum(axis=(-1, -2))
+    squares = (context**2).sum(axis=(0, 2))
+    return squares - (values**2).sum(axis=(0, 2, 3)), (problem**2).sum(axis=0) - squares
 
 
 def evenly(count: int, most: int) -> list[int]:
