@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench ceilings coverage verdicts finetuning-null docs models picture format clean \
+.PHONY: demo test check bench ceilings coverage verdicts identification finetuning-null docs models picture format clean \
 	test-ray test-vllm bench-vllm newest oldest lock
 
 # Makes an environment in the folder $(1), with the versions in the file $(2), and installs $(3). The build backend is
@@ -47,6 +47,12 @@ verdicts: $(READY)
 
 coverage: $(READY)
 	$(BIN)/python -m tests.simulations.coverage
+
+# Known machines, and how often they are named: the table of docs/design/identification.md. 17 hours on one core;
+# resumable, and shorter with REPETITIONS=20.
+REPETITIONS ?= 200
+identification: $(READY)
+	$(BIN)/python -m tests.simulations.identification $(REPETITIONS)
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks

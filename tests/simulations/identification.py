@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 from sklearn.tree import DecisionTreeClassifier
 from tabulate import tabulate
 
-from llm_icl.analysis.identification.identify import Identification, identify
+from llm_icl.analysis.identification.identify import identify
 from llm_icl.analysis.identification.links import Tallies, logit, sigmoid
 from llm_icl.analysis.identification.mixtures import OVER
+from llm_icl.analysis.identification.result import Identification
 from llm_icl.analysis.identification.separation import power, told_apart
 from llm_icl.analysis.identification.structure import Structure
 from llm_icl.analysis.identification.verdict import LEVEL, POWER

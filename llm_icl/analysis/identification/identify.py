@@ -7,89 +7,23 @@ from numpy.typing import NDArray
 
 from llm_icl.analysis.identification import verdict as thresholds
 from llm_icl.analysis.identification.alone import Alone, constant, each_alone, log_scores, query_only
+from llm_icl.analysis.identification.comparing import holm, p_values_of, pulls
 from llm_icl.analysis.identification.data import Design
 from llm_icl.analysis.identification.flexible import on_top
 from llm_icl.analysis.identification.mixture_search import best_mixture
 from llm_icl.analysis.identification.mixtures import OVER, Mixture, fit
+from llm_icl.analysis.identification.result import Compared, Identification, Mixed
 from llm_icl.analysis.identification.separation import needed, power, told_apart
 from llm_icl.analysis.identification.shares import explained, own_scores, regret
 from llm_icl.analysis.identification.structure import Left, Structure
-from llm_icl.analysis.identification.verdict import KINDS, LEVEL, REJECTED, WHOLE
+from llm_icl.analysis.identification.verdict import LEVEL, REJECTED, WHOLE
 from llm_icl.analysis.identification.weights import intervals
-from llm_icl.analysis.intervals import NOTHING, Estimate, mean
+from llm_icl.analysis.intervals import NOTHING, mean
 
 Floats = NDArray[np.float64]
 
 # So many candidates are tested for what they leave, those that explain most.
 MOST_TESTED = 6
-
-
-@dataclass(frozen=True)
-class Compared:
-    """One candidate alone: the variant that was chosen; the held-out log score per answer, in nats, and how far it is
-    behind the leading candidate's, paired by problem; the share of the subject's regularity that it explains; the
-    p-value, by Holm's method, of there being no pull from it towards the leading one; and what it leaves, where tested.
-    """
-
-    name: str
-    variant: str
-    score: float
-    behind: Estimate
-    share: Estimate
-    p_value: float
-    left: Left | None
-
-
-@dataclass(frozen=True)
-class Mixed:
-    """A mixture over queries, contexts or problems: the components' names, and two constants; their weights for each
-    number of examples and on average; the share that it explains, held out; and what it leaves.
-    """
-
-    over: str
-    names: tuple[str, ...]
-    by_size: list[list[Estimate]]
-    weights: list[Estimate]
-    share: Estimate
-    left: Left
-
-
-@dataclass(frozen=True)
-class Identification:
-    """The verdict, a key of KINDS, with the candidates that it names, and all numbers behind it.
-
-    For "changes" the names are those for each number of examples. `score` is the held-out log score per answer of the
-    verdict's model, `constant` that of the best constant for each number of examples, and `own` the most that the
-    subject's own noise allows, where `own_known`. `share` is the share (score - constant)/(own - constant), and
-    `expected_share` what a subject that follows the verdict's model and its noise would show. `flexible` is what a
-    flexible model adds to the score. `needed` is the number of problems that would tell the named apart.
-    """
-
-    verdict: str
-    names: tuple[str, ...]
-    sizes: tuple[int, ...]
-    problems: int
-    candidates: tuple[Compared, ...]
-    leader: str
-    constant: float
-    own: float
-    own_known: bool
-    score: float
-    share: Estimate
-    expected_share: float
-    flexible: Estimate
-    left: Left
-    independent: Left
-    query_only: Left | None
-    mixtures: tuple[Mixed, ...]
-    power: float
-    needed: float
-    regret: float
-    regret_explained: float
-
-    def __str__(self) -> str:
-        named = f" ({' or '.join(self.names) if self.verdict in ('single', 'too few') else ', '.join(self.names)})"
-        return f"{KINDS[self.verdict]}{named if self.names else ''}"
 
 
 @dataclass(frozen=True)
@@ -148,7 +82,7 @@ class _Subject:
         self.tests: dict[int, Left] = {}
         self.query_only: Left | None = None
         self.mixtures: list[tuple[Mixture, Floats, Left]] = []
-        self.p_values = _p_values(self.pulls_towards(self.lead))
+        self.p_values = p_values_of(self.pulls_towards(self.lead))
         self.p_values[self.lead] = 1.0
         self.corrected = holm(self.p_values)
 
@@ -210,7 +144,7 @@ class _Subject:
     def no_dependence(self) -> _Decision:
         """Nothing depends on anything, if that would have been found."""
         truths = 0.5 * self.alone_probability() + 0.5 * self.base
-        _, strength = told_apart_from(truths, self.base)
+        strength = np.array([told_apart(truth, self.base[None])[1][0] for truth in truths])
         level = LEVEL / max(self.structure.linear[0].shape[1], 1)
         found = np.array([power(float(s), level) for s in strength])
         typical = float(np.median(found))
@@ -287,7 +221,7 @@ class _Subject:
             if names:
                 return _Decision(verdict, names, mixture.model, held_out, left)
         best, scores, left = max(self.mixtures, key=lambda each: each[1].sum())
-        share = float((scores - self.base_scores).sum()) / self.span
+        share = float((scores - self.base_scores).sum()) / self.span if self.span > 0 else 0.0
         names = (self.design.names[self.lead],)
         return _Decision("none" if share < thresholds.HALF else "nearest", names, best.model, scores, left)
 
@@ -329,41 +263,3 @@ class _Subject:
         by_size, weights = intervals(mixture)
         share = explained(held_out, self.base_scores, self.own, self.seed)
         return Mixed(mixture.form.over, names, by_size, weights, share, left)
-
-
-def told_apart_from(truths: Floats, model: Floats) -> tuple[Floats, Floats]:
-    """`told_apart` for several truths (K, M, C, Q) and one model (M, C, Q)."""
-    pairs = [told_apart(truth, model[None]) for truth in truths]
-    return np.array([nats[0] for nats, _ in pairs]), np.array([strength[0] for _, strength in pairs])
-
-
-def pulls(answers: Floats, models: Floats, toward: Floats) -> Floats:
-    """The strength of the pull from each model (K, M, C, Q) towards another (M, C, Q), in standard deviations."""
-    known = ~np.isnan(answers)
-    direction = np.log(toward / (1 - toward)) - np.log(models / (1 - models))
-    variance = np.where(known, models * (1 - models), 0.0)
-    deviations = np.where(known, np.nan_to_num(answers) - models, 0.0)
-
-    def total(values: Floats) -> Floats:
-        return values.sum(axis=(-2, -1), keepdims=True)
-
-    # The link takes whatever part of the pull is constant for a number of examples.
-    centred = direction - total(variance * direction) / np.maximum(total(variance), 1e-12)
-    signal = (centred * deviations).sum(axis=(1, 2, 3))
-    noise = np.sqrt((variance * centred**2).sum(axis=(1, 2, 3)))
-    return np.divide(signal, noise, out=np.zeros(len(models)), where=noise > 1e-9)
-
-
-def _p_values(strength: Floats) -> Floats:
-    from scipy.stats import norm
-
-    return norm.sf(strength)
-
-
-def holm(p_values: Floats) -> Floats:
-    """P-values corrected by Holm's step-down method (1979); the largest, of the leading candidate itself, stands."""
-    order = np.argsort(p_values)
-    factors = np.maximum(len(order) - 1 - np.arange(len(order)), 1)
-    corrected = np.empty(len(order))
-    corrected[order] = np.minimum(np.maximum.accumulate(p_values[order] * factors), 1.0)
-    return corrected

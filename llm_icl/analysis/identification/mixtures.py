@@ -30,7 +30,8 @@ CERTAINTIES = (1.0, 4.0, 16.0, 64.0)
 VAGUE = 1.0
 # A unit that holds all of the information cannot quite be left out.
 _LEVERAGE = 0.98
-_STEPS = 400
+_STEPS = 200
+_CONVERGED = 1e-6
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,7 @@ def _fit_classes(answers: Floats, components: tuple[Component, ...], form: Form,
         total = np.logaddexp.reduce(joint, axis=0)  # (M, C)
         posterior = np.exp(joint - total)  # (D, M, C)
         value = total[:, train].sum() + form.prior * np.log(up * down).sum()
-        if value - previous < 1e-7 * abs(value) and step > 5:
+        if value - previous < _CONVERGED * abs(value) and step > 5:
             break
         previous = value
         weight = posterior[..., None] * train[:, None]

@@ -2,9 +2,10 @@
 
 Four kinds of structure are looked for in the standardised deviations: a pull towards any candidate or feature (linear);
 a pull that has another sign or size in each context (slopes); deviations that resemble each other within a context or a
-problem, more so for similar queries (clusters); and whatever a flexible model, cross-fitted over problems, can predict
-of them (flexible). Each kind's statistic is the largest of its standardised parts; the p-value is that of the smallest
-of the four (Westfall & Young 1993), so that the number of things that were looked at is accounted for.
+problem, more so for similar queries, or that are large in few of them (clusters); and whatever a flexible model,
+cross-fitted over problems, can predict of them (flexible). Each kind's statistic is the largest of its standardised
+parts; the p-value is that of the smallest of the four (Westfall & Young 1993), so that the number of things that were
+looked at is accounted for.
 
 If the model holds, labels are independent draws from its P(answer 1): the null distribution is simulated from it. The
 noise of probabilities is unknown. Within queries of equal size and similar P(answer 1) deviations are then
@@ -20,13 +21,12 @@ from numpy.typing import NDArray
 
 from llm_icl.analysis.identification.data import Design
 from llm_icl.analysis.identification.links import logit
+from llm_icl.analysis.identification.strata import centred, per_stratum_variance, permutations, strata_of
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 
 DRAWS = 499
-# Queries of one number of examples are divided into at most so many strata of P(answer 1).
-STRATA = 5
 # A pull this many standard deviations strong needs no simulation.
 OBVIOUS = 7.0
 # Pulls in probabilities count if following them would add this share to what is explained, in nats.
@@ -209,23 +209,25 @@ class Structure:
         return np.stack(columns, axis=1)
 
     def _clusters(self, contexts: Singles) -> Singles:
-        """Products of deviations within contexts and across the contexts of a problem: of all pairs, and weighted by
-        the similarity of their queries, (R, 4).
+        """Products of deviations within contexts and across the contexts of a problem: of all pairs, weighted by the
+        similarity of their queries, and of their squares (large deviations are in few contexts), (R, 6).
         """
         by_problem = contexts.transpose(2, 0, 1, 3)  # (C, R, M, Q)
-        context, problem = by_problem.sum(axis=-1), by_problem.sum(axis=(-1, -2))
-        own = (by_problem**2).sum(axis=(0, 2, 3))
-        squares = (context**2).sum(axis=(0, 2))
-        columns = [squares - own, (problem**2).sum(axis=0) - squares]
         within, across = self.near
-        columns.append(
-            sum(
-                ((by_problem[:, :, m] @ within[:, m]) * by_problem[:, :, m]).sum(axis=(0, 2)) for m in range(self.sizes)
-            )
-        )
+        near = np.zeros(by_problem.shape[1], dtype=np.float32)
+        for m in range(self.sizes):
+            near += ((by_problem[:, :, m] @ within[:, m]) * by_problem[:, :, m]).sum(axis=(0, 2))
         flat = by_problem.reshape(self.problems, len(contexts), -1)
-        columns.append(((flat @ across) * flat).sum(axis=(0, 2)))
+        near_across = ((flat @ across) * flat).sum(axis=(0, 2))
+        columns = [*_products(by_problem), near, near_across, *_products(by_problem**2 - 1)]
         return np.stack(columns, axis=1)
+
+
+def _products(values: Singles) -> tuple[Singles, Singles]:
+    """Sums over pairs of values (C, R, M, Q) in one context, and in different contexts of one problem, (R,) each."""
+    context, problem = values.sum(axis=-1), values.sum(axis=(-1, -2))
+    squares = (context**2).sum(axis=(0, 2))
+    return squares - (values**2).sum(axis=(0, 2, 3)), (problem**2).sum(axis=0) - squares
 
 
 def evenly(count: int, most: int) -> list[int]:
@@ -258,46 +260,3 @@ def _combined(parts: dict[str, Singles], least: float, names: list[str], candida
     }[first]
     kinds = {kind: float(rank[0]) for kind, rank in ranks.items()}
     return Left(float((smallest <= smallest[0]).mean()), kinds, about, gain)
-
-
-def strata_of(model: Floats, known: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Groups of queries (M, C, Q) of equal size and similar P(answer 1); -1 where there is no answer."""
-    strata = np.full(model.shape, -1)
-    following = 0
-    for m in range(len(model)):
-        used = known[m]
-        if not used.any():
-            continue
-        values, inverse, count = np.unique(model[m][used].round(4), return_inverse=True, return_counts=True)
-        middle = (np.cumsum(count) - count / 2) / count.sum()
-        group = np.arange(len(values)) if len(values) <= STRATA else (middle * STRATA).astype(np.int64)
-        group = np.unique(group, return_inverse=True)[1]
-        strata[m][used] = group[inverse] + following
-        following += int(group.max()) + 1
-    return strata
-
-
-def centred(values: Floats, strata: NDArray[np.int64]) -> Floats:
-    """Values (N, J) less their means by stratum; 0 outside all strata."""
-    members = (strata[:, None] == np.arange(strata.max() + 1)) * 1.0  # (N, S)
-    count = members.sum(axis=0)
-    means = (members.T @ values) / count[:, None]
-    return np.where(strata[:, None] >= 0, values - members @ means, 0.0)
-
-
-def per_stratum_variance(values: Floats, strata: NDArray[np.int64]) -> Floats:
-    """The variance of the values (N,) of each query's stratum."""
-    used = np.where(strata >= 0, strata, 0)
-    count = np.bincount(used, strata >= 0)
-    squares = np.bincount(used, np.where(strata >= 0, values**2, 0.0))
-    return np.where(strata >= 0, (squares / np.maximum(count - 1, 1))[used], 0.0)
-
-
-def permutations(strata: NDArray[np.int64], count: int, random: np.random.Generator) -> NDArray[np.int64]:
-    """Permutations within strata, (1 + count, N), the identity first."""
-    order = np.argsort(strata, kind="stable")
-    drawn = np.argsort(strata + random.random((count, len(strata)), dtype=np.float32) * 0.999, axis=1)
-    rows = np.empty((count + 1, len(strata)), dtype=np.int64)
-    rows[0] = np.arange(len(strata))
-    rows[1:, order] = drawn
-    return rows

@@ -6,8 +6,9 @@ import itertools
 import numpy as np
 import pytest
 
+from llm_icl.analysis.identification.comparing import holm
 from llm_icl.analysis.identification.data import Candidate
-from llm_icl.analysis.identification.identify import holm, identify
+from llm_icl.analysis.identification.identify import identify
 from llm_icl.analysis.identification.structure import Structure
 from tests.analysis.identification.making import design, drawn, flips
 from tests.simulations.identification import PAIRS, World, outcome

@@ -7,7 +7,8 @@ import pytest
 
 from llm_icl.analysis.identification.alone import log_scores
 from llm_icl.analysis.identification.flexible import on_top
-from llm_icl.analysis.identification.structure import Structure, centred, permutations, strata_of
+from llm_icl.analysis.identification.strata import centred, permutations, strata_of
+from llm_icl.analysis.identification.structure import Structure
 from tests.analysis.identification.making import design, drawn, flips
 
 
