@@ -185,8 +185,8 @@ def document(cells: Sequence[dict[str, Any]], whole: int) -> str:
 
 `make ceilings` writes this page: {len(cells)} of {whole} cells so far, a cell being a task card with no option, one, or
 two of label noise, biased inputs, planted points and teaching sequences, at a small or a larger n. {PROBLEMS:,}
-problems each; both constants, and every learner with every option that changes its answers: {tests:,} comparisons with `bayes`,
-paired by problem.
+problems each; both constants, and every learner with every option that changes its answers: {tests:,} comparisons with
+`bayes`, paired by problem.
 
 - z: how far the learner that comes nearest is above `bayes`, in standard errors. The largest of {tests:,} null z is
   about {norm.isf(1 / tests):.1f}.

@@ -22,7 +22,8 @@ def rows(learner, answers, prompt=None, status="ok"):
         {
             "learner": learner, "task": "majority", "n": 3, "seed": 0,
             "prompt": pl.Series([prompt] * answers.size, dtype=pl.String),
-            "problem": problems.ravel(), "position": positions.ravel(), "label": LABELS[: answers.shape[0], : answers.shape[1]].ravel(),
+            "problem": problems.ravel(), "position": positions.ravel(),
+            "label": LABELS[: answers.shape[0], : answers.shape[1]].ravel(),
             "probability": pl.Series([None] * answers.size, dtype=pl.Float64),
             "prediction": [int(a) if a >= 0 else None for a in answers.ravel()],
             "status": np.where(usable, "ok", status), "seen": False,
