@@ -3,7 +3,7 @@
     python -m tests.simulations.coverage [REPETITIONS] [--part 1/2]
 
 Finished cells are kept in outputs/coverage.jsonl, with a checksum of what computes them: what was interrupted is
-resumed, and parts can run at the same time. Once all cells are there, the tables are written.
+resumed, and parts can run at the same time. The tables are of the cells that are there.
 """
 
 import argparse
@@ -301,10 +301,7 @@ def main() -> None:
             with RESULTS.open("a") as file:
                 file.write(json.dumps({"cell": key, "by": by} | found) + "\n")
             print(f"{i + 1} of {len(cells)}:", *key, _entry(found), flush=True)
-    done = _results(by)
-    keys = [(world.quantity, world.name, problems) for world, problems in cells]
-    if all(key in done for key in keys):
-        _write({key: done[key] for key in keys}, arguments.repetitions)
+    _write(_results(by), len(cells), arguments.repetitions)
 
 
 def _results(by) -> dict[tuple, dict]:
@@ -324,18 +321,34 @@ def _entry(found) -> str:
     return f"{text}; of the {100 * given / count:.0f} % given {100 - 100 * (above + below) / given:.1f}"
 
 
-def _write(found, repetitions: int) -> None:
-    lines = [
-        f"{repetitions:,} repetitions a cell: the standard error of 95 % is {np.sqrt(0.0475 / repetitions):.1%}.",
-        "",
+def _covered(found) -> float:
+    return 1 - (found["above"] + found["below"]) / found["repetitions"]
+
+
+def _write(found, whole: int, repetitions: int) -> None:
+    slack = 2 * np.sqrt(0.0475 / repetitions)  # two standard errors
+    quantities = list(dict.fromkeys(key[0] for key in found))
+    said = f"{len(found)} of {whole} cells so far, {repetitions:,} repetitions each"
+    lines = [f"{said}; two standard errors of 95 % are {100 * slack:.1f} points.", ""]
+    lines += [
+        f"| cells | below {94 - 100 * slack:.0f} % | to {96 + 100 * slack:.0f} % | above | never given | lowest |"
     ]
-    for quantity in dict.fromkeys(key[0] for key in found):
+    lines += ["| --- | --- | --- | --- | --- | --- |"]
+    for quantity in quantities:
+        some = [numbers for key, numbers in found.items() if key[0] == quantity]
+        shares = [_covered(numbers) for numbers in some if numbers["given"]]
+        below, above = sum(share < 0.94 - slack for share in shares), sum(share > 0.96 + slack for share in shares)
+        counts = (below, len(shares) - below - above, above, len(some) - len(shares))
+        lines.append(f"| {quantity} | {' | '.join(map(str, counts))} | {100 * min(shares, default=np.nan):.1f} |")
+    lines.append("")
+    for quantity in quantities:
         names = list(dict.fromkeys(key[1] for key in found if key[0] == quantity))
-        columns = list(dict.fromkeys(key[2] for key in found if key[0] == quantity))
+        columns = sorted({key[2] for key in found if key[0] == quantity})
         lines += [f"### {quantity[0].upper()}{quantity[1:]}", ""]
         lines += [f"| world | {' | '.join(map(str, columns))} |", "| --- |" + " --- |" * len(columns)]
         for name in names:
-            entries = [_entry(found[quantity, name, column]) for column in columns]
+            there = [found.get((quantity, name, column)) for column in columns]
+            entries = [_entry(numbers) if numbers else "" for numbers in there]
             lines.append(f"| {name} | {' | '.join(entries)} |")
         lines.append("")
     before, rest = PAGE.read_text().split(BEGIN)
