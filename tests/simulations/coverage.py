@@ -324,12 +324,26 @@ def _entry(found) -> str:
     return f"{text}; of the {100 * given / count:.0f} % given {100 - 100 * (above + below) / given:.1f}"
 
 
+def _covered(found) -> float:
+    return 1 - (found["above"] + found["below"]) / found["repetitions"]
+
+
 def _write(found, repetitions: int) -> None:
-    lines = [
-        f"{repetitions:,} repetitions a cell: the standard error of 95 % is {np.sqrt(0.0475 / repetitions):.1%}.",
-        "",
+    slack = 2 * np.sqrt(0.0475 / repetitions)  # two standard errors
+    quantities = list(dict.fromkeys(key[0] for key in found))
+    lines = [f"{repetitions:,} repetitions a cell; two standard errors of 95 % are {100 * slack:.1f} points.", ""]
+    lines += [
+        f"| cells | below {94 - 100 * slack:.0f} % | to {96 + 100 * slack:.0f} % | above | never given | lowest |"
     ]
-    for quantity in dict.fromkeys(key[0] for key in found):
+    lines += ["| --- | --- | --- | --- | --- | --- |"]
+    for quantity in quantities:
+        some = [numbers for key, numbers in found.items() if key[0] == quantity]
+        shares = [_covered(numbers) for numbers in some if numbers["given"]]
+        below, above = sum(share < 0.94 - slack for share in shares), sum(share > 0.96 + slack for share in shares)
+        counts = (below, len(shares) - below - above, above, len(some) - len(shares))
+        lines.append(f"| {quantity} | {' | '.join(map(str, counts))} | {100 * min(shares):.1f} |")
+    lines.append("")
+    for quantity in quantities:
         names = list(dict.fromkeys(key[1] for key in found if key[0] == quantity))
         columns = list(dict.fromkeys(key[2] for key in found if key[0] == quantity))
         lines += [f"### {quantity[0].upper()}{quantity[1:]}", ""]
