@@ -11,7 +11,7 @@ from llm_icl.analysis.identification.comparing import holm, p_values_of, pulls
 from llm_icl.analysis.identification.data import Design
 from llm_icl.analysis.identification.flexible import on_top
 from llm_icl.analysis.identification.mixture_search import best_mixture
-from llm_icl.analysis.identification.mixtures import OVER, Mixture, fit
+from llm_icl.analysis.identification.mixtures import OVER, Mixture, fit, neighbours
 from llm_icl.analysis.identification.result import Compared, Identification, Mixed
 from llm_icl.analysis.identification.separation import needed, power, told_apart
 from llm_icl.analysis.identification.shares import explained, own_scores, regret
@@ -90,8 +90,13 @@ class _Subject:
     def answered(self) -> int:
         return max(int((~np.isnan(self.answers)).sum()), 1)
 
-    def left(self, model: Floats, gained: float, slopes: bool = True) -> Left:
-        return self.structure.left(self.answers, model, self.probabilities, gained, self.seed, slopes)
+    def left(self, model: Floats, gained: float, slopes: bool = True, neighbours: Floats | None = None) -> Left:
+        return self.structure.left(self.answers, model, self.probabilities, gained, self.seed, slopes, neighbours)
+
+    def left_alone(self, k: int) -> Left:
+        """What a candidate alone leaves."""
+        neighbours = self.alone.neighbours(self.design, k)
+        return self.left(self.alone.model[k], float(self.gained[k]), neighbours=neighbours)
 
     def identify(self, ceiling: Floats | None) -> Identification:
         self.independent = self.left(self.base, 0.0)
@@ -173,7 +178,7 @@ class _Subject:
         found = []
         for k in [int(k) for k in self.order if not beaten[k]][:MOST_TESTED]:
             if self.share[k] < WHOLE:
-                self.tests[k] = self.left(self.alone.model[k], float(self.gained[k]))
+                self.tests[k] = self.left_alone(k)
                 if self.tests[k].p_value < REJECTED:
                     continue
             if not (self.own_known and self.share[k] < thresholds.LEAST_SHARE):
@@ -185,7 +190,7 @@ class _Subject:
         """One algorithm; or several that these queries cannot tell apart; or too few problems to tell."""
         best, others = adequate[0], adequate[1:]
         names = tuple(self.design.names[k] for k in adequate)
-        left = self.tests.get(best) or self.left(self.alone.model[best], float(self.gained[best]))
+        left = self.tests.get(best) or self.left_alone(best)
         model, scores = self.alone.model[best], self.alone.held_out[best]
         if not others:
             return _Decision("single", names, model, scores, left)
@@ -213,7 +218,8 @@ class _Subject:
         for mixture in sorted(found, key=lambda each: -each.score):
             held_out = self.crossed(mixture)
             gained = float((held_out - self.base_scores).sum())
-            left = self.left(mixture.model, gained, slopes=mixture.form.over == "queries")
+            others = neighbours(self.design, self.answers, mixture, self.alone.scores)
+            left = self.left(mixture.model, gained, mixture.form.over == "queries", others)
             self.mixtures.append((mixture, held_out, left))
             if gained < WHOLE * self.span and left.p_value < REJECTED:
                 continue
