@@ -12,7 +12,7 @@ Floats = NDArray[np.float64]
 
 # So many variants of a family are fitted, by their quick scores read in either way.
 FITTED = 10
-# So many variants of a family count as the neighbours of the chosen one.
+# So many variants of a family, those with the closest answers, are the neighbours of the chosen one.
 NEIGHBOURS = 8
 
 
@@ -21,22 +21,24 @@ class Alone:
     """The K candidates alone.
 
     variant (K,) is the chosen variant of each, links (of K) their links, model (K, M, C, Q) P(answer 1) by them; scores
-    is the log score of every variant, one array for each candidate, -∞ if it was not fitted. held_out (K, C) is the log
-    score of each problem's answers when link and variant come from the other folds.
+    is the log score of every variant, one array for each candidate, -∞ if it was not fitted. crossed (K, M, C, Q) is
+    P(answer 1) when link and variant come from the other folds, and held_out (K, C) the log score of each problem's
+    answers by it.
     """
 
     variant: NDArray[np.int64]
     links: Links
     model: Floats
     scores: tuple[Floats, ...]
+    crossed: Floats
     held_out: Floats
 
     def neighbours(self, design: Design, k: int) -> Floats | None:
-        """P(answer 1) by the likeliest other variants of a family, with its link, (B, M, C, Q); None if it has none."""
-        candidate, order = design.candidates[k], np.argsort(-self.scores[k])
+        """P(answer 1) by the closest other variants of a family, with its link, (B, M, C, Q); None if it has none."""
+        candidate = design.candidates[k]
         if not candidate.is_family:
             return None
-        others = order[order != self.variant[k]][:NEIGHBOURS]
+        others = candidate.closest(int(self.variant[k]), NEIGHBOURS)
         return self.links.of(np.full(len(others), k)).apply(candidate.probability[others])
 
     @property
@@ -66,16 +68,16 @@ def each_alone(design: Design, answers: Floats) -> Alone:
     links, scores = tallies.fit()
     best = chosen(scores, tried[0])
     links = links.of(best)
-    held_out = np.zeros((len(best), answers.shape[1]))
+    crossed = np.empty((len(best), *answers.shape))
     for fold, allowed in enumerate(tried[1:]):
         test = design.folds == fold
         inside, inner = tallies.fit(np.unique(design.folds[~test]))
         places = chosen(inner, allowed)
-        held_out[:, test] = log_scores(answers[:, test], inside.of(places).apply(variants[places][:, :, test]))
+        crossed[:, :, test] = inside.of(places).apply(variants[places][:, :, test])
     every = tuple(np.full(len(candidate.probability), -np.inf) for candidate in design.candidates)
     for place, (k, v) in enumerate(zip(owner, index, strict=True)):
         every[k][v] = scores[place]
-    return Alone(index[best], links, links.apply(variants[best]), every, held_out)
+    return Alone(index[best], links, links.apply(variants[best]), every, crossed, log_scores(answers, crossed))
 
 
 def _quick_scores(answers: Floats, probability: Floats) -> Floats:

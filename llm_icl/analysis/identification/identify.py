@@ -167,7 +167,8 @@ class _Subject:
         return np.stack([candidate.probability[v] for candidate, v in pairs])
 
     def pulls_towards(self, k: int) -> Floats:
-        return pulls(self.answers, self.alone.model, self.alone.model[k])
+        # The other's variant and link come from other folds: a family that is fitted here would attract by chance.
+        return pulls(self.answers, self.alone.model, self.alone.crossed[k])
 
     def adequate(self) -> list[int]:
         """The candidates that leave nothing, best first, among those that the leading one does not beat.
@@ -218,7 +219,7 @@ class _Subject:
         for mixture in sorted(found, key=lambda each: -each.score):
             held_out = self.crossed(mixture)
             gained = float((held_out - self.base_scores).sum())
-            others = neighbours(self.design, self.answers, mixture, self.alone.scores)
+            others = neighbours(self.design, self.answers, mixture)
             left = self.left(mixture.model, gained, mixture.form.over == "queries", others)
             self.mixtures.append((mixture, held_out, left))
             if gained < WHOLE * self.span and left.p_value < REJECTED:
@@ -248,7 +249,8 @@ class _Subject:
         names = [self.design.names[component.candidate] for component in mixture.components]
         if (portions.max(axis=1) >= thresholds.DOMINANT).all() and len(set(leading)) > 1:
             return "changes", tuple(names[i] for i in leading)
-        named = [i for i in range(len(names)) if weights[:, i].mean() >= thresholds.LEAST_WEIGHT]
+        _, averages = intervals(mixture)
+        named = [i for i in range(len(names)) if averages[i].low >= thresholds.LEAST_WEIGHT]
         return mixture.form.over, tuple(names[i] for i in named) if len(named) > 1 else ()
 
     def compared(self, k: int) -> Compared:

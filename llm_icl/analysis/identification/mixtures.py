@@ -7,7 +7,6 @@ problem. Weights are fitted for each number of examples; those over problems are
 the same manner: by their label, or by their probability with a common temperature.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,13 +101,13 @@ def fit(
     return fitted(answers, components, form, train)
 
 
-def neighbours(design: Design, answers: Floats, mixture: Mixture, scores: Sequence[Floats]) -> Floats | None:
-    """P(answer 1) by the same weights with other variants of families, those likeliest alone, (B, M, C, Q)."""
+def neighbours(design: Design, answers: Floats, mixture: Mixture) -> Floats | None:
+    """P(answer 1) by the same weights with the closest other variants of families, (B, M, C, Q); None without any."""
     found = []
     for place, component in enumerate(mixture.components):
-        order = np.argsort(-scores[component.candidate])
-        for v in order[order != component.variant][:NEIGHBOURS]:
-            other = Component(component.candidate, int(v), design.candidates[component.candidate].probability[v])
+        candidate = design.candidates[component.candidate]
+        for v in candidate.closest(component.variant, NEIGHBOURS):
+            other = Component(component.candidate, int(v), candidate.probability[v])
             components = (*mixture.components[:place], other, *mixture.components[place + 1 :])
             if mixture.form.over == "queries":
                 found.append(_blended(components, mixture.form, mixture.weights))
