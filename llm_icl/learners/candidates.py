@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llm_icl.analysis.identification.data import Candidate, Design
-from llm_icl.analysis.identification.probes import choose, representatives, searched
+from llm_icl.analysis.identification.probes import choose, searched
+from llm_icl.analysis.identification.structure import evenly
 from llm_icl.config.specs import Spec, parse_specs
 from llm_icl.errors import RequestError
 from llm_icl.function_classes.base import function_class_of
@@ -32,8 +33,9 @@ DEFAULT = (
     "bayes-labels",
 )
 # The variants of the kernel vote, from which the likelihood chooses.
-TAUS = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0)
-DECAYS = (1.0, 0.95, 0.9, 0.8, 0.65)
+TAUS = tuple(np.geomspace(0.35, 2.2, 20).round(3).tolist())
+DECAYS = (1.0, 0.99, 0.98, 0.97, 0.96, 0.945, 0.93, 0.915, 0.9, 0.88, 0.86, 0.84, 0.82, 0.8, 0.775, 0.75, 0.725, 0.7,
+          0.675, 0.65)  # fmt: skip
 KERNEL = "kernel-vote"
 KERNELS = tuple(f"{KERNEL}:tau={tau},decay={decay}" for tau, decay in product(TAUS, DECAYS))
 # What exact Bayes of another class would answer: what does the subject assume?
@@ -53,6 +55,11 @@ class Algorithm:
     def answers(self, contexts: Problems, queries: Bits) -> Floats:
         """P(y = 1) of every variant, (V, C, Q); 0 or 1 of learners that give labels only."""
         return np.stack([_probability(learner, contexts, queries) for learner in self.learners])
+
+    def represented(self) -> "Algorithm":
+        """The first, the middle and the last variant, which probes should tell from others."""
+        chosen = evenly(len(self.learners), 3)
+        return Algorithm(self.name, tuple(self.learners[v] for v in chosen), tuple(self.variants[v] for v in chosen))
 
 
 def algorithms(task: Task, n: int, names: Sequence[str] = ()) -> list[Algorithm]:
@@ -100,8 +107,8 @@ def probed(
     queries = min(queries, 2 ** min(problems.n, 60))
     inputs, unseen = zip(*(searched(each.xs, problems.indices, seed) for each in contexts), strict=True)
     if search:
-        asked = [algorithm_at(algorithm, contexts, inputs) for algorithm in candidates]
-        probability = representatives(asked)  # (K, M, C, X)
+        asked = [algorithm_at(algorithm.represented(), contexts, inputs) for algorithm in candidates]
+        probability = np.concatenate([candidate.probability for candidate in asked])  # (K, M, C, X)
         chosen = choose(probability, np.stack(unseen), queries, seed)
     else:
         drawn = np.random.default_rng(seed).random((len(sizes), *unseen[0].shape)) - np.stack(unseen)

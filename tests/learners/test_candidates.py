@@ -33,6 +33,8 @@ def test_the_candidates_of_a_task_are_those_that_apply():
 def test_the_kernel_vote_is_a_family_unless_its_options_are_given():
     family, one = algorithms(load("majority"), 5, ["kernel-vote", "kernel-vote:tau=2"])
     assert family.variants == KERNELS
+    assert family.represented().variants == (KERNELS[0], KERNELS[len(KERNELS) // 2], KERNELS[-1])
+    assert one.represented() == one
     assert one.variants == ("kernel-vote:tau=2",)
 
 

@@ -10,20 +10,36 @@ from llm_icl.analysis.identification.links import Links, Tallies
 
 Floats = NDArray[np.float64]
 
+# So many variants of a family are fitted, by their quick scores read in either way.
+FITTED = 10
+# So many variants of a family, those with the closest answers, are the neighbours of the chosen one.
+NEIGHBOURS = 8
+
 
 @dataclass(frozen=True)
 class Alone:
     """The K candidates alone.
 
-    variant (K,) is the chosen variant of each, links its link, model (K, M, C, Q) P(answer 1) by it; scores is the log
-    score of every variant, one array for each candidate. held_out (K, C) is the log score of each problem's answers
-    when link and variant come from the other folds.
+    variant (K,) is the chosen variant of each, links (of K) their links, model (K, M, C, Q) P(answer 1) by them; scores
+    is the log score of every variant, one array for each candidate, -∞ if it was not fitted. crossed (K, M, C, Q) is
+    P(answer 1) when link and variant come from the other folds, and held_out (K, C) the log score of each problem's
+    answers by it.
     """
 
     variant: NDArray[np.int64]
+    links: Links
     model: Floats
     scores: tuple[Floats, ...]
+    crossed: Floats
     held_out: Floats
+
+    def neighbours(self, design: Design, k: int) -> Floats | None:
+        """P(answer 1) by the closest other variants of a family, with its link, (B, M, C, Q); None if it has none."""
+        candidate = design.candidates[k]
+        if not candidate.is_family:
+            return None
+        others = candidate.closest(int(self.variant[k]), NEIGHBOURS)
+        return self.links.of(np.full(len(others), k)).apply(candidate.probability[others])
 
     @property
     def score(self) -> Floats:
@@ -33,31 +49,50 @@ class Alone:
 
 def each_alone(design: Design, answers: Floats) -> Alone:
     """Every candidate alone, for answers (M, C, Q)."""
-    variants = np.concatenate([candidate.probability for candidate in design.candidates])  # (V, M, C, Q)
-    ends = np.cumsum([len(candidate.probability) for candidate in design.candidates])
-    starts = np.concatenate([[0], ends[:-1]])
+    quick = [_quick_scores(answers, candidate.probability) for candidate in design.candidates]
+    everyone = np.ones(answers.shape[1], dtype=bool)
+    trains = [everyone, *(design.folds != fold for fold in range(design.folds.max() + 1))]
+    tried = [[_leading(scores, train) for scores in quick] for train in trains]  # of every training set and candidate
+    used = [np.unique(np.concatenate(each)) for each in zip(*tried, strict=True)]  # variants of every candidate
+    variants = np.concatenate([c.probability[v] for c, v in zip(design.candidates, used, strict=True)])
+    owner = np.repeat(np.arange(len(used)), [len(each) for each in used])
+    index = np.concatenate(used)
     tallies = Tallies(variants, answers, design.folds)
 
-    def chosen(scores: Floats) -> NDArray[np.int64]:
-        return np.array([scores[a:b].argmax() for a, b in zip(starts, ends, strict=True)])
+    def chosen(scores: Floats, allowed: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+        """The place of the best variant of every candidate."""
+        possible = np.array([v in allowed[k] for k, v in zip(owner, index, strict=True)])
+        ranked = np.where(possible, scores, -np.inf)
+        return np.array([np.flatnonzero(owner == k)[ranked[owner == k].argmax()] for k in range(len(used))])
 
     links, scores = tallies.fit()
-    variant = chosen(scores)
-    used = starts + variant
-    model = _of(links, used).apply(variants[used])
-    held_out = np.zeros((len(used), answers.shape[1]))
-    for fold in range(design.folds.max() + 1):
-        train, test = np.unique(design.folds[design.folds != fold]), design.folds == fold
-        links, inner = tallies.fit(train)
-        used = starts + chosen(inner)
-        predicted = _of(links, used).apply(variants[used][:, :, test])
-        held_out[:, test] = log_scores(answers[:, test], predicted)
-    parts = tuple(scores[a:b] for a, b in zip(starts, ends, strict=True))
-    return Alone(variant, model, parts, held_out)
+    best = chosen(scores, tried[0])
+    links = links.of(best)
+    crossed = np.empty((len(best), *answers.shape))
+    for fold, allowed in enumerate(tried[1:]):
+        test = design.folds == fold
+        inside, inner = tallies.fit(np.unique(design.folds[~test]))
+        places = chosen(inner, allowed)
+        crossed[:, :, test] = inside.of(places).apply(variants[places][:, :, test])
+    every = tuple(np.full(len(candidate.probability), -np.inf) for candidate in design.candidates)
+    for place, (k, v) in enumerate(zip(owner, index, strict=True)):
+        every[k][v] = scores[place]
+    return Alone(index[best], links, links.apply(variants[best]), every, crossed, log_scores(answers, crossed))
 
 
-def _of(links: Links, used: NDArray[np.int64]) -> Links:
-    return Links(links.read_label[used], links.label[used], links.curve[used])
+def _quick_scores(answers: Floats, probability: Floats) -> Floats:
+    """The log scores (2, V, C) of variants (V, M, C, Q) with 10 % of coin flips, by their probabilities and labels."""
+    if len(probability) == 1:
+        return np.zeros((2, 1, answers.shape[1]))
+    return np.stack(
+        [log_scores(answers, 0.9 * read + 0.05) for read in (probability, (probability > 0.5).astype(np.float64))]
+    )
+
+
+def _leading(scores: Floats, train: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The variants that are fitted: those that are best by quick scores (2, V, C) of the training problems."""
+    order = np.argsort(-scores[:, :, train].sum(axis=-1), axis=-1)[:, :FITTED]
+    return np.unique(order)
 
 
 def log_scores(answers: Floats, model: Floats) -> Floats:

@@ -31,6 +31,20 @@ class Candidate:
     def is_family(self) -> bool:
         return len(self.probability) > 1
 
+    def closest(self, variant: int, count: int) -> NDArray[np.int64]:
+        """The other variants whose answers differ least from a variant's."""
+        order = np.argsort(np.abs(self.probability - self.probability[variant]).mean(axis=(1, 2, 3)), kind="stable")
+        return order[order != variant][:count]
+
+    def spread(self, variants: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+        """Some variants and others that differ most from all before them, until there are `count`."""
+        chosen, answers = list(variants), self.probability.reshape(len(self.probability), -1)
+        distance = np.min([np.abs(answers - answers[v]).mean(axis=1) for v in chosen], axis=0)
+        while len(chosen) < min(count, len(answers)):
+            chosen.append(int(distance.argmax()))
+            distance = np.minimum(distance, np.abs(answers - answers[chosen[-1]]).mean(axis=1))
+        return np.array(chosen)
+
 
 @dataclass(frozen=True)
 class Design:

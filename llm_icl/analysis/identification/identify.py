@@ -11,7 +11,7 @@ from llm_icl.analysis.identification.comparing import holm, p_values_of, pulls
 from llm_icl.analysis.identification.data import Design
 from llm_icl.analysis.identification.flexible import on_top
 from llm_icl.analysis.identification.mixture_search import best_mixture
-from llm_icl.analysis.identification.mixtures import OVER, Mixture, fit
+from llm_icl.analysis.identification.mixtures import OVER, Mixture, fit, neighbours
 from llm_icl.analysis.identification.result import Compared, Identification, Mixed
 from llm_icl.analysis.identification.separation import needed, power, told_apart
 from llm_icl.analysis.identification.shares import explained, own_scores, regret
@@ -90,8 +90,13 @@ class _Subject:
     def answered(self) -> int:
         return max(int((~np.isnan(self.answers)).sum()), 1)
 
-    def left(self, model: Floats, gained: float, slopes: bool = True) -> Left:
-        return self.structure.left(self.answers, model, self.probabilities, gained, self.seed, slopes)
+    def left(self, model: Floats, gained: float, slopes: bool = True, neighbours: Floats | None = None) -> Left:
+        return self.structure.left(self.answers, model, self.probabilities, gained, self.seed, slopes, neighbours)
+
+    def left_alone(self, k: int) -> Left:
+        """What a candidate alone leaves."""
+        neighbours = self.alone.neighbours(self.design, k)
+        return self.left(self.alone.model[k], float(self.gained[k]), neighbours=neighbours)
 
     def identify(self, ceiling: Floats | None) -> Identification:
         self.independent = self.left(self.base, 0.0)
@@ -162,7 +167,8 @@ class _Subject:
         return np.stack([candidate.probability[v] for candidate, v in pairs])
 
     def pulls_towards(self, k: int) -> Floats:
-        return pulls(self.answers, self.alone.model, self.alone.model[k])
+        # The other's variant and link come from other folds: a family that is fitted here would attract by chance.
+        return pulls(self.answers, self.alone.model, self.alone.crossed[k])
 
     def adequate(self) -> list[int]:
         """The candidates that leave nothing, best first, among those that the leading one does not beat.
@@ -173,7 +179,7 @@ class _Subject:
         found = []
         for k in [int(k) for k in self.order if not beaten[k]][:MOST_TESTED]:
             if self.share[k] < WHOLE:
-                self.tests[k] = self.left(self.alone.model[k], float(self.gained[k]))
+                self.tests[k] = self.left_alone(k)
                 if self.tests[k].p_value < REJECTED:
                     continue
             if not (self.own_known and self.share[k] < thresholds.LEAST_SHARE):
@@ -185,7 +191,7 @@ class _Subject:
         """One algorithm; or several that these queries cannot tell apart; or too few problems to tell."""
         best, others = adequate[0], adequate[1:]
         names = tuple(self.design.names[k] for k in adequate)
-        left = self.tests.get(best) or self.left(self.alone.model[best], float(self.gained[best]))
+        left = self.tests.get(best) or self.left_alone(best)
         model, scores = self.alone.model[best], self.alone.held_out[best]
         if not others:
             return _Decision("single", names, model, scores, left)
@@ -213,7 +219,8 @@ class _Subject:
         for mixture in sorted(found, key=lambda each: -each.score):
             held_out = self.crossed(mixture)
             gained = float((held_out - self.base_scores).sum())
-            left = self.left(mixture.model, gained, slopes=mixture.form.over == "queries")
+            others = neighbours(self.design, self.answers, mixture)
+            left = self.left(mixture.model, gained, mixture.form.over == "queries", others)
             self.mixtures.append((mixture, held_out, left))
             if gained < WHOLE * self.span and left.p_value < REJECTED:
                 continue
@@ -242,7 +249,8 @@ class _Subject:
         names = [self.design.names[component.candidate] for component in mixture.components]
         if (portions.max(axis=1) >= thresholds.DOMINANT).all() and len(set(leading)) > 1:
             return "changes", tuple(names[i] for i in leading)
-        named = [i for i in range(len(names)) if weights[:, i].mean() >= thresholds.LEAST_WEIGHT]
+        _, averages = intervals(mixture)
+        named = [i for i in range(len(names)) if averages[i].low >= thresholds.LEAST_WEIGHT]
         return mixture.form.over, tuple(names[i] for i in named) if len(named) > 1 else ()
 
     def compared(self, k: int) -> Compared:

@@ -20,11 +20,12 @@ Floats = NDArray[np.float64]
 CLIP = 0.002
 REACH = float(np.log((1 - CLIP) / CLIP))
 LAPSES = (0.001, 0.01, 0.05, 0.12, 0.25)
-# Logits are grouped into so many bins of equal width for fitting.
-_BINS = 47
+# Logits are grouped into so many bins for fitting, of equal width in the square root: narrow near 0, where a subject
+# that gives labels decides.
+_BINS = 63
 _ITERATIONS = 25
 _END = 0.1
-_MOST = 40.0
+_MOST = 400.0
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,10 @@ class Links:
     read_label: NDArray[np.bool_]
     label: Floats
     curve: Floats
+
+    def of(self, chosen: NDArray[np.int64]) -> "Links":
+        """The links of some of the candidates."""
+        return Links(self.read_label[chosen], self.label[chosen], self.curve[chosen])
 
     def apply(self, probability: Floats) -> Floats:
         """P(answer 1) of candidates' P(y = 1), (V, M, ...)."""
@@ -58,7 +63,7 @@ def logit(probability: Floats) -> Floats:
 
 
 def sigmoid(x: Floats) -> Floats:
-    return 1 / (1 + np.exp(-x))
+    return 1 / (1 + np.exp(-np.clip(x, -500, 500)))
 
 
 class Tallies:
@@ -71,8 +76,10 @@ class Tallies:
         candidates, sizes = probability.shape[:2]
         self.certain = ((probability < CLIP) | (probability > 1 - CLIP)).all(axis=(1, 2, 3))  # (V,)
         logits = logit(probability)
-        width = 2 * REACH / _BINS
-        bins = np.minimum(((logits + REACH) / width).astype(np.int64), _BINS - 1)  # (V, M, C, Q)
+        reach = np.sqrt(REACH)
+        width = 2 * reach / _BINS
+        roots = np.sign(logits) * np.sqrt(np.abs(logits))
+        bins = np.minimum(((roots + reach) / width).astype(np.int64), _BINS - 1)  # (V, M, C, Q)
         known = ~np.isnan(answers)
         ones = np.where(known, answers, 0.0)
         folds = int(groups.max()) + 1
@@ -87,11 +94,8 @@ class Tallies:
             return sums.astype(np.float64).reshape(shape)
 
         self.bin_count, self.bin_ones = count(bins, _BINS, known), count(bins, _BINS, ones)
-        middle = (np.arange(_BINS) + 0.5) * width - REACH
-        total = count(bins, _BINS, np.ones(1))
-        sums = count(bins, _BINS, logits)
-        total, sums = total.sum(axis=0), sums.sum(axis=0)
-        self.bin_logit = np.where(total > 0, sums / np.maximum(total, 1), middle)  # (V, M, B)
+        total, sums = (count(bins, _BINS, values).sum(axis=0) for values in (np.ones(1), logits))
+        self.bin_logit = np.where(total > 0, sums / np.maximum(total, 1), 0.0)  # (V, M, B); 0 for bins without queries
         # Where the next fit starts: most of the data are the same.
         self._start = np.stack([np.zeros(shape := (len(LAPSES), candidates, sizes)), np.full(shape, 0.5)])
         labels = (probability > 0.5).astype(np.int64)
@@ -142,8 +146,9 @@ def _fit_curves(count: Floats, ones: Floats, logits: Floats, start: Floats) -> t
         h0, h1 = weight.sum(axis=-1) + damping, (weight * x).sum(axis=-1)
         h2 = (weight * x**2).sum(axis=-1) + damping
         determinant = np.maximum(h0 * h2 - h1**2, 1e-12)
-        new_a = np.clip(a + np.clip((h2 * g0 - h1 * g1) / determinant, -3, 3), -_MOST, _MOST)
-        new_b = np.clip(b + np.clip((h0 * g1 - h1 * g0) / determinant, -3, 3), 0, _MOST)
+        most = 3 + b  # a step at most doubles a steep slope
+        new_a = np.clip(a + np.clip((h2 * g0 - h1 * g1) / determinant, -most, most), -_MOST, _MOST)
+        new_b = np.clip(b + np.clip((h0 * g1 - h1 * g0) / determinant, -most, most), 0, _MOST)
         tried, tried_slope = curve(new_a, new_b)
         new_score = log_score(y, n, tried).sum(axis=-1)
         better = new_score > score

@@ -11,13 +11,13 @@ from llm_icl.analysis.identification.mixtures import READOUTS, Component, Form, 
 
 Floats = NDArray[np.float64]
 
-# Of a family so many variants take part in the first search, those that explain most alone.
-VARIANTS = 3
+# Of a family so many variants take part in the first search: those that explain most alone, and different ones.
+LEADING, VARIANTS = 3, 9
 # The search reads components by their label and by their probability as it is; all readouts are fitted afterwards.
 _READOUTS = READOUTS[:2]
 # Lapses that are tried in the search for classes; they are fitted afterwards.
 _LAPSES = (0.005, 0.04, 0.12)
-_STEPS = 30
+_STEPS = 20
 
 
 def best_mixture(
@@ -31,15 +31,19 @@ def best_mixture(
     """The mixture over queries, contexts or problems of the fewest components: the best pair, and more as long as each
     adds enough(number of components) nats.
 
-    scores are those of every candidate's variants alone. Of a family, those variants are searched that explain most
-    alone, and then all with the components that were found.
+    scores are those of every candidate's variants alone. Of a family, some variants are searched, and then all with the
+    components that were found.
     """
     everything = [
         Component(k, v, probability)
         for k, candidate in enumerate(design.candidates)
         for v, probability in enumerate(candidate.probability)
     ]
-    leading = {(k, int(v)) for k, each in enumerate(scores) for v in np.argsort(-each)[:VARIANTS]}
+    leading = {
+        (k, int(v))
+        for k, (candidate, each) in enumerate(zip(design.candidates, scores, strict=True))
+        for v in candidate.spread(np.argsort(-each)[:LEADING], VARIANTS)
+    }
     some = [i for i, component in enumerate(everything) if (component.candidate, component.variant) in leading]
     tried = forms(over, probabilities)
     best: Mixture | None = None

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from llm_icl.analysis.identification.alone import NEIGHBOURS
+from llm_icl.analysis.identification.data import Design
 from llm_icl.analysis.identification.links import logit, sigmoid
 from llm_icl.analysis.identification.simplex import maximise
 
@@ -99,6 +101,27 @@ def fit(
     return fitted(answers, components, form, train)
 
 
+def neighbours(design: Design, answers: Floats, mixture: Mixture) -> Floats | None:
+    """P(answer 1) by the same weights with the closest other variants of families, (B, M, C, Q); None without any."""
+    found = []
+    for place, component in enumerate(mixture.components):
+        candidate = design.candidates[component.candidate]
+        for v in candidate.closest(component.variant, NEIGHBOURS):
+            other = Component(component.candidate, int(v), candidate.probability[v])
+            components = (*mixture.components[:place], other, *mixture.components[place + 1 :])
+            if mixture.form.over == "queries":
+                found.append(_blended(components, mixture.form, mixture.weights))
+            else:
+                found.append(_one_after_another(answers, components, mixture.form, mixture.weights))
+    return np.stack(found) if found else None
+
+
+def _blended(components: tuple[Component, ...], form: Form, weights: Floats) -> Floats:
+    """P(answer 1) (M, C, Q) by weights (M, D + 2) at every query."""
+    read = np.stack([component.read(form.sharpness) for component in components], axis=-1)  # (M, C, Q, D)
+    return np.einsum("mcqd,md->mcq", read, weights[:, :-2]) + weights[:, -2, None, None]
+
+
 def log_likelihood(answers: Floats, model: Floats) -> Floats:
     """The log scores of contexts, (..., M, C), of P(answer 1) (..., M, C, Q)."""
     known = ~np.isnan(answers)
@@ -123,7 +146,7 @@ def _fit_queries(answers: Floats, components: tuple[Component, ...], form: Form,
         weights[m] = maximise(rows, counts)
         slack[m] = counts.sum() - rows.T @ (counts / (rows @ weights[m]))
         influence[:, m], vague[m] = _influence(answers[m], read[m], known[m], weights[m], form.prior)
-    model = np.einsum("mcqd,md->mcq", read, weights)
+    model = _blended(components, form, weights)
     scores = log_likelihood(answers, model).sum(axis=0)
     return Mixture(form, components, weights, model, scores, influence, vague, slack)
 
@@ -207,16 +230,22 @@ def _fit_classes(answers: Floats, components: tuple[Component, ...], form: Form,
         prior = np.zeros((len(components), len(components)))
         of_shares, of_prior = on_simplex(rows, rows[:, :, None] * rows[:, None, :], shares[:, m], prior)
         influence[:, m, :-2], vague[m, :-2] = of_shares * (1 - up[m] - down[m]), of_prior
-    predicted = _one_after_another(y, z, model, shares, form)
+    predicted = _one_after_another(answers, components, form, weights)
     scores = log_likelihood(answers, predicted).sum(axis=0)
     return Mixture(form, components, weights, predicted, scores, influence, vague, slack)
 
 
-def _one_after_another(y: Floats, z: Floats, model: Floats, shares: Floats, form: Form) -> Floats:
+def _one_after_another(answers: Floats, components: tuple[Component, ...], form: Form, weights: Floats) -> Floats:
     """P(answer 1) (M, C, Q) given the earlier answers of the context, or the problem, which tell its class.
 
     Its log scores add up to that of all answers together, and its deviations are uncorrelated.
     """
+    read = np.stack([component.read(form.sharpness) for component in components])  # (D, M, C, Q)
+    up, down = weights[:, -2], weights[:, -1]
+    shares = weights[:, :-2].T / (1 - up - down)  # (D, M)
+    model = (1 - up - down)[:, None, None] * read + up[:, None, None]
+    known = ~np.isnan(answers)
+    y, z = np.where(known, answers, 0.0), np.where(known, 1 - answers, 0.0)
     each = form.certainty * (y * np.log(model) + z * np.log(1 - model))  # (D, M, C, Q)
     before = np.cumsum(each, axis=-1) - each
     if form.over == "problems":

@@ -1,11 +1,8 @@
 """Queries at which candidates disagree, searched among all that could be asked."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
-from llm_icl.analysis.identification.data import Candidate
 from llm_icl.analysis.identification.links import Links, Tallies
 from llm_icl.function_classes.base import all_inputs
 from llm_icl.problems import Bits
@@ -50,15 +47,6 @@ def information(probability: Floats) -> Floats:
         return -(p * np.log2(p) + (1 - p) * np.log2(1 - p))
 
     return entropy(noisy.mean(axis=0)) - entropy(noisy).mean(axis=0)
-
-
-def representatives(candidates: Sequence[Candidate]) -> Floats:
-    """The answers that probes should tell apart, (K, ...): of a family the first, the middle and the last variant."""
-    chosen = []
-    for candidate in candidates:
-        last = len(candidate.probability) - 1
-        chosen += [candidate.probability[v] for v in sorted({0, last // 2, last})]
-    return np.stack(chosen)
 
 
 def choose(probability: Floats, unseen: NDArray[np.bool_], queries: int, seed: int = 0) -> NDArray[np.int64]:

@@ -34,6 +34,12 @@ def centred(values: Floats, strata: NDArray[np.int64]) -> Floats:
     return np.where(strata[:, None] >= 0, values - members @ means, 0.0)
 
 
+def orthonormal(values: Floats) -> Floats:
+    """An orthonormal basis (N, ≤ J) of the columns of values (N, J)."""
+    left, sizes, _ = np.linalg.svd(values, full_matrices=False)
+    return left[:, sizes > 1e-6 * max(sizes.max(initial=0.0), 1e-12)]
+
+
 def per_stratum_variance(values: Floats, strata: NDArray[np.int64]) -> Floats:
     """The variance of the values (N,) of each query's stratum."""
     used = np.where(strata >= 0, strata, 0)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from llm_icl.analysis.identification.data import Design
 from llm_icl.analysis.identification.links import logit
-from llm_icl.analysis.identification.strata import centred, per_stratum_variance, permutations, strata_of
+from llm_icl.analysis.identification.strata import centred, orthonormal, per_stratum_variance, permutations, strata_of
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -140,20 +140,38 @@ class Structure:
         return near[0].astype(np.float32), near[1].astype(np.float32)
 
     def left(
-        self, answers: Floats, model: Floats, probabilities: bool, explained: float, seed: int, slopes: bool = True
+        self,
+        answers: Floats,
+        model: Floats,
+        probabilities: bool,
+        explained: float,
+        seed: int,
+        slopes: bool = True,
+        neighbours: Floats | None = None,
     ) -> Left:
         """What a model's P(answer 1) (M, C, Q) leaves of answers (M, C, Q), NaN if missing.
 
-        explained is the log score, in nats over all answers, by which the model is above a constant.
+        explained is the log score, in nats over all answers, by which the model is above a constant. Deviations towards
+        its neighbours (B, M, C, Q), the same model with other variants of a family, do not count: the family's
+        parameters are continuous, and its variants only a grid.
         """
         known = ~np.isnan(answers).ravel()
         strata = strata_of(model, ~np.isnan(answers)).ravel()
         p = model.ravel()
         spread = np.sqrt(p * (1 - p))
         deviations = np.where(known, (np.nan_to_num(answers).ravel() - p) / spread, 0.0)
-        deviations = centred(deviations[:, None], strata)[:, 0]
+
+        def without(values: Floats) -> Floats:
+            """Values (N, J) without their means by stratum, and without the neighbours' directions."""
+            rest = centred(values, strata)
+            return rest - nuisance @ (nuisance.T @ rest)
+
+        nuisance = np.zeros((len(p), 0))
+        if neighbours is not None:
+            nuisance = orthonormal(centred((neighbours.reshape(-1, len(p)) - p).T / spread[:, None], strata))
+        deviations = without(deviations[:, None])[:, 0]
         matrix, names = self.linear
-        matrix = centred(matrix * spread[:, None], strata)  # following f adds p (1 - p) f to the model
+        matrix = without(matrix * spread[:, None])  # following f adds p (1 - p) f to the model
         by_size = np.eye(self.sizes)[self.size]  # (N, M)
         noise = by_size.T @ matrix**2  # (M, J)
         variance = (
@@ -176,14 +194,14 @@ class Structure:
         else:
             labels = random.random((DRAWS, len(p)), dtype=np.float32) < p
             drawn = np.where(known, (labels - p) / spread, 0.0)
-            drawn = np.concatenate([deviations[None], centred(drawn.T, strata).T])
+            drawn = np.concatenate([deviations[None], without(drawn.T).T])
         every = drawn.astype(np.float32)  # (R, N), the data first
         contexts = every.reshape(-1, self.sizes, self.problems, self.queries)
         parts = {"linear": self._linear(every, matrix, noise)}
         if slopes and self.queries > 1:
             parts["slopes"] = self._slopes(contexts, strata)
         if self.sizes * self.queries > 1:
-            parts["clusters"] = self._clusters(contexts)
+            parts["clusters"] = self._clusters(contexts, probabilities)
         fitted = every[:, self.trained] @ self.smoother.T
         together = (fitted * every).sum(axis=1)
         parts["flexible"] = (together / np.sqrt((fitted**2).sum(axis=1) + 1e-9))[:, None]
@@ -208,9 +226,10 @@ class Structure:
             columns.append((parts.sum(axis=-1) ** 2).sum(axis=(1, 2)) - (parts**2).sum(axis=(1, 2, 3)))
         return np.stack(columns, axis=1)
 
-    def _clusters(self, contexts: Singles) -> Singles:
+    def _clusters(self, contexts: Singles, probabilities: bool) -> Singles:
         """Products of deviations within contexts and across the contexts of a problem: of all pairs, weighted by the
-        similarity of their queries, and of their squares (large deviations are in few contexts), (R, 6).
+        similarity of their queries, and, of labels, whose noise has a known size, of their squares (large deviations
+        are in few contexts), (R, 4 or 6).
         """
         by_problem = contexts.transpose(2, 0, 1, 3)  # (C, R, M, Q)
         within, across = self.near
@@ -219,7 +238,9 @@ class Structure:
             near += ((by_problem[:, :, m] @ within[:, m]) * by_problem[:, :, m]).sum(axis=(0, 2))
         flat = by_problem.reshape(self.problems, len(contexts), -1)
         near_across = ((flat @ across) * flat).sum(axis=(0, 2))
-        columns = [*_products(by_problem), near, near_across, *_products(by_problem**2 - 1)]
+        columns = [*_products(by_problem), near, near_across]
+        if not probabilities:
+            columns += _products(by_problem**2 - 1)
         return np.stack(columns, axis=1)
 
 

@@ -4,7 +4,7 @@
 # leading one below it, by Holm's method.
 LEVEL = 0.01
 # A candidate or a mixture is rejected if what it leaves has a p-value below this.
-REJECTED = 0.03
+REJECTED = 0.02
 # A model that explains this share of the subject's own regularity leaves nothing that matters; candidates that all do
 # so are one.
 WHOLE = 0.98
@@ -14,7 +14,7 @@ LEAST_SHARE = 0.25
 HALF = 0.5
 # A claim of difference needs this power.
 POWER = 0.8
-# Components are named from this weight on, averaged over the numbers of examples.
+# Components are named if their weight, averaged over the numbers of examples, is above this with its whole interval.
 LEAST_WEIGHT = 0.1
 # The algorithm changes with the number of examples if one component has this share of the weight at each.
 DOMINANT = 0.85

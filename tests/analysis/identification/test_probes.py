@@ -5,8 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from llm_icl.analysis.identification.data import Candidate
-from llm_icl.analysis.identification.probes import DRAWN, FLIPS, choose, information, representatives, searched
+from llm_icl.analysis.identification.probes import DRAWN, FLIPS, choose, information, searched
 
 
 def test_all_inputs_are_searched_and_examples_are_marked():
@@ -41,12 +40,6 @@ def test_the_information_of_opposite_certain_candidates():
     entropy = -(e * np.log2(e) + (1 - e) * np.log2(1 - e))
     assert information(np.array([[1.0], [0.0]])).item() == pytest.approx(1 - entropy)
     assert information(np.array([[0.3], [0.3]])).item() == pytest.approx(0)
-
-
-def test_families_are_represented_by_three_variants():
-    family = Candidate("family", np.arange(5.0).reshape(5, 1, 1, 1))
-    assert representatives([family])[:, 0, 0, 0].tolist() == [0, 2, 4]
-    assert len(representatives([Candidate("one", np.zeros((1, 1, 1, 1)))])) == 1
 
 
 def test_the_inputs_at_which_candidates_differ_are_chosen():
