@@ -10,7 +10,7 @@ from pathlib import Path
 from llm_icl.backends.pool import ModelPool
 from llm_icl.errors import BudgetSpentError, RequestError, WorkError
 from llm_icl.experiments.base import State
-from llm_icl.experiments.evaluation.calling import Calling, Limits
+from llm_icl.experiments.calling import Calling, Limits
 from llm_icl.experiments.evaluation.experiment import Evaluation
 from llm_icl.experiments.training.experiment import Training
 from llm_icl.networks.trained import TrainedNetwork, find_trained

@@ -13,7 +13,7 @@ from llm_icl.runs import RunDirectory
 
 if TYPE_CHECKING:
     from llm_icl.backends.pool import ModelPool
-    from llm_icl.experiments.evaluation.calling import Calling, Limits
+    from llm_icl.experiments.calling import Calling, Limits
     from llm_icl.experiments.evaluation.request import Request
     from llm_icl.reports.document import Report
 
@@ -46,7 +46,7 @@ class Evaluation(Experiment):
     @classmethod
     def of(cls, options: EvaluationOptions) -> "Evaluation":
         from llm_icl.config.specs import parse_specs
-        from llm_icl.experiments.evaluation.calling import Limits
+        from llm_icl.experiments.calling import Limits
         from llm_icl.experiments.evaluation.request import Request, read_positions
         from llm_icl.networks.named import named_models
         from llm_icl.prompting import load_prompt

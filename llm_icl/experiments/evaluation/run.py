@@ -4,27 +4,22 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property, partial
 
 import numpy as np
 import polars as pl
 
-from llm_icl.asking.answers import answer_plan, missing_requests
-from llm_icl.asking.batches import Batches
-from llm_icl.asking.cache import call_key
-from llm_icl.asking.channels import Channel, LocalChannel, SilentChannel
-from llm_icl.asking.modes.base import Plan
-from llm_icl.asking.plan import plan_for
+from llm_icl.asking.channels import Channel
 from llm_icl.backends import LanguageModel
-from llm_icl.backends.base import LocalModel
 from llm_icl.backends.pool import ModelPool
 from llm_icl.config.files import file_name
-from llm_icl.errors import BudgetSpentError, WorkError
+from llm_icl.experiments.asker import Asker, Questions
 from llm_icl.experiments.base import Session
-from llm_icl.experiments.evaluation.calling import Calling
+from llm_icl.experiments.calling import Calling
 from llm_icl.experiments.evaluation.checking import modes_of
 from llm_icl.experiments.evaluation.request import Request
 from llm_icl.experiments.evaluation.steps import Step, steps
-from llm_icl.experiments.evaluation.tally import Tally
+from llm_icl.experiments.tally import Tally
 from llm_icl.predictions import predictions_frame
 from llm_icl.problems import Answers, Problems
 from llm_icl.progress import OnProgress
@@ -70,6 +65,11 @@ class EvaluationRun:
             with self._model(index):
                 pass
 
+    @cached_property
+    def _asker(self) -> Asker:
+        assert self._calling is not None
+        return Asker(self._pool, self._calling, self._tally, self._on_progress)
+
     def _steps_of(self, model: int) -> list[Step]:
         return [step for step in self._steps if step.job.model == model]
 
@@ -97,71 +97,34 @@ class EvaluationRun:
 
     @contextmanager
     def _model(self, index: int) -> Iterator[tuple[LanguageModel, Channel | None]]:
-        """A language model during its steps, with a channel if it is remote; with --batch, all its requests are
-        submitted first.
-        """
-        assert self._calling is not None
+        """A language model during its steps; with --batch, all its requests are submitted first."""
         entry = self._request.models[index]
         for mode in modes_of(self._request, entry, self._pool):
             log.info(mode)
-        model = self._pool.get(entry)
-        self._tally.models[entry.name] = model.identity()
-        try:
-            with self._calling.channel(model, self._tally) as channel:
-                if isinstance(channel, Batches):
-                    for step in self._steps_of(index):
-                        plan = self._plan(step, model, self._shown(step))
-                        channel.submit(missing_requests(plan, model.identity(), self._calling.cache))
-                yield model, channel
-        finally:
-            self._tally.models[entry.name] = model.identity() | model.found()
+        with self._asker.model(entry, lambda: map(self._questions, self._steps_of(index))) as opened:
+            yield opened
 
-    def _plan(self, step: Step, model: LanguageModel, shown: Problems) -> Plan:
+    def _questions(self, step: Step) -> Questions:
         assert step.job.prompt is not None
         request = self._request
-        return plan_for(model, step.job.prompt, shown, request.positions, request.mode, request.repeats)
+        shown = self._shown(step)
+        return Questions(str(step.setting), step.job.prompt, shown, request.positions, request.mode, request.repeats)
 
     def _ask_all(self, index: int, model: LanguageModel, channel: Channel | None) -> None:
-        """All steps of a model. If it fails, the others are asked nevertheless, and its positions are missing."""
-        for step in self._steps_of(index):
-            try:
-                self._ask(step, model, channel)
-            except BudgetSpentError:
-                raise
-            except WorkError as problem:
-                if len(self._request.models) == 1:
-                    raise
-                log.warning("%s", problem)
-                channel = SilentChannel(str(problem))
-                self._ask(step, model, channel)
+        asked = [partial(self._ask, step, model) for step in self._steps_of(index)]
+        self._asker.ask_all(model, channel, asked, alone=len(self._request.models) == 1)
 
     def _ask(self, step: Step, model: LanguageModel, channel: Channel | None) -> None:
-        """A language model's answers, from the cache if possible, and the exchanges."""
-        assert self._calling is not None
-        job, setting, cache, began = step.job, step.setting, self._calling.cache, time.monotonic()
-        assert job.prompt is not None
-        shown = self._shown(step)
-        plan = self._plan(step, model, shown)
-        if channel is None:
-            assert isinstance(model, LocalModel)
-            channel = LocalChannel(model, plan, cache)
-        whole, done = len({call_key(model.identity(), call.request.data()) for call in plan.calls}), 0
-
-        def on_calls(calls: int, what: str) -> None:
-            nonlocal done
-            done += calls
-            self._on_progress(f"{setting}: {job.name}{f' ({what})' if what else ''}", done, whole)
-
-        positions = self._request.positions
-        answered = answer_plan(plan, model.identity(), job.prompt, shown, positions, cache, channel, on_calls)
+        """A language model's answers, and the exchanges."""
+        job, setting, began = step.job, step.setting, time.monotonic()
+        questions = self._questions(step)
+        plan, answered = self._asker.answers(job.name, model, channel, questions)
         about = {"learner": job.name, "task": setting.task.name, "n": setting.n, "seed": setting.seed}
-        self._exchanges[step.part] = [about | {"prompt": job.prompt.name} | one for one in answered.exchanges]
+        about["prompt"] = questions.prompt.name
+        self._exchanges[step.part] = [about | one for one in answered.exchanges]
         if not self._known(step):
-            if answered.without_probability and np.isnan(answered.answers.probability).all():
-                reason = max(answered.without_probability, key=answered.without_probability.__getitem__)
-                log.warning("%s: no probabilities from %s (%s)", setting, job.name, reason)
-            self._tally.count_step(step, plan, answered)
-            self._keep(step, shown, answered.answers, began)
+            self._asker.count(job.name, questions, plan, answered)
+            self._keep(step, questions.shown, answered.answers, began)
 
     def _known(self, step: Step) -> bool:
         """Whether this step is already finished; if so, its predictions are reused."""

@@ -6,21 +6,10 @@ from dataclasses import dataclass
 from llm_icl.config.files import file_name
 from llm_icl.errors import RequestError
 from llm_icl.experiments.evaluation.request import Request
+from llm_icl.experiments.setting import Setting
 from llm_icl.learners import Learner, learner_of, learners
-from llm_icl.problems import SHUFFLED, Task
+from llm_icl.problems import SHUFFLED
 from llm_icl.prompting.templates import Prompt
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One task at one n and seed."""
-
-    task: Task
-    n: int
-    seed: int
-
-    def __str__(self) -> str:
-        return f"{self.task.name} n={self.n} seed={self.seed}"
 
 
 @dataclass(frozen=True)

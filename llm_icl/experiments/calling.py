@@ -1,4 +1,4 @@
-"""Connections of an evaluation to language models, and spending limits."""
+"""Connections to language models, and spending limits."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -13,8 +13,8 @@ from llm_icl.backends import LanguageModel, ModelEntry, backends
 from llm_icl.backends.hosted.model import RemoteModel
 from llm_icl.config.specs import whole_numbers
 from llm_icl.errors import RequestError
-from llm_icl.experiments.evaluation.tally import Tally, add
 from llm_icl.experiments.options import CallingOptions
+from llm_icl.experiments.tally import Tally, add
 
 
 @dataclass(frozen=True)

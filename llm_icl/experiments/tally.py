@@ -1,4 +1,4 @@
-"""Counts of calls, tokens and costs for an evaluation's run.json."""
+"""Counts of calls, tokens and costs for a run.json."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -6,12 +6,11 @@ from typing import Any
 
 from llm_icl.asking.answers import AnsweredPlan
 from llm_icl.asking.modes.base import Plan
-from llm_icl.experiments.evaluation.steps import Step
 
 
 @dataclass
 class Tally:
-    """The fields of run.json that are specific to evaluations."""
+    """The fields of run.json about what was asked."""
 
     models: dict[str, Any] = field(default_factory=dict)
     """The identity of each language model, as reported by backend and provider."""
@@ -43,11 +42,9 @@ class Tally:
     def data(self) -> dict[str, Any]:
         return asdict(self)
 
-    def count_step(self, step: Step, plan: Plan, answered: AnsweredPlan) -> None:
-        """Add a step of a model: its mode, calls, tokens and failures."""
-        job = step.job
-        assert job.prompt is not None
-        mode = {"learner": job.name, "cell": str(step.setting), "prompt": job.prompt.name, "mode": plan.mode}
+    def count(self, learner: str, cell: str, prompt: str, plan: Plan, answered: AnsweredPlan) -> None:
+        """Add what a model was asked in a cell: the mode, calls, tokens and failures."""
+        mode = {"learner": learner, "cell": cell, "prompt": prompt, "mode": plan.mode}
         without = dict(answered.without_probability)
         self.modes.append(
             mode | {"because": list(plan.reasons), "agreement": answered.agreement, "without_probability": without}
