@@ -182,5 +182,9 @@ class Answers:
         shape = prediction.shape
         return cls(np.full(shape, np.nan), prediction.astype(np.int8), np.zeros(shape, dtype=np.uint8))
 
+    def in_a_column(self) -> "Answers":
+        """The same answers (N·P, 1), those of one problem in a row."""
+        return Answers(self.probability.reshape(-1, 1), self.prediction.reshape(-1, 1), self.status.reshape(-1, 1))
+
     def at(self, positions: NDArray[np.int64]) -> "Answers":
         return Answers(self.probability[:, positions], self.prediction[:, positions], self.status[:, positions])

@@ -16,7 +16,7 @@ renew() {
     {
         echo "# Every package of $2, as make lock found them."
         "$work/$1/bin/python" -m pip freeze --exclude llm-icl | sed 's/+[a-z0-9]*$//' | grep '==' |
-            grep -v '^nvidia-\|^triton==\|^cuda-'
+            grep -v '^nvidia-\|^triton==\|^cuda-' | LC_ALL=C sort --ignore-case
     } > "$work/$1.txt"
     mv "$work/$1.txt" "locks/$1.txt"
     rm -rf "${work:?}/$1"

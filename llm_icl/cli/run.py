@@ -80,9 +80,8 @@ def _evaluate(
     from llm_icl.asking.cache import CallCache
     from llm_icl.backends.pool import ModelPool
     from llm_icl.cli.progress import Progress
-    from llm_icl.experiments.calling import Limits
+    from llm_icl.experiments.calling import CACHE, Limits
     from llm_icl.experiments.evaluation.dry_run import print_estimates
-    from llm_icl.experiments.evaluation.experiment import CACHE
     from llm_icl.networks.named import split_models
     from llm_icl.runs import RunDirectory
     from llm_icl.suites.cards import folder_name

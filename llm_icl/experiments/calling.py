@@ -16,6 +16,9 @@ from llm_icl.errors import RequestError
 from llm_icl.experiments.options import CallingOptions
 from llm_icl.experiments.tally import Tally, add
 
+# Next to the run: shared by all runs in a folder.
+CACHE = "calls.sqlite"
+
 
 @dataclass(frozen=True)
 class Limits:

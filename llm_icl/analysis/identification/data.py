@@ -89,11 +89,12 @@ class Design:
         """The fold of each problem, (C,)."""
         return np.arange(self.shape[1]) % min(FOLDS, self.shape[1])
 
-    def at(self, size: int) -> "Design":
-        """The part with one number of examples, by its index."""
-        chosen = slice(size, size + 1)
+    def at(self, chosen: Sequence[int]) -> "Design":
+        """The part with some of the numbers of examples, by their indices."""
+        kept = list(chosen)
         candidates = tuple(
-            Candidate(candidate.name, candidate.probability[:, chosen], candidate.variants)
+            Candidate(candidate.name, candidate.probability[:, kept], candidate.variants)
             for candidate in self.candidates
         )
-        return Design(self.sizes[chosen], self.xs[chosen], self.shown[chosen], self.queries[chosen], candidates)
+        xs, shown = [self.xs[m] for m in kept], [self.shown[m] for m in kept]
+        return Design(tuple(self.sizes[m] for m in kept), xs, shown, self.queries[kept], candidates)

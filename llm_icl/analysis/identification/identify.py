@@ -264,6 +264,7 @@ class _Subject:
             explained(own, self.base_scores, self.own, self.seed),
             float(self.corrected[k]),
             self.tests.get(k),
+            tuple((own - self.base_scores).round(4).tolist()),
         )
 
     def mixed(self, mixture: Mixture, held_out: Floats, left: Left) -> Mixed:

@@ -11,7 +11,8 @@ from llm_icl.analysis.intervals import Estimate
 class Compared:
     """One candidate alone: the variant that was chosen; the held-out log score per answer, in nats, and how far it is
     behind the leading candidate's, paired by problem; the share of the subject's regularity that it explains; the
-    p-value, by Holm's method, of there being no pull from it towards the leading one; and what it leaves, where tested.
+    p-value, by Holm's method, of there being no pull from it towards the leading one; what it leaves, where tested; and
+    the held-out log score of each problem, in nats above the best constant for each number of examples.
     """
 
     name: str
@@ -21,6 +22,7 @@ class Compared:
     share: Estimate
     p_value: float
     left: Left | None
+    by_problem: tuple[float, ...]
 
 
 @dataclass(frozen=True)

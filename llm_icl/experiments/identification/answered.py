@@ -1,0 +1,72 @@
+"""The answers of a subject to all probes of a setting."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from llm_icl.learners.probes import Probes
+from llm_icl.predictions import predictions_frame
+from llm_icl.problems import STATUSES, Answers, Problems
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """P(answer 1), or labels, (M, C, Q), NaN without an answer; which of the two; and, of labels that were asked for
+    repeatedly, the probability that two answers to one question agree, (M,).
+    """
+
+    answers: Floats
+    probabilities: bool
+    agreement: Floats | None = None
+
+    @property
+    def share(self) -> float:
+        """The share of questions with an answer."""
+        return float((~np.isnan(self.answers)).mean())
+
+
+def answers_frame(subject: str, prompt: str | None, asked: Problems, queries: int, answers: Answers) -> pl.DataFrame:
+    """The rows of a subject at one number of examples; answers are (C·Q, 1), the queries of a context in a row."""
+    frame = predictions_frame(asked, [asked.points - 1], subject, prompt, answers)
+    return frame.drop("label").with_columns(query=np.arange(len(frame)) % queries)
+
+
+def read_answers(frames: Sequence[pl.DataFrame], shape: tuple[int, int, int], repeats: int) -> Answered:
+    """The answers in the frames of all numbers of examples, of M·C·Q rows.
+
+    They are probabilities if all usable answers have one. Of repeated answers one is drawn, since their majority is
+    less noisy than the subject.
+    """
+    rows = pl.concat(frames)
+    label = rows["prediction"].cast(pl.Float64).fill_null(np.nan).to_numpy().reshape(shape)
+    probability = rows["probability"].fill_null(np.nan).to_numpy().reshape(shape)
+    known = ~np.isnan(label)
+    if not np.isnan(probability[known]).any():
+        return Answered(np.where(known, probability, np.nan), True)
+    if repeats == 1:
+        return Answered(label, False)
+    share = rows["agreement"].fill_null(np.nan).to_numpy().reshape(shape)
+    kept = np.random.default_rng(0).random(shape) < share
+    majority = share * repeats
+    pairs = (majority * (majority - 1) + (repeats - majority) * (repeats - majority - 1)) / (repeats * (repeats - 1))
+    agreement = np.array([np.nanmean(each) if (~np.isnan(each)).any() else np.nan for each in pairs])
+    return Answered(np.where(known, np.where(kept, label, 1 - label), np.nan), False, agreement)
+
+
+def given_frame(subject: str, probes: Probes, answered: Answered) -> pl.DataFrame:
+    """The rows of answers that were collected elsewhere."""
+    queries = answered.answers.shape[2]
+    frames = []
+    for (_, asked), given in zip(probes.asked(), answered.answers, strict=True):
+        column = given.reshape(-1, 1)
+        known = ~np.isnan(column)
+        status = np.where(known, STATUSES.index("ok"), STATUSES.index("error")).astype(np.uint8)
+        prediction = np.where(known, column > 0.5, -1).astype(np.int8)
+        probability = column if answered.probabilities else np.full_like(column, np.nan)
+        frames.append(answers_frame(subject, None, asked, queries, Answers(probability, prediction, status)))
+    return pl.concat(frames)

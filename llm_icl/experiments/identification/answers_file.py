@@ -1,0 +1,231 @@
+"""Answers that were collected elsewhere, to probes of `llm-icl sample --task probe:TASK`."""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from llm_icl.analysis.identification.data import Design
+from llm_icl.config.specs import parse_specs
+from llm_icl.config.texts import read_lines
+from llm_icl.errors import RequestError
+from llm_icl.experiments.identification.answered import Answered
+from llm_icl.experiments.setting import Setting
+from llm_icl.learners.candidates import algorithm_at, algorithms
+from llm_icl.learners.probes import Probes
+from llm_icl.problems import Bits, Problems, Task
+from llm_icl.tasks.cards import load_task
+
+Row = Mapping[str, Any]
+
+NEEDED = ("task", "n", "seed", "problem", "examples", "probe", "inputs", "labels", "query")
+
+
+@dataclass(frozen=True)
+class AnswersFile:
+    """A file of probes with answers: the rows of each task, n and seed."""
+
+    path: Path
+    fingerprint: str
+    settings: tuple[tuple[Setting, tuple[Row, ...]], ...]
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    @classmethod
+    def read(cls, path: Path, tasks_dir: Path | None = None) -> "AnswersFile":
+        """From JSON lines, Parquet, or a Hugging Face dataset folder. Raises RequestError, with the row, or for a task
+        that is unknown here.
+        """
+        rows = _rows(path)
+        if not rows:
+            raise RequestError(f"{path} has no rows")
+        for number, row in enumerate(rows, 1):
+            if reason := _fault(row):
+                raise RequestError(f"{path}, row {number}: {reason}")
+        if not any(_answered(row) for row in rows):
+            raise RequestError(f"{path} has no answers: fill in 'answer' (0 or 1) or 'probability' (of answer 1)")
+        content = json.dumps([dict(row) for row in rows], sort_keys=True, default=str)
+        by_setting: dict[tuple[str, int, int], list[Row]] = defaultdict(list)
+        for row in rows:
+            by_setting[row["task"], row["n"], row["seed"]].append(row)
+        settings = tuple(
+            (Setting(_task(name, tasks_dir), n, seed), tuple(some)) for (name, n, seed), some in by_setting.items()
+        )
+        return cls(path, hashlib.sha256(content.encode()).hexdigest(), settings)
+
+
+@dataclass(frozen=True)
+class Collected:
+    """The probes of a file in one setting, and the answers of each subject."""
+
+    probes: Probes
+    answered: dict[str, Answered]
+
+
+def collected(file: AnswersFile, setting: Setting, rows: Sequence[Row], names: Sequence[str]) -> Collected:
+    """Raises RequestError if contexts are inconsistent or too few, or if a candidate does not apply."""
+    places = _Places(file, rows)
+    problems = [places.contexts(setting, m) for m in places.sizes]
+    queries = places.queries(setting.n)
+    chosen = names or tuple(name for name in rows[0].get("candidates") or ())
+    candidates = algorithms(setting.task, setting.n, chosen)
+    asked = tuple(algorithm_at(algorithm, problems, queries) for algorithm in candidates)
+    design = Design(tuple(places.sizes), [p.xs for p in problems], [p.shown for p in problems], queries, asked)
+    by_subject: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_subject[str(row.get("model") or file.name)].append(row)
+    answered = {subject: places.answers(some) for subject, some in by_subject.items() if any(map(_answered, some))}
+    return Collected(Probes(tuple(problems), design), answered)
+
+
+class _Places:
+    """Where each row of a setting belongs: its number of examples, problem and probe."""
+
+    def __init__(self, file: AnswersFile, rows: Sequence[Row]) -> None:
+        self.sizes = sorted({int(row["examples"]) for row in rows})
+        self.problems = sorted({int(row["problem"]) for row in rows})
+        self.probes = sorted({int(row["probe"]) for row in rows})
+        self.first: dict[tuple[int, int, int], Row] = {}
+        for row in rows:
+            place = self._place(row)
+            first = self.first.setdefault(place, row)
+            if any(list(first[key]) != list(row[key]) for key in ("inputs", "labels", "query")):
+                where = f"problem {row['problem']}, {row['examples']} examples, probe {row['probe']}"
+                raise RequestError(f"{file.path}: {where} has different inputs, labels or queries in two rows")
+        for m in self.sizes:
+            for problem in self.problems:
+                if len({json.dumps([list(map(list, row["inputs"])), list(row["labels"])])
+                        for row in self._of_context(m, problem)}) != 1:  # fmt: skip
+                    where = f"problem {problem} at {m} examples"
+                    raise RequestError(f"{file.path}: {where} is missing, or has several contexts")
+
+    def contexts(self, setting: Setting, m: int) -> Problems:
+        rows = [self._of_context(m, problem)[0] for problem in self.problems]
+        xs = np.array([row["inputs"] for row in rows], dtype=np.uint8).reshape(len(rows), m, setting.n)
+        labels = np.array([row["labels"] for row in rows], dtype=np.uint8).reshape(len(rows), m)
+        indices, taught = np.array(self.problems), np.zeros(len(rows), dtype=np.int64)
+        return Problems(setting.task, setting.n, setting.seed, xs, labels, labels, taught, indices, {})
+
+    def queries(self, n: int) -> Bits:
+        """(M, C, Q, n); a probe that is missing is another of its context, which nobody answered."""
+        found = np.empty((len(self.sizes), len(self.problems), len(self.probes), n), dtype=np.uint8)
+        for (m, c, q), row in self._all():
+            found[m, c, q] = row["query"]
+        return found
+
+    def answers(self, rows: Iterable[Row]) -> Answered:
+        """Of several answers to a probe the first counts; the others tell how well answers repeat."""
+        given: dict[tuple[int, int, int], list[Row]] = defaultdict(list)
+        for row in filter(_answered, rows):
+            given[self._place(row)].append(row)
+        probabilities = all(row.get("probability") is not None for some in given.values() for row in some)
+        answers = np.full((len(self.sizes), len(self.problems), len(self.probes)), np.nan)
+        same: list[list[float]] = [[] for _ in self.sizes]
+        for (m, c, q), some in given.items():
+            labels = [_label(row) for row in some]
+            answers[m, c, q] = float(some[0]["probability"]) if probabilities else labels[0]
+            if len(labels) > 1:
+                ones, count = sum(labels), len(labels)
+                same[m].append((ones * (ones - 1) + (count - ones) * (count - ones - 1)) / (count * (count - 1)))
+        repeated = not probabilities and all(same)
+        return Answered(answers, probabilities, np.array([np.mean(each) for each in same]) if repeated else None)
+
+    def _place(self, row: Row) -> tuple[int, int, int]:
+        return (
+            self.sizes.index(int(row["examples"])),
+            self.problems.index(int(row["problem"])),
+            self.probes.index(int(row["probe"])),
+        )
+
+    def _of_context(self, m: int, problem: int) -> list[Row]:
+        size, place = self.sizes.index(m), self.problems.index(problem)
+        found = (self.first.get((size, place, q)) for q in range(len(self.probes)))
+        return [row for row in found if row]
+
+    def _all(self) -> Iterable[tuple[tuple[int, int, int], Row]]:
+        for m, size in enumerate(self.sizes):
+            for c, problem in enumerate(self.problems):
+                some = self._of_context(size, problem)
+                for q in range(len(self.probes)):
+                    yield (m, c, q), self.first.get((m, c, q), some[0])
+
+
+def _task(name: str, tasks_dir: Path | None) -> Task:
+    (spec,) = parse_specs([name])
+    return load_task(spec, tasks_dir)
+
+
+def _rows(path: Path) -> list[Row]:
+    if path.is_dir():
+        return _dataset(path)
+    if path.suffix == ".parquet":
+        import polars as pl
+
+        try:
+            return list(pl.read_parquet(path).to_dicts())
+        except (pl.exceptions.PolarsError, OSError) as problem:
+            raise RequestError(f"{path} cannot be read: {str(problem).splitlines()[0]}") from None
+    rows: list[Row] = []
+    for number, line in read_lines(path):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:
+            raise RequestError(f"{path}, line {number} is not a JSON object: one object a line is expected") from None
+        rows.append(row)
+    return rows
+
+
+def _dataset(path: Path) -> list[Row]:
+    from datasets import Dataset, load_from_disk
+
+    try:
+        found = load_from_disk(str(path))
+    except (OSError, ValueError) as problem:
+        raise RequestError(f"{path} is not a dataset: {str(problem).splitlines()[0]}") from None
+    if not isinstance(found, Dataset):
+        raise RequestError(f"{path} has several splits: give the folder of one")
+    rows: list[Row] = found.to_list()
+    return rows
+
+
+def _fault(row: Any) -> str:
+    """Why a row cannot be used; empty if it can."""
+    if not isinstance(row, Mapping):
+        return "not an object"
+    if missing := [key for key in NEEDED if row.get(key) is None]:
+        return f"'{missing[0]}' is missing; expected are the fields of 'llm-icl sample --task probe:TASK'"
+    whole = ("n", "seed", "problem", "examples", "probe")
+    if wrong := [key for key in whole if type(row[key]) is not int or row[key] < (key in ("n", "examples"))]:
+        return f"'{wrong[0]}' is not a whole number: {row[wrong[0]]!r}"
+    inputs, labels, query, n = row["inputs"], row["labels"], row["query"], row["n"]
+    try:
+        shapes = np.shape(inputs), np.shape(labels), np.shape(query)
+        bits = all(np.isin(each, (0, 1)).all() for each in (inputs, labels, query))
+    except ValueError:
+        shapes, bits = ((), (), ()), False
+    if shapes != ((row["examples"], n), (row["examples"],), (n,)) or not bits:
+        return f"'inputs', 'labels' and 'query' are not {row['examples']} inputs of {n} bits, their labels, and a query"
+    probability, answer = row.get("probability"), row.get("answer")
+    if probability is not None and not (isinstance(probability, int | float) and 0 <= probability <= 1):
+        return f"'probability' is not a number from 0 to 1: {probability!r}"
+    if answer is not None and str(answer).strip() not in ("0", "1"):
+        return f"'answer' is not 0 or 1: {answer!r}"
+    return ""
+
+
+def _answered(row: Row) -> bool:
+    return row.get("answer") is not None or row.get("probability") is not None
+
+
+def _label(row: Row) -> int:
+    """The label that was answered; with a probability only, the likelier one."""
+    return int(row["probability"] > 0.5) if row.get("answer") is None else int(str(row["answer"]).strip())

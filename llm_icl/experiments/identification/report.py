@@ -1,0 +1,236 @@
+"""The report of identifications: the verdicts first, then the numbers behind them."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from llm_icl.config.files import file_name
+from llm_icl.experiments.identification.figures import (
+    identifiability_map,
+    scores_by_context,
+    shares_and_flexible,
+    weights_by_examples,
+)
+from llm_icl.experiments.identification.findings import Cell, Found, read_findings
+from llm_icl.experiments.identification.sentences import sentence
+from llm_icl.reports.charts import colours_of
+from llm_icl.reports.document import Block, Bullets, Column, Fold, Provenance, Report, Row, Section, Table
+from llm_icl.reports.values import Value
+from llm_icl.runs import RunDirectory
+
+_VERDICTS = (
+    Column("subject", "subject", short=True),
+    Column("verdict", "verdict", short=True),
+    Column("answers are", "answers"),
+    Column("answered", "answered", "share"),
+    Column("explained share", "explained", "share", short=True),
+    Column("expected of it", "expected", "share"),
+    Column("flexible model adds, nats", "flexible", "number"),
+    Column("p, what is left", "left", "number"),
+    Column("about", "about"),
+    Column("regret", "regret", "share"),
+    Column("explained regret", "regret_explained", "share"),
+)
+_CANDIDATES = (
+    Column("candidate", "candidate"),
+    Column("variant", "variant"),
+    Column("score, nats", "score", "number"),
+    Column("behind the best", "behind", "number"),
+    Column("explained share", "explained", "share"),
+    Column("p, beaten", "p_value", "number"),
+    Column("p, what is left", "left", "number"),
+)
+_WEIGHTS = (
+    Column("subject", "subject"),
+    Column("mixture over", "over"),
+    Column("component", "component"),
+    Column("examples", "examples", "count"),
+    Column("weight", "weight", "share"),
+)
+_NOTES = (
+    "Explained share: of the regularity of the subject's own answers, beyond the best constant for each number of "
+    "examples, what the model of the verdict predicts in problems that it was not fitted to. 'Expected of it': the "
+    "share that a subject with exactly this algorithm and this noise would show.",
+    "Labels that were asked for once do not tell noise from what is unexplained: their explained share is a lower "
+    "bound.",
+    "A subject follows a candidate up to a link: by its label with two rates, or by its probability with a bias, a "
+    "temperature and lapses, for each number of examples.",
+    "What is left: whether the deviations from the verdict's model follow anything, by simulation. A candidate is "
+    "rejected below p = .02, and beaten below .01 (Holm over all candidates).",
+    "Flexible model: what kernel regression on the query, the examples, distances and all candidates adds to the log "
+    "score per answer, held out.",
+    "Regret: the accuracy in expectation that is lost per answer to exact Bayes; explained: the share of it that the "
+    "verdict's model loses too.",
+    "Intervals are 95 %, with the problem as the unit.",
+)
+
+
+def report_of(runs: Sequence[RunDirectory]) -> Report:
+    """All runs' subjects, those on the same probes side by side. Raises RequestError if a run cannot be read."""
+    cells = _merged([cell for run in runs for cell in read_findings(run.path)])
+    records = [run.record for run in runs]
+    several = len(cells) > 1
+    verdicts = tuple(
+        f"{cell.task}, n = {cell.n}: {line}" if several else line
+        for cell in cells
+        for line in map(sentence, cell.found)
+    )
+    return Report(
+        _title(cells),
+        _setting(cells),
+        verdicts,
+        tuple(_section(cell) for cell in cells),
+        (*_NOTES, *_modes(records)),
+        tuple(Provenance(record["command"], _facts(record)) for record in records),
+    )
+
+
+def _merged(cells: Sequence[Cell]) -> list[Cell]:
+    """Cells on the same probes as one."""
+    found: list[Cell] = []
+    for cell in cells:
+        alone = replace(cell, found=())
+        place = next((i for i, other in enumerate(found) if replace(other, found=()) == alone), None)
+        if place is None:
+            found.append(cell)
+        else:
+            known = [each.subject for each in found[place].found]
+            more = tuple(each for each in cell.found if each.subject not in known)
+            found[place] = replace(found[place], found=(*found[place].found, *more))
+    return found
+
+
+def _title(cells: Sequence[Cell]) -> str:
+    tasks = list(dict.fromkeys(cell.task for cell in cells))
+    return f"Which algorithm? {' and '.join(tasks) if len(tasks) < 4 else f'{len(tasks)} tasks'}"
+
+
+def _setting(cells: Sequence[Cell]) -> str:
+    designs = dict.fromkeys((cell.contexts, cell.examples, cell.queries) for cell in cells)
+    return "; ".join(
+        f"{contexts} problems, {queries} searched queries behind {', '.join(map(str, examples))} examples of each"
+        for contexts, examples, queries in designs
+    )
+
+
+def _section(cell: Cell) -> Section:
+    colours = colours_of(cell.identifiability.names)
+    known = [found for found in cell.found if found.identification]
+    blocks: list[Block] = [_verdicts(cell)]
+    if len(known) > 1:
+        blocks.append(_side_by_side(known))
+    if weighted := [found for found in known if _mixture_rows(found)]:
+        blocks.append(Table("weights", "Weights of mixtures", _WEIGHTS, tuple(_all_mixture_rows(weighted))))
+        blocks += [weights_by_examples(found, colours) for found in weighted]
+    for found in known:
+        assert found.identification is not None
+        table = Table("candidates", f"{found.subject}: each candidate alone", _CANDIDATES, tuple(_alone(found)))
+        blocks += [scores_by_context(found, colours), Fold(table.caption, (table,))]
+    if known:
+        blocks.append(shares_and_flexible(known))
+    groups = [group for group in cell.identifiability.groups if len(group) > 1]
+    blocks.append(identifiability_map(cell))
+    lines = tuple(f"{cell.contexts} problems cannot tell apart: {' or '.join(group)}." for group in groups)
+    if lines:
+        blocks.append(Bullets(lines))
+    heading = f"{cell.task}, n = {cell.n}" + (f", seed {cell.seed}" if cell.seed else "")
+    anchor = file_name(f"{cell.task}-n{cell.n}-s{cell.seed}-{cell.source}")
+    about: dict[str, Value] = {"task": cell.task, "n": cell.n, "seed": cell.seed, "problems": cell.contexts}
+    return Section(heading, anchor, tuple(blocks), about=about)
+
+
+def _verdicts(cell: Cell) -> Table:
+    return Table("verdicts", "Verdicts", _VERDICTS, tuple(map(_verdict_row, cell.found)))
+
+
+def _verdict_row(found: Found) -> Row:
+    row: dict[str, Any] = {
+        "subject": found.subject,
+        "answered": found.answered,
+        "answers": "probabilities" if found.probabilities else "labels",
+        "verdict": "too few answers",
+    }
+    one = found.identification
+    if one is None:
+        return row
+    return row | {
+        "verdict": str(one),
+        "explained": one.share,
+        "expected": one.expected_share,
+        "flexible": one.flexible,
+        "left": one.left.p_value,
+        "about": one.left.about if one.left.p_value < 0.05 else "",
+        "regret": one.regret,
+        "regret_explained": one.regret_explained,
+    }
+
+
+def _side_by_side(known: Sequence[Found]) -> Table:
+    """The share that each candidate alone explains of each subject, on the same probes."""
+    columns = [Column("candidate", "candidate")]
+    columns += [Column(found.subject, f"subject{i}", "share") for i, found in enumerate(known)]
+    names = [each.name for found in known[:1] if found.identification for each in found.identification.candidates]
+    rows: list[Row] = []
+    for name in names:
+        row: dict[str, Any] = {"candidate": name}
+        for i, found in enumerate(known):
+            assert found.identification is not None
+            row[f"subject{i}"] = next(each.share for each in found.identification.candidates if each.name == name)
+        rows.append(row)
+    return Table("side_by_side", "Share explained by each candidate alone", tuple(columns), tuple(rows))
+
+
+def _alone(found: Found) -> list[Row]:
+    assert found.identification is not None
+    return [
+        {
+            "candidate": each.name,
+            "variant": each.variant if each.variant != each.name else "",
+            "score": each.score,
+            "behind": each.behind,
+            "explained": each.share,
+            "p_value": each.p_value,
+            "left": each.left.p_value if each.left else None,
+        }
+        for each in found.identification.candidates
+    ]
+
+
+def _all_mixture_rows(known: Sequence[Found]) -> list[Row]:
+    return [row for found in known for row in _mixture_rows(found)]
+
+
+def _mixture_rows(found: Found) -> list[Row]:
+    one = found.identification
+    if one is None:
+        return []
+    return [
+        {"subject": found.subject, "over": mixed.over, "component": name, "examples": m, "weight": weight}
+        for mixed in one.mixtures
+        for m, weights in zip(one.sizes, mixed.by_size, strict=True)
+        for name, weight in zip((*mixed.names, "always 0", "always 1"), weights, strict=True)
+    ]
+
+
+def _modes(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    asked: dict[str, list[str]] = {}
+    for record in records:
+        for mode in record.get("modes", []):
+            because = f" ({'; '.join(mode['because'])})" if mode["because"] else ""
+            how = f"{mode['learner']} with prompt {mode['prompt']}: mode {mode['mode']}{because} on "
+            asked.setdefault(how, []).append(mode["cell"])
+    return [f"{how}{'; '.join(dict.fromkeys(cells))}." for how, cells in asked.items()]
+
+
+def _facts(record: Mapping[str, Any]) -> dict[str, str]:
+    calls, tokens = record["calls"], record.get("tokens", {})
+    facts = {
+        "started": record["started"],
+        "wall time": f"{record['wall_seconds']:.1f} s",
+        "calls to models": f"{calls['new']} made, {calls['cached']} from the cache",
+        "tokens (including cached replies)": ", ".join(f"{name} {count:,}" for name, count in tokens.items()),
+        "cost": f"{record['cost']:.4f} USD" if math.isfinite(record["cost"]) else "",
+        "versions": ", ".join(f"{name} {version}" for name, version in record["versions"].items()),
+    }
+    return {name: fact for name, fact in facts.items() if fact}
