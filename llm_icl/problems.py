@@ -92,6 +92,11 @@ class Problems:
         earlier = np.tril(np.ones((self.points, self.points), dtype=bool), k=-1)
         return ((self.distances == 0) & earlier).any(axis=-1)
 
+    @property
+    def alike(self) -> int:
+        """How many problems in a row have the same examples, and only another query: 1, but after `followed_by`."""
+        return len(self) // max(1, len(np.unique(self.indices)))
+
     def __getitem__(self, chosen: slice | NDArray[Any]) -> "Problems":
         """A subset of the problems."""
         parameters = {key: value[chosen] for key, value in self.parameters.items()}

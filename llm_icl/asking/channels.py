@@ -43,7 +43,7 @@ class LocalChannel:
         keys = {id(request): key for key, request in requests.items()}
         replies: dict[str, Reply] = {}
         mode = MODES[self.plan.mode]
-        for block in mode.blocks(self.model, self.plan.calls):
+        for block in mode.blocks(self.model, self.plan):
             missing = [call for call in block if id(call.request) in keys]
             if not missing:
                 continue

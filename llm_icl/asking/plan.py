@@ -43,7 +43,7 @@ def plan_for(
                 raise CannotScoreError(f"separate prompts are faster for fewer than {minimum} positions")
             plan = candidate.plan(model, prompt, problems, positions, repeats)
             remarks = model.remarks(render(prompt, problems, 0, positions[-1]))
-            return dataclasses.replace(plan, reasons=(*reasons, *remarks))
+            return dataclasses.replace(plan, reasons=(*reasons, *remarks), alike=problems.alike)
         except CannotScoreError as reason:
             reasons.append(f"{name}: {reason}")
     raise RequestError(f"no query mode is possible for this model and prompt: {'; '.join(reasons)}")

@@ -126,7 +126,7 @@ class TransformersModel(LocalModel):
         prefix = self._prefix(curves[0].tokens[:shared]) if shared else None
         scores: list[list[LabelScores]] = [[] for _ in curves]
         with torch.inference_mode():
-            for group in self._groups(curves):
+            for group in self._groups(curves, shared):
                 batch = [curves[i] for i in group]
                 tokens = torch.tensor([curve.tokens[shared:] for curve in batch], device=self._device)
                 cache = forked(prefix, len(batch)) if prefix is not None else None
@@ -182,13 +182,16 @@ class TransformersModel(LocalModel):
                 return Reply(text=text, truncated=False)
         return Reply(text=text, truncated=True)
 
-    def _groups(self, curves: Sequence[Curve]) -> Iterator[list[int]]:
-        """Batches of curves with the same length and label positions, within the memory limit: no padding."""
+    def _groups(self, curves: Sequence[Curve], shared: int) -> Iterator[list[int]]:
+        """Batches of curves with the same length and label positions, within the memory limit: no padding. On a CPU
+        sequences are passed alone, but for short ends behind a prefix that they share.
+        """
         alike: dict[tuple[int, tuple[int, ...]], list[int]] = {}
         for i, curve in enumerate(curves):
             alike.setdefault((len(curve.tokens), curve.ends), []).append(i)
         for (length, _), members in alike.items():
-            size = max(1, _TOKENS_AT_ONCE // length) if self.problems_at_once > 1 else 1
+            together = self.problems_at_once > 1 or (self._reuse.batches and 2 * shared > length)
+            size = max(1, _TOKENS_AT_ONCE // length) if together else 1
             for start in range(0, len(members), size):
                 yield members[start : start + size]
 

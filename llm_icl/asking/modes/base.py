@@ -27,7 +27,7 @@ class Planned:
 @dataclass(frozen=True)
 class Plan:
     """The calls of one cell in one mode; why preferred modes were not possible, and how prompts had to be changed for
-    the model. The first `shared` tokens are common to all prompts.
+    the model. The first `shared` tokens are common to all prompts; `alike` problems in a row have the same examples.
     """
 
     mode: str
@@ -35,6 +35,7 @@ class Plan:
     too_long: tuple[tuple[int, int], ...] = ()
     shared: int = 0
     reasons: tuple[str, ...] = ()
+    alike: int = 1
 
 
 class Mode(ABC, Generic[R]):
@@ -54,11 +55,12 @@ class Mode(ABC, Generic[R]):
         """The minimum number of positions per problem at which this mode pays off."""
         return 1
 
-    def blocks(self, model: LocalModel, calls: Sequence[Planned]) -> Iterable[Sequence[Planned]]:
-        """The batches of calls for a local model: as many problems as it takes."""
+    def blocks(self, model: LocalModel, plan: Plan) -> Iterable[Sequence[Planned]]:
+        """Batches of calls for a local model: as many problems as it takes, those with the same examples together."""
+        size = -(-model.problems_at_once // plan.alike) * plan.alike
         blocks: dict[int, list[Planned]] = {}
-        for call in calls:
-            blocks.setdefault(call.problem // model.problems_at_once, []).append(call)
+        for call in plan.calls:
+            blocks.setdefault(call.problem // size, []).append(call)
         return blocks.values()
 
     def ask(self, model: LocalModel, requests: Sequence[R], shared: int) -> list[Reply]:

@@ -7,7 +7,7 @@ from llm_icl.asking.replies import Outcome, from_scores, scores_fault
 from llm_icl.backends.base import LanguageModel, LocalModel, TokenModel
 from llm_icl.backends.exchange import CurveRequest, Reply
 from llm_icl.problems import Problems
-from llm_icl.prompting.layout import CannotScoreError, curve_of, label_gap, shared_text
+from llm_icl.prompting.layout import CannotScoreError, Curve, curve_of, label_gap, shared_text
 from llm_icl.prompting.rendering import render
 from llm_icl.prompting.templates import Prompt
 
@@ -50,7 +50,8 @@ class CurveMode(Mode[CurveRequest]):
         return model.least_curve
 
     def ask(self, model: LocalModel, requests: Sequence[CurveRequest], shared: int) -> list[Reply]:
-        scores = model.score_curves([request.curve for request in requests], shared)
+        curves = [request.curve for request in requests]
+        scores = model.score_curves(curves, max(shared, _common_examples(curves)))
         return [Reply.of_scores(curve) for curve in scores]
 
     def fault(self, reply: Reply) -> str:
@@ -58,3 +59,11 @@ class CurveMode(Mode[CurveRequest]):
 
     def read(self, reply: Reply, prompt: Prompt) -> list[Outcome]:
         return from_scores(reply)
+
+
+def _common_examples(curves: Sequence[Curve]) -> int:
+    """The number of first tokens that all curves of a batch share, if these are examples: most of each prompt."""
+    shortest, longest = min(curve.ends[0] for curve in curves) - 1, max(len(curve.tokens) for curve in curves)
+    columns = zip(*(curve.tokens[:shortest] for curve in curves), strict=True)
+    common = next((i for i, tokens in enumerate(columns) if len(set(tokens)) > 1), shortest)
+    return common if len(curves) > 1 and 2 * common > longest else 0

@@ -54,10 +54,10 @@ class GenerateMode(Mode[GenerateRequest]):
         calls.sort(key=lambda call: (call.request.repeat or 0, call.positions))
         return Plan(self.name, tuple(calls), tuple(too_long))
 
-    def blocks(self, model: LocalModel, calls: Sequence[Planned]) -> Iterable[Sequence[Planned]]:
+    def blocks(self, model: LocalModel, plan: Plan) -> Iterable[Sequence[Planned]]:
         """Batches of as many texts as the model takes."""
         size = model.texts_at_once
-        return [calls[start : start + size] for start in range(0, len(calls), size)]
+        return [plan.calls[start : start + size] for start in range(0, len(plan.calls), size)]
 
     def ask(self, model: LocalModel, requests: Sequence[GenerateRequest], shared: int) -> list[Reply]:
         first = requests[0]  # all requests of a plan have the same limits
