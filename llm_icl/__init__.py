@@ -13,10 +13,10 @@ The Python API, imported when it is used:
 # The module typing alone would take as long as all the rest; type checkers take this name for true.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from llm_icl.api import Result, draw, evaluate, finetune_vs_icl, load, probe, report, train
+    from llm_icl.api import Result, draw, evaluate, finetune_vs_icl, identify, load, probe, report, train
 
 __version__ = "0.1.0"
-__all__ = ["Result", "draw", "evaluate", "finetune_vs_icl", "load", "probe", "report", "train"]
+__all__ = ["Result", "draw", "evaluate", "finetune_vs_icl", "identify", "load", "probe", "report", "train"]
 
 
 def __getattr__(name: str) -> object:

@@ -46,6 +46,13 @@ def train(
     return _run("train", out, keep_old, on_progress, options)
 
 
+def identify(
+    out: str | Path | None = None, keep_old: bool = False, on_progress: OnProgress = silent, **options: Any
+) -> Result:
+    """Find out which learning algorithm a subject runs: `identify(model="outputs/mine", task="majority")`."""
+    return _run("identify", out, keep_old, on_progress, options)
+
+
 def probe(
     out: str | Path | None = None, keep_old: bool = False, on_progress: OnProgress = silent, **options: Any
 ) -> Result:
@@ -105,6 +112,12 @@ def _declare(function: Callable[..., Any], options: type[Options]) -> None:
     function.__doc__ = f"{function.__doc__}\n\n{lines}\n"
 
 
-for _name, _function in (("eval", evaluate), ("train", train), ("probe", probe), ("finetune-vs-icl", finetune_vs_icl)):
+for _name, _function in (
+    ("eval", evaluate),
+    ("train", train),
+    ("identify", identify),
+    ("probe", probe),
+    ("finetune-vs-icl", finetune_vs_icl),
+):
     _declare(_function, experiments.get(_name).options)
 _declare(draw, DrawingOptions)

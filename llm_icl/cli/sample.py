@@ -1,16 +1,19 @@
-"""`llm-icl sample`: problems for use elsewhere."""
+"""`llm-icl sample`: problems, or probes, for use elsewhere."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from llm_icl.cli.options import declared_options
-from llm_icl.tasks.options import DrawingOptions
+from llm_icl.learners.options import SamplingOptions
+
+if TYPE_CHECKING:
+    from llm_icl.learners.probes import Probes
 
 
 @click.command("sample", context_settings={"show_default": True})
-@declared_options(DrawingOptions)
+@declared_options(SamplingOptions)
 @click.option(
     "--to",
     "target",
@@ -19,11 +22,46 @@ from llm_icl.tasks.options import DrawingOptions
     help="FILE.npz, .jsonl, .parquet, or a folder for a Hugging Face dataset.",
 )
 def command(target: Path, **chosen: Any) -> None:
-    """Draw problems into a file: inputs, true labels, labels as shown, and function parameters."""
-    from llm_icl.config.specs import counted
-    from llm_icl.tasks.drawing import draw
-    from llm_icl.tasks.exporting import export
+    """Draw problems into a file: inputs, true labels, labels as shown, and function parameters.
 
-    problems = draw(DrawingOptions.of(chosen))
+    With --task probe:TASK: queries behind --problems contexts of each number of --examples, chosen to tell learning
+    algorithms apart, with the prompt and the algorithms' answers. Fill in 'answer' (0 or 1) or 'probability' (of answer
+    1) in each row, and identify: llm-icl identify --answers FILE.
+    """
+    from llm_icl.config.specs import counted
+    from llm_icl.errors import RequestError
+    from llm_icl.learners.probes import PREFIX
+    from llm_icl.tasks.drawing import draw
+    from llm_icl.tasks.exporting import export, export_rows
+
+    options = SamplingOptions.of(chosen)
+    if options.task.startswith(PREFIX):
+        prompt, probes = _probes(options)
+        export_rows(probes.rows(prompt), target)
+        sizes, contexts, queries = probes.design.shape
+        click.echo(f"{counted(sizes * contexts * queries, 'probe')} behind {sizes * contexts:,} contexts: {target}")
+        return
+    if options.examples or options.queries or options.candidate or options.prompt:
+        raise RequestError(f"--examples, --queries, --candidate and --prompt are for --task {PREFIX}TASK")
+    problems = draw(options)
     export(problems, target)
     click.echo(f"{counted(len(problems), 'problem')} of {counted(problems.points, 'point')}: {target}")
+
+
+def _probes(options: SamplingOptions) -> "tuple[Any, Probes]":
+    from llm_icl.config.specs import parse_specs
+    from llm_icl.errors import RequestError
+    from llm_icl.learners.probes import EXAMPLES, PREFIX, QUERIES, Probes
+    from llm_icl.prompting import load_prompt
+    from llm_icl.tasks.cards import load_task
+
+    tasks = parse_specs([options.task.removeprefix(PREFIX)])
+    prompts = parse_specs([options.prompt or "basic"])
+    if len(tasks) > 1 or len(prompts) > 1:
+        raise RequestError("probes have one task and one prompt")
+    candidates = [str(spec) for spec in parse_specs(options.candidate)]
+    probes = Probes.drawn(
+        load_task(tasks[0], options.tasks_dir), options.n, tuple(sorted(options.examples or EXAMPLES)),
+        options.problems, options.queries or QUERIES, candidates, options.seed,
+    )  # fmt: skip
+    return load_prompt(prompts[0], options.prompts_dir), probes

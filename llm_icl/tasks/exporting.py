@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ from llm_icl.config.files import atomic_path, write_text
 from llm_icl.errors import RequestError
 from llm_icl.problems import Problems
 
+Row = Mapping[str, Any]
 
-def rows(problems: Problems) -> list[dict[str, Any]]:
+
+def rows(problems: Problems) -> list[Row]:
     """One row per problem: its index, inputs (m, n), true and shown labels (m,), and its parameters as JSON."""
     parameters = {key: value.tolist() for key, value in problems.parameters.items()}
     fixed = {"task": problems.task.name, "n": problems.n, "seed": problems.seed}
@@ -28,7 +31,7 @@ def rows(problems: Problems) -> list[dict[str, Any]]:
     ]
 
 
-def _export_dataset(problems: Problems, target: Path) -> None:
+def _export_dataset(rows: list[Row], target: Path) -> None:
     """Write a new folder for `datasets.load_from_disk`, atomically."""
     if target.exists():
         raise RequestError(f"{target} already exists: choose a new folder for the dataset")
@@ -37,7 +40,7 @@ def _export_dataset(problems: Problems, target: Path) -> None:
     disable_progress_bars()
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as work:
-        Dataset.from_list(rows(problems)).save_to_disk(str(Path(work) / "dataset"))
+        Dataset.from_list([dict(row) for row in rows]).save_to_disk(str(Path(work) / "dataset"))
         (Path(work) / "dataset").rename(target)
 
 
@@ -46,21 +49,39 @@ def export(problems: Problems, target: Path) -> None:
 
     Raises RequestError for an unknown extension or an unwritable path.
     """
-    try:
-        if target.suffix == ".npz":
-            problems.save(target)
-        elif target.suffix == ".jsonl":
-            write_text(target, "".join(json.dumps(row) + "\n" for row in rows(problems)))
-        elif target.suffix == ".parquet":
-            import polars as pl
+    if target.suffix == ".npz":
+        _writing(target, problems.save)
+    else:
+        export_rows(rows(problems), target, " .npz,")
 
-            with atomic_path(target) as temporary:
-                pl.DataFrame(rows(problems)).write_parquet(temporary)
-        elif target.suffix == "":
-            _export_dataset(problems, target)
-        else:
-            raise RequestError(
-                f"'{target.name}' must end in .npz, .jsonl or .parquet (or have no extension, for a dataset folder)"
-            )
+
+def export_rows(rows: Iterable[Row], target: Path, other: str = "") -> None:
+    """Write JSON lines, Parquet, or a Hugging Face dataset folder, by extension. `other` extensions are for messages.
+
+    Raises RequestError for an unknown extension or an unwritable path.
+    """
+    found = list(rows)
+    if target.suffix == ".jsonl":
+        _writing(target, lambda path: write_text(path, "".join(json.dumps(row) + "\n" for row in found)))
+    elif target.suffix == ".parquet":
+        _writing(target, lambda path: _export_parquet(found, path))
+    elif target.suffix == "":
+        _writing(target, lambda path: _export_dataset(found, path))
+    else:
+        raise RequestError(
+            f"'{target.name}' must end in{other} .jsonl or .parquet (or have no extension, for a dataset folder)"
+        )
+
+
+def _export_parquet(rows: list[Row], target: Path) -> None:
+    import polars as pl
+
+    with atomic_path(target) as temporary:
+        pl.DataFrame(rows, infer_schema_length=None).write_parquet(temporary)
+
+
+def _writing(target: Path, write: Callable[[Path], None]) -> None:
+    try:
+        write(target)
     except OSError as problem:
         raise RequestError(f"{target} cannot be written: {problem.strerror or problem}") from None
