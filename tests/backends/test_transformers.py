@@ -48,6 +48,23 @@ def plain_probabilities(path, problems, prompt, label_texts):
     return result
 
 
+@pytest.mark.parametrize("mode", ["curve", "positions"])
+def test_queries_behind_the_same_examples_are_asked_together_and_answered_as_alone(tiny_model, tmp_path, mode):
+    path, problems = tiny_model.gpt2(), draw(points=12)
+    queries = np.random.default_rng(0).integers(0, 2, (3, 8, 5), dtype=np.uint8)
+    asked = problems.followed_by(queries)
+    model = load(path)
+    passes = []
+    model._model.register_forward_pre_hook(lambda *given: passes.append(1))
+    answers = ask(model, "basic", asked, tmp_path, mode, [12]).answers
+    if mode == "curve":
+        assert len(passes) == 2 * 3  # the examples of each problem, then all its queries
+    alone = [ask(load(path), "basic", asked[i : i + 1], tmp_path / str(i), "positions", [12]) for i in range(24)]
+    np.testing.assert_allclose(
+        answers.probability[:, 0], [each.answers.probability[0, 0] for each in alone], atol=TOLERANCE
+    )
+
+
 @pytest.mark.parametrize("kind", ["gpt2", "sliding"])
 @pytest.mark.parametrize("mode", ["curve", "positions"])
 def test_one_pass_and_reused_prefixes_give_the_probabilities_of_separate_prompts(tiny_model, tmp_path, kind, mode):

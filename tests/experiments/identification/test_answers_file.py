@@ -1,0 +1,131 @@
+"""Answers that were collected elsewhere: what is sampled, filled in and brought back."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from llm_icl.errors import RequestError
+from llm_icl.experiments.identification.answers_file import AnswersFile, collected
+from llm_icl.experiments.identification.findings import read_findings
+from tests.inside import run_inside
+
+CANDIDATES = "nearest-neighbour,averaging,majority-label,last-label,bayes-labels"
+PROBES = ["--task", "probe:conjunction", "--n", "4", "--problems", "24", "--examples", "5,8", "--queries", "4"]
+
+
+@pytest.fixture(scope="module")
+def sampled(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("probes")
+    done = run_inside("sample", *PROBES, "--candidate", CANDIDATES, "--to", "probes.jsonl", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "192 probes behind 48 contexts: probes.jsonl\n"
+    return [json.loads(line) for line in (folder / "probes.jsonl").read_text().splitlines()]
+
+
+def filled(rows, name="averaging", key="answer"):
+    return [row | {key: int(row["candidates"][name] > 0.5) if key == "answer" else row["candidates"][name]}
+            for row in rows]  # fmt: skip
+
+
+def written(rows, path):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def names(folder):
+    return {one.subject: one.identification.names for cell in read_findings(folder) for one in cell.found}
+
+
+def test_a_probe_can_be_asked_anywhere(sampled):
+    for row in sampled[:40]:
+        assert len(row["inputs"]) == len(row["labels"]) == row["examples"]
+        asked = "".join(f"Input: {' '.join(map(str, x))}\nLabel: {y}\n" for x, y in zip(row["inputs"], row["labels"],
+                                                                                        strict=True))  # fmt: skip
+        assert row["prompt"].endswith(f"{asked}Input: {' '.join(map(str, row['query']))}\nLabel:")
+        nearest = np.abs(np.array(row["inputs"]) - row["query"]).sum(axis=1).argmin()
+        assert row["candidates"]["nearest-neighbour"] == row["labels"][nearest]
+        assert row["candidates"]["last-label"] == row["labels"][-1]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet", "dataset"])
+def test_answers_of_several_models_in_every_format(sampled, tmp_path, form):
+    rows = [row | {"model": "one"} for row in filled(sampled)]
+    rows += [row | {"model": "two"} for row in filled(sampled, "bayes-labels", "probability")]
+    path = tmp_path / ("mine" if form == "dataset" else f"mine.{form}")
+    if form == "jsonl":
+        written(rows, path)
+    elif form == "parquet":
+        pl.DataFrame(rows, infer_schema_length=None).write_parquet(path)
+    else:
+        from datasets import Dataset
+
+        Dataset.from_list(rows).save_to_disk(str(path))
+    done = run_inside("identify", "--answers", path.name, "--out", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert names(tmp_path / "run") == {"one": ("averaging",), "two": ("bayes-labels",)}
+
+
+def test_a_missing_answer_is_missing_and_a_missing_row_too(sampled, tmp_path):
+    rows = filled(sampled)
+    rows[0]["answer"] = None
+    file = AnswersFile.read(written([row for i, row in enumerate(rows) if i != 5], tmp_path / "some.jsonl"))
+    ((setting, some),) = file.settings
+    answered = collected(file, setting, some, ()).answered["some"]
+    assert np.argwhere(np.isnan(answered.answers)).tolist() == [[0, 0, 0], [0, 1, 1]]
+
+
+def test_repeated_answers_tell_how_well_answers_repeat(sampled, tmp_path):
+    rows = filled(sampled)
+    other = [row | {"answer": 1 - row["answer"]} for row in rows[::4]]  # one query of each context, asked twice
+    file = AnswersFile.read(written(rows + other, tmp_path / "twice.jsonl"))
+    ((setting, some),) = file.settings
+    answered = collected(file, setting, some, ()).answered["twice"]
+    assert answered.agreement.tolist() == [0.0, 0.0]
+    same = AnswersFile.read(written(rows + rows, tmp_path / "same.jsonl"))
+    answered = collected(same, setting, same.settings[0][1], ()).answered["same"]
+    assert answered.agreement.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"answer": 2}, "row 3: 'answer' is not 0 or 1: 2"),
+        ({"probability": 1.5}, "row 3: 'probability' is not a number from 0 to 1"),
+        ({"query": [0, 1]}, "row 3: 'inputs', 'labels' and 'query' are not 5 inputs of 4 bits"),
+        ({"inputs": [[0, 1, 2, 0]] * 5}, "row 3: 'inputs', 'labels' and 'query' are not"),
+        ({"examples": "5"}, "row 3: 'examples' is not a whole number"),
+        ({"labels": None}, "row 3: 'labels' is missing"),
+        ({"task": "no-such-task"}, "unknown task 'no-such-task'"),
+        ({"labels": [1, 0, 1, 0, 1]}, "several contexts"),
+    ],
+)
+def test_rows_that_cannot_be_used_are_refused_with_their_number(sampled, tmp_path, change, message):
+    rows = filled(sampled)
+    rows[2] = rows[2] | change
+    done = run_inside("identify", "--answers", written(rows, tmp_path / "bad.jsonl"), "--out", "run", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert message in done.stderr
+
+
+def test_a_file_without_answers_or_of_another_kind_is_refused(sampled, tmp_path):
+    with pytest.raises(RequestError, match="has no answers: fill in"):
+        AnswersFile.read(written(sampled, tmp_path / "empty.jsonl"))
+    (tmp_path / "words.jsonl").write_text("hello\n")
+    with pytest.raises(RequestError, match="line 1 is not a JSON object"):
+        AnswersFile.read(tmp_path / "words.jsonl")
+    with pytest.raises(RequestError, match="row 1: not an object"):
+        AnswersFile.read(written([[1]], tmp_path / "list.jsonl"))
+    both = run_inside("identify", "--answers", "empty.jsonl", "--task", "majority", cwd=tmp_path)
+    assert both.returncode == 2
+    assert "--answers brings its own tasks" in both.stderr
+
+
+def test_options_of_probes_are_refused_for_problems(tmp_path):
+    done = run_inside("sample", "--task", "majority", "--queries", "3", "--to", "x.jsonl", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--queries" in done.stderr
+    done = run_inside("sample", *PROBES, "--to", "x.npz", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "must end in .jsonl or .parquet" in done.stderr
