@@ -15,7 +15,7 @@ from llm_icl.analysis.identification.identify import identify
 from llm_icl.analysis.identification.result import Identification
 from llm_icl.analysis.identification.separation import Separation, separation
 from llm_icl.analysis.identification.structure import Structure
-from llm_icl.analysis.identification.verdict import LEVEL
+from llm_icl.analysis.identification.verdict import HALF, LEVEL
 from llm_icl.learners.observed import Observed, observed
 from llm_icl.problems import Problems
 
@@ -25,6 +25,9 @@ Record = dict[str, Any]
 
 # With fewer problems nothing is computed.
 LEAST_PROBLEMS = 8
+# No single algorithm is named where the queries hardly tell it from more than this share of the candidates, or where it
+# explains less than half of what is regular: few answers leave nothing that is significant, whatever they follow.
+MOST_CLOSE = 0.5
 
 
 class Likelihood:
@@ -50,9 +53,13 @@ class Likelihood:
         taken = self.observed.taken(answers)
         used = ~np.isnan(taken)
         found = identify(self.design, taken, probabilities=probabilities, structure=self.structure)
+        close = self._close(found)
+        untold = found.verdict == "single" and (
+            len(close) > MOST_CLOSE * len(self.design.names) or (found.own_known and found.share.value < HALF)
+        )
         return {
-            "verdict": found.verdict,
-            "names": list(found.names),
+            "verdict": "too few" if untold else found.verdict,
+            "names": [] if untold else list(found.names),
             "problems": int(used.any(axis=(0, 2)).sum()),
             "answers": int(used.sum()),
             "examples": [[int(at.min()), int(at.max())] for at in (m[m >= 0] for m in self.observed.before)],
@@ -60,7 +67,7 @@ class Likelihood:
             "leader": found.leader,
             "left": found.left.about,
             "needed": _number(found.needed),
-            "close": self._close(found),
+            "close": [] if untold else close,
             "shares": {each.name: _number(each.share.value) for each in found.candidates},
             "left_out": list(self.observed.left_out),
         }

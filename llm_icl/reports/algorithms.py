@@ -33,6 +33,8 @@ _NOTES = (
 )
 # Algorithms in the figure over training: those that explain most at any step.
 _SHOWN = 6
+# Of more algorithms than this that cannot be told apart, the number of the others is given.
+_NAMED = 4
 
 
 def sentence(record: Record) -> str:
@@ -94,7 +96,7 @@ def _row(record: Record) -> Row:
         "verdict": KINDS[record["verdict"]],
         "algorithms": ", ".join(record["names"]),
         "share": _share(record),
-        "close": ", ".join(record.get("close", [])),
+        "close": _or(record.get("close", [])),
         "left": record.get("left", ""),
         "problems": record["problems"],
         "answers": record["answers"],
@@ -161,7 +163,9 @@ def _several(record: Record, names: list[str]) -> str:
 
 
 def _or(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+    if len(names) > _NAMED:
+        names = [*names[: _NAMED - 1], f"{len(names) - _NAMED + 1} others"]
+    return f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else "".join(names)
 
 
 _SENTENCES = {"too few": _too_few, "independent": _independent, "single": _single, "changes": _changes}
