@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tabulate import tabulate
 
-from llm_icl.config.specs import Spec
+from llm_icl.config.specs import Spec, parse_specs
 from llm_icl.experiments.likelihood import Likelihood
 from llm_icl.learners.base import learner_of
 from llm_icl.learners.candidates import DEFAULT, probability_of
@@ -74,7 +74,7 @@ class World:
     def machines(self) -> Iterator[tuple[str, Floats]]:
         """Known machines with 10 % of flips: their names, and labels (N, m)."""
         for name in KNOWN:
-            learner = learner_of(_spec(name))
+            learner = learner_of(parse_specs([name])[0])
             if not learner.refusal(self.problems.task, self.problems.n):
                 labels = probability_of(learner.answer(self.problems)) > 0.5
                 yield name, np.where(self.random.random(labels.shape) < 0.1, ~labels, labels).astype(np.float64)
@@ -82,12 +82,6 @@ class World:
     def outcome(self, kind: str, answers: Floats, probabilities: bool, truth: str = "") -> dict[str, object]:
         found = self.likelihood.verdict(answers, probabilities)
         return {"kind": kind, "truth": truth, "verdict": found["verdict"], "names": found["names"]}
-
-
-def _spec(name: str) -> Spec:
-    from llm_icl.config.specs import parse_specs
-
-    return parse_specs([name])[0]
 
 
 def names_an_algorithm(row: dict) -> bool:
