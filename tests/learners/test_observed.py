@@ -109,7 +109,7 @@ def test_learners_that_were_asked_are_not_asked_again(some, monkeypatch):
 
 
 def test_a_design_by_size_keeps_the_examples_of_each_query(found):
-    part = found.design.at(1)
+    part = found.design.at([1])
     np.testing.assert_allclose(part.features, found.design.features[1:2])
     assert part.known.sum() == (found.before[1] >= 0).sum()
     assert replace(part, before=None).known.all()
