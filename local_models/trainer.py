@@ -1,9 +1,10 @@
 """Trains a network on batches of problems; interrupted training resumes with identical results."""
 
+import itertools
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from local_models.optimisers import optimisers_for
 from local_models.sequence import POINT, tokens_of
 
 CHECKPOINT = "checkpoint.safetensors"
+# Networks of earlier steps.
+KEPT = "checkpoints"
 # The scores of a model on one task.
 SCORES = ("loss", "accuracy", "last_half")
 # Networks with fewer trained parameters are fastest with one thread.
@@ -83,14 +86,15 @@ class StepProgress:
 
 def train(
     model: Network, schedule: Schedule, batches: Batches, held_out: HeldOut, folder: Path,
-    on_step: Callable[[StepProgress], None],
+    on_step: Callable[[StepProgress], None], keep: Container[int] = (),
 ) -> None:  # fmt: skip
     """Train to the end of the schedule, resuming from the checkpoint in `folder` if there is one.
 
-    Every `evaluate_every` steps the model is validated on the held-out problems, metrics are written, and a
-    checkpoint is saved. Training stops early if the accuracy over the last half of the points reaches `stop_at`. Raises
-    TrainingError, with the step, the learning rate and the seed, if a number is not finite: nothing of that step is
-    saved. Raises CheckpointError if the checkpoint does not belong to this model.
+    The networks of the steps in `keep` are saved too; step 0 is the untrained one. Every `evaluate_every` steps the
+    model is validated on the held-out problems, metrics are written, and a checkpoint is saved. Training stops early if
+    the accuracy over the last half of the points reaches `stop_at`. Raises TrainingError, with the step, the learning
+    rate and the seed, if a number is not finite: nothing of that step is saved. Raises CheckpointError if the
+    checkpoint does not belong to this model.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu" and ((os.cpu_count() or 1) <= 2 or parameter_count(model) < _SMALL):
@@ -104,6 +108,8 @@ def train(
         about = checkpoints.restore(path, model, optimisers)
         done, evaluation = about["step"], about["evaluation"]
     saved = done
+    if done == 0 and 0 in keep:
+        _keep(folder, model, 0)
     held_out = {name: batch.to(device) for name, batch in held_out.items()}
     # On a GPU small models are limited by kernel launches, which compilation reduces.
     learner = cast(Network, torch.compile(model)) if device.type == "cuda" else model
@@ -116,6 +122,8 @@ def train(
             set_learning_rates(optimisers, rates, factor)
             with all_finite(step + 1, schedule.steps, factor * schedule.rate, schedule.seed, saved):
                 loss = one_step(learner, optimisers, batches(step).to(device), schedule.clip)
+                if step + 1 in keep:  # before the checkpoint from which training resumes
+                    _keep(folder, model, step + 1)
                 if (step + 1) % schedule.evaluate_every == 0 or step + 1 == schedule.steps:
                     evaluation = evaluate(model, held_out)
                     seconds = time.monotonic() - began
@@ -124,6 +132,23 @@ def train(
                     saved = step + 1
             speed = (step + 1 - first) / max(time.monotonic() - began, 1e-9)
             on_step(StepProgress(step + 1, loss, evaluation, speed))
+
+
+def kept_steps(steps: int) -> list[int]:
+    """The steps of a training of so many that are kept: 0, and 1, 2 and 5 times the powers of ten."""
+    series = (digit * 10**power for power in itertools.count() for digit in (1, 2, 5))
+    return [0, *itertools.takewhile(lambda step: step <= steps, series)]
+
+
+def kept_path(folder: Path, step: int) -> Path:
+    """The file of the network of a step."""
+    return folder / KEPT / f"step-{step}.safetensors"
+
+
+def _keep(folder: Path, model: Network, step: int) -> None:
+    path = kept_path(folder, step)
+    path.parent.mkdir(exist_ok=True)
+    checkpoints.save(path, model, (), {"step": step}, model.shape)
 
 
 def logits(model: Network, batch: Batch) -> Tensor:

@@ -14,7 +14,7 @@ from llm_icl.config.specs import Spec, parse_specs
 from llm_icl.errors import RequestError
 from llm_icl.function_classes.base import function_class_of
 from llm_icl.learners.base import Learner, learner_of
-from llm_icl.problems import Bits, Problems, Task
+from llm_icl.problems import Answers, Bits, Problems, Task
 from llm_icl.tasks.cards import load_task
 
 Floats = NDArray[np.float64]
@@ -54,7 +54,7 @@ class Algorithm:
 
     def answers(self, contexts: Problems, queries: Bits) -> Floats:
         """P(y = 1) of every variant, (V, C, Q); 0 or 1 of learners that give labels only."""
-        return np.stack([_probability(learner, contexts, queries) for learner in self.learners])
+        return np.stack([probability_of(learner.answer_queries(contexts, queries)) for learner in self.learners])
 
     def represented(self) -> "Algorithm":
         """The first, the middle and the last variant, which probes should tell from others."""
@@ -86,8 +86,8 @@ def _of_other_classes(task: Task, n: int) -> list[str]:
     return [f"bayes-labels:task={other.name}" for other in few]
 
 
-def _probability(learner: Learner, contexts: Problems, queries: Bits) -> Floats:
-    answers = learner.answer_queries(contexts, queries)
+def probability_of(answers: Answers) -> Floats:
+    """P(y = 1); 0 or 1 of learners that give labels only."""
     return np.where(np.isnan(answers.probability), answers.prediction, answers.probability)
 
 

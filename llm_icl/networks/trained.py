@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainedNetwork(Learner):
-    """P(y = 1) from the network of a training run; one forward pass per problem."""
+    """P(y = 1) from the network of a training run, after all its steps or so many; one forward pass per problem."""
 
     name: str
     path: str
     fingerprint: str
+    step: int | None = None
 
     def answer(self, problems: Problems) -> Answers:
         self._check(problems.task, problems.n, problems.points)
@@ -74,7 +75,8 @@ class TrainedNetwork(Learner):
 
     def about(self) -> dict[str, Any]:
         """The training record of the network, for reports."""
-        return about_network(Path(self.path).parent)
+        path = Path(self.path)
+        return about_network(path.parent if self.step is None else path.parents[1], self.step)
 
     def refusal(self, task: Task, n: int, points: int = 1) -> str:
         """Why the network is not applicable to problems of this size; empty if it is."""
@@ -85,46 +87,73 @@ class TrainedNetwork(Learner):
         return ""
 
 
-def about_network(folder: Path) -> dict[str, Any]:
-    """The training record of a run's network: tasks, cost, learning curve."""
+def about_network(folder: Path, step: int | None = None) -> dict[str, Any]:
+    """The training record of a run's network, or of that of an earlier step: tasks, cost, learning curve."""
     from local_models.metrics import read_metrics
 
     record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     request = record["request"]
+    if step is None:
+        spent, seconds = record, record["wall_seconds"]
+    else:
+        spent, seconds = next(kept for kept in record["kept"] if kept["steps"] == step), None
     return {
         "architecture": request["shape"]["architecture"],
         "trained_on": [task["name"] for task in request["tasks"]],
         "seed": request["plan"]["seed"],
         "parameters": record["parameters"],
         "frozen": record["frozen"],
-        "steps": record["steps"],
-        "tokens": record["tokens"],
-        "flops": record["flops"],
-        "wall_seconds": record["wall_seconds"],
+        "steps": spent["steps"],
+        "tokens": spent["tokens"],
+        "flops": spent["flops"],
+        "wall_seconds": seconds,
         "ceilings": record["ceilings"],
-        "metrics": read_metrics(folder),
+        "metrics": [line for line in read_metrics(folder) if line["step"] <= spent["steps"]],
     }
 
 
 def find_trained(text: str) -> TrainedNetwork | None:
-    """The network of a training run's folder; None if it is not one. Raises RequestError if the run is unfinished or
-    its checkpoint is corrupt.
+    """The network of a training run's folder, or with FOLDER@STEP the one that it kept of a step; None if it is not
+    one. Raises RequestError if the run is unfinished, if its checkpoint is corrupt, or if it kept none of this step.
     """
+    folder, record = _training(text)
+    step = ""
+    if not record and "@" in text:
+        name, _, step = text.rpartition("@")
+        folder, record = _training(name)
+    if not record:
+        return None
+    if record.get("status") != "complete":
+        raise RequestError(f"{folder} is an unfinished training run: re-run its command to resume it")
+    kept = [str(one["steps"]) for one in record.get("kept", [])]
+    if step and not kept:
+        raise RequestError(f"{folder} kept no checkpoints: train with --keep-checkpoints")
+    if step and step not in kept:
+        raise RequestError(f"{folder} kept no checkpoint of step '{step}': known are {', '.join(kept)}")
+    network = network_at(folder, int(step) if step else None)
+    network.load()
+    return network
+
+
+def network_at(folder: Path, step: int | None = None) -> TrainedNetwork:
+    """The network of a run, or of a step that it kept. Raises RequestError if there is none."""
+    from local_models.trainer import CHECKPOINT, kept_path
+
+    path = folder / CHECKPOINT if step is None else kept_path(folder, step)
+    if not path.is_file():
+        raise RequestError(f"{folder} contains no checkpoint{'' if step is None else f' of step {step}'}")
+    name = folder.name if step is None else f"{folder.name}@{step}"
+    return TrainedNetwork(name, str(path), hashlib.sha256(path.read_bytes()).hexdigest(), step)
+
+
+def _training(text: str) -> tuple[Path, dict[str, Any]]:
+    """A folder and its record, empty if it is not of a training run."""
     folder = Path(text).expanduser()
     try:
         record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None
-    if not isinstance(record, dict) or record.get("kind") != "train":
-        return None
-    if record.get("status") != "complete":
-        raise RequestError(f"{folder} is an unfinished training run: re-run its command to resume it")
-    path = folder / "checkpoint.safetensors"
-    if not path.is_file():
-        raise RequestError(f"{folder} contains no checkpoint")
-    network = TrainedNetwork(folder.name, str(path), hashlib.sha256(path.read_bytes()).hexdigest())
-    network.load()
-    return network
+        return folder, {}
+    return folder, record if isinstance(record, dict) and record.get("kind") == "train" else {}
 
 
 @lru_cache(maxsize=2)

@@ -84,6 +84,6 @@ def _row(name: str, about: dict[str, Any]) -> Row:
         "steps": about["steps"],
         "tokens": about["tokens"],
         "flops": about["flops"],
-        "minutes": about["wall_seconds"] / 60,
-        "last_half": about["metrics"][-1]["last_half"],
+        "minutes": None if about["wall_seconds"] is None else about["wall_seconds"] / 60,
+        "last_half": about["metrics"][-1]["last_half"] if about["metrics"] else None,
     }

@@ -189,7 +189,7 @@ class World:
         truth = np.clip(subject.truth, 0.002, 0.998)
         others = np.concatenate([c.probability for c in self.design.candidates if c.name in names])
         links, _ = Tallies(others, truth, self.design.folds).fit()
-        _, strength = told_apart(truth, links.apply(others))
+        _, strength = told_apart(truth, links.apply(others), ~np.isnan(truth))
         level = LEVEL / (len(self.design.candidates) - 1)
         return all(power(float(s), level) < POWER for s in strength)
 

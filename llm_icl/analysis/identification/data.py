@@ -52,6 +52,9 @@ class Design:
 
     xs and shown are the examples of every size, (C, m, n) and (C, m); queries (M, C, Q, n). Problems are the
     independent units: the M contexts of one problem share their first examples.
+
+    Queries that were asked along a curve have a context each: `before` (M, C, Q) is then the number of examples before
+    every query, the first ones of xs and shown, and -1 where there is no query; a size is a range of such numbers.
     """
 
     sizes: tuple[int, ...]
@@ -59,6 +62,7 @@ class Design:
     shown: Sequence[Bits]
     queries: Bits
     candidates: tuple[Candidate, ...]
+    before: NDArray[np.int64] | None = None
 
     @property
     def names(self) -> list[str]:
@@ -76,9 +80,26 @@ class Design:
 
     @cached_property
     def features(self) -> Floats:
-        """What an unknown algorithm may look at, (M, C, Q, F)."""
+        """What an unknown algorithm may look at, (M, C, Q, F); 0 where there is no query."""
         each = zip(self.xs, self.shown, self.queries, strict=True)
-        return np.stack([describe(xs, shown, queries) for xs, shown, queries in each])
+        if self.before is None:
+            return np.stack([describe(xs, shown, queries) for xs, shown, queries in each])
+        found = np.zeros((*self.shape, len(self.feature_names)))
+        for m, (xs, shown, queries) in enumerate(each):
+            for count in np.unique(self.before[m][self.before[m] >= 0]):
+                c, q = np.nonzero(self.before[m] == count)
+                found[m, c, q] = describe(xs[c, :count], shown[c, :count], queries[c, q][:, None])[:, 0]
+        return found
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Where there is a query, (M, C, Q)."""
+        return np.ones(self.shape, dtype=bool) if self.before is None else self.before >= 0
+
+    @property
+    def share_contexts(self) -> bool:
+        """Whether all queries of a problem at one size are behind the same examples."""
+        return self.before is None
 
     @cached_property
     def feature_names(self) -> list[str]:
@@ -97,4 +118,5 @@ class Design:
             for candidate in self.candidates
         )
         xs, shown = [self.xs[m] for m in kept], [self.shown[m] for m in kept]
-        return Design(tuple(self.sizes[m] for m in kept), xs, shown, self.queries[kept], candidates)
+        before = None if self.before is None else self.before[kept]
+        return Design(tuple(self.sizes[m] for m in kept), xs, shown, self.queries[kept], candidates, before)

@@ -87,8 +87,12 @@ class _Subject:
         self.corrected = holm(self.p_values)
 
     @property
+    def known(self) -> NDArray[np.bool_]:
+        return ~np.isnan(self.answers)
+
+    @property
     def answered(self) -> int:
-        return max(int((~np.isnan(self.answers)).sum()), 1)
+        return max(int(self.known.sum()), 1)
 
     def left(self, model: Floats, gained: float, slopes: bool = True, neighbours: Floats | None = None) -> Left:
         return self.structure.left(self.answers, model, self.probabilities, gained, self.seed, slopes, neighbours)
@@ -149,7 +153,7 @@ class _Subject:
     def no_dependence(self) -> _Decision:
         """Nothing depends on anything, if that would have been found."""
         truths = 0.5 * self.alone_probability() + 0.5 * self.base
-        strength = np.array([told_apart(truth, self.base[None])[1][0] for truth in truths])
+        strength = np.array([told_apart(truth, self.base[None], self.known)[1][0] for truth in truths])
         level = LEVEL / max(self.structure.linear[0].shape[1], 1)
         found = np.array([power(float(s), level) for s in strength])
         typical = float(np.median(found))
@@ -195,8 +199,8 @@ class _Subject:
         model, scores = self.alone.model[best], self.alone.held_out[best]
         if not others:
             return _Decision("single", names, model, scores, left)
-        lost, strength = told_apart(model, self.alone.model[others])
-        regular = told_apart(model, self.base[None])[0][0]
+        lost, strength = told_apart(model, self.alone.model[others], self.known)
+        regular = told_apart(model, self.base[None], self.known)[0][0]
         level = LEVEL / max(len(self.design.candidates) - 1, 1)
         chance = min(power(float(s), level) for s in strength)
         wanted = float(needed(strength, self.design.shape[1], level).max())
@@ -215,6 +219,7 @@ class _Subject:
         found = [
             best_mixture(self.design, self.answers, self.alone.scores, over, self.probabilities, enough)
             for over in OVER
+            if over != "contexts" or self.design.share_contexts
         ]
         for mixture in sorted(found, key=lambda each: -each.score):
             held_out = self.crossed(mixture)
@@ -244,7 +249,7 @@ class _Subject:
     def of_mixture(self, mixture: Mixture) -> tuple[str, tuple[str, ...]]:
         """The verdict on a mixture that leaves nothing, and its components; none if it is only one of them."""
         weights = mixture.weights[:, :-2]  # (M, D)
-        portions = weights / weights.sum(axis=1, keepdims=True)
+        portions = weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-12)
         leading = portions.argmax(axis=1)
         names = [self.design.names[component.candidate] for component in mixture.components]
         if (portions.max(axis=1) >= thresholds.DOMINANT).all() and len(set(leading)) > 1:

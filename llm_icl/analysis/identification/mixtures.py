@@ -242,7 +242,7 @@ def _one_after_another(answers: Floats, components: tuple[Component, ...], form:
     """
     read = np.stack([component.read(form.sharpness) for component in components])  # (D, M, C, Q)
     up, down = weights[:, -2], weights[:, -1]
-    shares = weights[:, :-2].T / (1 - up - down)  # (D, M)
+    shares = weights[:, :-2].T / np.maximum(1 - up - down, 1e-12)  # (D, M)
     model = (1 - up - down)[:, None, None] * read + up[:, None, None]
     known = ~np.isnan(answers)
     y, z = np.where(known, answers, 0.0), np.where(known, 1 - answers, 0.0)

@@ -43,34 +43,36 @@ class Separation:
 
 def separation(design: Design, level: float) -> Separation:
     """Every pair of candidates, with 20 % of coin flips among the answers; of families the middle variant."""
+    known = design.known
     middle = np.stack([candidate.probability[len(candidate.probability) // 2] for candidate in design.candidates])
     truths = (1 - NOISE) * middle + NOISE / 2  # (K, M, C, Q)
     count = len(middle)
     nats, strength = np.zeros((count, count)), np.zeros((count, count))
     for k in range(count):
-        links, _ = Tallies(middle, truths[k], design.folds).fit()
-        nats[k], strength[k] = told_apart(truths[k], links.apply(middle))
+        links, _ = Tallies(middle, np.where(known, truths[k], np.nan), design.folds).fit()
+        nats[k], strength[k] = told_apart(truths[k], links.apply(middle), known)
     np.fill_diagonal(nats, 0)
     np.fill_diagonal(strength, 0)
     return Separation(tuple(design.names), nats / design.shape[1], needed(strength, design.shape[1], level))
 
 
-def told_apart(truth: Floats, models: Floats) -> tuple[Floats, Floats]:
-    """For answers with P(1) = truth (M, C, Q), and models (K, M, C, Q): the expected log Bayes factors (K,), and the
-    expected strength (K,), in standard deviations, of the pull from each model towards the truth.
+def told_apart(truth: Floats, models: Floats, known: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """For answers with P(1) = truth (M, C, Q), where `known`, and models (K, M, C, Q): the expected log Bayes factors
+    (K,), and the expected strength (K,), in standard deviations, of the pull from each model towards the truth.
     """
     truth = np.clip(truth, 1e-4, 1 - 1e-4)
     log_odds = np.log(truth / (1 - truth))
     factor = truth * np.log(truth / models) + (1 - truth) * np.log((1 - truth) / (1 - models))
     pull = log_odds - np.log(models / (1 - models))
-    variance = models * (1 - models)
+    variance = np.where(known, models * (1 - models), 0.0)
     axes = (-2, -1)
     # The link takes whatever part of the pull is constant for a number of examples.
-    centred = pull - (variance * pull).sum(axis=axes, keepdims=True) / variance.sum(axis=axes, keepdims=True)
-    signal = (centred * (truth - models)).sum(axis=(1, 2, 3))
+    total = np.maximum(variance.sum(axis=axes, keepdims=True), 1e-12)
+    centred = pull - (variance * pull).sum(axis=axes, keepdims=True) / total
+    signal = np.where(known, centred * (truth - models), 0.0).sum(axis=(1, 2, 3))
     noise = np.sqrt((variance * centred**2).sum(axis=(1, 2, 3)))
     strength = np.divide(signal, noise, out=np.zeros(len(models)), where=noise > 1e-9)
-    return factor.sum(axis=(1, 2, 3)), np.maximum(strength, 0)
+    return np.where(known, factor, 0.0).sum(axis=(1, 2, 3)), np.maximum(strength, 0)
 
 
 def needed(strength: Floats, problems: int, level: float, power: float = POWER) -> Floats:

@@ -14,8 +14,9 @@ from llm_icl.experiments.evaluation.reports.figures import (
 from llm_icl.experiments.evaluation.reports.provenance import comparison_notes, notes_of, provenance_of
 from llm_icl.experiments.evaluation.reports.samples import samples_of
 from llm_icl.experiments.evaluation.reports.tables import asked_lines, scores_table, unused_lines, unused_table
+from llm_icl.reports.algorithms import algorithms_notes, algorithms_table
 from llm_icl.reports.charts import colours_of
-from llm_icl.reports.document import Beside, Block, Bullets, Fold, Paragraph, Report, Section
+from llm_icl.reports.document import Beside, Block, Bullets, Column, Fold, Paragraph, Report, Section
 from llm_icl.reports.networks import networks_table, training_curves
 from llm_icl.reports.values import Value
 from llm_icl.runs import RunDirectory
@@ -28,12 +29,13 @@ def report_of(runs: Sequence[RunDirectory]) -> Report:
     tasks = content.tasks
     title = " and ".join(tasks) if len(tasks) < 4 else f"{len(tasks)} tasks"
     sections = [_section(content, cell, colours) for cell in content.cells]
+    found = [verdict for cell in content.cells for verdict in cell.algorithms.values()]
     if samples := samples_of(runs):
         sections.append(Section("Sample prompts and replies", "samples", tuple(samples)))
     return Report(
         f"{title}: learning curves by learner",
         sections=tuple(sections),
-        notes=(*notes_of(content.records), *comparison_notes(content.comparisons)),
+        notes=(*notes_of(content.records), *comparison_notes(content.comparisons), *algorithms_notes(found)),
         provenance=tuple(map(provenance_of, content.records)),
     )
 
@@ -55,6 +57,8 @@ def _section(content: Content, of_cell: CellContent, colours: Mapping[str, str])
     if lines := unused_lines(of_cell.scores):
         table = unused_table(of_cell.scores)
         blocks += [Bullets(tuple(lines)), Fold(table.caption, (table,))]
+    if of_cell.algorithms:
+        blocks.append(algorithms_table(Column("learner", "learner"), of_cell.algorithms.items()))
     if of_cell.networks:
         training = training_curves(of_cell.networks, cell.task, content.names, colours)
         blocks += [training] if training else []

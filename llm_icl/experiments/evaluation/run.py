@@ -17,6 +17,7 @@ from llm_icl.experiments.asker import Asker, Questions
 from llm_icl.experiments.base import Session
 from llm_icl.experiments.calling import Calling
 from llm_icl.experiments.evaluation.checking import modes_of
+from llm_icl.experiments.evaluation.identifying import algorithms_of
 from llm_icl.experiments.evaluation.request import Request
 from llm_icl.experiments.evaluation.steps import Step, steps
 from llm_icl.experiments.tally import Tally
@@ -58,6 +59,8 @@ class EvaluationRun:
         parts = [step.part for step in self._steps]
         exchanges = [exchange for part in parts for exchange in self._exchanges.get(part, [])]
         self._session.run.finish([self._frames[part] for part in parts], exchanges)
+        self._on_progress("which algorithm", len(self._steps), len(self._steps))
+        self._session.results["algorithms"] = algorithms_of(self._request, self._steps, self._frames, self._problems)
 
     def submit(self) -> None:
         """Submit all requests to the providers' batch interfaces without waiting; failures appear on collection."""

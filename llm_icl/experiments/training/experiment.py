@@ -61,6 +61,7 @@ class Training(Experiment):
             schedule=schedule,
             start_n=options.start_n or options.n,
             start_points=options.start_points or options.points,
+            keep_checkpoints=options.keep_checkpoints,
         )
         return cls(request)
 
@@ -71,7 +72,7 @@ class Training(Experiment):
         return self.request.directory_name()
 
     def products(self) -> tuple[str, ...]:
-        return *self.needed, "tensorboard"
+        return *self.needed, "tensorboard", *(("checkpoints",) if self.request.keep_checkpoints else ())
 
     def check(self) -> None:
         self.request.check()

@@ -43,6 +43,8 @@ class TrainingOptions(FolderOptions):
     """Stop early at this accuracy on the last half of the points."""
     evaluate_every: int = option(100, minimum=1)
     """Steps between evaluations."""
+    keep_checkpoints: bool = option(False)
+    """Keep the networks of steps 0, 1, 2, 5, 10, 20, 50, … (--model RUN@STEP); report which algorithm each runs."""
     start_n: int | None = option(None, minimum=1, shown="n")
     """Curriculum: initial number of bits."""
     start_points: int | None = option(None, minimum=1, shown="points")

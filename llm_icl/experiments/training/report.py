@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from llm_icl.config.specs import counted
 from llm_icl.errors import RequestError
 from llm_icl.learners.ceilings import ceiling_of, notes_on
 from llm_icl.networks.trained import about_network
 from llm_icl.problems import Task
+from llm_icl.reports.algorithms import algorithms_notes, algorithms_table, shares_over_training
+from llm_icl.reports.algorithms import sentence as algorithm
 from llm_icl.reports.charts import colours_of
 from llm_icl.reports.document import Block, Column, Paragraph, Provenance, Report, Row, Section, Table
 from llm_icl.reports.joined import joined
@@ -79,12 +82,13 @@ class _Trained:
         sections = [self._section(task, i) for i, task in enumerate(self._scores, 1)]
         asked = f"--task {next(iter(self._scores))} --n {self._n} --points {self._points}"
         evaluate = Paragraph(f"To evaluate it: llm-icl eval --model {self._path} {asked}")
+        all_verdicts = [verdict for task in self._scores for verdict in self._algorithms(task)]
         took = (Paragraph(self._took()), evaluate, networks_table({self.name: self.about}))
         return Report(
             f"{self.name}: {self.about['architecture']} trained on {' + '.join(self.about['trained_on'])}",
-            verdicts=tuple(map(self._verdict, self._scores)),
+            verdicts=tuple(sentence for task in self._scores for sentence in self._verdicts(task)),
             sections=(Section("Network and training", "trained", took), *sections),
-            notes=(*_NOTES, *self._notes()),
+            notes=(*_NOTES, *self._notes(), *algorithms_notes(all_verdicts)),
             provenance=(Provenance(self._record["command"], self._facts()),),
         )
 
@@ -109,9 +113,23 @@ class _Trained:
         )
         colours = colours_of([self.name, *_REFERENCES])
         drawn = training_curves({self.name: self.about}, task, _REFERENCES, colours)
-        blocks: tuple[Block, ...] = (table, drawn) if drawn else (table,)
+        blocks: list[Block] = [table, drawn] if drawn else [table]
+        if verdicts := self._algorithms(task):
+            blocks.append(
+                algorithms_table(
+                    Column("steps", "step", "count", True), [(verdict["step"], verdict) for verdict in verdicts]
+                )
+            )
+            if len(verdicts) > 1 and "shares" in verdicts[-1]:
+                named = {name for verdict in verdicts for name in verdict["shares"]}
+                blocks.append(shares_over_training(verdicts, task, colours_of(named)))
         about = {"task": task, "n": self._n, "points": self._points}
-        return Section(f"{task}, n = {self._n}", f"task-{number}", blocks, about=about)
+        return Section(f"{task}, n = {self._n}", f"task-{number}", tuple(blocks), about=about)
+
+    def _algorithms(self, task: str) -> list[dict[str, Any]]:
+        """The verdicts on the algorithms of the kept networks and the last one; none in runs of earlier versions."""
+        found: list[dict[str, Any]] = self._record.get("algorithms", {}).get(task, [])
+        return found
 
     def _took(self) -> str:
         about, record = self.about, self._record
@@ -123,7 +141,11 @@ class _Trained:
             f"{record['tokens']:,} tokens, {written(record['flops'], 'power')} FLOPs, {record['wall_seconds']:.0f} s."
         )
 
-    def _verdict(self, task: str) -> str:
+    def _verdicts(self, task: str) -> list[str]:
+        """Its accuracy, and which algorithm it runs."""
+        return [self._accuracy(task), *(algorithm(verdict) for verdict in self._algorithms(task)[-1:])]
+
+    def _accuracy(self, task: str) -> str:
         """The gap to the first reference on these problems."""
         score, reference = self._scores[task], next(iter(self._references(task)), "")
         own = f"{_percent(score['accuracy'])} of all points and {_percent(score['last_half'])} of the last half"

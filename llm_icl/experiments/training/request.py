@@ -16,7 +16,7 @@ from llm_icl.runs.opening import digest
 from llm_icl.runs.versions import versions
 from llm_icl.tasks.drawing import MAX_PROBLEMS, draw_problems
 from local_models.backbone import Shape
-from local_models.trainer import Batch, Schedule
+from local_models.trainer import Batch, Schedule, kept_steps
 
 # Incremented when the same request would train on, or be validated on, other problems.
 _STREAMS_VERSION = 2
@@ -45,8 +45,10 @@ class TrainingRequest:
     schedule: Schedule
     start_n: int
     start_points: int
+    keep_checkpoints: bool = False
 
     def record(self) -> dict[str, Any]:
+        kept = {"keep_checkpoints": True} if self.keep_checkpoints else {}
         return {
             "tasks": [dataclasses.asdict(task) for task in self.tasks],
             "tests": [dataclasses.asdict(task) for task in self.tests],
@@ -58,6 +60,7 @@ class TrainingRequest:
             "start_n": self.start_n,
             "start_points": self.start_points,
             "versions": {"problems": PROBLEMS_VERSION, "streams": _STREAMS_VERSION, "llm-icl": versions()["llm-icl"]},
+            **kept,
         }
 
     def directory_name(self) -> str:
@@ -98,7 +101,7 @@ class TrainingRequest:
 
     def held_out(self) -> dict[str, Batch]:
         """Problems of a stream that training does not draw from, by task."""
-        return {task.name: _joined([self._held_out(task)]) for task in self.tests}
+        return {task.name: _joined([self.held_out_problems(task)]) for task in self.tests}
 
     def ceilings(self) -> dict[str, dict[str, dict[str, float]]]:
         """The references on the same held-out problems, exact Bayes if available and nearest neighbour: by task and
@@ -106,7 +109,7 @@ class TrainingRequest:
         """
         found: dict[str, dict[str, dict[str, float]]] = {}
         for task in self.tests:
-            problems, found[task.name] = self._held_out(task), {}
+            problems, found[task.name] = self.held_out_problems(task), {}
             for name in ("bayes", "bayes-labels", "nearest-neighbour"):
                 learner = learners.get(name)()
                 if not learner.refusal(task, self.n):
@@ -115,7 +118,12 @@ class TrainingRequest:
                     found[task.name][name] = {"accuracy": float(right.mean()), "last_half": float(last.mean())}
         return found
 
-    def _held_out(self, task: Task) -> Problems:
+    @property
+    def kept_steps(self) -> list[int]:
+        """The steps whose networks are kept."""
+        return kept_steps(self.schedule.steps) if self.keep_checkpoints else []
+
+    def held_out_problems(self, task: Task) -> Problems:
         return draw_problems(task, self.n, self.points, _HELD_OUT_PROBLEMS, self.schedule.seed, "validation")
 
 

@@ -72,7 +72,7 @@ def test_power_and_numbers_agree():
 
 def test_what_a_model_cannot_follow_is_the_expected_log_bayes_factor():
     truth = np.array([[[0.9, 0.1, 0.9, 0.1]]])
-    nats, strength = told_apart(truth, np.stack([np.full_like(truth, 0.5), truth]))
+    nats, strength = told_apart(truth, np.stack([np.full_like(truth, 0.5), truth]), np.ones(truth.shape, dtype=bool))
     assert nats[0] == pytest.approx(4 * (0.9 * np.log(1.8) + 0.1 * np.log(0.2)))
     assert nats[1] == pytest.approx(0, abs=1e-9)
     # four answers of signal .4 each, and variance 1/4

@@ -19,13 +19,17 @@ from llm_icl.config.specs import parse_specs
 from llm_icl.errors import WorkError
 from llm_icl.experiments.training.experiment import Training
 from llm_icl.experiments.training.options import TrainingOptions
+from llm_icl.experiments.training.report import report_of
+from llm_icl.networks.shapes import build
 from llm_icl.networks.trained import find_trained
+from llm_icl.runs import RunDirectory
 from llm_icl.tasks.cards import load_task
 from llm_icl.tasks.drawing import draw_problems
 from local_models import trainer
+from local_models.checkpoints import shape_of
 from local_models.optimisers import orthogonalised
 from local_models.sequence import tokens_of
-from local_models.trainer import Schedule
+from local_models.trainer import Schedule, kept_steps
 from tests.conftest import run_cli
 from tests.inside import run_inside
 
@@ -82,7 +86,7 @@ def test_a_label_is_seen_only_after_its_point():
 @pytest.mark.parametrize(("architecture", "optimiser"), [("transformer", "muon"), ("mamba2", "adamw")])
 def test_killed_anywhere_it_ends_with_the_same_weights_bit_for_bit(tmp_path, architecture, optimiser):
     command = [*SHORT, "--steps", "60", "--evaluate-every", "5", "--architecture", architecture]
-    command += ["--optimiser", optimiser, "--out", "run"]
+    command += ["--optimiser", optimiser, "--keep-checkpoints", "--out", "run"]
     (tmp_path / "undisturbed").mkdir()
     assert run_cli(*command, cwd=tmp_path / "undisturbed").returncode == 0
     folder = tmp_path / "killed"
@@ -107,6 +111,84 @@ def test_killed_anywhere_it_ends_with_the_same_weights_bit_for_bit(tmp_path, arc
     assert len(truth) > 40  # the optimisers' numbers are there too
     steps = [json.loads(line)["step"] for line in metrics.read_text().splitlines()]
     assert steps == list(range(5, 61, 5))
+    kept = {path.name: path.read_bytes() for path in (folder / "run" / "checkpoints").iterdir()}
+    assert set(kept) == {f"step-{step}.safetensors" for step in (0, 1, 2, 5, 10, 20, 50)}
+    assert all((tmp_path / "undisturbed/run/checkpoints" / name).read_bytes() == kept[name] for name in kept)
+    of = [json.loads((path / "run" / "run.json").read_text()) for path in (tmp_path / "undisturbed", folder)]
+    assert of[0]["algorithms"] == of[1]["algorithms"]
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("kept")
+    done = run_inside(*SHORT, *"--steps 20 --evaluate-every 10 --keep-checkpoints --out run".split(), cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_kept_networks_are_those_of_their_steps(kept, tmp_path):
+    """Step 0 is untrained, the last step the network itself; keeping changes nothing of the training."""
+    assert kept_steps(20) == [0, 1, 2, 5, 10, 20]
+    assert kept_steps(1999)[-4:] == [100, 200, 500, 1000]
+    at = {step: load_file(kept / "run" / "checkpoints" / f"step-{step}.safetensors") for step in (0, 10, 20)}
+    final = load_file(kept / "run" / "checkpoint.safetensors")
+    assert all(torch.equal(tensor, final[name]) for name, tensor in at[20].items())
+    assert set(at[20]) == {name for name in final if name.startswith("model.")}
+    untrained = build(shape_of(kept / "run" / "checkpoint.safetensors"), seed=0).state_dict()
+    assert all(torch.equal(tensor, untrained[name.removeprefix("model.")]) for name, tensor in at[0].items())
+    assert not all(torch.equal(at[10][name], at[20][name]) for name in at[10])
+    plain = run_inside(*SHORT, *"--steps 20 --evaluate-every 10 --out run".split(), cwd=tmp_path)
+    assert plain.returncode == 0
+    assert not (tmp_path / "run" / "checkpoints").exists()
+    assert (tmp_path / "run" / "checkpoint.safetensors").read_bytes() == (
+        kept / "run" / "checkpoint.safetensors"
+    ).read_bytes()
+
+
+def test_a_kept_network_is_a_model_with_its_own_step_and_cost(kept):
+    asked = "eval --model run,run@10,run@1 --task conjunction --n 4 --points 8 --problems 10 --out asked".split()
+    done = run_inside(*asked, cwd=kept)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((kept / "asked" / "run.json").read_text())
+    assert [each["learner"] for each in record["algorithms"]] == ["run", "run@10", "run@1"]
+    networks = record["networks"]
+    assert [networks[name]["steps"] for name in ("run", "run@10", "run@1")] == [20, 10, 1]
+    assert networks["run"]["tokens"] == 2 * networks["run@10"]["tokens"] == 20 * networks["run@1"]["tokens"]
+    assert networks["run"]["flops"] == 2 * networks["run@10"]["flops"]
+    assert [len(networks[name]["metrics"]) for name in ("run", "run@10", "run@1")] == [2, 1, 0]
+    text = (kept / "asked" / "report.md").read_text()
+    assert "run@10: Too few unseen queries" in text or "run@10: It" in text
+
+
+def test_a_step_that_was_not_kept_is_refused(kept, trained):
+    for folder, name, said in (
+        (kept, "run@7", "run kept no checkpoint of step '7': known are 0, 1, 2, 5, 10, 20"),
+        (kept, "run@ten", "run kept no checkpoint of step 'ten'"),
+        (trained, "run@100", "run kept no checkpoints: train with --keep-checkpoints"),
+    ):
+        done = run_inside("eval", "--model", name, *"--task conjunction --n 4".split(), cwd=folder)
+        assert done.returncode == 2
+        assert said in done.stderr
+    assert find_trained("conjunction") is None
+    assert find_trained("openai/some@1") is None
+
+
+def test_over_training_a_verdict_for_every_kept_network_and_the_last(kept, trained):
+    record = json.loads((kept / "run" / "run.json").read_text())
+    assert [each["step"] for each in record["algorithms"]["conjunction"]] == [0, 1, 2, 5, 10, 20]
+    report = report_of([RunDirectory(kept / "run")])
+    (section,) = [one for one in report.sections if one.about]
+    (table,) = [block for block in section.blocks if getattr(block, "key", "") == "algorithms"]
+    assert [row["step"] for row in table.rows] == [0, 1, 2, 5, 10, 20]
+    assert "algorithms" in [figure.name for figure in section.figures()]
+    assert len(report.verdicts) == 2
+    # of a network whose checkpoints were not kept, the last one alone: it has learned what exact Bayes does
+    record = json.loads((trained / "run" / "run.json").read_text())
+    (verdict,) = record["algorithms"]["conjunction"]
+    assert verdict["step"] == 400
+    assert verdict["leader"].startswith("bayes")
+    assert verdict["shares"][verdict["leader"]] > 0.8
+    assert verdict["verdict"] in ("single", "nearest")
 
 
 def test_several_tasks_are_mixed_problem_by_problem(tmp_path):

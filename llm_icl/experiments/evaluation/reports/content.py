@@ -12,17 +12,21 @@ from llm_icl.analysis.scores import Score, score
 from llm_icl.errors import RequestError
 from llm_icl.experiments.evaluation.reports.verdict import Pair, comparisons, left_out, verdict, verdict_on_networks
 from llm_icl.problems import PROBLEMS_VERSION, TASK_TEXTS, Problems, Task
+from llm_icl.reports.algorithms import sentence
 from llm_icl.runs import RunDirectory
 
 
 @dataclass(frozen=True)
 class CellContent:
-    """One cell: its scores sorted by mean accuracy, its verdicts, and the training records of its networks by name."""
+    """One cell: its scores sorted by mean accuracy, its verdicts, the training records of its networks by name, and
+    which algorithm each model and network runs.
+    """
 
     cell: Cell
     scores: list[Score]
     sentences: list[str]
     networks: dict[str, dict[str, Any]]
+    algorithms: dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,12 @@ def _content(
     cell: Cell, task: Task, judged: Mapping[Pair, Judgement], records: Sequence[dict[str, Any]]
 ) -> CellContent:
     scores = sorted((score(cell, learner) for learner in cell.learners), key=lambda s: -s.average.value)
-    sentences = [sentence for name in cell.models for sentence in verdict(cell, task, name, judged)]
+    algorithms = _algorithms(cell, records)
+    sentences = []
+    for name in cell.models:
+        sentences += verdict(cell, task, name, judged)
+        if name in algorithms:
+            sentences.append(sentence(algorithms[name]))
     if note := left_out(cell):
         sentences.append(note)
     networks: dict[str, dict[str, Any]] = {}
@@ -99,4 +108,18 @@ def _content(
         request = record["request"]
         if cell.n in request["n"] and cell.task in [task["name"] for task in request["tasks"]]:
             networks |= record.get("networks", {})
-    return CellContent(cell, scores, [*sentences, *verdict_on_networks(cell, task, judged)], networks)
+    sentences += verdict_on_networks(cell, task, judged)
+    sentences += [f"{name}: {sentence(algorithms[name])}" for name in cell.networks if name in algorithms]
+    return CellContent(cell, scores, sentences, networks, algorithms)
+
+
+def _algorithms(cell: Cell, records: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The verdicts on the algorithms of a cell's models and networks; of several runs, that on most answers."""
+    found: dict[str, dict[str, Any]] = {}
+    for one in (each for record in records for each in record.get("algorithms", [])):
+        if (one["task"], one["n"]) == (cell.task, cell.n):
+            names = (one["learner"], f"{one['learner']} [{one['prompt']}]")
+            for name in (name for name in names if name in cell.learners):
+                if name not in found or one["answers"] > found[name]["answers"]:
+                    found[name] = one
+    return found

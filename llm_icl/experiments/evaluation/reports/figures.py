@@ -131,7 +131,7 @@ def agreement_map(cell: Cell) -> Figure:
         text=alt.Text("agreement:Q", format=".0%"),
         color=alt.condition("datum.agreement > 0.8", alt.value("white"), alt.value("#222")),
     )
-    says = f"Agreement of each pair of {len(names)} learners on {cell.title}."
+    says = f"Agreement of each pair of {len(names)} learners on {cell.title}; it tells no algorithm apart."
     chart = alt.layer(cells, text)
     return figure("agreement", "Agreement", chart, 26 * len(names) + 20, says, wide=12 + 2.2 * len(names))
 

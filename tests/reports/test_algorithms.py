@@ -1,0 +1,74 @@
+"""What a report says of a verdict on an algorithm."""
+
+import pytest
+
+from llm_icl.analysis.identification.verdict import KINDS
+from llm_icl.reports.algorithms import algorithms_notes, algorithms_table, sentence, shares_over_training
+from llm_icl.reports.charts import colours_of
+from llm_icl.reports.document import Column
+from llm_icl.reports.values import written
+
+
+def record(verdict, names=(), **others):
+    shared = {"problems": 24, "answers": 91, "share": [0.66, 0.5, 0.8], "left": "the first example", "close": []}
+    shared |= {"needed": None, "left_out": [], "examples": [[4, 7], [8, 15]], "shares": {"a": 0.6, "b": None}}
+    return {"verdict": verdict, "names": list(names), **shared, **others}
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (record("too few", needed=57.2), "Too few unseen queries to say which algorithm it runs (about 58 problems"),
+        (record("too few", "ab", needed=None), "It answers like a or b: these queries hardly tell them apart; "),
+        (record("independent", ["always 1"]), "do not depend on the examples (always 1). (91 answers on 24 problems.)"),
+        (record("independent", ["the query"]), "depend on the query only, not on the examples."),
+        (record("single", "a"), "Its answers to unseen queries are those of a, up to noise (66 % [50, 80] explained)."),
+        (record("single", "ab"), "those of a or b, which give the same answers here, up to noise"),
+        (record("single", "a", close=["b"]), "weak: these queries hardly tell it from b; `llm-icl identify` asks"),
+        (record("single", "a", close=list("bcdefg")), "hardly tell it from b, c, d or 3 others;"),
+        (record("changes", "ab"), "changes with the number of examples: a at 4 to 7, b at 8 to 15."),
+        (record("queries", "ab"), "a mixture of a and b, drawn anew at every query."),
+        (record("problems", "ab"), "a mixture of a and b, over problems."),
+        (record("nearest", "a"), "It is nearest to a, but does not run it: all algorithms together explain 66 %"),
+        (
+            record("none", "a"),
+            "It runs none of the known algorithms: together they explain 66 % [50, 80]; what is left",
+        ),
+    ],
+)
+def test_each_verdict_has_its_sentence(found, said):
+    assert said in sentence(found)
+
+
+def test_all_verdicts_of_asked_queries_are_said():
+    for kind in set(KINDS) - {"contexts"}:
+        assert sentence(record(kind, "ab")).endswith("(91 answers on 24 problems.)")
+
+
+def test_without_answers_their_number_is_not_said():
+    few = {"verdict": "too few", "names": [], "problems": 3, "answers": 0}
+    assert "answers on" not in sentence(few)
+    (row,) = algorithms_table(Column("learner", "learner"), [("m", few)]).rows
+    assert (row["learner"], row["verdict"], row["close"], written(row["share"], "share")) == (
+        "m",
+        KINDS["too few"],
+        "",
+        "",
+    )
+
+
+def test_what_was_left_out_is_noted_once():
+    notes = algorithms_notes([record("none", "a", left_out=["bayes"]), record("none", "a", left_out=["bayes"])])
+    assert [note for note in notes if "bayes" in note] == [
+        "Not among the algorithms, because it would take long: bayes."
+    ]
+    assert algorithms_notes([]) == []
+
+
+def test_the_figure_has_every_step_and_the_shares_that_are_known():
+    steps = [record("none", "a", step=step, shares={"a": step / 10, "b": None, "c": -0.2}) for step in (0, 1, 5)]
+    drawn = shares_over_training(steps, "parity", colours_of("abc"))
+    points = [row for rows in drawn.specification["datasets"].values() for row in rows]
+    assert [(p["step"], p["explained"]) for p in points if p["algorithm"] == "a"] == [(0, 0), (1, 0.1), (5, 0.5)]
+    assert all(p["explained"] == 0 for p in points if p["algorithm"] == "c")
+    assert not [p for p in points if p["algorithm"] == "b"]
