@@ -71,7 +71,7 @@ def _train(
         )
         with Progress() as progress:
             outcome = run_trainings(suite, folder, crew, progress, keep_old)
-        _finish(outcome, folder, len(suite.cells), as_json)
+        _finish(outcome, folder, len(suite.cells), as_json, "eval")
 
 
 def _evaluate(
@@ -81,7 +81,6 @@ def _evaluate(
     from llm_icl.backends.pool import ModelPool
     from llm_icl.cli.progress import Progress
     from llm_icl.experiments.calling import CACHE, Limits
-    from llm_icl.experiments.evaluation.dry_run import print_estimates
     from llm_icl.networks.named import split_models
     from llm_icl.runs import RunDirectory
     from llm_icl.suites.cards import folder_name
@@ -92,28 +91,29 @@ def _evaluate(
     places = Places(options.tasks_dir, options.prompts_dir, options.catalogue, options.base_url)
     cells = cells_of(suite, places)
     limits = Limits.of(options)
-    folder = out or Path("outputs") / folder_name(name, [cell.request.record() for cell in cells])
+    folder = out or Path("outputs") / folder_name(name, [cell.experiment.record() for cell in cells])
     check_cells(cells, will_ask=not dry_run)
     if dry_run:
-        requests = [cell.request for cell in cells if cell.request.models]
-        print_estimates(requests, folder.parent / CACHE, options.batch, click.echo)
+        requests = [cell.experiment.request for cell in cells]
+        asking = [request for request in requests if request.models]
+        suite.kind.experiment.plan(asking, folder.parent / CACHE, options.batch, click.echo)
         return
-    limits.check([model for cell in cells for model in cell.request.models])
+    limits.check([model for cell in cells for model in cell.experiment.request.models])
     with RunDirectory(folder), closing(ModelPool(folder)) as pool:
         calling = limits.calling(CallCache(folder.parent / CACHE), folder.name)
         with Progress() as progress:
             outcome = run_evaluations(cells, folder, pool, calling, progress, keep_old)
-        _finish(outcome, folder, len(cells), as_json)
+        _finish(outcome, folder, len(cells), as_json, suite.kind.experiment.kind)
 
 
-def _finish(outcome: "Outcome", folder: Path, cells: int, as_json: bool) -> None:
-    """Print the report and the failed cells. Raises WorkError if a cell failed."""
+def _finish(outcome: "Outcome", folder: Path, cells: int, as_json: bool, kind: str) -> None:
+    """Print the report of runs of one kind, and the failed cells. Raises WorkError if a cell failed."""
     from llm_icl.cli.showing import show
     from llm_icl.errors import WorkError
-    from llm_icl.experiments.evaluation.experiment import Evaluation
+    from llm_icl.experiments.base import experiments
 
     if outcome.finished:
-        show(Evaluation.report(outcome.finished), folder, as_json)
+        show(experiments.get(kind).report(outcome.finished), folder, as_json)
     if outcome.failed:
         for name, reason in outcome.failed.items():
             click.echo(f"failed: {name}: {reason}", err=True)

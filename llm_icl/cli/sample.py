@@ -41,8 +41,8 @@ def command(target: Path, **chosen: Any) -> None:
         sizes, contexts, queries = probes.design.shape
         click.echo(f"{counted(sizes * contexts * queries, 'probe')} behind {sizes * contexts:,} contexts: {target}")
         return
-    if options.examples or options.queries or options.candidate or options.prompt:
-        raise RequestError(f"--examples, --queries, --candidate and --prompt are for --task {PREFIX}TASK")
+    if options.examples or options.queries or options.candidate:
+        raise RequestError(f"--examples, --queries and --candidate are for --task {PREFIX}TASK")
     problems = draw(options)
     export(problems, target)
     click.echo(f"{counted(len(problems), 'problem')} of {counted(problems.points, 'point')}: {target}")
@@ -56,7 +56,7 @@ def _probes(options: SamplingOptions) -> "tuple[Any, Probes]":
     from llm_icl.tasks.cards import load_task
 
     tasks = parse_specs([options.task.removeprefix(PREFIX)])
-    prompts = parse_specs([options.prompt or "basic"])
+    prompts = parse_specs([options.prompt])
     if len(tasks) > 1 or len(prompts) > 1:
         raise RequestError("probes have one task and one prompt")
     candidates = [str(spec) for spec in parse_specs(options.candidate)]

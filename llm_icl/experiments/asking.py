@@ -1,6 +1,7 @@
 """The base of experiments that ask language models."""
 
 from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -49,6 +50,18 @@ class AskingExperiment(Experiment):
         self._pool, self._calling = pool, calling
 
     @abstractmethod
+    def check_request(self, will_ask: bool) -> None:
+        """Check the request before work starts. Raises RequestError.
+
+        The prerequisites of models (keys, memory) are not checked if no model will be called.
+        """
+
+    @classmethod
+    @abstractmethod
+    def plan(cls, requests: Sequence[Any], cache_path: Path, batch: bool, say: Callable[[str], None]) -> None:
+        """Print the calls of requests and their cost; nothing is loaded or sent."""
+
+    @abstractmethod
     def modes(self, entry: "ModelEntry", pool: "ModelPool") -> list[str]:
         """The query modes of a model, in words. Raises RequestError if no mode is possible."""
 
@@ -67,6 +80,16 @@ class AskingExperiment(Experiment):
 
     def directory_name(self) -> str:
         return self.request.directory_name()
+
+    def check(self) -> None:
+        self.check_request(will_ask=True)
+        self.limits.check(self.request.models)
+
+    def describe(self, folder: Path, say: Callable[[str], None]) -> None:
+        from llm_icl.experiments.calling import CACHE
+
+        self.check_request(will_ask=False)
+        self.plan([self.request], folder.parent / CACHE, self.limits.batch, say)
 
     def run(self, folder: Path, on_progress: OnProgress = silent, keep_old: bool = False) -> RunDirectory:
         from llm_icl.backends.pool import ModelPool

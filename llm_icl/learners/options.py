@@ -19,7 +19,7 @@ class SamplingOptions(DrawingOptions):
     """Of probes: queries behind each context."""
     candidate: tuple[str, ...] = option((), shown="all that apply to the task")
     """Of probes: the algorithms to tell apart."""
-    prompt: str = option("", shown="basic")
+    prompt: str = option("basic")
     """Of probes: the prompt template that each is written with."""
     prompts_dir: Path | None = option(None, shown="./prompts", exists="folder")
     """Folder of your own prompt templates."""

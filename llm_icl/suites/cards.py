@@ -23,8 +23,8 @@ def find_suite(text: str, tasks_dir: Path | None = None) -> tuple[str, Card]:
             raise unknown_name("suite", text, paths, "; or a YAML file")
         path = paths[text]
     card = read_card(path)
-    if card.fields.get("kind", "eval") not in ("eval", "train"):
-        raise card.error(f"'kind' must be eval or train, not {card.fields['kind']!r}", "kind")
+    if card.fields.get("kind", "eval") not in ("eval", "identify", "train"):
+        raise card.error(f"'kind' must be eval, identify or train, not {card.fields['kind']!r}", "kind")
     return path.stem, card
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from llm_icl.backends.pool import ModelPool
 from llm_icl.errors import BudgetSpentError, RequestError, WorkError
+from llm_icl.experiments.asking import AskingExperiment
 from llm_icl.experiments.base import State
 from llm_icl.experiments.calling import Calling, Limits
 from llm_icl.experiments.evaluation.experiment import Evaluation
@@ -27,7 +28,7 @@ _PAUSE = 1.0
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """The finished evaluations of a suite, and why cells failed, by name."""
+    """The finished runs that are reported, and why cells failed, by name."""
 
     finished: list[RunDirectory]
     failed: dict[str, str]
@@ -42,14 +43,15 @@ def run_evaluations(
     """
     outcome = Outcome([], {})
 
-    def evaluation(cell: SuiteCell) -> Evaluation:
+    def sharing(cell: SuiteCell) -> AskingExperiment:
         account = f"{calling.account}/{cell.name}"
-        return Evaluation(cell.request, Limits(), pool, dataclasses.replace(calling, account=account))
+        one = cell.experiment
+        return type(one)(one.request, Limits(), pool, dataclasses.replace(calling, account=account))
 
     if calling.batch:
         for cell in cells:
             with _kept_apart(cell.name, outcome):
-                evaluation(cell).submit(folder / cell.name, keep_old=keep_old)
+                sharing(cell).submit(folder / cell.name, keep_old=keep_old)
     for i, cell in enumerate(cells):
 
         def on_cell(what: str, done: int, whole: int, number: int = i + 1) -> None:
@@ -58,7 +60,7 @@ def run_evaluations(
         if cell.name in outcome.failed:
             continue
         with _kept_apart(cell.name, outcome):
-            asked = evaluation(cell)
+            asked = sharing(cell)
             run = asked.run(folder / cell.name, on_cell, keep_old)
             outcome.finished.append(run)
             if failure := asked.failure(run):
@@ -80,9 +82,9 @@ def run_trainings(suite: TrainingSuite, folder: Path, crew: Crew, on_progress: O
         for asked in evaluations(suite, networks):
             with _kept_apart(asked.name, outcome):
                 run = RunDirectory(folder / asked.name)
-                if not run.is_of(asked.request.record()):
+                if not run.is_of(asked.experiment.record()):
                     shutil.rmtree(run.path)  # evaluated with a different set of networks
-                evaluation = Evaluation(asked.request, Limits(), pool)
+                evaluation = Evaluation(asked.experiment.request, Limits(), pool)
                 outcome.finished.append(evaluation.run(run.path, on_progress, keep_old))
     return outcome
 

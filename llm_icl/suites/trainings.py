@@ -10,6 +10,8 @@ from llm_icl.config.cards import Card
 from llm_icl.config.files import file_name
 from llm_icl.config.specs import Spec, parse_specs
 from llm_icl.errors import RequestError
+from llm_icl.experiments.calling import Limits
+from llm_icl.experiments.evaluation.experiment import Evaluation
 from llm_icl.experiments.evaluation.options import EvaluationOptions
 from llm_icl.experiments.evaluation.request import Request
 from llm_icl.experiments.training.experiment import Training
@@ -88,10 +90,13 @@ def evaluations(suite: TrainingSuite, networks: Mapping[str, TrainedNetwork]) ->
     return [
         SuiteCell(
             file_name(f"asked+{name}+n={n}+points={points}"),
-            Request(
-                tasks=(task,), ns=(n,), seeds=(0,), points=points, problems=suite.problems,
-                positions=tuple(range(points)), models=(), trained=tuple(trained), prompts=(), learners=suite.learners,
-                mode="auto", shuffled_labels=False,
+            Evaluation(
+                Request(
+                    tasks=(task,), ns=(n,), seeds=(0,), points=points, problems=suite.problems,
+                    positions=tuple(range(points)), models=(), trained=tuple(trained), prompts=(),
+                    learners=suite.learners, mode="auto", shuffled_labels=False,
+                ),
+                Limits(),
             ),
         )
         for (name, n, points), (task, trained) in groups.items()

@@ -4,9 +4,8 @@ import pytest
 import yaml
 
 from llm_icl.config.cards import parse_card
-from llm_icl.suites.evaluations import _SETTINGS as EVALUATION_SETTINGS
 from llm_icl.suites.evaluations import AXES as EVALUATION_AXES
-from llm_icl.suites.evaluations import load_suite
+from llm_icl.suites.evaluations import KINDS, load_suite
 from llm_icl.suites.trainings import _SETTINGS as TRAINING_SETTINGS
 from llm_icl.suites.trainings import AXES as TRAINING_AXES
 from tests.inside import run_inside
@@ -17,6 +16,11 @@ TRAINING = {
     "steps": 3,
 }  # fmt: skip
 # A value that is wrong under a key, and words of what is said then.
+IDENTIFICATION = {
+    "kind": "identify",
+    "matrix": {"model": ["none"], "task": ["majority"], "n": [3]},
+    "learner": "averaging",
+}
 WRONG = {
     "model": (["nobody"], "nobody"), "prompt": (["no-prompt"], "no-prompt"), "task": (["no-task"], "no-task"),
     "n": ([0], "n 0 is out of range"), "seed": ([-1], "seed"),
@@ -28,16 +32,19 @@ WRONG = {
     "rate": ([0], "rate 0.0 is out of range: above 0"), "steps": (2.5, "steps must be a whole number"),
     "batch-size": (-1, "batch-size -1"), "stop-at": (1.5, "stop-at 1.5 is out of range"),
     "evaluate-every": (0, "evaluate-every 0"), "start-n": (9, "start-n 9 is above --n 3"),
+    "examples": ([0], "examples 0"), "contexts": (3, "contexts 3"), "queries": (0, "queries 0"),
+    "candidate": (["no-learner"], "no-learner"),
     "start-points": (True, "start-points must be a whole number"), "test": (["no-task"], "no-task"),
 }  # fmt: skip
-CASES = [("eval", EVALUATION, key) for key in (*EVALUATION_AXES, *EVALUATION_SETTINGS)]
+CASES = [("eval", EVALUATION, key) for key in (*EVALUATION_AXES, *KINDS["eval"].settings)]
+CASES += [("identify", IDENTIFICATION, key) for key in (*EVALUATION_AXES, *KINDS["identify"].settings)]
 CASES += [("train", TRAINING, key) for key in (*TRAINING_AXES, *TRAINING_SETTINGS)]
 
 
 @pytest.mark.parametrize(("kind", "suite", "key"), CASES)
 def test_a_wrong_value_is_refused(kind, suite, key, tmp_path):
     value, words = WRONG[key]
-    axes = EVALUATION_AXES if kind == "eval" else TRAINING_AXES
+    axes = TRAINING_AXES if kind == "train" else EVALUATION_AXES
     changed = {**suite, "matrix": {**suite["matrix"], key: value}} if key in axes else {**suite, key: value}
     if key == "prompt":  # prompts are for models
         changed["matrix"]["model"] = ["gpt-4.1"]

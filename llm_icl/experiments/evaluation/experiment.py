@@ -63,19 +63,16 @@ class Evaluation(AskingExperiment):
     def products(self) -> tuple[str, ...]:
         return *self.needed, "exchanges.jsonl", "problems"
 
-    def check(self) -> None:
+    def check_request(self, will_ask: bool) -> None:
         from llm_icl.experiments.evaluation.checking import check
 
-        check(self.request)
-        self.limits.check(self.request.models)
+        check(self.request, will_ask)
 
-    def describe(self, folder: Path, say: Callable[[str], None]) -> None:
-        from llm_icl.experiments.calling import CACHE
-        from llm_icl.experiments.evaluation.checking import check
+    @classmethod
+    def plan(cls, requests: "Sequence[Request]", cache_path: Path, batch: bool, say: Callable[[str], None]) -> None:
         from llm_icl.experiments.evaluation.dry_run import print_estimates
 
-        check(self.request, will_ask=False)
-        print_estimates([self.request], folder.parent / CACHE, self.limits.batch, say)
+        print_estimates(requests, cache_path, batch, say)
 
     def modes(self, entry: "ModelEntry", pool: "ModelPool") -> list[str]:
         from llm_icl.experiments.evaluation.checking import modes_of

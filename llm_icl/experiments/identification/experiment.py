@@ -77,19 +77,18 @@ class Identification(AskingExperiment):
     def products(self) -> tuple[str, ...]:
         return *self.needed, "exchanges.jsonl"
 
-    def check(self) -> None:
+    def check_request(self, will_ask: bool) -> None:
         from llm_icl.experiments.identification.checking import check
 
-        check(self.request)
-        self.limits.check(self.request.models)
+        check(self.request, will_ask)
 
-    def describe(self, folder: Path, say: Callable[[str], None]) -> None:
-        from llm_icl.experiments.calling import CACHE
-        from llm_icl.experiments.identification.checking import check
+    @classmethod
+    def plan(
+        cls, requests: "Sequence[IdentificationRequest]", cache_path: Path, batch: bool, say: Callable[[str], None]
+    ) -> None:
         from llm_icl.experiments.identification.dry_run import print_plan
 
-        check(self.request, will_ask=False)
-        print_plan([self.request], folder.parent / CACHE, self.limits.batch, say)
+        print_plan(requests, cache_path, batch, say)
 
     def modes(self, entry: "ModelEntry", pool: "ModelPool") -> list[str]:
         from llm_icl.experiments.identification.checking import modes_of
