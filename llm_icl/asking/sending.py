@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from tenacity.wait import wait_exponential, wait_random
 
 from llm_icl.asking.budget import Budget, BudgetError
@@ -32,6 +32,8 @@ _TOO_LONG = 900.0
 _MOMENT = 0.02
 # After this many consecutive requests without a reply the server counts as unreachable.
 _GONE = 10
+# Attempts at faults that pass if anything has been answered before; where nothing has, they are likely to stay.
+_FEW = {"reply": 3, "timeout": 3, "server": 5, "connection": 5}
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,7 @@ class Sender:
     async def _answer(self, key: str, request: Request) -> Reply | None:
         """A committed reply, or a permanent failure; None if the work must stop."""
         try:
-            call = await self._again(lambda: self._attempt(key, request))
+            call = await self._again(lambda: self._attempt(key, request), self._most_attempts)
         except RejectedError as problem:
             if problem.status == "error" and not self.model.served:
                 # No request has succeeded yet: the error concerns all requests.
@@ -171,6 +173,10 @@ class Sender:
             return Reply(status=problem.status, message=str(problem))
         except (TransientError, UnusableError) as problem:
             self._without_answer += 1
+            if isinstance(problem, TransientError) and problem.kind in _FEW and not self.model.served:
+                self._stop = self._stop or HopelessError(
+                    f"{self.model.entry.name}: nothing has been answered ({problem}): re-running the command tries again"
+                )
             if self._without_answer >= _GONE:
                 got = "no usable reply" if isinstance(problem, UnusableError) else "no reply"
                 self._stop = self._stop or HopelessError(
@@ -191,8 +197,10 @@ class Sender:
         await self._commit(call)
         return call.reply
 
-    async def _again(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Retries with backoff."""
+    async def _again(
+        self, attempt: Callable[[], Awaitable[T]], most: Callable[[BaseException | None], int] | None = None
+    ) -> T:
+        """Retries with backoff, at most as often as `most` says of the last fault."""
         me = object()
         first, longest = self._patience.first_wait, self._patience.longest_wait
         backoff = wait_exponential(first, longest) + wait_random(0, first)
@@ -207,6 +215,10 @@ class Sender:
                 log.info("%s: retrying in %.0f s: %s", self.model.entry.name, seconds, problem)
             return seconds
 
+        def stop(state: RetryCallState) -> bool:
+            problem = state.outcome.exception() if state.outcome is not None else None
+            return bool(self._stop) or state.attempt_number >= (most(problem) if most else self._patience.attempts)
+
         async def sleep(seconds: float) -> None:
             try:
                 await self._sleep(seconds)
@@ -215,7 +227,7 @@ class Sender:
 
         attempts = AsyncRetrying(
             retry=retry_if_exception_type(TransientError),
-            stop=lambda state: bool(self._stop) or stop_after_attempt(self._patience.attempts)(state),
+            stop=stop,
             wait=wait,
             sleep=sleep,
             reraise=True,
@@ -224,6 +236,12 @@ class Sender:
             with one:
                 return await attempt()
         raise AssertionError("unreachable: the last attempt raises")
+
+    def _most_attempts(self, problem: BaseException | None) -> int:
+        """Fewer where nothing has been answered yet, and for replies that may be charged without being answers."""
+        kind = problem.kind if isinstance(problem, TransientError) else ""
+        few = _FEW.get(kind, self._patience.attempts) if kind == "reply" or not self.model.served else None
+        return min(few or self._patience.attempts, self._patience.attempts)
 
     async def _attempt(self, key: str, request: Request) -> Call:
         limiter, budget = self._limiter, self._budget

@@ -181,6 +181,9 @@ def test_an_overload_that_does_not_end_is_an_error_after_bounded_attempts(provid
 def test_a_server_that_is_gone_stops_the_run_and_does_not_try_every_question(provider, tmp_path):
     model = openai(provider)
     provider.die()
+    with pytest.raises(WorkError, match=r"nothing has been answered \(no connection .* re-running the command"):
+        Sent(model, tmp_path, questions(model, 500), at_once=5)
+    model.served.add("m")  # something was answered before
     with pytest.raises(WorkError, match=r"10 requests in a row got no reply .* re-running the command"):
         Sent(model, tmp_path, questions(model, 500), at_once=5)
     provider.start()

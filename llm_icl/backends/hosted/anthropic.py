@@ -8,7 +8,8 @@ from typing import Any
 
 from llm_icl.backends.base import ModelEntry, backends
 from llm_icl.backends.exchange import GenerateRequest, Reply, Request
-from llm_icl.backends.hosted.model import BatchModel, BatchProgress, checked_url, only_own_headers
+from llm_icl.backends.hosted.model import BatchModel, BatchProgress, checked_url, connecting
+from llm_icl.backends.hosted.reading import message_usage_of, model_of, read_message
 from llm_icl.config.specs import only_known
 from llm_icl.errors import RequestError
 from llm_icl.prompting.rendering import Rendered
@@ -19,8 +20,6 @@ _JSON_TOKENS = 30
 THINKING = ("adaptive", "between_tools", "disabled")
 _THOUGHT = 4000
 _EPHEMERAL = {"type": "ephemeral"}
-# Stop reasons without an answer.
-_STATUSES = {"refusal": "refused", "model_context_window_exceeded": "too_long"}
 
 
 @backends.register("anthropic")
@@ -71,13 +70,13 @@ class AnthropicModel(BatchModel):
         import httpx2
 
         self._response_type = httpx2.Response
-        with only_own_headers(self.entry):
+        with connecting(self.entry):
             self._client = anthropic.AsyncAnthropic(
                 api_key=self.secret(),
                 base_url=self.address,
                 timeout=self.timeout,
                 max_retries=0,
-                http_client=anthropic.DefaultAioHttpClient(),
+                http_client=anthropic.DefaultAioHttpClient(follow_redirects=False),
             )
 
     async def aclose(self) -> None:
@@ -117,24 +116,8 @@ class AnthropicModel(BatchModel):
         return str(response.text)
 
     def read(self, request: Request, answer: Any) -> Reply:
-        usage = answer["usage"]
-        reason = answer["stop_reason"]
-        members = {
-            "model": answer.get("model", ""),
-            "text": "".join(block["text"] for block in answer["content"] if block["type"] == "text"),
-            "truncated": reason == "max_tokens",
-            "usage": {
-                "input": usage["input_tokens"],
-                "cached": usage.get("cache_read_input_tokens") or 0,
-                "write": usage.get("cache_creation_input_tokens") or 0,
-                "output": usage["output_tokens"],
-            },
-        }
-        if request.constrained:
-            members["constrained"] = True
-        if reason in _STATUSES:
-            members["status"] = _STATUSES[reason]
-        return Reply(**members)
+        members = {"model": model_of(answer), "usage": message_usage_of(answer.get("usage")), **read_message(answer)}
+        return Reply(**members, **({"constrained": True} if request.constrained else {}))
 
     async def submit(self, bodies: Mapping[str, dict[str, Any]]) -> str:
         requests = [{"custom_id": name, "params": body} for name, body in bodies.items()]

@@ -6,6 +6,7 @@ llm_icl/asking/sending.py handles.
 
 import asyncio
 import json
+import logging
 import math
 import os
 import re
@@ -19,18 +20,25 @@ from urllib.parse import urlsplit
 
 from llm_icl.backends.base import LanguageModel, ModelEntry
 from llm_icl.backends.exchange import Reply, Request
-from llm_icl.backends.hosted.faults import TransientError, clean, fault_of, most_allowed, refused_parameter
-from llm_icl.config.secrets import remember
+from llm_icl.backends.hosted.adapting import Adaptations
+from llm_icl.backends.hosted.faults import TransientError, clean, fault_in, fault_of, reason_for
+from llm_icl.backends.hosted.reading import BadReplyError, error_in
+from llm_icl.backends.hosted.reasons import reason_in
+from llm_icl.config.secrets import LEAST_KEY, PLACEHOLDERS, holds_key, redacted, remember
 from llm_icl.errors import RequestError
+
+log = logging.getLogger(__name__)
 
 # Timeout in seconds; longer for reasoning models.
 TIMEOUT = 120.0
 REASONING_TIMEOUT = 600.0
 # The environment variable with the key of a user's own server. Providers' keys are never sent to other servers.
 OWN_SERVER_KEY = "LLM_ICL_API_KEY"
-# Parameters that depend on each other.
-_TOGETHER = {"logprobs": ("top_logprobs",), "top_logprobs": ("logprobs",)}
 _SENT_FROM_ENVIRONMENT = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS", "ANTHROPIC_CUSTOM_HEADERS")
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+# Variables whose blanks have been mentioned.
+_STRIPPED: set[str] = set()
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 # Tokens that a provider puts around each message, at most.
 _AROUND_MESSAGE = 16
 
@@ -57,9 +65,9 @@ class RemoteModel(LanguageModel):
     def __init__(self, entry: ModelEntry) -> None:
         self.entry = entry
         self.options = dict(entry.options)
-        self.dropped: set[str] = set()
-        self.lowered: dict[str, int] = {}
+        self.adaptations = Adaptations()
         self.served: set[str] = set()
+        variable_of(entry, self.options.get("key") or entry.key)
         effort = self.options.get("effort", entry.effort)
         self.effort = str(effort) if effort else ""
         if self.options.get("effort") and "effort" not in entry.accepted(self.effort):
@@ -81,16 +89,25 @@ class RemoteModel(LanguageModel):
         """The environment variable that holds the key of this provider."""
 
     def secret(self) -> str:
-        """The key, from the environment. Raises RequestError, with the variable's name, if it is not set."""
-        variable = str(self.options.get("key") or self.entry.key)
+        """The key, from the environment. Raises RequestError, with the variable's name, if it is not set or is no key."""
+        variable = variable_of(self.entry, self.options.get("key") or self.entry.key)
         if not variable:
             variable = OWN_SERVER_KEY if self.entry.base_url else self.key_variable
-        key = os.environ.get(variable, "")
+        given = os.environ.get(variable, "")
+        key = given.strip()
+        remember(given)
         remember(key)
         if not key and variable == OWN_SERVER_KEY:
             return "none"  # a user's own server may need no key
         if not key:
             raise RequestError(f"model '{self.entry.name}' needs an API key: set the environment variable {variable}")
+        if not (key.isascii() and key.isprintable()):
+            raise RequestError(f"{variable} does not hold an API key: it has characters that no key has")
+        if len(key) < LEAST_KEY and key.lower() not in PLACEHOLDERS:
+            raise RequestError(f"{variable} is too short for an API key: where a server needs none, set it to 'none'")
+        if key != given and variable not in _STRIPPED:
+            _STRIPPED.add(variable)
+            log.warning("%s: blanks around the key are left out", variable)
         return key
 
     @abstractmethod
@@ -131,37 +148,46 @@ class RemoteModel(LanguageModel):
         return self.reply(request, await self.request(self.body(request)))
 
     async def request(self, body: dict[str, Any]) -> str:
-        """One request. A parameter that the provider rejects is omitted from then on, and a number of top tokens that
-        it finds too large is lowered, which is recorded.
-        """
+        """One request, in the form that the server takes."""
         while True:
-            sent = {key: self.lowered.get(key, value) for key, value in body.items() if key not in self.dropped}
+            sent = self.adaptations.applied(body)
             try:
                 async with asyncio.timeout(self.timeout):
                     return await self.send(sent)
             except Exception as problem:
-                if lower := most_allowed(problem, sent):
-                    self.lowered |= dict([lower])
-                    continue
-                parameter = refused_parameter(problem, sent)
-                if parameter is None:
+                status = getattr(problem, "status_code", None)
+                if not isinstance(status, int) or not self.adaptations.learn(reason_for(problem), status, sent):
                     raise self.fault(problem) from None
-                self.dropped |= {parameter, *_TOGETHER.get(parameter, ())}
 
     def reply(self, request: Request, text: str) -> Reply:
-        """Parse the reply in a text. Raises TransientError if it is malformed, for example truncated."""
+        """Parse the reply in a text. Raises one of the three error types if it is not an answer."""
+        answer = None
         try:
-            reply = self.read(request, json.loads(text))
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as problem:
-            reason = f"malformed reply ({type(problem).__name__}: {problem})"
-            raise TransientError(clean(reason), "reply", charged=True) from None
+            answer = json.loads(text.removeprefix("\ufeff"))
+            if not isinstance(answer, dict):
+                raise BadReplyError("it is not an object")
+            reply = self.read(request, answer)
+        except BadReplyError as reason:
+            raise self._no_answer(text, answer, str(reason)) from None
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError):
+            raise self._no_answer(text, answer, "it has another form") from None
         self.served.add(reply.model)
-        return reply.changed(dropped=sorted(self.dropped)) if self.dropped else reply
+        dropped = sorted(self.adaptations.dropped)
+        return Reply(**redacted(reply.data() | ({"dropped": dropped} if dropped else {})))
+
+    def _no_answer(self, text: str, answer: Any, why: str) -> Exception:
+        """The error that a reply without an answer stands for."""
+        if not text.strip():
+            return TransientError("an empty reply", "reply", charged=True)
+        if answer is None and text.lstrip("\ufeff \n\r\t")[:1] in ("{", "["):
+            return TransientError("malformed reply: it is cut off or not JSON", "reply", charged=True)
+        reason = error_in(answer) if isinstance(answer, dict) else reason_in(text)
+        if not reason.words:
+            return TransientError(clean(f"malformed reply: {why}"), "reply", charged=True)
+        return fault_in(reason, 200, self.entry.name)
 
     def found(self) -> dict[str, Any]:
-        served = sorted(name for name in self.served if name)
-        lowered = {"lowered": dict(self.lowered)} if self.lowered else {}
-        return {"served": served, "dropped": sorted(self.dropped)} | lowered
+        return {"served": sorted(name for name in self.served if name)} | self.adaptations.record()
 
     def cost(self, usage: Mapping[str, int]) -> float:
         """US dollars. Tokens without a specific price are charged as plain input."""
@@ -200,6 +226,20 @@ class BatchModel(RemoteModel):
         """The replies of a batch that has ended, under the keys given to `submit`; failed ones are omitted."""
 
 
+def variable_of(entry: ModelEntry, name: object) -> str:
+    """The name of the environment variable that holds a key. Raises RequestError, without repeating it, for a text that
+    is no such name, as a key would be.
+    """
+    text = str(name or "")
+    is_name = re.fullmatch(r"[A-Z][A-Z0-9_]{0,60}", text) and not re.search(r"\d.*\d.*\d.*\d", text)
+    if text and (not is_name or holds_key(text)) and text not in os.environ:
+        raise RequestError(
+            f"model '{entry.identifier}': 'key' must be the name of the environment variable that holds the key, such as "
+            f"{OWN_SERVER_KEY}, not a key"
+        )
+    return text
+
+
 def positive(entry: ModelEntry, option: str, value: object, minimum: float) -> float:
     """Parse a numeric option. Raises RequestError if it is not a number or too small."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not minimum <= value < math.inf:
@@ -208,12 +248,24 @@ def positive(entry: ModelEntry, option: str, value: object, minimum: float) -> f
 
 
 @contextmanager
-def only_own_headers(entry: ModelEntry) -> Iterator[None]:
-    """The SDKs add headers from the environment to every request; a user's own server must not receive a provider's."""
+def connecting(entry: ModelEntry) -> Iterator[None]:
+    """While an SDK makes its client. It adds headers from the environment to every request, and a user's own server
+    must not receive a provider's. Raises RequestError if certificates or a proxy of the environment cannot be used.
+    """
     names = [name for name in _SENT_FROM_ENVIRONMENT if entry.base_url and name in os.environ]
     hidden = {name: os.environ.pop(name) for name in names}
     try:
         yield
+    except OSError as problem:  # also of ssl
+        named = [f"{name}={os.environ[name]}" for name in _CERTIFICATES if os.environ.get(name)]
+        raise RequestError(
+            clean(f"certificates cannot be read ({' and '.join(named) or 'the default ones'}): {problem.strerror}")
+        ) from None
+    except ValueError as problem:
+        named = [name for name in os.environ if name.lower() in _PROXIES]
+        raise RequestError(
+            clean(f"no connection can be made{f': check {chr(32).join(named)}' if named else ''} ({problem})")
+        ) from None
     finally:
         os.environ.update(hidden)
 

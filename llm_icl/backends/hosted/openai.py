@@ -9,10 +9,10 @@ from typing import Any
 
 from llm_icl.backends.base import ModelEntry, backends
 from llm_icl.backends.exchange import EchoRequest, Reply, Request, TopRequest
-from llm_icl.backends.hosted.faults import clean
+from llm_icl.backends.hosted.faults import clean, reason_for
 from llm_icl.backends.hosted.logprobs import NoLogprobsError, top_of_echo
-from llm_icl.backends.hosted.model import BatchModel, BatchProgress, checked_url, only_own_headers, positive
-from llm_icl.backends.hosted.reading import read_choice, read_response, usage_of
+from llm_icl.backends.hosted.model import BatchModel, BatchProgress, checked_url, connecting, positive
+from llm_icl.backends.hosted.reading import BadReplyError, model_of, read_choice, read_response, usage_of
 from llm_icl.config.specs import only_known
 from llm_icl.errors import RequestError
 from llm_icl.prompting.rendering import Rendered
@@ -98,7 +98,8 @@ class OpenAIModel(BatchModel):
         except NoLogprobsError as reason:
             return str(reason)
         except Exception as problem:  # any failure: no echo; other errors appear with the first request
-            return clean(f"the server does not echo prompts ({type(problem).__name__})")
+            said = reason_for(problem).words if hasattr(problem, "status_code") else ""
+            return clean(f"the server does not echo prompts{f' ({said})' if said else ''}")
         finally:
             await self.aclose()
 
@@ -107,13 +108,14 @@ class OpenAIModel(BatchModel):
         import openai
 
         self._response_type = httpx2.Response
-        with only_own_headers(self.entry):
+        with connecting(self.entry):
             self._client = openai.AsyncOpenAI(
                 api_key=self.secret(),
                 base_url=self.address,
                 timeout=self.timeout,
                 max_retries=0,
-                http_client=openai.DefaultAioHttpClient(),  # uses less CPU time than the default client
+                # Uses less CPU time than the default client.
+                http_client=openai.DefaultAioHttpClient(follow_redirects=False),
             )
 
     async def aclose(self) -> None:
@@ -174,11 +176,14 @@ class OpenAIModel(BatchModel):
         return str(response.text)
 
     def read(self, request: Request, answer: Any) -> Reply:
-        members: dict[str, Any] = {"model": answer.get("model", ""), "usage": usage_of(answer.get("usage") or {})}
+        members: dict[str, Any] = {"model": model_of(answer), "usage": usage_of(answer.get("usage"))}
         if self.api == "responses":
             return Reply(**members, **read_response(answer))
-        greedy = "temperature" in self.accepts and "temperature" not in self.dropped and not self.temperature
-        return Reply(**members, **read_choice(request, answer["choices"][0], greedy))
+        choices = answer.get("choices")
+        if not isinstance(choices, list) or not choices:
+            raise BadReplyError("it has no choices")
+        sent = "temperature" in self.accepts and "temperature" not in self.adaptations.dropped
+        return Reply(**members, **read_choice(request, choices[0], greedy=sent and not self.temperature))
 
     async def submit(self, bodies: Mapping[str, dict[str, Any]]) -> str:
         lines = [

@@ -12,7 +12,7 @@ from llm_icl.backends.base import ModelEntry, TokenModel, backends
 from llm_icl.backends.chat import DAY, ChatFormat, TemplateError, writes_today
 from llm_icl.backends.exchange import CurveRequest, LabelScores, PositionsRequest, Reply, Request
 from llm_icl.backends.hosted.faults import TransientError, clean
-from llm_icl.backends.hosted.model import OWN_SERVER_KEY, RemoteModel, checked_url, only_own_headers
+from llm_icl.backends.hosted.model import OWN_SERVER_KEY, RemoteModel, checked_url, connecting
 from llm_icl.backends.tokenizers import TextTokens
 from llm_icl.backends.vllm.labels import label_nodes, label_scores
 from llm_icl.backends.vllm.options import LEAST_CURVE, OPTIONS, TOP
@@ -142,13 +142,13 @@ class VllmServer(RemoteModel, TokenModel):
         import openai
 
         self._response_type = httpx2.Response
-        with only_own_headers(self.entry):
+        with connecting(self.entry):
             self._asking = openai.AsyncOpenAI(
                 api_key=self.secret(),
                 base_url=self.address,
                 timeout=self.timeout,
                 max_retries=0,
-                http_client=openai.DefaultAioHttpClient(),
+                http_client=openai.DefaultAioHttpClient(follow_redirects=False),
             )
 
     async def aclose(self) -> None:
