@@ -71,7 +71,7 @@ class Sender:
         self._alive = max(MOST, at_once or 0)
         self._uncommitted: list[Call] = []
         self._committing: asyncio.Task[None] | None = None
-        self._disk = asyncio.Lock()
+        self._disk, self._first = asyncio.Lock(), asyncio.Lock()
         self._stop: Exception | None = None
         self._without_answer = 0
         self._waits: dict[object, tuple[float, str]] = {}
@@ -165,7 +165,7 @@ class Sender:
     async def _answer(self, key: str, request: Request) -> Reply | None:
         """A committed reply, or a permanent failure; None if the work must stop."""
         try:
-            call = await self._again(lambda: self._attempt(key, request), self._most_attempts)
+            call = await self._first_alone(lambda: self._again(lambda: self._attempt(key, request), self._most_attempts))
         except RejectedError as problem:
             if problem.status == "error" and not self.model.served:
                 # No request has succeeded yet: the error concerns all requests.
@@ -173,7 +173,7 @@ class Sender:
             return Reply(status=problem.status, message=str(problem))
         except (TransientError, UnusableError) as problem:
             self._without_answer += 1
-            if isinstance(problem, TransientError) and problem.kind in _FEW and not self.model.served:
+            if isinstance(problem, TransientError) and not self.model.served:
                 self._stop = self._stop or HopelessError(
                     f"{self.model.entry.name}: nothing has been answered ({problem}): re-running the command tries again"
                 )
@@ -196,6 +196,15 @@ class Sender:
         self._without_answer = 0
         await self._commit(call)
         return call.reply
+
+    async def _first_alone(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Until something has been answered, one question at a time: what is wrong for all of them is found with it."""
+        if self.model.served:
+            return await ask()
+        async with self._first:
+            if not self.model.served:
+                return await ask()
+        return await ask()
 
     async def _again(
         self, attempt: Callable[[], Awaitable[T]], most: Callable[[BaseException | None], int] | None = None

@@ -171,7 +171,13 @@ def test_a_server_that_asks_for_an_hour_stops_the_run_with_a_way_to_go_on(provid
 
 def test_an_overload_that_does_not_end_is_an_error_after_bounded_attempts(provider, tmp_path):
     provider.fault = lambda body, before: "503"
-    sent = Sent(openai(provider), tmp_path)
+    with pytest.raises(WorkError, match=r"nothing has been answered \(HTTP 503"):
+        Sent(openai(provider), tmp_path)
+    assert len(provider.received) == QUICK.attempts
+    provider.received.clear()
+    model = openai(provider)
+    model.served.add("m")  # something was answered before
+    sent = Sent(model, tmp_path)
     assert sent.statuses == {"error": 6}
     assert all("HTTP 503" in reply.message for reply in sent.replies)
     assert not sent.committed

@@ -16,8 +16,18 @@ from typing import Any
 
 from aiohttp import web
 
-# Told a request's body and how often the same was sent before; names a fault, or "" for an answer.
-Fault = Callable[[dict[str, Any], int], str]
+
+@dataclass(frozen=True)
+class Raw:
+    """A reply as it is sent."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+# Told a request's body and how often the same was sent before; names a fault, or "" for an answer, or is the reply.
+Fault = Callable[[dict[str, Any], int], str | Raw]
 
 
 def probability(prompt: str) -> float:
@@ -116,6 +126,10 @@ class Provider:
         self._sent[key] += 1
         if self.latency:
             await asyncio.sleep(self.latency)
+        if isinstance(fault, Raw):
+            self.refused += fault.status == 400
+            headers = {"content-type": "application/json"} | fault.headers
+            return web.Response(status=fault.status, body=fault.body, headers=headers)
         if fault:
             response = await _faulty(fault, request, body)
             if response is not None:

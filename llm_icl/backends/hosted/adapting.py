@@ -58,11 +58,11 @@ class Adaptations:
         if status not in _REFUSED:
             return False
         if lower := most_allowed(reason, sent):
-            self.lowered |= dict([lower])
+            self.lowered[lower[0]] = lower[1]
         elif least := least_allowed(reason, sent):
-            self.raised |= dict([least])
+            self.raised[least[0]] = least[1]
         elif (name := other_name(reason, sent)) and name[1] not in self.renamed:
-            self.renamed |= dict([name])
+            self.renamed[name[0]] = name[1]
         elif parameter := refused_parameter(reason, sent):
             self.dropped |= {parameter, *_TOGETHER.get(parameter, ())}
         else:

@@ -61,8 +61,8 @@ def reason_of(data: Any) -> Reason:
     """The reason in JSON data."""
     parts = list(_parts(data, 0))
     kinds = " ".join(str(value) for part in parts for key in _KINDS if isinstance(value := part.get(key), str | int))
-    statuses = (part.get(key) for part in parts for key in ("code", "status", "statusCode", "status_code"))
-    codes = [int(value) for value in statuses if re.fullmatch(r"[1-5]\d\d", str(value))]
+    statuses = (str(part.get(key)) for part in parts for key in ("code", "status", "statusCode", "status_code"))
+    codes = [int(value) for value in statuses if re.fullmatch(r"[1-5]\d\d", value)]
     parameters = tuple(dict.fromkeys(name for part in parts for name in _parameters(part)))
     return Reason(_words(data, 0)[:_LONGEST], kinds[:_LONGEST], parameters, codes[0] if codes else 0)
 
