@@ -59,16 +59,23 @@ class CallCache:
             self._database.executescript(_TABLES)
 
     def get(self, keys: Iterable[str]) -> dict[str, Call]:
-        """The cached calls, by key."""
+        """The cached calls, by key. What cannot be read is removed: the request is made again."""
         wanted = list(keys)
         found: dict[str, Call] = {}
+        unreadable: list[str] = []
         for start in range(0, len(wanted), _SQL_VARIABLES):
             some = wanted[start : start + _SQL_VARIABLES]
             marks = ",".join("?" * len(some))
             query = f"SELECT key, request, reply FROM calls WHERE key IN ({marks})"
             with self._usable():
                 rows = self._database.execute(query, some).fetchall()
-            found |= {key: Call(key, json.loads(request), Reply(**json.loads(reply))) for key, request, reply in rows}
+            for key, request, text in rows:
+                if (reply := Reply.read(str(text))) is None:
+                    unreadable.append(key)
+                else:
+                    found[key] = Call(key, json.loads(request), reply)
+        if unreadable:
+            self.forget(unreadable)
         return found
 
     def put(self, calls: Iterable[Call], account: str = "", closed: str = "") -> None:
