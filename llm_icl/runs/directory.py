@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from llm_icl.config.files import atomic_path, write_text
+from llm_icl.config.secrets import redacted
 from llm_icl.errors import RequestError
 from llm_icl.runs.opening import identity
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 _PARTS = "parts"
-_FIELDS = {"status", "request", "command", "versions"}
+_FIELDS = {"status": str, "request": dict, "command": str, "versions": dict}
 # A report takes 1 MiB.
 _MIN_SPACE = 16 * 2**20
 
@@ -77,9 +78,12 @@ class RunDirectory:
             record: dict[str, Any] = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
             return {}
-        except (json.JSONDecodeError, UnicodeDecodeError, OSError) as problem:
-            raise RequestError(f"{self.path / 'run.json'} cannot be read: {problem}") from None
-        if not isinstance(record, dict) or not set(record) >= _FIELDS:
+        except RecursionError:
+            raise RequestError(f"{self.path / 'run.json'} cannot be read: it is nested too deeply") from None
+        except (ValueError, OSError) as problem:
+            said = getattr(problem, "strerror", None) or str(problem)
+            raise RequestError(f"{self.path / 'run.json'} cannot be read: {said}") from None
+        if not isinstance(record, dict) or not all(isinstance(record.get(key), kind) for key, kind in _FIELDS.items()):
             raise RequestError(f"{self.path / 'run.json'} is not the record of a run")
         return record
 
@@ -116,7 +120,7 @@ class RunDirectory:
 
         with atomic_path(self.path / "predictions.parquet") as temporary:
             pl.concat(list(frames)).write_parquet(temporary)
-        lines = [json.dumps(exchange, ensure_ascii=False) + "\n" for exchange in exchanges]
+        lines = [json.dumps(redacted(exchange), ensure_ascii=False) + "\n" for exchange in exchanges]
         if lines:
             write_text(self.path / "exchanges.jsonl", "".join(lines))
 
@@ -140,7 +144,7 @@ class RunDirectory:
             return []
         try:
             return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
-        except (json.JSONDecodeError, UnicodeDecodeError, OSError) as problem:
+        except (ValueError, RecursionError, OSError) as problem:
             raise RequestError(f"{path} cannot be read: {problem}") from None
 
 

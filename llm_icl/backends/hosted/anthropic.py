@@ -8,8 +8,9 @@ from typing import Any
 
 from llm_icl.backends.base import ModelEntry, backends
 from llm_icl.backends.exchange import GenerateRequest, Reply, Request
-from llm_icl.backends.hosted.model import BatchModel, BatchProgress, checked_url, connecting
+from llm_icl.backends.hosted.model import BatchModel, BatchProgress, connecting
 from llm_icl.backends.hosted.reading import message_usage_of, model_of, read_message
+from llm_icl.config.addresses import checked_url
 from llm_icl.config.specs import only_known
 from llm_icl.errors import RequestError
 from llm_icl.prompting.rendering import Rendered

@@ -9,14 +9,12 @@ import json
 import logging
 import math
 import os
-import re
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from llm_icl.backends.base import LanguageModel, ModelEntry
 from llm_icl.backends.exchange import Reply, Request
@@ -24,7 +22,8 @@ from llm_icl.backends.hosted.adapting import Adaptations
 from llm_icl.backends.hosted.faults import TransientError, clean, fault_in, fault_of, reason_for
 from llm_icl.backends.hosted.reading import BadReplyError, error_in
 from llm_icl.backends.hosted.reasons import reason_in
-from llm_icl.config.secrets import LEAST_KEY, PLACEHOLDERS, holds_key, redacted, remember
+from llm_icl.config.addresses import OWN_SERVER_KEY, is_variable
+from llm_icl.config.secrets import LEAST_KEY, PLACEHOLDERS, redacted, remember
 from llm_icl.errors import RequestError
 
 log = logging.getLogger(__name__)
@@ -32,8 +31,6 @@ log = logging.getLogger(__name__)
 # Timeout in seconds; longer for reasoning models.
 TIMEOUT = 120.0
 REASONING_TIMEOUT = 600.0
-# The environment variable with the key of a user's own server. Providers' keys are never sent to other servers.
-OWN_SERVER_KEY = "LLM_ICL_API_KEY"
 _SENT_FROM_ENVIRONMENT = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS", "ANTHROPIC_CUSTOM_HEADERS")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 # Variables whose blanks have been mentioned.
@@ -227,17 +224,13 @@ class BatchModel(RemoteModel):
 
 
 def variable_of(entry: ModelEntry, name: object) -> str:
-    """The name of the environment variable that holds a key. Raises RequestError, without repeating it, for a text that
-    is no such name, as a key would be.
-    """
-    text = str(name or "")
-    is_name = re.fullmatch(r"[A-Z][A-Z0-9_]{0,60}", text) and not re.search(r"\d.*\d.*\d.*\d", text)
-    if text and (not is_name or holds_key(text)) and text not in os.environ:
+    """The name of the environment variable that holds a key. Raises RequestError, without repeating it, for a key."""
+    if name and not is_variable(name):
         raise RequestError(
             f"model '{entry.identifier}': 'key' must be the name of the environment variable that holds the key, such as "
-            f"{OWN_SERVER_KEY}, not a key"
+            f"{OWN_SERVER_KEY}, not the key itself"
         )
-    return text
+    return str(name or "")
 
 
 def positive(entry: ModelEntry, option: str, value: object, minimum: float) -> float:
@@ -268,20 +261,3 @@ def connecting(entry: ModelEntry) -> Iterator[None]:
         ) from None
     finally:
         os.environ.update(hidden)
-
-
-def checked_url(url: str) -> str:
-    """A base URL without a slash at its end. Raises RequestError if it is not a URL or contains a secret."""
-    url = url.strip()
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # may contain a password: not shown
-        usable = False
-    if re.match(r"[^/]*//[^/]*@", url) or "?" in url or "#" in url:
-        raise RequestError(
-            f"--base-url must not contain a key or password: set the environment variable {OWN_SERVER_KEY}"
-        )
-    if not usable:
-        raise RequestError("--base-url must be a URL such as http://localhost:8000/v1")
-    return url.rstrip("/")

@@ -11,8 +11,9 @@ from llm_icl.backends.base import ModelEntry, backends
 from llm_icl.backends.exchange import EchoRequest, Reply, Request, TopRequest
 from llm_icl.backends.hosted.faults import clean, reason_for
 from llm_icl.backends.hosted.logprobs import NoLogprobsError, top_of_echo
-from llm_icl.backends.hosted.model import BatchModel, BatchProgress, checked_url, connecting, positive
+from llm_icl.backends.hosted.model import BatchModel, BatchProgress, connecting, positive
 from llm_icl.backends.hosted.reading import BadReplyError, model_of, read_choice, read_response, usage_of
+from llm_icl.config.addresses import checked_url
 from llm_icl.config.specs import only_known
 from llm_icl.errors import RequestError
 from llm_icl.prompting.rendering import Rendered

@@ -12,11 +12,12 @@ from llm_icl.backends.base import ModelEntry, TokenModel, backends
 from llm_icl.backends.chat import DAY, ChatFormat, TemplateError, writes_today
 from llm_icl.backends.exchange import CurveRequest, LabelScores, PositionsRequest, Reply, Request
 from llm_icl.backends.hosted.faults import TransientError, clean
-from llm_icl.backends.hosted.model import OWN_SERVER_KEY, RemoteModel, checked_url, connecting
+from llm_icl.backends.hosted.model import RemoteModel, connecting
 from llm_icl.backends.tokenizers import TextTokens
 from llm_icl.backends.vllm.labels import label_nodes, label_scores
 from llm_icl.backends.vllm.options import LEAST_CURVE, OPTIONS, TOP
 from llm_icl.backends.vllm.process import served_models
+from llm_icl.config.addresses import OWN_SERVER_KEY, checked_url
 from llm_icl.config.specs import only_known
 from llm_icl.errors import RequestError
 from llm_icl.prompting.layout import Curve, LabelPlace

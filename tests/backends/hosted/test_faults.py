@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from llm_icl.backends.hosted.adapting import Adaptations
 from llm_icl.backends.hosted.faults import reason_for, retry_after
-from llm_icl.backends.hosted.model import checked_url
+from llm_icl.config.addresses import checked_url
 from llm_icl.config.secrets import redact
 from llm_icl.config.specs import parse_specs
 from llm_icl.errors import RequestError
