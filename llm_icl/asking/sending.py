@@ -165,7 +165,9 @@ class Sender:
     async def _answer(self, key: str, request: Request) -> Reply | None:
         """A committed reply, or a permanent failure; None if the work must stop."""
         try:
-            call = await self._first_alone(lambda: self._again(lambda: self._attempt(key, request), self._most_attempts))
+            call = await self._first_alone(
+                lambda: self._again(lambda: self._attempt(key, request), self._most_attempts)
+            )
         except RejectedError as problem:
             if problem.status == "error" and not self.model.served:
                 # No request has succeeded yet: the error concerns all requests.

@@ -194,7 +194,6 @@ class Reply:
         return dict(vars(self))
 
 
-
 def _is_number(value: Any) -> bool:
     return isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63)
 

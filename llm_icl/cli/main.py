@@ -27,7 +27,7 @@ VERBS = {
 
 # Characters of a message.
 _LONGEST = 2000
-_FOR_THE_USER = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+_FOR_THE_USER = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)
 
 
 class Verbs(click.Group):
@@ -97,7 +97,11 @@ def main() -> None:
         sys.exit(1)
     except OSError as problem:
         # The user must fix a full or read-only disk, like an invalid request.
-        said = f"{problem.filename}: {problem.strerror}" if problem.filename and problem.strerror else str(problem)
+        said = (
+            f"{str(problem.filename)[:200]}: {problem.strerror}"
+            if problem.filename and problem.strerror
+            else str(problem)
+        )
         sys.exit(_fail(said, 2 if problem.errno in _FOR_THE_USER else 1))
     except Exception as problem:
         if os.environ.get("LLM_ICL_TRACEBACK"):

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,9 @@ def _refuse_keys(text: str, where: str, first_line: int) -> None:
     """Raise RequestError, without repeating it, if a text that a user wrote holds a key."""
     if holds_key(text):
         line = next((i for i, one in enumerate(text.splitlines(), first_line) if holds_key(one)), first_line)
-        raise RequestError(f"{where}, line {line}: holds an API key or password: keys belong into environment variables")
+        raise RequestError(
+            f"{where}, line {line}: holds an API key or password: keys belong into environment variables"
+        )
 
 
 def _values(node: yaml.Node, sizes: dict[int, float]) -> float:
@@ -108,6 +110,17 @@ def _values(node: yaml.Node, sizes: dict[int, float]) -> float:
         parts = [part for pair in node.value for part in pair]
     sizes[id(node)] = 1 + sum(_values(part, sizes) for part in parts)
     return sizes[id(node)]
+
+
+def _texts(node: yaml.Node) -> Iterator[str]:
+    """All that is written in a document with quotes or escapes."""
+    if isinstance(node, yaml.ScalarNode):
+        if node.style in ("'", '"'):
+            yield node.value
+        return
+    for part in node.value:
+        for one in part if isinstance(part, tuple) else (part,):
+            yield from _texts(one)
 
 
 def parse_card(text: str, where: str, first_line: int = 1) -> Card:
@@ -127,12 +140,21 @@ def parse_card(text: str, where: str, first_line: int = 1) -> Card:
         raise RequestError(f"{where}{line}: not valid YAML: {problem.problem}") from None
     except RecursionError:
         raise RequestError(f"{where}: not valid YAML: nested too deeply") from None
-    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as problem:  # as invalid dates do
+    except (
+        yaml.YAMLError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+    ) as problem:  # as invalid dates do
         raise RequestError(f"{where}: not valid YAML: {problem}") from None
     finally:
         loader.dispose()
     if node is None or fields is None:
         return Card(where, {}, {})
+    if any(map(holds_key, _texts(node))):  # also where quotes hide it in the text
+        raise RequestError(f"{where}: holds an API key or password: keys belong into environment variables")
     if not isinstance(fields, dict):
         raise RequestError(f"{where}, line {first_line}: a card must be a list of 'field: value' lines")
     lines: dict[str, int] = {}

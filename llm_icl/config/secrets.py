@@ -67,7 +67,9 @@ def holds_key(text: str) -> bool:
 
 def _unmistakable() -> Iterable[str]:
     """The known values that nobody writes by chance: no word, no folder, no number."""
-    short = [value.strip() for name, value in os.environ.items() if name.endswith("API_KEY") and len(value) >= LEAST_KEY]
+    short = [
+        value.strip() for name, value in os.environ.items() if name.endswith("API_KEY") and len(value) >= LEAST_KEY
+    ]
     for value in {*short, *_known()}:
         is_word = value.isalpha() and (value.islower() or len(value) < _LEAST_SECRET)
         is_path = value.startswith(("/", "~", "."))
@@ -100,7 +102,13 @@ def _pattern(values: frozenset[str]) -> re.Pattern[str] | None:
     forms: set[str] = set()
     for value in values:
         for plain in {value, value.strip(), value.strip().strip("'\"")}:
-            forms |= {plain, quote(plain, safe=""), quote_plus(plain), quote(plain), plain.encode("unicode_escape").decode()}
+            forms |= {
+                plain,
+                quote(plain, safe=""),
+                quote_plus(plain),
+                quote(plain),
+                plain.encode("unicode_escape").decode(),
+            }
             forms |= {plain.replace("\\", "\\\\").replace('"', '\\"'), " ".join(plain.split())}
             forms |= {line for line in plain.splitlines() if len(line) >= _LEAST_SECRET}
     wanted = sorted((form for form in forms if len(form) >= LEAST_KEY), key=len, reverse=True)

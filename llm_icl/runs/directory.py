@@ -4,14 +4,15 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from llm_icl.config.files import atomic_path, write_text
 from llm_icl.config.secrets import redacted
-from llm_icl.errors import RequestError
+from llm_icl.errors import RequestError, WorkError
 from llm_icl.runs.opening import identity
 
 if TYPE_CHECKING:
@@ -21,6 +22,23 @@ _PARTS = "parts"
 _FIELDS = {"status": str, "request": dict, "command": str, "versions": dict}
 # A report takes 1 MiB.
 _MIN_SPACE = 16 * 2**20
+
+
+@contextmanager
+def readable(*paths: Path) -> Iterator[None]:
+    """While files of a run are read, which may hold anything: whatever does not fit becomes a RequestError that names
+    the runs.
+    """
+    try:
+        yield
+    except (RequestError, WorkError):
+        raise
+    except Exception as problem:
+        if os.environ.get("LLM_ICL_TRACEBACK"):
+            raise
+        said = str(problem).splitlines()[0][:200] if str(problem) else "no reason is known"
+        names = ", ".join(map(str, paths))
+        raise RequestError(f"{names}: files are damaged, or of another version (at: {said})") from None
 
 
 class RunDirectory:

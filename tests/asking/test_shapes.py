@@ -128,3 +128,77 @@ def test_an_answer_is_kept_whatever_is_beside_it(ask, api, name):
 
 def test_there_are_enough_of_them():
     assert len(WITHOUT_ANSWER) + len(WITH_ANSWER) >= 100
+
+
+def refusal(message, **fields):
+    return Raw(400, json.dumps({"error": {"message": message, "code": None} | fields}).encode())
+
+
+def too_many(body):
+    return body.get("top_logprobs", 0) > 5
+
+
+ADAPTED = {
+    "a renamed limit": (
+        ("chat",), lambda body: "max_tokens" in body,
+        "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+        {"renamed": {"max_tokens": "max_completion_tokens"}, "dropped": []},
+    ),
+    "a least limit": (
+        ("chat", "completions"), lambda body: body["max_tokens"] < 16, "max_tokens must be at least 16",
+        {"raised": {"max_tokens": 16}, "dropped": []},
+    ),
+    "a least limit of responses": (
+        ("responses",), lambda body: body["max_output_tokens"] < 32,
+        "Invalid 'max_output_tokens': integer below minimum value. Expected a value >= 32, but got 16 instead.",
+        {"raised": {"max_output_tokens": 32}, "dropped": []},
+    ),
+    "fewer top tokens": (
+        ("chat",), too_many, "Input validation error: `top_n_tokens` must be >= 0 and <= 5. Given: 20",
+        {"lowered": {"top_logprobs": 5}, "dropped": []},
+    ),
+    "DeepSeek, fewer top tokens": (
+        ("chat",), too_many, "Invalid top_logprobs value, the valid range of top_logprobs is [0, 5]",
+        {"lowered": {"top_logprobs": 5}, "dropped": []},
+    ),
+    "TGI, no temperature of 0": (
+        ("chat", "completions"), lambda body: body.get("temperature") == 0,
+        "Input validation error: `temperature` must be strictly positive", {"dropped": ["temperature"]},
+    ),
+    "Mistral": (
+        ("chat",), lambda body: "logprobs" in body,
+        {"detail": [{"type": "extra_forbidden", "loc": ["body", "logprobs"], "msg": "Extra inputs are not permitted"}]},
+        {"dropped": ["logprobs", "top_logprobs"]},
+    ),
+    "Gemini": (
+        ("chat",), lambda body: "logprobs" in body, "Logprobs is not enabled for models/m",
+        {"dropped": ["logprobs", "top_logprobs"]},
+    ),
+    "two at once": (
+        ("chat",), lambda body: "stop" in body or "temperature" in body,
+        "Unrecognized request arguments supplied: stop, temperature", {"dropped": ["stop", "temperature"]},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ADAPTED)
+def test_a_parameter_is_adapted_once_and_that_is_recorded(ask, name):
+    apis, refuses, words, changed = ADAPTED[name]
+    for api in apis:
+        answer = json.dumps(WITH_ANSWER["nothing but the answer"][1][api]).encode()
+        asked = ask(api, lambda body, before, answer=answer: refusal(words) if refuses(body) else Raw(200, answer))
+        assert asked.statuses == ["1"] * QUESTIONS
+        assert [refuses(body) for body in asked.bodies] == [True] * (asked.calls - QUESTIONS) + [False] * QUESTIONS
+        assert asked.calls - QUESTIONS == (2 if name == "two at once" else 1)
+        record = asked.model.found()
+        assert {key: record[key] for key in changed} == changed
+
+
+def test_a_server_that_refuses_both_names_of_the_limit_is_not_asked_for_ever(ask):
+    def fault(body, before):
+        name = next(key for key in ("max_tokens", "max_completion_tokens") if key in body)
+        return refusal(f"Unsupported parameter: '{name}' is not supported.")
+
+    asked = ask("chat", fault)
+    assert (asked.statuses, asked.calls) == ([], 2)
+    assert "is not supported" in asked.said

@@ -153,8 +153,11 @@ class RemoteModel(LanguageModel):
                     return await self.send(sent)
             except Exception as problem:
                 status = getattr(problem, "status_code", None)
+                raised = dict(self.adaptations.raised)
                 if not isinstance(status, int) or not self.adaptations.learn(reason_for(problem), status, sent):
                     raise self.fault(problem) from None
+                if raised != self.adaptations.raised:  # a longer reply may cost more than was set aside
+                    raise TransientError(f"the least limit of a reply is higher ({problem})", "parameter") from None
 
     def reply(self, request: Request, text: str) -> Reply:
         """Parse the reply in a text. Raises one of the three error types if it is not an answer."""
@@ -168,9 +171,10 @@ class RemoteModel(LanguageModel):
             raise self._no_answer(text, answer, str(reason)) from None
         except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError):
             raise self._no_answer(text, answer, "it has another form") from None
-        self.served.add(reply.model)
         dropped = sorted(self.adaptations.dropped)
-        return Reply(**redacted(reply.data() | ({"dropped": dropped} if dropped else {})))
+        reply = Reply(**redacted(reply.data() | ({"dropped": dropped} if dropped else {})))
+        self.served.add(reply.model)
+        return reply
 
     def _no_answer(self, text: str, answer: Any, why: str) -> Exception:
         """The error that a reply without an answer stands for."""
@@ -200,7 +204,10 @@ class RemoteModel(LanguageModel):
         tokens = sum(len(message.encode()) + _AROUND_MESSAGE for message in messages)
         price = self.entry.price
         dearest = max((price.get(kind, 0.0) for kind in ("input", "write")), default=0.0)
-        return (tokens * dearest + self.longest_reply(request) * price.get("output", 0.0)) / 1e6
+        return (
+            tokens * dearest
+            + max(self.longest_reply(request), *self.adaptations.raised.values(), 0) * price.get("output", 0.0)
+        ) / 1e6
 
     def fault(self, problem: Exception) -> Exception:
         """Classify an SDK's exception: one of the three error types, or itself."""
@@ -250,7 +257,9 @@ def connecting(entry: ModelEntry) -> Iterator[None]:
     try:
         yield
     except OSError as problem:  # also of ssl
-        named = [f"{name}={os.environ[name]}" for name in _CERTIFICATES if os.environ.get(name)]
+        given = {name: os.environ.get(name) for name in _CERTIFICATES}
+        named = [f"{name}={path}" for name, path in given.items() if path and not Path(path).exists()]
+        named = named or [f"{name}={path}" for name, path in given.items() if path]
         raise RequestError(
             clean(f"certificates cannot be read ({' and '.join(named) or 'the default ones'}): {problem.strerror}")
         ) from None

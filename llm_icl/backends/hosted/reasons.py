@@ -21,7 +21,9 @@ _DEEPEST = 8
 _MOST_ITEMS = 3
 _TITLE = re.compile(r"<(title|h1)[^>]*>(.*?)</\1", re.I | re.S)
 _NOT_SHOWN = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.I | re.S)
-_WAIT = re.compile(r"(?:try again|retry|wait|available)[a-z ]{0,12}? (?:in|after|for)[: ]*((?:[\d.]+ ?[a-z]+ ?){1,4})", re.I)
+_WAIT = re.compile(
+    r"(?:try again|retry|wait|available)[a-z ]{0,12}? (?:in|after|for)[: ]*((?:[\d.]+ ?[a-z]+ ?){1,4})", re.I
+)
 _LENGTH = re.compile(r"([\d.]+) ?(ms|milli|h|m|s)", re.I)
 _SECONDS = {"ms": 1e-3, "milli": 1e-3, "h": 3600.0, "m": 60.0, "s": 1.0}
 
