@@ -24,8 +24,8 @@ PLACEHOLDERS = frozenset(
 # Providers' keys begin in a way of their own; JSON web tokens too.
 _FORMS = re.compile(
     r"(?<![A-Za-z0-9_-])(?:"
-    r"(?:sk|pk|rk)-[A-Za-z0-9_-]{6,}|(?:gsk|hf|r8|xai|fw|tgp_v1|glpat|ghp|gho|github_pat|nvapi|pplx|csk|esecret|key|tok)[_-]"
-    r"(?=[A-Za-z0-9_-]*\d)(?=[A-Za-z0-9_-]*[A-Za-z])[A-Za-z0-9_-]{16,}|AIza[A-Za-z0-9_-]{30,}|AKIA[A-Z0-9]{16}"
+    r"(?:sk|pk|rk)-(?=[A-Za-z0-9_-]*\d)[A-Za-z0-9_-]{8,}|(?:gsk|hf|r8|xai|fw|tgp_v1|glpat|ghp|gho|nvapi|pplx|csk)[_-]"
+    r"[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|AIza[A-Za-z0-9_-]{30,}|AKIA[A-Z0-9]{16}"
     r"|eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]*)?)"
 )
 _HIDDEN = "***"

@@ -33,12 +33,11 @@ def readable(*paths: Path) -> Iterator[None]:
         yield
     except (RequestError, WorkError):
         raise
-    except Exception as problem:
+    except Exception:
         if os.environ.get("LLM_ICL_TRACEBACK"):
             raise
-        said = str(problem).splitlines()[0][:200] if str(problem) else "no reason is known"
         names = ", ".join(map(str, paths))
-        raise RequestError(f"{names}: files are damaged, or of another version (at: {said})") from None
+        raise RequestError(f"{names}: files are damaged, or were written by another version") from None
 
 
 class RunDirectory:
