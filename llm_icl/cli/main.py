@@ -123,8 +123,12 @@ def _check(arguments: Sequence[str]) -> None:
                 f"{'' if holds_key(name) or not name else f'{name}: '}the command line holds an API key or password: "
                 "keys belong into environment variables"
             )
-        if not argument.isprintable() and "\0" in argument:
+        if "\0" in argument:
             raise RequestError(f"the argument {argument[:40]!r} holds a NUL character")
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise RequestError(f"the argument {argument[:40]!r} is not UTF-8") from None
 
 
 def _fail(message: str, status: int) -> int:

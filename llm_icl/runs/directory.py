@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from llm_icl.config.files import atomic_path, write_text
 from llm_icl.config.secrets import redacted
 from llm_icl.errors import RequestError, WorkError
+from llm_icl.predictions import fault_of
 from llm_icl.runs.opening import identity
 
 if TYPE_CHECKING:
@@ -153,7 +154,10 @@ class RunDirectory:
         path = self.path / "predictions.parquet"
         if not path.is_file():
             raise RequestError(f"{self.path} is not a finished run: predictions.parquet is missing")
-        return _read(path)
+        frame = _read(path)
+        if wrong := fault_of(frame):
+            raise RequestError(f"{path} is damaged: {wrong}")
+        return frame
 
     def exchanges(self) -> list[dict[str, Any]]:
         path = self.path / "exchanges.jsonl"

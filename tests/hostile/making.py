@@ -52,6 +52,8 @@ def garbled(text: str, random: random.Random) -> str:
     for _ in range(random.randint(1, 3)):
         start = random.randrange(len(text) + 1)
         end = min(len(text), start + random.choice((0, 1, 3, 20)))
-        piece = random.choice((random.choice(TEXTS), text[start:end] * 2, "", "\n", "  ", json.dumps(random.choice(TEXTS))))
+        piece = random.choice(
+            (random.choice(TEXTS), text[start:end] * 2, "", "\n", "  ", json.dumps(random.choice(TEXTS)))
+        )
         text = text[:start] + piece + text[end:]
     return text

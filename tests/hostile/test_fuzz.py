@@ -227,7 +227,9 @@ def test_cards_that_are_larger_than_they_look(tmp_path, name, place):
 def finished(tmp_path_factory):
     """A finished run, its record, its predictions and exchanges."""
     folder = tmp_path_factory.mktemp("finished")
-    command = "eval --model none --task majority --n 2 --points 4 --problems 3 --learner best-constant,averaging --out run"
+    command = (
+        "eval --model none --task majority --n 2 --points 4 --problems 3 --learner best-constant,averaging --out run"
+    )
     assert run_inside(*command.split(), cwd=folder).returncode == 0
     run = folder / "run"
     exchange = {"learner": "averaging", "task": "majority", "n": 2, "seed": 0, "prompt": "basic", "problem": 0,
@@ -293,12 +295,16 @@ def test_replies():
         entry = find_model(name)
         prompt = "x" if api == "completions" else [{"role": "user", "content": "x"}]
         models[api] = (backends.get(entry.backend)(entry), kind(prompt=prompt))
-    logprobs = {"content": [{"token": "1", "logprob": -0.1, "bytes": [49], "top_logprobs": [{"token": "0", "logprob": -2.0}]}]}
+    logprobs = {
+        "content": [{"token": "1", "logprob": -0.1, "bytes": [49], "top_logprobs": [{"token": "0", "logprob": -2.0}]}]
+    }
     for i in range(700):
         api = rng.choice(list(models))
         model, request = models[api]
         answer = rng.choice(list(WITH_ANSWER.values()))[1][api]
-        answer = json.loads(answer.removeprefix("\ufeff")) if isinstance(answer, str) else json.loads(json.dumps(answer))
+        answer = (
+            json.loads(answer.removeprefix("\ufeff")) if isinstance(answer, str) else json.loads(json.dumps(answer))
+        )
         if api == "chat" and rng.random() < 0.5 and answer.get("choices"):
             answer["choices"][0]["logprobs"] = logprobs
         text = json.dumps(changed(answer, rng))
