@@ -177,7 +177,8 @@ class Sender:
             self._without_answer += 1
             if isinstance(problem, TransientError) and not self.model.served:
                 self._stop = self._stop or HopelessError(
-                    f"{self.model.entry.name}: nothing has been answered ({problem}): re-running the command tries again"
+                    f"{self.model.entry.name}: nothing has been answered ({problem}): "
+                    "re-running the command tries again"
                 )
             if self._without_answer >= _GONE:
                 got = "no usable reply" if isinstance(problem, UnusableError) else "no reply"

@@ -11,8 +11,8 @@ from types import MappingProxyType
 from typing import Any
 
 from llm_icl.backends.base import ModelEntry, backends
-from llm_icl.config.cards import Card, parse_card, read_card, read_text
 from llm_icl.config.addresses import checked_url, is_variable
+from llm_icl.config.cards import Card, parse_card, read_card, read_text
 from llm_icl.config.specs import Value, canonical_name, parse_value, written
 from llm_icl.errors import RequestError, unknown_name
 

@@ -108,8 +108,10 @@ class Declared:
     def _path(self, path: Path) -> Path:
         """Raises RequestError if what must exist does not."""
         kinds = {
-            "folder": ("folder", Path.is_dir), "file": ("file", Path.is_file), "either": ("file or folder", Path.exists),
-        }  # fmt: skip
+            "folder": ("folder", Path.is_dir),
+            "file": ("file", Path.is_file),
+            "either": ("file or folder", Path.exists),
+        }
         if self.exists:
             name, there = kinds[self.exists]
             try:

@@ -18,8 +18,8 @@ LEAST_KEY = 4
 _NAMES = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.I)
 # What is written where a server needs no key.
 PLACEHOLDERS = frozenset(
-    "none null no no-key nokey empty dummy fake placeholder unused not-needed not-used na n/a ollama lm-studio llama.cpp "
-    "vllm local token-free sk-no-key-required false true".split()
+    "none null no no-key nokey empty dummy fake placeholder unused not-needed not-used na n/a ollama lm-studio "
+    "llama.cpp vllm local token-free sk-no-key-required false true".split()
 )
 # Providers' keys begin in a way of their own; JSON web tokens too.
 _FORMS = re.compile(

@@ -483,7 +483,8 @@ def test_a_cached_reply_in_which_nothing_can_be_used_is_asked_for_again_and_repl
     "stored",
     [
         "", "null", "5", "[]", "{", '"text"', "[" * 100_000, '{"text": 5}', '{"tops": 5}', '{"tops": [5], "text": "1"}',
-        '{"tops": [{"1": "x"}], "text": "1"}', '{"tops": [], "text": "1"}', '{"tops": [{"1": -1}, {"1": -1}], "text": "1"}',
+        '{"tops": [{"1": "x"}], "text": "1"}', '{"tops": [], "text": "1"}',
+        '{"tops": [{"1": -1}, {"1": -1}], "text": "1"}',
         '{"scores": [[1]], "text": "1"}', '{"text": "1", "status": "odd"}', '{"status": "error", "message": "lost"}',
         '{"text": "1", "usage": {"input": null}}', '{"text": "1", "usage": {"input": 1e400}, "truncated": "no"}',
         '{"text": "1", "tops": [{"1": 1' + "0" * 400 + "}]}",

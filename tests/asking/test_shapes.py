@@ -1,5 +1,5 @@
-"""Every shape of reply × every interface, through the real SDKs: what is recorded, how many calls are made, and what the
-user reads.
+"""Every shape of reply × every interface, through the real SDKs: what is recorded, how many calls are made, and what
+the user reads.
 """
 
 import asyncio

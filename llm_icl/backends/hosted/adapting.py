@@ -61,8 +61,8 @@ class Adaptations:
             self.lowered[lower[0]] = lower[1]
         elif least := least_allowed(reason, sent):
             self.raised[least[0]] = least[1]
-        elif (name := other_name(reason, sent)) and name[1] not in self.renamed:
-            self.renamed[name[0]] = name[1]
+        elif (names := other_name(reason, sent)) and names[1] not in self.renamed:
+            self.renamed[names[0]] = names[1]
         elif parameter := refused_parameter(reason, sent):
             self.dropped |= {parameter, *_TOGETHER.get(parameter, ())}
         else:
@@ -71,7 +71,7 @@ class Adaptations:
 
     def record(self) -> dict[str, Any]:
         """What was changed, as JSON data."""
-        changed = {"lowered": self.lowered, "raised": self.raised, "renamed": self.renamed}
+        changed: dict[str, Any] = {"lowered": self.lowered, "raised": self.raised, "renamed": self.renamed}
         return {"dropped": sorted(self.dropped)} | {key: dict(value) for key, value in changed.items() if value}
 
 

@@ -54,7 +54,8 @@ _TOO_LONG = _words(
     r"(prompt|input|request|message)s? (is|are|was) too (long|large)", r"(input|prompt)[_ ]too[_ ]long",
     r"too many (input |prompt )?tokens", r"longer than the (maximum|model)", r"request (entity )?too large",
     r"request_too_large", r"input token count", r"exceed\w* the (maximum|max|limit)[a-z ]{0,20}tokens",
-    r"(inputs?|prompt)\W* (tokens? \+|must have less than)", r"n_keep.{0,20}n_ctx", r"reduce (the|your) (length|message)",
+    r"(inputs?|prompt)\W* (tokens? \+|must have less than)", r"n_keep.{0,20}n_ctx",
+    r"reduce (the|your) (length|message)",
 )  # fmt: skip
 _FILTERED = _words(
     r"content[_ ](filter|management|policy)", r"responsible ?ai", r"content_policy_violation", r"safety system",
@@ -67,16 +68,19 @@ _NO_CREDIT = _words(
 _WRONG_KEY = _words(
     r"(invalid|incorrect|wrong|missing|expired|bad|unknown|revoked)[^.;]{0,30}\b(api|access|auth\w*|subscription|x-api)"
     r"[- _]?(key|token)", r"api[- _]?key[^.;]{0,30}(not valid|invalid|missing|not found|expired|required|revoked)",
-    r"invalid bearer", r"authentication[_ ]?(error|fail)", r"unauthori[sz]ed", r"unauthenticated", r"no auth credentials",
+    r"invalid bearer", r"authentication[_ ]?(error|fail)", r"unauthori[sz]ed", r"unauthenticated",
+    r"no auth credentials",
 )  # fmt: skip
 _WRONG_PATH = _words(
     r"model[^.;]{0,80}(not found|(does not|doesn't) exist|(is|was) not (found|available|loaded))", r"no such model",
-    r"(invalid|unknown|unsupported)[_ ]model", r"model[_ ]not[_ ]found", r"deployment ?not ?found", r"unexpected endpoint",
+    r"(invalid|unknown|unsupported)[_ ]model", r"model[_ ]not[_ ]found", r"deployment ?not ?found",
+    r"unexpected endpoint",
     r"(unknown|invalid|no such) (url|endpoint|route|path)", r"method not allowed", r"no models? (is |are )?loaded",
 )  # fmt: skip
 _OVERLOAD = _words(
     r"overloaded", r"rate[_ ]?limit", r"too[_ ]many[_ ]requests", r"\bbusy\b", r"(try again|retry) (later|in|after)",
-    r"temporarily", r"at capacity", r"loading model", r"(currently|still) loading", r"warming up", r"resource_exhausted",
+    r"temporarily", r"at capacity", r"loading model", r"(currently|still) loading", r"warming up",
+    r"resource_exhausted",
 )  # fmt: skip
 
 

@@ -86,7 +86,7 @@ class RemoteModel(LanguageModel):
         """The environment variable that holds the key of this provider."""
 
     def secret(self) -> str:
-        """The key, from the environment. Raises RequestError, with the variable's name, if it is not set or is no key."""
+        """The key, from the environment. Raises RequestError, with the variable's name, if it is not set or no key."""
         variable = variable_of(self.entry, self.options.get("key") or self.entry.key)
         if not variable:
             variable = OWN_SERVER_KEY if self.entry.base_url else self.key_variable
@@ -234,8 +234,8 @@ def variable_of(entry: ModelEntry, name: object) -> str:
     """The name of the environment variable that holds a key. Raises RequestError, without repeating it, for a key."""
     if name and not is_variable(name):
         raise RequestError(
-            f"model '{entry.identifier}': 'key' must be the name of the environment variable that holds the key, such as "
-            f"{OWN_SERVER_KEY}, not the key itself"
+            f"model '{entry.identifier}': 'key' must be the name of the environment variable that holds the key, "
+            f"such as {OWN_SERVER_KEY}, not the key itself"
         )
     return str(name or "")
 
