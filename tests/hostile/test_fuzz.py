@@ -127,6 +127,36 @@ def test_task_cards(tmp_path):
             assert_clear(done, text)
 
 
+SETS = sorted((ROOT / "tasks" / "text").glob("*.yaml"))
+LONG_TEXTS = [
+    "{{ text * 10**10 }}",
+    "{{ text|center(10**10) }}",
+    "{% for a in text %}{{ text }}{% endfor %}",
+    "{{ text.ljust(10**10) }}",
+    "{{ '%1000000000s' % text }}",
+    "{{ text" + "|replace('a', 'aaaaaaaaaaaaaaaaaaaa')" * 9 + " }}",
+    "{{ text ** 9 }}",
+    "{{ " + "(" * 3000 + "text" + ")" * 3000 + " }}",
+]
+
+
+def test_cards_of_text_sets(tmp_path):
+    rng = random.Random(10)
+    folder = tmp_path / "tasks" / "text"
+    folder.mkdir(parents=True)
+    for i in range(200):
+        card = yaml.safe_load(rng.choice(SETS).read_text())
+        if i < len(LONG_TEXTS):
+            text = yaml.safe_dump(card | {"template": LONG_TEXTS[i]})
+        else:
+            text = garbled(yaml.safe_dump(card), rng) if i % 2 else yaml.safe_dump(changed(card, rng))
+        (folder / "mine.yaml").write_text(text, errors="replace")
+        with bounded(text):
+            done = run_inside("show", "dataset", "mine", "--tasks-dir", "tasks", cwd=tmp_path)
+        assert_clear(done, text)
+        assert i >= len(LONG_TEXTS) or done.returncode == 2, text
+
+
 SUITE = {
     "description": "a small one",
     "matrix": {"model": ["none"], "task": ["majority", "parity"], "n": [2, 3], "seed": [0]},
