@@ -136,7 +136,8 @@ def find_trained(text: str) -> TrainedNetwork | None:
     if step and step not in kept:
         raise RequestError(f"{folder} kept no checkpoint of step '{step}': known are {', '.join(kept)}")
     network = network_at(folder, int(step) if step else None)
-    network.load()
+    with readable(folder):
+        network.load()
     return network
 
 
