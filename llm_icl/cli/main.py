@@ -3,6 +3,7 @@
 import errno
 import importlib
 import os
+import signal
 import sys
 
 import click
@@ -70,6 +71,9 @@ def cli() -> None:
 
 def main() -> None:
     """Exit status: 0 success, 1 failure, 2 invalid request, 130 interrupted."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
     try:
         status = cli.main(prog_name="llm-icl", standalone_mode=False)
     except RequestError as problem:
@@ -83,6 +87,8 @@ def main() -> None:
         sys.exit(_fail(problem.format_message(), 2))
     except (click.Abort, KeyboardInterrupt):
         sys.exit(_fail("interrupted: re-running the command resumes it", 130))
+    except MemoryError:
+        sys.exit(_fail("not enough memory: re-running the command resumes it", 1))
     except BrokenPipeError:
         sys.exit(1)
     except OSError as problem:

@@ -31,6 +31,9 @@ class Tally:
     """Failed calls by reason; re-running the command retries them."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Seconds per learner."""
+    perhaps_paid: int = 0
+    """Requests that may have been charged without a reply, over all resumptions: in flight when a process died, or lost
+    with their connection. They count towards limits and cost with their maximum cost."""
     cost: float = 0.0
     """Total spending of the run in US dollars, over all resumptions."""
 

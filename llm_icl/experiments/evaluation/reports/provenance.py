@@ -28,6 +28,7 @@ def provenance_of(record: dict[str, Any]) -> Provenance:
         "calls to models": f"{calls['new']} made, {calls['cached']} from the cache",
         "retries": retries,
         "failed": failed,
+        "perhaps charged without a reply": _perhaps(record.get("perhaps_paid", 0)),
         "tokens (including cached replies)": tokens,
         "cost": f"{record['cost']:.4f} USD",
         "versions": versions,
@@ -98,6 +99,10 @@ def _modes(modes: Sequence[dict[str, Any]]) -> list[str]:
         f"{who}: {counted(count, 'answer')} without a probability ({reason})."
         for (who, reason), count in without.items()
     ]
+
+
+def _perhaps(calls: int) -> str:
+    return f"{counted(calls, 'request')}, counted in the cost with the maximum" if calls else ""
 
 
 def _counted(counts: dict[str, int]) -> str:
