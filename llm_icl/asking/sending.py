@@ -35,6 +35,8 @@ _NOTICEABLE = 5.0
 _TOO_LONG = 900.0
 # Seconds between looks for the reply to a request that another process has in flight.
 _BETWEEN_LOOKS = 0.25
+# No reply has so many tokens.
+_ABSURD = 10**12
 # After this many consecutive requests without a reply the server counts as unreachable.
 _GONE = 10
 
@@ -328,7 +330,7 @@ class Sender:
     def cost(self, reply: Reply, held: float) -> float:
         """What a reply cost. Where the provider counts no tokens, or absurd ones, what was held for it stands."""
         usage = reply.usage or {}
-        if any(isinstance(count, bool) or not isinstance(count, int) or count < 0 for count in usage.values()):
+        if any(isinstance(n, bool) or not isinstance(n, int) or not 0 <= n < _ABSURD for n in usage.values()):
             return held
         read, written = sum(usage.get(kind, 0) for kind in ("input", "cached", "write")), usage.get("output", 0)
         cost = self.model.cost(usage) if read and (written or not reply.text) else held

@@ -100,6 +100,11 @@ class LanguageModel(ABC):
         return cls(entry)
 
     @classmethod
+    def place(cls, entry: ModelEntry) -> str:
+        """Where requests go, if the environment says so; part of the identity of a run."""
+        return ""
+
+    @classmethod
     def source(cls, entry: ModelEntry) -> tuple[str, dict[str, Any]]:
         """The arguments of `from_pretrained` of transformers that load the weights. Raises RequestError if they are
         unavailable.

@@ -23,6 +23,7 @@ VERBS = {
 
 
 _FOR_THE_USER = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+_NO_MEMORY = "not enough memory: re-running the command resumes it"
 
 
 class Verbs(click.Group):
@@ -88,13 +89,15 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         sys.exit(_fail("interrupted: re-running the command resumes it", 130))
     except MemoryError:
-        sys.exit(_fail("not enough memory: re-running the command resumes it", 1))
+        sys.exit(_fail(_NO_MEMORY, 1))
     except BrokenPipeError:
         sys.exit(1)
     except OSError as problem:
         # The user must fix a full or read-only disk, like an invalid request.
         sys.exit(_fail(str(problem), 2 if problem.errno in _FOR_THE_USER else 1))
     except Exception as problem:
+        if "can't start new thread" in str(problem):
+            sys.exit(_fail(_NO_MEMORY, 1))
         if os.environ.get("LLM_ICL_TRACEBACK"):
             raise
         sys.exit(_fail(f"{type(problem).__name__}: {problem} (LLM_ICL_TRACEBACK=1 shows where)", 1))

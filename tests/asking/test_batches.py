@@ -118,7 +118,7 @@ DAMAGES = {
     "unknown identifiers": lambda lines: [line.replace('id": "', 'id": "x') for line in lines[:4]] + lines[4:],
     "doubled": lambda lines: [*lines, *lines],
     "doubled, the second with another answer": lambda lines: [*lines, *(line.replace('"1"', '"0"') for line in lines)],
-    "no objects": lambda lines: ["[]", "null", "5", '{"custom_id": 5}', '{"custom_id": "a", "response": 3}', *lines[2:]],
+    "no objects": lambda lines: ["[]", "null", '{"custom_id": 5}', '{"custom_id": "a", "response": 3}', *lines[2:]],
     "bytes": lambda lines: ["\udcff\udcfe" + lines[0], *lines[1:]],
     "separators within a line": lambda lines: [line.replace('"model": "', '"model": "\u2028\x85') for line in lines],
     "nothing": lambda lines: [],

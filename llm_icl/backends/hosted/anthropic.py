@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -22,7 +21,6 @@ from llm_icl.config.specs import only_known
 from llm_icl.errors import RequestError
 from llm_icl.prompting.rendering import Rendered
 
-_ADDRESS = "https://api.anthropic.com"
 # Room for {"label": "…"} around the label.
 _JSON_TOKENS = 30
 THINKING = ("adaptive", "between_tools", "disabled")
@@ -41,6 +39,8 @@ class AnthropicModel(BatchModel):
     """
 
     key_variable = "ANTHROPIC_API_KEY"
+    usual_address = "https://api.anthropic.com"
+    address_variable = "ANTHROPIC_BASE_URL"
     modes = ("generate",)
     shares_prefixes = True
 
@@ -59,7 +59,7 @@ class AnthropicModel(BatchModel):
             raise RequestError(f"model '{entry.name}': thinking={self.thinking} is not one of {', '.join(THINKING)}")
         # Tokens reserved for reasoning before the answer.
         self.reasoning = entry.reasoning or (_THOUGHT if self.thinking == "adaptive" else 0)
-        self.address = checked_url(entry.base_url or os.environ.get("ANTHROPIC_BASE_URL") or _ADDRESS)
+        self.address = checked_url(entry.base_url or self.place(entry) or self.usual_address)
         self._client: Any = None
 
     def identity(self) -> dict[str, Any]:

@@ -84,9 +84,18 @@ class RemoteModel(LanguageModel):
             minimum=1e-3,
         )
 
+    # The provider's address, and the environment variable that may name another.
+    usual_address = ""
+    address_variable = ""
+
     @classmethod
     def check(cls, entry: ModelEntry) -> None:
         cls(entry).secret()
+
+    @classmethod
+    def place(cls, entry: ModelEntry) -> str:
+        address = "" if entry.base_url else os.environ.get(cls.address_variable, "").strip().rstrip("/")
+        return "" if address == cls.usual_address else address
 
     @property
     @abstractmethod

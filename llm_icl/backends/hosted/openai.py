@@ -3,7 +3,6 @@
 import asyncio
 import io
 import json
-import os
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -27,7 +26,6 @@ from llm_icl.errors import RequestError
 from llm_icl.prompting.rendering import Rendered
 
 APIS = ("chat", "responses", "completions")
-_ADDRESS = "https://api.openai.com/v1"
 # The minimum limit of the Responses API.
 _LEAST_OUTPUT = 16
 _MOST_STOPS = 4
@@ -48,6 +46,8 @@ class OpenAIModel(BatchModel):
     """
 
     key_variable = "OPENAI_API_KEY"
+    usual_address = "https://api.openai.com/v1"
+    address_variable = "OPENAI_BASE_URL"
 
     def __init__(self, entry: ModelEntry) -> None:
         super().__init__(entry)
@@ -66,7 +66,7 @@ class OpenAIModel(BatchModel):
         self.top = self.options.get("top", _TOP.get(self.api, 0))
         if not isinstance(self.top, int) or isinstance(self.top, bool) or not 0 <= self.top <= 20:
             raise RequestError(f"model '{entry.name}': top must be a whole number up to 20, not '{self.top}'")
-        self.address = checked_url(entry.base_url or os.environ.get("OPENAI_BASE_URL") or _ADDRESS)
+        self.address = checked_url(entry.base_url or self.place(entry) or self.usual_address)
         scores = self.top and "logprobs" in self.accepts and self.api != "responses"
         self.modes = ("top", "generate") if scores else ("generate",)
         self._client: Any = None
