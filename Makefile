@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench ceilings coverage verdicts identification finetuning-null docs models picture format clean \
+.PHONY: demo test check bench ceilings deaths coverage verdicts identification finetuning-null docs models picture format clean \
 	test-ray test-vllm bench-vllm newest oldest lock
 
 # Makes an environment in the folder $(1), with the versions in the file $(2), and installs $(3). The build backend is
@@ -53,6 +53,10 @@ coverage: $(READY)
 REPETITIONS ?= 200
 identification: $(READY)
 	$(BIN)/python -m tests.simulations.identification $(REPETITIONS)
+
+# Runs that die while calls are in flight: the table of docs/design/deaths.md; half an hour. Root for the full disk.
+deaths: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.simulations.deaths
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks
