@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import uuid4
 
-from llm_icl.asking import askers
+from llm_icl.asking import presence
 from llm_icl.asking.cache import INSERT, Call, CallCache, row
 from llm_icl.backends.exchange import Reply
 
@@ -39,12 +39,12 @@ class Intents:
 
     def __init__(self, cache: CallCache, account: str) -> None:
         self._cache, self._database, self._account = cache, cache.database, account
-        self._asker = askers.Asker(self._database.path)
+        self._presence = presence.Presence(self._database.path)
         bury(cache)
 
     @property
     def asker(self) -> str:
-        return self._asker.name
+        return self._presence.name
 
     def record(self, ended: Sequence[Ending], intents: Sequence[Intent]) -> dict[str, Reply | None]:
         """Commit what became of requests, and the intents of the next ones, in one transaction.
@@ -74,24 +74,24 @@ class Intents:
         marks = ",".join("?" * len(keys))
         query = f"SELECT key, asker FROM intents WHERE key IN ({marks}) AND asker NOT IN ('', ?)"
         rows = self._database.rows(query, (*keys, self.asker))
-        living = {name for name in {name for _, name in rows} if askers.is_alive(self._database.path, name)}
+        living = {name for name in {name for _, name in rows} if presence.is_alive(self._database.path, name)}
         elsewhere = {key for key, name in rows if name in living}
         return {one.id: replies.get(one.key) for one in intents if one.key in replies or one.key in elsewhere}
 
     def close(self) -> None:
         """What is still in flight has an unknown outcome."""
         _leave(self._cache, self.asker)
-        self._asker.close()
+        self._presence.close()
 
 
 def bury(cache: CallCache) -> None:
     """What dead processes had in flight has an unknown outcome from now on."""
     path = cache.database.path
     named = {name for (name,) in cache.database.rows("SELECT DISTINCT asker FROM intents WHERE asker != ''")}
-    for name in named | set(askers.names(path)):
-        if not askers.is_alive(path, name):
+    for name in named | set(presence.names(path)):
+        if not presence.is_alive(path, name):
             _leave(cache, name)
-            askers.bury(path, name)
+            presence.bury(path, name)
 
 
 def _leave(cache: CallCache, asker: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from llm_icl.asking import askers
+from llm_icl.asking import presence
 from llm_icl.asking.cache import INSERT, Call, CallCache, row
 
 _COUNTS = (
@@ -70,7 +70,7 @@ class Submissions:
         query = "SELECT mark, account, requests, cost, since, asker FROM submissions WHERE model = ? ORDER BY since"
         living, dead = list[Submission](), list[Submission]()
         for mark, account, requests, cost, since, asker in self._database.rows(query, (self._model,)):
-            alive = askers.is_alive(self._database.path, asker)
+            alive = presence.is_alive(self._database.path, asker)
             (living if alive else dead).append(Submission(mark, account, json.loads(requests), cost, since))
         return living, dead
 

@@ -216,6 +216,12 @@ class LocalModel(TokenModel):
 backends: Registry[type[LanguageModel]] = Registry("backend", "llm_icl.backends")
 
 
+def record_of(entry: ModelEntry) -> dict[str, Any]:
+    """The identity of a model and how it is called, with the place that the environment names."""
+    place = backends.get(entry.backend).place(entry)
+    return entry.record() | ({"place": place} if place else {})
+
+
 def backend_with_weights(entry: ModelEntry) -> type[LanguageModel]:
     """The backend of a model whose attention and gradients can be had. Raises RequestError where they cannot."""
     backend = backends.get(entry.backend)

@@ -94,10 +94,6 @@ class Calling:
             add(tally.calls, {"new": -sender.shared, "cached": sender.shared})
             sender.close()
 
-    def spent(self) -> float:
-        """US dollars, over all resumptions."""
-        return self.cache.spent(self.account)[0]
-
-    def unanswered(self) -> int:
-        """The number of requests, over all resumptions, that may have been charged without a reply."""
-        return self.cache.unanswered(self.account)[1]
+    def count_spending(self, tally: Tally) -> None:
+        """What has been spent, and what may have been, over all resumptions."""
+        tally.cost, tally.perhaps_paid = self.cache.spent(self.account)[0], self.cache.unanswered(self.account)[1]

@@ -6,6 +6,7 @@ from typing import Any
 
 from llm_icl.asking.answers import AnsweredPlan
 from llm_icl.asking.modes.base import Plan
+from llm_icl.config.specs import counted
 
 
 @dataclass
@@ -58,6 +59,12 @@ class Tally:
         for failure in answered.failures:
             self.failed[failure] += 1
         add(self.tokens, answered.usage)
+
+
+def perhaps_paid(record: Mapping[str, Any]) -> str:
+    """A report's words on requests that may have been charged without a reply; empty if there are none."""
+    calls = record.get("perhaps_paid", 0)
+    return f"{counted(calls, 'request')}, counted in the cost with the maximum" if calls else ""
 
 
 def add(counts: dict[str, Any], more: Mapping[str, Any]) -> None:

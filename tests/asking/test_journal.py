@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from llm_icl.asking import askers
+from llm_icl.asking import presence
 from llm_icl.asking.budget import Budget
 from llm_icl.asking.cache import Call, CallCache
 from llm_icl.asking.intents import Ending, Intent, Intents, bury
@@ -69,19 +69,19 @@ def test_an_asker_lives_as_long_as_its_process(tmp_path):
     ready, name = os.pipe()
     child = os.fork()
     if not child:
-        asker = askers.Asker(path)
+        asker = presence.Presence(path)
         os.write(name, asker.name.encode())
         time.sleep(60)
         os._exit(0)
     asker = os.read(ready, 100).decode()
-    assert askers.is_alive(path, asker)
-    assert list(askers.names(path)) == [asker]
+    assert presence.is_alive(path, asker)
+    assert list(presence.names(path)) == [asker]
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    assert not askers.is_alive(path, asker)
+    assert not presence.is_alive(path, asker)
     bury(CallCache(path))
-    assert not list(askers.names(path))
-    assert not askers.is_alive(path, "")
+    assert not list(presence.names(path))
+    assert not presence.is_alive(path, "")
 
 
 def test_a_cache_of_an_earlier_version_is_read_and_written(tmp_path):
@@ -114,7 +114,7 @@ def test_an_intent_is_on_disk_before_its_request_arrives(provider, tmp_path, mak
     sender.close()
     assert seen == [True] * 12
     assert not intended(tmp_path)
-    assert not list(askers.names(tmp_path / "calls.sqlite"))
+    assert not list(presence.names(tmp_path / "calls.sqlite"))
 
 
 def test_a_request_whose_answer_was_lost_counts_and_is_asked_again(provider, tmp_path):

@@ -4,7 +4,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from llm_icl.backends import ModelEntry, backends
+from llm_icl.backends import ModelEntry
+from llm_icl.backends.base import record_of
 from llm_icl.config.cards import read_text
 from llm_icl.config.files import file_name
 from llm_icl.config.specs import Spec, whole_numbers
@@ -43,7 +44,7 @@ class Request:
             "points": self.points,
             "problems": self.problems,
             "positions": list(self.positions),
-            "models": [_record(model) for model in self.models],
+            "models": [record_of(model) for model in self.models],
             "trained": [{"name": network.name, "fingerprint": network.fingerprint} for network in self.trained],
             "prompts": [{"name": prompt.name, "template": read_text(prompt.path)} for prompt in self.prompts],
             "learners": None if self.learners is None else [str(spec) for spec in self.learners],
@@ -57,11 +58,6 @@ class Request:
         """A readable name, unique to the request."""
         readable = file_name("+".join(task.name for task in self.tasks))[:60]
         return f"eval-{readable}-n{','.join(map(str, self.ns))}-{digest(self.record())}"
-
-
-def _record(model: ModelEntry) -> dict[str, Any]:
-    place = backends.get(model.backend).place(model)
-    return model.record() | ({"place": place} if place else {})
 
 
 def read_positions(text: str, points: int) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from llm_icl.analysis.comparisons import MARGIN, POWER
 from llm_icl.analysis.scores import TARGET
 from llm_icl.asking.replies import LEAST_MASS
 from llm_icl.config.specs import counted
+from llm_icl.experiments.tally import perhaps_paid
 from llm_icl.learners.ceilings import notes_on
 from llm_icl.problems import Task
 from llm_icl.reports.document import Provenance
@@ -28,7 +29,7 @@ def provenance_of(record: dict[str, Any]) -> Provenance:
         "calls to models": f"{calls['new']} made, {calls['cached']} from the cache",
         "retries": retries,
         "failed": failed,
-        "perhaps charged without a reply": _perhaps(record.get("perhaps_paid", 0)),
+        "perhaps charged without a reply": perhaps_paid(record),
         "tokens (including cached replies)": tokens,
         "cost": f"{record['cost']:.4f} USD",
         "versions": versions,
@@ -99,10 +100,6 @@ def _modes(modes: Sequence[dict[str, Any]]) -> list[str]:
         f"{who}: {counted(count, 'answer')} without a probability ({reason})."
         for (who, reason), count in without.items()
     ]
-
-
-def _perhaps(calls: int) -> str:
-    return f"{counted(calls, 'request')}, counted in the cost with the maximum" if calls else ""
 
 
 def _counted(counts: dict[str, int]) -> str:

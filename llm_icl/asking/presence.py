@@ -1,5 +1,5 @@
-"""The processes that share a cache of calls. Each holds a locked file beside it, which the system unlocks at its death:
-what an asker has in flight is waited for while it lives, and taken over when it is dead.
+"""Which of the processes that share a cache of calls are alive. Each holds a locked file beside it, which the system
+unlocks at its death: what an asker has in flight is waited for while it lives, and taken over when it is dead.
 """
 
 import fcntl
@@ -12,7 +12,7 @@ from uuid import uuid4
 _NEW = ".new"
 
 
-class Asker:
+class Presence:
     """This process, under a name that no other has had."""
 
     def __init__(self, cache: Path) -> None:
