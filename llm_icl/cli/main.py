@@ -4,6 +4,7 @@ import errno
 import importlib
 import io
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ VERBS = {
 # Characters of a message.
 _LONGEST = 2000
 _FOR_THE_USER = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)
+_NO_MEMORY = "not enough memory: re-running the command resumes it"
 
 
 class Verbs(click.Group):
@@ -79,6 +81,9 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # any text can be shown on any terminal
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
     try:
         _check(sys.argv[1:])
         status = cli.main(prog_name="llm-icl", standalone_mode=False)
@@ -93,6 +98,8 @@ def main() -> None:
         sys.exit(_fail(problem.format_message(), 2))
     except (click.Abort, KeyboardInterrupt):
         sys.exit(_fail("interrupted: re-running the command resumes it", 130))
+    except MemoryError:
+        sys.exit(_fail(_NO_MEMORY, 1))
     except BrokenPipeError:
         sys.exit(1)
     except OSError as problem:
@@ -104,6 +111,8 @@ def main() -> None:
         )
         sys.exit(_fail(said, 2 if problem.errno in _FOR_THE_USER else 1))
     except Exception as problem:
+        if "can't start new thread" in str(problem):
+            sys.exit(_fail(_NO_MEMORY, 1))
         if os.environ.get("LLM_ICL_TRACEBACK"):
             click.echo(redact(traceback.format_exc()), err=True)
             sys.exit(1)

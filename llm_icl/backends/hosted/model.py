@@ -10,7 +10,7 @@ import logging
 import math
 import os
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,11 +42,24 @@ _AROUND_MESSAGE = 16
 
 @dataclass(frozen=True)
 class BatchProgress:
-    """The progress of a batch: whether it has ended, the number of finished requests, errors."""
+    """The progress of a batch: whether it has ended, the numbers of finished and of answered requests, errors."""
 
     ended: bool
     done: int
+    answered: int
     errors: str = ""
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What can be read of an ended batch, by key: replies, and the reasons of requests without one."""
+
+    answers: dict[str, str]
+    failures: dict[str, str]
+
+
+class UnlistedError(Exception):
+    """The provider does not list its batches."""
 
 
 class RemoteModel(LanguageModel):
@@ -76,9 +89,18 @@ class RemoteModel(LanguageModel):
             minimum=1e-3,
         )
 
+    # The provider's address, and the environment variable that may name another.
+    usual_address = ""
+    address_variable = ""
+
     @classmethod
     def check(cls, entry: ModelEntry) -> None:
         cls(entry).secret()
+
+    @classmethod
+    def place(cls, entry: ModelEntry) -> str:
+        address = "" if entry.base_url else os.environ.get(cls.address_variable, "").strip().rstrip("/")
+        return "" if address == cls.usual_address else address
 
     @property
     @abstractmethod
@@ -218,16 +240,37 @@ class BatchModel(RemoteModel):
     """A remote model whose provider has a batch interface."""
 
     @abstractmethod
-    async def submit(self, bodies: Mapping[str, dict[str, Any]]) -> str:
+    async def submit(self, bodies: Mapping[str, dict[str, Any]], mark: str) -> str:
         """Submit a batch; replies are returned under the keys of `bodies`. Returns the batch's identifier."""
+
+    @abstractmethod
+    async def find(self, mark: str, keys: Collection[str], since: float, known: Collection[str]) -> str | None:
+        """The identifier of the batch with this mark or, where batches carry none, with these keys; None if it was not
+        submitted. It is younger than `since`, in seconds since 1970, and not among `known`. Raises UnlistedError.
+        """
 
     @abstractmethod
     async def progress(self, batch: str) -> BatchProgress:
         """The progress of a batch."""
 
     @abstractmethod
-    async def collect(self, batch: str) -> dict[str, str]:
-        """The replies of a batch that has ended, under the keys given to `submit`; failed ones are omitted."""
+    async def collect(self, batch: str) -> Collected:
+        """The replies of a batch that has ended, under the keys given to `submit`."""
+
+
+# How much the clocks of a provider and of this machine may differ, in seconds.
+CLOCKS = 86_400.0
+
+
+@contextmanager
+def listing() -> Iterator[None]:
+    """Turn the response of a server that has no list of batches into UnlistedError."""
+    try:
+        yield
+    except Exception as problem:
+        if getattr(problem, "status_code", None) in (400, 404, 405, 422, 501):
+            raise UnlistedError(clean(f"the server lists no batches ({problem})")) from None
+        raise
 
 
 def variable_of(entry: ModelEntry, name: object) -> str:
