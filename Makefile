@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench ceilings coverage verdicts identification asked-anyway finetuning-null docs models picture format clean \
+.PHONY: demo test check bench ceilings deaths coverage verdicts identification asked-anyway finetuning-null docs models picture format clean \
 	test-ray test-vllm bench-vllm newest oldest lock
 
 # Makes an environment in the folder $(1), with the versions in the file $(2), and installs $(3). The build backend is
@@ -57,6 +57,10 @@ identification: $(READY)
 # What reports say of models that follow no algorithm: a table of docs/design/identification.md. Half an hour; resumable.
 asked-anyway: $(READY)
 	$(BIN)/python -m tests.simulations.asked_anyway
+
+# Runs that die while calls are in flight: the table of docs/design/deaths.md; half an hour. Root for the full disk.
+deaths: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.simulations.deaths
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks

@@ -61,3 +61,37 @@ def predictions_frame(
 
 def _or_unknown(values: NDArray[np.float64] | None, count: int) -> NDArray[np.float64]:
     return np.full(count, np.nan) if values is None else values.ravel()
+
+
+# Columns that tables of the first versions lack.
+_LATER = ("mass", "agreement")
+_WHOLE = ("n", "seed", "problem", "position", "label", "prediction")
+_REAL = ("probability", "mass", "agreement")
+_TEXT = ("learner", "task", "prompt", "status")
+# Probabilities are sums of rounded numbers.
+_ROUNDING = 1e-6
+_MAY_LACK = ("prompt", "prediction", *_REAL)
+
+
+def fault_of(frame: "pl.DataFrame") -> str:
+    """Why a table that was read cannot be one of predictions; empty if it can."""
+    import polars as pl
+
+    for name in COLUMNS:
+        if name not in frame.columns:
+            if name in _LATER:
+                continue
+            return f"the column '{name}' is missing"
+        kind, empty = frame.schema[name], frame[name].null_count()
+        if empty == len(frame) and name in _MAY_LACK:
+            continue
+        fits = kind.is_integer() if name in _WHOLE else kind.is_float() if name in _REAL else None
+        fits = kind == pl.String if name in _TEXT else kind == pl.Boolean if name == "seen" else fits
+        if not fits or (empty and name not in _MAY_LACK):
+            return f"the column '{name}' holds something else"
+    checks = [pl.col("label").is_in([0, 1]), pl.col("status").is_in(list(STATUSES)), pl.col("position") >= 0]
+    checks += [pl.col("prediction").is_null() | pl.col("prediction").is_in([0, 1])]
+    within = [
+        pl.col(name).is_null() | pl.col(name).is_between(0, 1 + _ROUNDING) for name in _REAL if name in frame.columns
+    ]
+    return "" if frame.select(pl.all_horizontal(*checks, *within).all()).item() else "it holds impossible values"

@@ -1,7 +1,7 @@
 """A language model as a learner: its replies to prompts, parsed as labels or as P(y = 1)."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from llm_icl.asking.cache import CallCache, call_key
 from llm_icl.asking.channels import Channel, OnCalls
 from llm_icl.asking.modes import MODES
-from llm_icl.asking.modes.base import Plan
+from llm_icl.asking.modes.base import Plan, Planned
 from llm_icl.asking.replies import Outcome, agreed
 from llm_icl.backends.exchange import Reply, Request
 from llm_icl.problems import STATUSES, Answers, Problems
@@ -40,16 +40,23 @@ class AnsweredPlan:
 
 def missing_requests(plan: Plan, identity: dict[str, Any], cache: CallCache | None) -> dict[str, Request]:
     """The requests of a plan that are not in the cache, by key."""
-    requests = {call_key(identity, call.request.data()): call.request for call in plan.calls}
-    known, _ = _cached(plan, requests, cache) if cache else ({}, [])
-    return {key: request for key, request in requests.items() if key not in known}
+    calls = {call_key(identity, call.request.data()): call for call in plan.calls}
+    known, _ = _cached(plan, calls, cache) if cache else ({}, [])
+    return {key: call.request for key, call in calls.items() if key not in known}
 
 
-def _cached(plan: Plan, keys: Iterable[str], cache: CallCache) -> tuple[dict[str, Reply], list[str]]:
+def _cached(plan: Plan, calls: Mapping[str, Planned], cache: CallCache) -> tuple[dict[str, Reply], list[str]]:
     """The cached replies by key, and the keys of those in which nothing can be used."""
-    replies = {key: call.reply for key, call in cache.get(keys).items()}
-    bad = [key for key, reply in replies.items() if MODES[plan.mode].fault(reply)]
-    return {key: reply for key, reply in replies.items() if key not in bad}, bad
+    good: dict[str, Reply] = {}
+    bad: list[str] = []
+    for key, cached in cache.get(calls).items():
+        reply = cached.reply
+        usable = reply.status != "error" and reply.fits(plan.mode, len(calls[key].positions))
+        if usable and not MODES[plan.mode].fault(reply):
+            good[key] = reply
+        else:
+            bad.append(key)
+    return good, bad
 
 
 def answer_plan(
@@ -68,7 +75,7 @@ def answer_plan(
     """
     mode = MODES[plan.mode]
     keys = [call_key(identity, call.request.data()) for call in plan.calls]
-    known, bad = _cached(plan, keys, cache)
+    known, bad = _cached(plan, dict(zip(keys, plan.calls, strict=True)), cache)
     cache.forget(bad)
     on_calls(len(known), "")
     missing = {key: call.request for key, call in zip(keys, plan.calls, strict=True) if key not in known}

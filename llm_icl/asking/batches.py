@@ -1,12 +1,14 @@
 """Requests through a provider's batch interface: half the price, within 24 hours.
 
-A batch's identifier is saved as soon as it is submitted. A resumed run waits for the same batch and pays only once.
+The intent of a batch is on disk before it is submitted, its identifier as soon as the provider has taken it. One that
+was taken while that answer was lost is looked for at the provider: each is paid once.
 """
 
 import json
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from llm_icl.asking.budget import Budget, BudgetError
@@ -14,11 +16,12 @@ from llm_icl.asking.cache import Call, CallCache
 from llm_icl.asking.channels import OnCalls
 from llm_icl.asking.modes import MODES
 from llm_icl.asking.sending import Sender
+from llm_icl.asking.submissions import Batch, Submission, Submissions
 from llm_icl.backends.exchange import Reply, Request, request_from
-from llm_icl.backends.hosted.faults import TransientError, clean
-from llm_icl.backends.hosted.model import BatchModel
+from llm_icl.backends.hosted.faults import HopelessError, TransientError, clean
+from llm_icl.backends.hosted.model import BatchModel, BatchProgress, UnlistedError
 from llm_icl.config.specs import counted
-from llm_icl.errors import BudgetSpentError, RequestError
+from llm_icl.errors import BudgetSpentError, RequestError, WorkError
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +32,7 @@ _MOST_QUESTIONS = 20_000
 _MOST_BYTES = 100_000_000
 # Polling interval in seconds, increasing.
 _FIRST_LOOK, _LAST_LOOK = 1.0, 60.0
+_NO_REPLY = "the provider's batch returned no reply to this request"
 
 
 class Batches:
@@ -40,29 +44,68 @@ class Batches:
         if not isinstance(sender.model, BatchModel):
             raise RequestError(f"--batch: {sender.model.entry.name} has no batch interface")
         self._model = sender.model
-        self._cache = cache
-        self._account = account
+        self._cache, self._account = cache, account
         self._budget = budget
-        self._identity = json.dumps(self._model.identity(), sort_keys=True)
+        self._submissions = Submissions(cache, json.dumps(self._model.identity(), sort_keys=True))
 
     def submit(self, requests: Mapping[str, Request]) -> None:
         """Submit the requests that are not in a batch yet. Raises WorkError if refused."""
-        waiting = {key for requests, _ in self._cache.open_batches(self._identity).values() for key in requests}
-        missing = {key: request for key, request in requests.items() if key not in waiting}
-        for part in _parts({key: self._model.body(request) for key, request in missing.items()}):
-            self._submit_part({key: missing[key] for key in part}, part)
+        for submission in self._submissions.under_way()[1]:
+            self._look_for(submission)
+        while True:
+            state = self._submissions.state()
+            batches: list[Batch | Submission] = [*self._submissions.under_way()[0], *self._submissions.open()]
+            waiting = {key for batch in batches for key in batch.requests} | set(self._cache.get(requests))
+            missing = {key: request for key, request in requests.items() if key not in waiting}
+            parts = _parts({key: self._model.body(request) for key, request in missing.items()})
+            if not parts:
+                return
+            self._submit_part(state, {key: missing[key] for key in parts[0]}, parts[0])
 
     def send(self, requests: Mapping[str, Request], on_calls: OnCalls) -> dict[str, Reply]:
         """The reply to each request, by key, once its batch has ended; failed requests become error replies."""
         self.submit(requests)
+        while any(set(submission.requests) & set(requests) for submission in self._submissions.under_way()[0]):
+            on_calls(0, "another process submits a batch")
+            time.sleep(_FIRST_LOOK)
+        self.submit(requests)  # what a process that died meanwhile has not
         replies: dict[str, Reply] = {}
-        for batch, (asked, held) in self._cache.open_batches(self._identity).items():
-            if set(asked) & set(requests):
-                replies |= self._collect(batch, asked, held, on_calls)
-        failure = Reply(status="error", message="the provider's batch returned no reply to this request")
+        for batch in self._submissions.open():
+            if set(batch.requests) & set(requests):
+                try:
+                    replies |= self._collect(batch, on_calls)
+                except WorkError as problem:
+                    raise WorkError(f"{problem}; to give up batch {batch.id}, re-run without --batch") from None
+        replies |= {key: call.reply for key, call in self._cache.get(requests).items()}
+        failure = Reply(status="error", message=_NO_REPLY)
         return {key: replies.get(key, failure) for key in requests}
 
-    def _submit_part(self, requests: Mapping[str, Request], bodies: Mapping[str, dict[str, Any]]) -> None:
+    def ended(self, requests: Mapping[str, Request], on_calls: OnCalls) -> dict[str, Reply]:
+        """The replies to those of the requests that are in a batch which has ended. Raises WorkError if one has not."""
+        for submission in self._submissions.under_way()[1]:
+            if set(submission.requests) & set(requests):
+                self._look_for(submission)
+        replies: dict[str, Reply] = {}
+        for batch in self._submissions.open():
+            if not (shared := set(batch.requests) & set(requests)):
+                continue
+            try:
+                state = self._sender.run(lambda batch=batch: self._model.progress(batch.id))  # type: ignore[misc]
+            except WorkError as problem:
+                log.warning("batch %s, with %d of these requests, is unavailable: %s", batch.id, len(shared), problem)
+                continue
+            if not state.ended:
+                raise WorkError(
+                    f"{counted(len(shared), 'request')} of these {'is' if len(shared) == 1 else 'are'} in batch "
+                    f"{batch.id}, which has not ended: add --batch to wait for it"
+                )
+            replies |= self._collect(batch, on_calls)
+        return {key: replies[key] for key in requests if key in replies and not replies[key].message}
+
+    def _submit_part(
+        self, state: tuple[int, ...], requests: Mapping[str, Request], bodies: Mapping[str, dict[str, Any]]
+    ) -> None:
+        """Submit a batch, unless the state of batches has changed."""
         cost = DISCOUNT * sum(self._model.max_cost(request) for request in requests.values())
         try:
             self._budget.charge(cost, len(requests))
@@ -70,38 +113,131 @@ class Batches:
             raise BudgetSpentError(
                 f"a batch of {counted(len(requests), 'request')} could exceed the limit of {self._budget}"
             ) from None
-        batch = self._sender.run(lambda: self._model.submit(bodies))
         data = {key: request.data() for key, request in requests.items()}
-        self._cache.put_batch(batch, self._account, self._identity, data, cost)
+        submission = self._submissions.begin(state, self._account, self._sender.journal.asker, data, cost)
+        if submission is None:
+            self._budget.charge(-cost, -len(requests))
+            return
+        known, maybe = self._submissions.known(), False
+
+        async def submit() -> str:
+            nonlocal maybe
+            if maybe:
+                try:
+                    found = await self._model.find(submission.mark, set(data), submission.since, known)
+                except UnlistedError as reason:
+                    raise HopelessError(f"a batch may have been taken although its answer was lost: {reason}") from None
+                if found is not None:
+                    return found
+            try:
+                return await self._model.submit(bodies, submission.mark)
+            except Exception as problem:
+                fault = self._model.fault(problem)
+                maybe = isinstance(fault, TransientError)
+                raise fault from None
+
+        try:
+            batch = self._sender.run(submit)
+        except WorkError:
+            if maybe:
+                self._submissions.abandoned(submission)
+            else:
+                self._submissions.dropped(submission)
+                self._refund(submission, cost, len(data))
+            raise
+        self._submissions.taken(submission, batch)
         log.info("%s: submitted batch %s with %d requests", self._model.entry.name, batch, len(requests))
 
-    def _collect(
-        self, batch: str, asked: Mapping[str, dict[str, Any]], held: float, on_calls: OnCalls
-    ) -> dict[str, Reply]:
+    def _look_for(self, submission: Submission) -> None:
+        """Find out whether the provider took a batch of a process that died or was not answered."""
+        name, keys = self._model.entry.name, set(submission.requests)
+        known = self._submissions.known()
+        unknown: dict[str, float] = {}
+        try:
+            batch = self._sender.run(lambda: self._model.find(submission.mark, keys, submission.since, known))
+        except UnlistedError as reason:
+            log.warning(
+                "%s: %s may have been submitted before: %s; they count as if charged, and are submitted again",
+                name, counted(len(keys), "request"), reason,
+            )  # fmt: skip
+            batch, unknown = None, self._greatest(submission.requests)
+        if batch is not None:
+            self._submissions.taken(submission, batch)
+            log.info("%s: found batch %s, submitted before with %d requests", name, batch, len(keys))
+            return
+        self._submissions.dropped(submission, unknown)
+        if not unknown:
+            self._refund(submission, submission.cost, len(keys))
+
+    def _collect(self, batch: Batch, on_calls: OnCalls) -> dict[str, Reply]:
         """Wait until a batch has ended, and commit its replies."""
+        state = self._wait(batch, on_calls)
+        if state.errors:
+            log.warning("%s: batch %s: %s", self._model.entry.name, batch.id, clean(state.errors))
+        collected = self._sender.run(lambda: self._model.collect(batch.id))
+        replies: dict[str, Reply] = {}
+        calls, lost = [], dict[str, float]()
+        greatest = self._greatest(batch.requests)
+        for key, asked in batch.requests.items():
+            reason = collected.failures.get(key, "")
+            if key in collected.answers:
+                try:
+                    reply = self._model.reply(request_from(asked), collected.answers[key])
+                except TransientError as problem:  # it cannot be read
+                    lost[key], reason = greatest[key], str(problem)
+                else:
+                    cost = self._sender.cost(reply, greatest[key] / DISCOUNT) * DISCOUNT
+                    if fault := MODES[asked["mode"]].fault(reply):
+                        lost[key], reason = cost, fault
+                    else:
+                        replies[key] = reply
+                        calls.append(Call(key, asked, reply, cost))
+                        continue
+            replies[key] = Reply(status="error", message=f"{_NO_REPLY} ({clean(reason)})" if reason else _NO_REPLY)
+        unread = [key for key in batch.requests if key not in collected.answers and key not in collected.failures]
+        # The provider says how many it has answered; lines of its file may be damaged or missing.
+        vanished = max(0, min(state.answered - len(collected.answers.keys() & batch.requests.keys()), len(unread)))
+        unknown = dict(sorted(((key, greatest[key]) for key in unread), key=lambda item: -item[1])[:vanished])
+        if vanished:
+            log.warning(
+                "%s: %s of batch %s cannot be read: they count as if charged, and are asked again",
+                self._model.entry.name, counted(vanished, "answer"), batch.id,
+            )  # fmt: skip
+        if self._submissions.collected(batch, calls, lost, unknown):
+            cost = sum(call.cost for call in calls) + sum(lost.values()) + sum(unknown.values())
+            self._refund(batch, batch.cost - cost, len(batch.requests) - len(calls) - len(lost) - len(unknown))
+        on_calls(len(calls), f"batch {batch.id} collected")
+        return replies
+
+    def _wait(self, batch: Batch, on_calls: OnCalls) -> BatchProgress:
         pause = _FIRST_LOOK
-        while not (state := self._sender.run(lambda: self._model.progress(batch))).ended:
-            on_calls(0, f"batch {batch}: {state.done} of {len(asked)} done")
+        while not (state := self._sender.run(lambda: self._model.progress(batch.id))).ended:
+            on_calls(0, f"batch {batch.id}: {state.done} of {len(batch.requests)} done")
             time.sleep(pause)
             pause = min(2 * pause, _LAST_LOOK)
-        if state.errors:
-            log.warning("%s: batch %s: %s", self._model.entry.name, batch, clean(state.errors))
-        calls, lost = [], 0.0
-        for key, text in self._sender.run(lambda: self._model.collect(batch)).items():
-            try:
-                reply = self._model.reply(request_from(asked[key]), text)
-            except TransientError:  # an invalid reply counts as no reply
-                continue
-            cost = DISCOUNT * self._model.cost(reply.usage or {})
-            if MODES[asked[key]["mode"]].fault(reply):  # as does one in which nothing can be used
-                self._cache.put_lost(key, cost, self._account)
-                lost += cost
-                continue
-            calls.append(Call(key, asked[key], reply, cost))
-        self._cache.put(calls, self._account, closed=batch)
-        self._budget.charge(sum(call.cost for call in calls) + lost - held, len(calls) - len(asked))
-        on_calls(len(calls), f"batch {batch} collected")
-        return {call.key: call.reply for call in calls}
+        return state
+
+    def _greatest(self, requests: Mapping[str, dict[str, Any]]) -> dict[str, float]:
+        """The maximum cost of each request in a batch, by key."""
+        return {key: DISCOUNT * self._model.max_cost(request_from(asked)) for key, asked in requests.items()}
+
+    def _refund(self, batch: Batch | Submission, cost: float, calls: int) -> None:
+        """Give back what a batch did not cost; another run's batch is not part of this budget."""
+        if batch.account.split("/")[0] == self._account.split("/")[0]:
+            self._budget.charge(-cost, -calls)
+
+
+@dataclass(frozen=True)
+class BesideBatches:
+    """Requests one by one, except those in a batch that was submitted earlier."""
+
+    batches: Batches
+    sender: Sender
+
+    def send(self, requests: Mapping[str, Request], on_calls: OnCalls) -> dict[str, Reply]:
+        replies = self.batches.ended(requests, on_calls)
+        missing = {key: request for key, request in requests.items() if key not in replies}
+        return replies | self.sender.send(missing, on_calls)
 
 
 def _parts(bodies: Mapping[str, dict[str, Any]]) -> list[dict[str, dict[str, Any]]]:

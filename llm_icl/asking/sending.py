@@ -1,4 +1,6 @@
-"""Sends requests to a remote model: concurrently, with retries; replies are saved as they arrive."""
+"""Sends requests to a remote model: concurrently, with retries. Each is on disk before it is sent, and its
+reply when it arrives.
+"""
 
 import asyncio
 import logging
@@ -7,12 +9,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from tenacity.wait import wait_exponential, wait_random
 
 from llm_icl.asking.budget import Budget, BudgetError
 from llm_icl.asking.cache import Call, CallCache
 from llm_icl.asking.channels import OnCalls
+from llm_icl.asking.intents import Ending, Intent
+from llm_icl.asking.interruption import signals
+from llm_icl.asking.journal import ElsewhereError, Journal
 from llm_icl.asking.limiter import MOST, Limiter
 from llm_icl.asking.modes import MODES
 from llm_icl.backends.exchange import Reply, Request
@@ -28,10 +33,14 @@ T = TypeVar("T")
 _BETWEEN_REPORTS = 0.5
 _NOTICEABLE = 5.0
 _TOO_LONG = 900.0
-# Replies that arrive within this many seconds are committed together.
-_MOMENT = 0.02
+# Seconds between looks for the reply to a request that another process has in flight.
+_BETWEEN_LOOKS = 0.25
+# No reply has so many tokens.
+_ABSURD = 10**12
 # After this many consecutive requests without a reply the server counts as unreachable.
 _GONE = 10
+# Attempts at faults that pass if anything has been answered before; where nothing has, they are likely to stay.
+_FEW = {"reply": 3, "timeout": 3, "server": 5, "connection": 5}
 
 
 @dataclass(frozen=True)
@@ -58,8 +67,9 @@ class Sender:
     ) -> None:
         self.model = model
         self.retries: dict[str, int] = {}
-        self._cache = cache
-        self._account = account
+        # The number of replies that another process got.
+        self.shared = 0
+        self.journal = Journal(cache, account)
         self._budget = budget
         self._patience = patience
         self._sleep = sleep
@@ -67,19 +77,24 @@ class Sender:
         self._runner = asyncio.Runner()
         self._is_open = False
         self._alive = max(MOST, at_once or 0)
-        self._uncommitted: list[Call] = []
-        self._committing: asyncio.Task[None] | None = None
-        self._disk = asyncio.Lock()
-        self._stop: Exception | None = None
+        self._first = asyncio.Lock()
+        self._stop: BaseException | None = None
+        self._stopped = asyncio.Event()
         self._without_answer = 0
         self._waits: dict[object, tuple[float, str]] = {}
 
     def send(self, requests: Mapping[str, Request], on_calls: OnCalls) -> dict[str, Reply]:
         """The reply to each request, by key; a failure is a reply with a status and a message.
 
-        A fatal error raises WorkError, with what to do, after all requests in flight have returned.
+        A fatal error raises WorkError, with what to do, after all requests in flight have returned; a signal that asks
+        to end raises KeyboardInterrupt after that.
         """
-        return self._runner.run(self._send_all(requests, on_calls))
+        replies = self._runner.run(self._send_all(requests, on_calls))
+        if isinstance(self._stop, HopelessError):
+            raise WorkError(str(self._stop)) from None
+        if self._stop:
+            raise self._stop
+        return replies
 
     def run(self, work: Callable[[], Awaitable[T]]) -> T:
         """Run other work over the same channel, with retries. Raises WorkError if they fail."""
@@ -103,6 +118,7 @@ class Sender:
         if self._is_open:
             self._runner.run(self.model.aclose())
         self._runner.close()
+        self.journal.close()
 
     async def _open(self) -> None:
         if not self._is_open:
@@ -131,68 +147,108 @@ class Sender:
                 if reply is not None:
                     replies[key] = reply
             except Exception as problem:  # such as a full disk: send nothing that cannot be saved
-                self._stop = self._stop or problem
+                self._halt(problem)
             finally:
                 room.release()
 
         tasks: set[asyncio.Task[None]] = set()
-        watching = asyncio.create_task(watch())
-        try:
-            for key, request in requests.items():
-                await room.acquire()
-                if self._stop:
-                    break
-                task = asyncio.create_task(one(key, request))
-                tasks.add(task)
-                task.add_done_callback(tasks.discard)
-            while tasks:
-                await asyncio.gather(*tasks)
-        finally:
-            watching.cancel()
+
+        def cancel() -> None:
             for task in tasks:
                 task.cancel()
-            if self._committing is not None:
-                await self._committing
+
+        def on_signal(count: int) -> None:
+            if count > 1:
+                cancel()
+                return
+            self._halt(KeyboardInterrupt())
+            asyncio.get_running_loop().call_later(self.model.timeout, cancel)
+            log.warning(
+                "interrupted: waiting for %s in flight, at most %.0f s; interrupt again to end at once",
+                counted(self._limiter.in_flight, "request"),
+                self.model.timeout,
+            )
+
+        watching = asyncio.create_task(watch())
+        try:
+            with signals(on_signal):
+                for key, request in requests.items():
+                    await room.acquire()
+                    if self._stop:
+                        break
+                    task = asyncio.create_task(one(key, request))
+                    tasks.add(task)
+                    task.add_done_callback(tasks.discard)
+                while tasks:
+                    await asyncio.wait(tasks)
+        finally:
+            watching.cancel()
+            cancel()
+            await self.journal.settled()
             report()
-        if isinstance(self._stop, HopelessError):
-            raise WorkError(str(self._stop)) from None
-        if self._stop:
-            raise self._stop
         return replies
 
     async def _answer(self, key: str, request: Request) -> Reply | None:
         """A committed reply, or a permanent failure; None if the work must stop."""
         try:
-            call = await self._again(lambda: self._attempt(key, request))
+            reply = await self._first_alone(
+                lambda: self._again(lambda: self._attempt(key, request), self._most_attempts)
+            )
         except RejectedError as problem:
             if problem.status == "error" and not self.model.served:
                 # No request has succeeded yet: the error concerns all requests.
-                self._stop = self._stop or HopelessError(f"{self.model.entry.name}: {problem}")
+                self._halt(HopelessError(f"{self.model.entry.name}: {problem}"))
             return Reply(status=problem.status, message=str(problem))
         except (TransientError, UnusableError) as problem:
             self._without_answer += 1
+            if isinstance(problem, TransientError) and not self.model.served:
+                self._halt(
+                    HopelessError(
+                        f"{self.model.entry.name}: nothing has been answered ({problem}): "
+                        "re-running the command tries again"
+                    )
+                )
             if self._without_answer >= _GONE:
                 got = "no usable reply" if isinstance(problem, UnusableError) else "no reply"
-                self._stop = self._stop or HopelessError(
-                    f"{self.model.entry.name}: {_GONE} requests in a row got {got} ({problem}): "
-                    "re-running the command resumes it"
+                self._halt(
+                    HopelessError(
+                        f"{self.model.entry.name}: {_GONE} requests in a row got {got} ({problem}): "
+                        "re-running the command resumes it"
+                    )
                 )
             return Reply(status="error", message=str(problem))
         except HopelessError as problem:
-            self._stop = self._stop or problem
+            self._halt(problem)
             return None
         except BudgetError:
-            self._stop = self._stop or BudgetSpentError(
-                f"stopped before the limit of {self._budget}: {counted(self._budget.calls, 'call')} cost "
-                f"${self._budget.cost:.4f}; re-run the command with a higher limit to resume"
+            self._halt(
+                BudgetSpentError(
+                    f"stopped before the limit of {self._budget}: {counted(self._budget.calls, 'call')} cost "
+                    f"${self._budget.cost:.4f}; re-run the command with a higher limit to resume"
+                )
             )
             return None
         self._without_answer = 0
-        await self._commit(call)
-        return call.reply
+        return reply
 
-    async def _again(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Retries with backoff."""
+    def _halt(self, problem: BaseException) -> None:
+        """Send nothing more, for this reason; requests in flight are waited for."""
+        self._stop = self._stop or problem
+        self._stopped.set()
+
+    async def _first_alone(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Until something has been answered, one question at a time: what is wrong for all of them is found with it."""
+        if self.model.served:
+            return await ask()
+        async with self._first:
+            if not self.model.served:
+                return await ask()
+        return await ask()
+
+    async def _again(
+        self, attempt: Callable[[], Awaitable[T]], most: Callable[[BaseException | None], int] | None = None
+    ) -> T:
+        """Retries with backoff, at most as often as `most` says of the last fault."""
         me = object()
         first, longest = self._patience.first_wait, self._patience.longest_wait
         backoff = wait_exponential(first, longest) + wait_random(0, first)
@@ -207,15 +263,19 @@ class Sender:
                 log.info("%s: retrying in %.0f s: %s", self.model.entry.name, seconds, problem)
             return seconds
 
+        def stop(state: RetryCallState) -> bool:
+            problem = state.outcome.exception() if state.outcome is not None else None
+            return bool(self._stop) or state.attempt_number >= (most(problem) if most else self._patience.attempts)
+
         async def sleep(seconds: float) -> None:
             try:
-                await self._sleep(seconds)
+                await self._rest(seconds)
             finally:
                 del self._waits[me]
 
         attempts = AsyncRetrying(
             retry=retry_if_exception_type(TransientError),
-            stop=lambda state: bool(self._stop) or stop_after_attempt(self._patience.attempts)(state),
+            stop=stop,
             wait=wait,
             sleep=sleep,
             reraise=True,
@@ -225,50 +285,96 @@ class Sender:
                 return await attempt()
         raise AssertionError("unreachable: the last attempt raises")
 
-    async def _attempt(self, key: str, request: Request) -> Call:
-        limiter, budget = self._limiter, self._budget
-        mark = await self._place()
-        overloaded = answered = False
-        try:
-            held = self.model.max_cost(request)
-            await budget.hold(held)
-            spent: float | None = held  # if interrupted from here on, the request may have been charged
+    def _most_attempts(self, problem: BaseException | None) -> int:
+        """Fewer where nothing has been answered yet, and for replies that may be charged without being answers."""
+        kind = problem.kind if isinstance(problem, TransientError) else ""
+        few = _FEW.get(kind, self._patience.attempts) if kind == "reply" or not self.model.served else None
+        return min(few or self._patience.attempts, self._patience.attempts)
+
+    async def _attempt(self, key: str, request: Request) -> Reply:
+        while True:
+            mark = await self._place()
+            limiter, budget, held = self._limiter, self._budget, self.model.max_cost(request)
+            overloaded = answered = False
             try:
-                reply = await self.model.ask(request)
-                spent = self.model.cost(reply.usage or {})
-                answered = True
-                if fault := MODES[request.mode].fault(reply):
-                    self._cache.put_lost(key, spent, self._account)
-                    raise UnusableError(fault)
-            except TransientError as problem:
-                self._count(problem)
-                overloaded = problem.kind == "overload"
-                if problem.charged:
-                    self._cache.put_lost(key, held, self._account)
-                else:
-                    spent = None
-                if problem.wait is not None and problem.wait > _TOO_LONG:
-                    raise HopelessError(
-                        f"{self.model.entry.name}: the server requests a wait of {problem.wait:.0f} s "
-                        f"({problem}): re-run the command after that to resume"
-                    ) from None
-                if overloaded and problem.wait:
-                    limiter.pause(problem.wait)
-                raise
-            except (RejectedError, HopelessError):
-                spent = None
-                raise
+                await budget.hold(held)
+                try:
+                    ending, known = await self._begin(Intent(key, held))
+                except BaseException:
+                    budget.settle(held, None)
+                    raise
+                if known is not None:
+                    budget.settle(held, None)
+                    self.shared += 1
+                    self.model.served.add(known.model)
+                    return known
+                try:
+                    reply = await self.model.ask(request)
+                    answered = True
+                    cost = self.cost(reply, held)
+                    if fault := MODES[request.mode].fault(reply):
+                        ending = Ending(ending.intent, cost)
+                        raise UnusableError(fault)
+                    ending = Ending(ending.intent, cost, Call(key, request.data(), reply))
+                except TransientError as problem:
+                    self._count(problem)
+                    overloaded = problem.kind == "overload"
+                    if not problem.charged:
+                        ending = Ending(ending.intent)
+                    elif problem.kind == "reply":  # it came, and cannot be read
+                        ending = Ending(ending.intent, held)
+                    if problem.wait is not None and problem.wait > _TOO_LONG:
+                        raise HopelessError(
+                            f"{self.model.entry.name}: the server requests a wait of {problem.wait:.0f} s "
+                            f"({problem}): re-run the command after that to resume"
+                        ) from None
+                    if overloaded and problem.wait:
+                        limiter.pause(problem.wait)
+                    raise
+                except (RejectedError, HopelessError):
+                    ending = Ending(ending.intent)
+                    raise
+                finally:
+                    budget.settle(held, held if ending.unknown else ending.cost)
+                    # Before another request takes the slot: never are more intents open on disk than there are slots.
+                    saved = self.journal.end(ending)
+            except ElsewhereError:
+                pass
             finally:
-                budget.settle(held, spent)
-        finally:
-            limiter.leave(mark, overloaded, answered)
-        return Call(key, request.data(), reply, spent)
+                limiter.leave(mark, overloaded, answered)
+            if answered:
+                await saved
+                return reply
+            await self._rest(_BETWEEN_LOOKS)
+
+    async def _begin(self, intent: Intent) -> tuple[Ending, Reply | None]:
+        """Commit an intent. Returns its ending as long as nothing else is known, or the reply that another process has
+        got.
+        """
+        try:
+            known = await self.journal.intend(intent)
+        except asyncio.CancelledError:
+            self.journal.end(Ending(intent))  # it may be on disk, but was not sent
+            raise
+        if known is None and self._stop:
+            self.journal.end(Ending(intent))
+            raise HopelessError(str(self._stop))
+        return Ending(intent, unknown=True), known
+
+    def cost(self, reply: Reply, held: float) -> float:
+        """What a reply cost. Where the provider counts no tokens, or absurd ones, what was held for it stands."""
+        usage = reply.usage or {}
+        if any(isinstance(n, bool) or not isinstance(n, int) or not 0 <= n < _ABSURD for n in usage.values()):
+            return held
+        read, written = sum(usage.get(kind, 0) for kind in ("input", "cached", "write")), usage.get("output", 0)
+        cost = self.model.cost(usage) if read and (written or not reply.text) else held
+        return min(cost, held)
 
     async def _place(self) -> int:
         """A slot of the limiter, after any pause requested by the server."""
         while True:
             if pause := self._limiter.paused_for:
-                await self._sleep(pause)
+                await self._rest(pause)
             mark = await self._limiter.enter()
             if not self._limiter.paused_for and not self._stop:
                 return mark
@@ -276,25 +382,21 @@ class Sender:
             if self._stop:
                 raise HopelessError(str(self._stop))
 
-    async def _commit(self, call: Call) -> None:
-        """Save the call, together with others that arrive within a moment: commits are expensive."""
-        self._uncommitted.append(call)
-        if self._committing is None:
-            self._committing = asyncio.create_task(self._commit_all())
-        await asyncio.shield(self._committing)
-
-    async def _commit_all(self) -> None:
-        await asyncio.sleep(_MOMENT)
-        async with self._disk:
-            calls, self._uncommitted, self._committing = self._uncommitted, [], None
-            await asyncio.to_thread(self._cache.put, calls, self._account)
+    async def _rest(self, seconds: float) -> None:
+        """Sleep, but not after the work must stop."""
+        sleeping, stopped = asyncio.ensure_future(self._sleep(seconds)), asyncio.ensure_future(self._stopped.wait())
+        try:
+            await asyncio.wait((sleeping, stopped), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeping.cancel()
+            stopped.cancel()
 
     def _count(self, problem: TransientError) -> None:
         self.retries[problem.kind] = self.retries.get(problem.kind, 0) + 1
 
     def _state(self) -> str:
         """A status text: 12 in flight, 3 waiting (HTTP 429: …; next in 8 s)."""
-        state = f"{self._limiter.in_flight} in flight"
+        state = f"{'stopping, ' if self._stop else ''}{self._limiter.in_flight} in flight"
         if self._waits:
             until, reason = min(self._waits.values())
             state += f", {len(self._waits)} waiting ({reason}; next in {max(0.0, until - time.monotonic()):.0f} s)"

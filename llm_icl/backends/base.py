@@ -100,6 +100,11 @@ class LanguageModel(ABC):
         return cls(entry)
 
     @classmethod
+    def place(cls, entry: ModelEntry) -> str:
+        """Where requests go, if the environment says so; part of the identity of a run."""
+        return ""
+
+    @classmethod
     def source(cls, entry: ModelEntry) -> tuple[str, dict[str, Any]]:
         """The arguments of `from_pretrained` of transformers that load the weights. Raises RequestError if they are
         unavailable.
@@ -209,6 +214,12 @@ class LocalModel(TokenModel):
 
 
 backends: Registry[type[LanguageModel]] = Registry("backend", "llm_icl.backends")
+
+
+def record_of(entry: ModelEntry) -> dict[str, Any]:
+    """The identity of a model and how it is called, with the place that the environment names."""
+    place = backends.get(entry.backend).place(entry)
+    return entry.record() | ({"place": place} if place else {})
 
 
 def backend_with_weights(entry: ModelEntry) -> type[LanguageModel]:

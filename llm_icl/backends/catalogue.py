@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping
 from datetime import date
 from functools import cache
@@ -10,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from llm_icl.backends.base import ModelEntry, backends
+from llm_icl.config.addresses import checked_url, is_variable
 from llm_icl.config.cards import Card, parse_card, read_card, read_text
 from llm_icl.config.specs import Value, canonical_name, parse_value, written
 from llm_icl.errors import RequestError, unknown_name
@@ -104,6 +106,9 @@ def _split_options(text: str) -> tuple[str, tuple[tuple[str, Value], ...]]:
     pieces = [piece.partition("=") for piece in tail.split(",")]
     if not colon or not all(equals and key and value for key, equals, value in pieces):
         return text, ()
+    for key, _, _ in pieces:
+        if re.search(r"(api|access|secret)[-_]?key|token$|secret|password|authorization", key.lower()):
+            raise RequestError(f"a model has no option '{key.strip()}': keys belong into environment variables")
     return head, tuple((canonical_name(key), parse_value(value.strip())) for key, _, value in pieces)
 
 
@@ -141,6 +146,8 @@ def _entry(card: Card, name: str, fields: dict[str, Any]) -> ModelEntry:
     for key in ("backend", "identifier"):
         if not isinstance(fields.get(key), str):
             raise wrong(f"'{key}' is required and must be text")
+    if "key" in fields and not is_variable(fields["key"]):
+        raise wrong("'key' must be the name of the environment variable that holds the key, not the key itself")
     for key, value in fields.items():
         kind, described = _KINDS.get(key, (object, ""))
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
@@ -158,6 +165,11 @@ def _entry(card: Card, name: str, fields: dict[str, Any]) -> ModelEntry:
         raise wrong("'price' needs input and output")
     if price and not isinstance(fields.get("priced"), date):
         raise wrong("a price requires its date, such as 'priced: 2026-11-20'")
+    if fields.get("base-url"):
+        try:
+            checked_url(fields["base-url"])
+        except RequestError as problem:
+            raise wrong(str(problem).replace("--base-url", "'base-url'")) from None
     named = {key.replace("-", "_"): value for key, value in fields.items()}
     return ModelEntry(name, **{**named, "priced": str(fields.get("priced", ""))})
 

@@ -4,11 +4,13 @@ A request's data are hashed into the key of its call, and both are stored: their
 """
 
 import dataclasses
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from llm_icl.problems import STATUSES
 from llm_icl.prompting.layout import Curve, LabelPlace
 
 
@@ -165,6 +167,24 @@ class Reply:
     def of_scores(cls, scores: Sequence[LabelScores]) -> "Reply":
         return cls(scores=[[score.zero, score.one] for score in scores])
 
+    @classmethod
+    def read(cls, text: str) -> "Reply | None":
+        """The reply that a text of JSON data holds; None if it cannot be one."""
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(data, dict):
+            return None
+        fits = all(_MEMBERS[key](value) for key, value in data.items() if key in _MEMBERS)
+        return cls(**data) if fits else None
+
+    def fits(self, mode: str, positions: int) -> bool:
+        """Whether it says something of each of a call's positions."""
+        needed = {"curve": self.scores, "positions": self.scores, "echo": self.tops}.get(mode, ())
+        said = [part for part in (self.scores, self.tops) if part is not None]
+        return bool(self.status) or (needed is not None and all(len(part) == positions for part in said))
+
     def changed(self, **members: Any) -> "Reply":
         """The same reply with other members."""
         return Reply(**self.data() | members)
@@ -172,3 +192,38 @@ class Reply:
     def data(self) -> dict[str, Any]:
         """As JSON data."""
         return dict(vars(self))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63)
+
+
+def _is_top(value: Any) -> bool:
+    return value is None or (isinstance(value, dict) and all(map(_is_number, value.values())))
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_number, value))
+
+
+def _is_list(of: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or (isinstance(value, list) and all(map(of, value)))
+
+
+def _is_usage(value: Any) -> bool:
+    return value is None or (isinstance(value, dict) and all(map(_is_number, value.values())))
+
+
+# What the members of a reply can be.
+_MEMBERS: dict[str, Callable[[Any], bool]] = {
+    "scores": _is_list(_is_pair),
+    "tops": _is_list(_is_top),
+    "absent": lambda value: isinstance(value, str),
+    "text": lambda value: value is None or isinstance(value, str),
+    "truncated": lambda value: isinstance(value, bool),
+    "constrained": lambda value: isinstance(value, bool),
+    "status": lambda value: value in STATUSES or value == "",
+    "message": lambda value: isinstance(value, str),
+    "usage": _is_usage,
+    "model": lambda value: isinstance(value, str),
+}

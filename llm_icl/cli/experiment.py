@@ -16,6 +16,8 @@ def command_of(kind: type[Experiment]) -> click.Command:
         from llm_icl.cli.progress import Progress, speak
         from llm_icl.cli.showing import show
         from llm_icl.errors import RequestError
+        from llm_icl.experiments.reporting import report_of
+        from llm_icl.runs import readable
 
         speak()
         if out is not None and not out.name:
@@ -27,8 +29,10 @@ def command_of(kind: type[Experiment]) -> click.Command:
             return
         with Progress() as progress:
             finished = experiment.run(folder, progress, keep_old)
-        show(kind.report([finished]), folder, as_json, run=str(folder))
-        if failure := experiment.failure(finished):
+        show(report_of([finished]), folder, as_json, run=str(folder))
+        with readable(folder):
+            failure = experiment.failure(finished)
+        if failure:
             raise failure
 
     for option in reversed(_own(kind)):

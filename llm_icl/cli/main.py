@@ -2,12 +2,17 @@
 
 import errno
 import importlib
+import io
 import os
+import signal
 import sys
+import traceback
+from collections.abc import Sequence
 
 import click
 
 from llm_icl import __version__
+from llm_icl.config.secrets import holds_key, redact
 from llm_icl.errors import RequestError, WorkError
 
 # The verbs other than experiments, which come from their registry.
@@ -21,7 +26,10 @@ VERBS = {
 }
 
 
-_FOR_THE_USER = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+# Characters of a message.
+_LONGEST = 2000
+_FOR_THE_USER = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)
+_NO_MEMORY = "not enough memory: re-running the command resumes it"
 
 
 class Verbs(click.Group):
@@ -70,7 +78,14 @@ def cli() -> None:
 
 def main() -> None:
     """Exit status: 0 success, 1 failure, 2 invalid request, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # any text can be shown on any terminal
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
     try:
+        _check(sys.argv[1:])
         status = cli.main(prog_name="llm-icl", standalone_mode=False)
     except RequestError as problem:
         sys.exit(_fail(str(problem), 2))
@@ -83,18 +98,49 @@ def main() -> None:
         sys.exit(_fail(problem.format_message(), 2))
     except (click.Abort, KeyboardInterrupt):
         sys.exit(_fail("interrupted: re-running the command resumes it", 130))
+    except MemoryError:
+        sys.exit(_fail(_NO_MEMORY, 1))
     except BrokenPipeError:
         sys.exit(1)
     except OSError as problem:
         # The user must fix a full or read-only disk, like an invalid request.
-        sys.exit(_fail(str(problem), 2 if problem.errno in _FOR_THE_USER else 1))
+        said = (
+            f"{str(problem.filename)[:200]}: {problem.strerror}"
+            if problem.filename and problem.strerror
+            else str(problem)
+        )
+        sys.exit(_fail(said, 2 if problem.errno in _FOR_THE_USER else 1))
     except Exception as problem:
+        if "can't start new thread" in str(problem):
+            sys.exit(_fail(_NO_MEMORY, 1))
         if os.environ.get("LLM_ICL_TRACEBACK"):
-            raise
-        sys.exit(_fail(f"{type(problem).__name__}: {problem} (LLM_ICL_TRACEBACK=1 shows where)", 1))
+            click.echo(redact(traceback.format_exc()), err=True)
+            sys.exit(1)
+        sys.exit(_fail(f"an error of the program: {problem} (LLM_ICL_TRACEBACK=1 shows where)", 1))
     sys.exit(status if isinstance(status, int) else 0)
 
 
+def _check(arguments: Sequence[str]) -> None:
+    """Raise RequestError, without repeating it, if an argument holds a key (other users see it in the list of
+    processes, and shells keep it), or cannot be part of a file's name.
+    """
+    for i, argument in enumerate(arguments):
+        if holds_key(argument):
+            option = next((text for text in reversed(arguments[: i + 1]) if text.startswith("--")), "")
+            name = option.partition("=")[0]
+            raise RequestError(
+                f"{'' if holds_key(name) or not name else f'{name}: '}the command line holds an API key or password: "
+                "keys belong into environment variables"
+            )
+        if "\0" in argument:
+            raise RequestError(f"the argument {argument[:40]!r} holds a NUL character")
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise RequestError(f"the argument {argument[:40]!r} is not UTF-8") from None
+
+
 def _fail(message: str, status: int) -> int:
-    click.echo("llm-icl: " + " ".join(message.split()), err=True)
+    line = "".join(character if character.isprintable() else " " for character in redact(message))
+    click.echo("llm-icl: " + " ".join(line.split())[:_LONGEST], err=True)
     return status

@@ -6,6 +6,8 @@ import time
 from types import TracebackType
 from typing import Any
 
+from llm_icl.config.secrets import redact
+
 # Seconds between two plain lines.
 _PAUSE = 10.0
 
@@ -47,11 +49,20 @@ class Progress:
         self.close()
 
 
+class _WithoutKeys(logging.Formatter):
+    """Messages of all libraries at all levels, with keys redacted."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
 def speak() -> None:
     """Show the package's log messages, and silence those of libraries."""
     import os
 
-    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_WithoutKeys("%(message)s"))
+    logging.basicConfig(handlers=[handler])
     logging.getLogger("llm_icl").setLevel(logging.INFO)
     for name in ("huggingface_hub", "httpx", "httpx2", "transformers"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -1,17 +1,23 @@
 """YAML cards (tasks, suites, the front matter of prompts), with errors that name the file and the line."""
 
+import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from llm_icl.config.secrets import holds_key
 from llm_icl.config.texts import read_text
 from llm_icl.errors import RequestError
 
 _FRONT = re.compile(r"\A---\n(.*?)^---(?:\n|\Z)", re.DOTALL | re.MULTILINE)
+_LONGEST_MESSAGE = 1000
+# Characters of a file, and values that it may hold, each alias counted with all that it stands for.
+_LONGEST_CARD = 2_000_000
+_MOST_VALUES = 50_000
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -25,7 +31,8 @@ class Card:
 
     def error(self, message: str, key: str = "") -> RequestError:
         line = self.lines.get(key)
-        return RequestError(f"{self.where}{f', line {line}' if line else ''}: {message}")
+        shown = message if len(message) < _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]} …"
+        return RequestError(f"{self.where}{f', line {line}' if line else ''}: {shown}")
 
     def only(self, allowed: Iterable[str], needed: Iterable[str] = ()) -> "Card":
         """Raise RequestError for unknown and for missing fields."""
@@ -78,25 +85,76 @@ def read_document(path: Path) -> Document:
     if text.startswith("---\n") and not front:
         raise RequestError(f"{path}, line 1: the front matter is not closed: add a line of ---")
     end = front.end() if front else 0
+    if len(text) > _LONGEST_CARD:
+        raise RequestError(f"{path} is too large: {len(text):,} characters, at most {_LONGEST_CARD:,}")
+    _refuse_keys(text[end:], str(path), text[:end].count("\n") + 1)
     return Document(parse_card(front[1] if front else "", str(path), first_line=2), text[end:], text[:end].count("\n"))
+
+
+def _refuse_keys(text: str, where: str, first_line: int) -> None:
+    """Raise RequestError, without repeating it, if a text that a user wrote holds a key."""
+    if holds_key(text):
+        line = next((i for i, one in enumerate(text.splitlines(), first_line) if holds_key(one)), first_line)
+        raise RequestError(
+            f"{where}, line {line}: holds an API key or password: keys belong into environment variables"
+        )
+
+
+def _values(node: yaml.Node, sizes: dict[int, float]) -> float:
+    """The number of values that a document stands for: without end if an alias holds itself."""
+    if id(node) in sizes:
+        return sizes[id(node)]
+    sizes[id(node)] = math.inf  # while it is counted
+    parts = node.value if isinstance(node, yaml.SequenceNode) else []
+    if isinstance(node, yaml.MappingNode):
+        parts = [part for pair in node.value for part in pair]
+    sizes[id(node)] = 1 + sum(_values(part, sizes) for part in parts)
+    return sizes[id(node)]
+
+
+def _texts(node: yaml.Node) -> Iterator[str]:
+    """All that is written in a document with quotes or escapes."""
+    if isinstance(node, yaml.ScalarNode):
+        if node.style in ("'", '"'):
+            yield node.value
+        return
+    for part in node.value:
+        for one in part if isinstance(part, tuple) else (part,):
+            yield from _texts(one)
 
 
 def parse_card(text: str, where: str, first_line: int = 1) -> Card:
     """Read a YAML mapping; `first_line` is where the text begins in its file."""
+    if len(text) > _LONGEST_CARD:
+        raise RequestError(f"{where} is too large for a card: {len(text):,} characters, at most {_LONGEST_CARD:,}")
+    _refuse_keys(text, where, first_line)
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
+        if node and _values(node, {}) > _MOST_VALUES:
+            raise RequestError(f"{where}: aliases (*name) that repeat more than {_MOST_VALUES:,} values, or themselves")
         fields = loader.construct_document(node) if node else None
     except yaml.MarkedYAMLError as problem:
         mark = problem.problem_mark
         line = f", line {mark.line + first_line}" if mark else ""
         raise RequestError(f"{where}{line}: not valid YAML: {problem.problem}") from None
-    except (yaml.YAMLError, ValueError) as problem:  # an invalid date raises a ValueError
+    except RecursionError:
+        raise RequestError(f"{where}: not valid YAML: nested too deeply") from None
+    except (
+        yaml.YAMLError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+    ) as problem:  # as invalid dates do
         raise RequestError(f"{where}: not valid YAML: {problem}") from None
     finally:
         loader.dispose()
     if node is None or fields is None:
         return Card(where, {}, {})
+    if any(map(holds_key, _texts(node))):  # also where quotes hide it in the text
+        raise RequestError(f"{where}: holds an API key or password: keys belong into environment variables")
     if not isinstance(fields, dict):
         raise RequestError(f"{where}, line {first_line}: a card must be a list of 'field: value' lines")
     lines: dict[str, int] = {}

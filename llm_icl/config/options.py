@@ -107,12 +107,19 @@ class Declared:
 
     def _path(self, path: Path) -> Path:
         """Raises RequestError if what must exist does not."""
-        if self.exists == "folder" and not path.is_dir():
-            raise RequestError(f"{self.flag} {path}: there is no such folder")
-        if self.exists == "file" and not path.is_file():
-            raise RequestError(f"{self.flag} {path}: there is no such file")
-        if self.exists == "either" and not path.exists():
-            raise RequestError(f"{self.flag} {path}: there is no such file or folder")
+        kinds = {
+            "folder": ("folder", Path.is_dir),
+            "file": ("file", Path.is_file),
+            "either": ("file or folder", Path.exists),
+        }
+        if self.exists:
+            name, there = kinds[self.exists]
+            try:
+                found = there(path)
+            except (OSError, ValueError):  # such as a name that is too long for one
+                found = False
+            if not found:
+                raise RequestError(f"{self.flag} {str(path)[:200]}: there is no such {name}")
         return path
 
     def _allowed(self, number: float) -> bool:

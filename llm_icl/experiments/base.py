@@ -32,7 +32,7 @@ from llm_icl.config.options import Options
 from llm_icl.config.registry import Registry
 from llm_icl.errors import RequestError, WorkError
 from llm_icl.progress import OnProgress, silent
-from llm_icl.runs import RunDirectory, RunRecord
+from llm_icl.runs import RunDirectory, RunRecord, readable
 from llm_icl.runs.opening import now
 from llm_icl.runs.versions import changed
 
@@ -142,11 +142,12 @@ class Experiment(ABC):
 
     def state(self, run: RunDirectory) -> State:
         """The state of this request's run in a directory. Raises RequestError if it contains a different run."""
-        run.check_request(self.record())
-        earlier = run.record
-        if not earlier:
-            return State.EMPTY
-        current = not changed(earlier["versions"])
+        with readable(run.path):
+            run.check_request(self.record())
+            earlier = run.record
+            if not earlier:
+                return State.EMPTY
+            current = not changed(earlier["versions"])
         if earlier.get("status") != "complete":
             return State.INTERRUPTED if current else State.STALE
         if not all((run.path / name).exists() for name in self.needed):

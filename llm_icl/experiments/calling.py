@@ -1,23 +1,27 @@
 """Connections to language models, and spending limits."""
 
 import contextlib
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from llm_icl.asking.batches import Batches
+from llm_icl.asking.batches import Batches, BesideBatches
 from llm_icl.asking.budget import Budget
 from llm_icl.asking.cache import CallCache
 from llm_icl.asking.channels import Channel
+from llm_icl.asking.intents import bury
 from llm_icl.asking.sending import Sender
 from llm_icl.backends import LanguageModel, ModelEntry, backends
-from llm_icl.backends.hosted.model import RemoteModel
-from llm_icl.config.specs import whole_numbers
+from llm_icl.backends.hosted.model import BatchModel, RemoteModel
+from llm_icl.config.specs import counted, whole_numbers
 from llm_icl.errors import RequestError
 from llm_icl.experiments.options import CallingOptions
 from llm_icl.experiments.tally import Tally, add
 
 # Next to the run: shared by all runs in a folder.
 CACHE = "calls.sqlite"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,14 @@ class Limits:
                 )
 
     def calling(self, cache: CallCache, account: str) -> "Calling":
+        bury(cache)
+        cost, calls = cache.unanswered(account)
+        if calls:
+            log.warning(
+                "%s may have been charged without a reply (at most $%.4f): counted towards the limits, and asked again",
+                f"{counted(calls, 'earlier request')} of this run",
+                cost,
+            )
         budget = Budget(self.most_cost, self.most_calls, *cache.spent(account))
         return Calling(cache, account, budget, self.at_once, self.batch)
 
@@ -72,11 +84,16 @@ class Calling:
             return
         sender = Sender(model, self.cache, self.account, self.budget, self.at_once)
         try:
-            yield Batches(sender, self.cache, self.account, self.budget) if self.batch else sender
+            if self.batch or isinstance(model, BatchModel):
+                batches = Batches(sender, self.cache, self.account, self.budget)
+                yield batches if self.batch else BesideBatches(batches, sender)
+            else:
+                yield sender
         finally:
             add(tally.retries, sender.retries)
+            add(tally.calls, {"new": -sender.shared, "cached": sender.shared})
             sender.close()
 
-    def spent(self) -> float:
-        """US dollars, over all resumptions."""
-        return self.cache.spent(self.account)[0]
+    def count_spending(self, tally: Tally) -> None:
+        """What has been spent, and what may have been, over all resumptions."""
+        tally.cost, tally.perhaps_paid = self.cache.spent(self.account)[0], self.cache.unanswered(self.account)[1]

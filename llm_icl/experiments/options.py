@@ -24,7 +24,8 @@ class FolderOptions(Options):
         from llm_icl.tasks.cards import task_names
 
         folder = values.get("tasks_dir")
-        return f"--task is missing: known are {', '.join(task_names(Path(folder) if folder else None))}"
+        names = task_names(Path(folder) if isinstance(folder, str | Path) else None)
+        return f"--task is missing: known are {', '.join(names)}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from llm_icl.experiments.base import experiments
-from llm_icl.runs import RunDirectory
+from llm_icl.runs import RunDirectory, readable
 
 if TYPE_CHECKING:
     from llm_icl.reports.document import Report
@@ -19,4 +19,5 @@ def report_of(runs: Sequence[RunDirectory]) -> "Report":
     kinds: dict[str, list[RunDirectory]] = {}
     for run in runs:
         kinds.setdefault(run.kind, []).append(run)
-    return joined([experiments.get(kind).report(some) for kind, some in kinds.items()])
+    with readable(*(run.path for run in runs)):
+        return joined([experiments.get(kind).report(some) for kind, some in kinds.items()])

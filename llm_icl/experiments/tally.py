@@ -6,6 +6,7 @@ from typing import Any
 
 from llm_icl.asking.answers import AnsweredPlan
 from llm_icl.asking.modes.base import Plan
+from llm_icl.config.specs import counted
 
 
 @dataclass
@@ -31,6 +32,9 @@ class Tally:
     """Failed calls by reason; re-running the command retries them."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Seconds per learner."""
+    perhaps_paid: int = 0
+    """Requests that may have been charged without a reply, over all resumptions: in flight when a process died, or lost
+    with their connection. They count towards limits and cost with their maximum cost."""
     cost: float = 0.0
     """Total spending of the run in US dollars, over all resumptions."""
 
@@ -55,6 +59,12 @@ class Tally:
         for failure in answered.failures:
             self.failed[failure] += 1
         add(self.tokens, answered.usage)
+
+
+def perhaps_paid(record: Mapping[str, Any]) -> str:
+    """A report's words on requests that may have been charged without a reply; empty if there are none."""
+    calls = record.get("perhaps_paid", 0)
+    return f"{counted(calls, 'request')}, counted in the cost with the maximum" if calls else ""
 
 
 def add(counts: dict[str, Any], more: Mapping[str, Any]) -> None:

@@ -17,6 +17,8 @@ from local_models.pretrained import TRAINABLE, Pretrained
 
 # The options of a pretrained model and their defaults; weights=random is the control.
 PRETRAINED_OPTIONS: dict[str, Any] = {"trainable": "nothing", "weights": "pretrained"}
+# A network of this size takes 160 GB in training.
+_MOST_PARAMETERS = 10**10
 
 
 def shape_for(spec: Spec, n: int, points: int, layers: int, width: int, parameters: int | None, seed: int) -> Shape:
@@ -35,7 +37,9 @@ def shape_for(spec: Spec, n: int, points: int, layers: int, width: int, paramete
         if parameters is not None:
             shape = dataclasses.replace(shape, width=width_for(shape, parameters))
         with torch.device("meta"):
-            Backbone(shape)
+            size = sum(parameter.numel() for parameter in Backbone(shape).parameters())
+        if size > _MOST_PARAMETERS:
+            raise RequestError(f"'{spec}' would have {size:,} parameters, at most {_MOST_PARAMETERS:,} are possible")
     except (ValueError, RuntimeError, TypeError) as problem:
         raise RequestError(str(problem)) from None
     return shape

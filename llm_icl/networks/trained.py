@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from llm_icl.errors import RequestError, WorkError
 from llm_icl.learners.base import Learner
 from llm_icl.problems import Answers, Bits, Problems, Task
+from llm_icl.runs import readable
 
 if TYPE_CHECKING:
     from local_models.backbone import Network
@@ -89,9 +90,13 @@ class TrainedNetwork(Learner):
 
 def about_network(folder: Path, step: int | None = None) -> dict[str, Any]:
     """The training record of a run's network, or of that of an earlier step: tasks, cost, learning curve."""
+    with readable(folder):
+        return _about(folder, json.loads((folder / "run.json").read_text(encoding="utf-8")), step)
+
+
+def _about(folder: Path, record: dict[str, Any], step: int | None) -> dict[str, Any]:
     from local_models.metrics import read_metrics
 
-    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     request = record["request"]
     if step is None:
         spent, seconds = record, record["wall_seconds"]
@@ -131,7 +136,8 @@ def find_trained(text: str) -> TrainedNetwork | None:
     if step and step not in kept:
         raise RequestError(f"{folder} kept no checkpoint of step '{step}': known are {', '.join(kept)}")
     network = network_at(folder, int(step) if step else None)
-    network.load()
+    with readable(folder):
+        network.load()
     return network
 
 
@@ -151,7 +157,7 @@ def _training(text: str) -> tuple[Path, dict[str, Any]]:
     folder = Path(text).expanduser()
     try:
         record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return folder, {}
     return folder, record if isinstance(record, dict) and record.get("kind") == "train" else {}
 

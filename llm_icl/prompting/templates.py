@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from llm_icl.config.cards import Card, read_document
-from llm_icl.config.files import data_files
+from llm_icl.config.files import PACKAGE, data_files
 from llm_icl.config.specs import Spec, only_known
 from llm_icl.errors import RequestError, unknown_name
+from llm_icl.prompting.limited import LimitedTemplate, TemplateFailedError
 
 _FIELDS = ("description", "source", "system", "preamble", "answer", "stop", "max-tokens", "needs")
 # Fields of the task card that a prompt may require: `definition` or `algorithm`.
@@ -46,7 +47,7 @@ class Prompt:
         """The template with its names filled in. Raises RequestError, with the line, if that fails."""
         try:
             return str(self.template.render(**names))
-        except Exception as problem:  # user expressions may raise anything
+        except TemplateFailedError as problem:
             raise _at_line(self.path, problem, self.lines_before) from None
 
     @property
@@ -66,8 +67,15 @@ class Prompt:
         """Parse the label of a reply; None if the whole reply does not match."""
         either = "|".join(re.escape(label) for label in sorted(self.labels, key=len, reverse=True))
         pattern = (self.answer or rf"\s*{LABEL}\s*").replace(LABEL, f"(?P<label>{either})")
-        match = re.fullmatch(pattern, reply, re.DOTALL)
-        return self.labels.index(match["label"]) if match else None
+        if self.answer and isinstance(self.template, LimitedTemplate):
+            try:
+                label = self.template.label(pattern, reply)
+            except TemplateFailedError as problem:
+                raise RequestError(f"{self.path}: 'answer' cannot be matched with a reply: {problem}") from None
+        else:
+            match = re.fullmatch(pattern, reply, re.DOTALL)
+            label = match["label"] if match else None
+        return None if label is None else self.labels.index(label)
 
 
 def prompt_names(prompts_dir: Path | None = None) -> dict[str, Path]:
@@ -117,32 +125,29 @@ def read_prompt(path: Path, name: str, inputs: str = "spaced", labels: tuple[str
 
 
 def _compile(path: Path, body: str, skipped: int) -> Any:
-    from jinja2 import StrictUndefined, TemplateSyntaxError, meta, nodes
-    from jinja2.sandbox import SandboxedEnvironment
+    """The template: of the package as it is, of a user within limits."""
+    if path.parent in (PACKAGE / "data" / "prompts", PACKAGE.parent / "prompts"):
+        from jinja2 import StrictUndefined
+        from jinja2.sandbox import SandboxedEnvironment
 
-    environment = SandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    try:
-        tree = environment.parse(body)
-        template = environment.from_string(body)
-    except TemplateSyntaxError as problem:
-        raise RequestError(f"{path}, line {problem.lineno + skipped}: {problem.message}") from None
+        return SandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(body)
+    template = LimitedTemplate(body)
     known = variables([{"input": "0 1", "label": "1"}], "1 0", 2, ("0", "1"), "a definition", "an algorithm")
-    used = meta.find_undeclared_variables(tree)
-    for name in sorted(used - set(known)):
-        line = min(node.lineno for node in tree.find_all(nodes.Name) if node.name == name) + skipped
-        raise RequestError(f"{path}, line {line}: '{name}' is undefined: known are {', '.join(known)}")
-    if "query" not in used:
-        raise RequestError(f"{path}: the template must contain {{{{ query }}}}")
     try:
+        used = template.undeclared()
+        for name, line in sorted(used.items()):
+            if name not in known:
+                raise TemplateFailedError(f"'{name}' is undefined: known are {', '.join(known)}", line)
+        if "query" not in used:
+            raise RequestError(f"{path}: the template must contain {{{{ query }}}}")
         template.render(**known)
-    except Exception as problem:  # user expressions may raise anything
+    except TemplateFailedError as problem:
         raise _at_line(path, problem, skipped) from None
     return template
 
 
-def _at_line(path: Path, problem: Exception, skipped: int) -> RequestError:
-    line = _line_of(problem)
-    return RequestError(f"{path}{f', line {line + skipped}' if line else ''}: {problem or type(problem).__name__}")
+def _at_line(path: Path, problem: TemplateFailedError, skipped: int) -> RequestError:
+    return RequestError(f"{path}{f', line {problem.line + skipped}' if problem.line else ''}: {problem}")
 
 
 def variables(
@@ -153,22 +158,12 @@ def variables(
     return {"examples": examples, "query": query, "n": n, "labels": list(labels), **texts}
 
 
-def _line_of(problem: BaseException) -> int:
-    """The line of the template in which an error was raised, 0 if unknown."""
-    line, trace = 0, problem.__traceback__
-    while trace:
-        if trace.tb_frame.f_code.co_filename == "<template>":
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return line
-
-
 def _answer(card: Card) -> str:
     answer = card.text("answer")
     if answer:
         try:
             compiled = re.compile(answer.replace(LABEL, "(?P<label>0|1)"))
-        except re.error as problem:
+        except (re.error, OverflowError, RecursionError) as problem:
             raise card.error(f"'answer' is not a regular expression: {problem}", "answer") from None
         if "label" not in compiled.groupindex:
             raise card.error(f"'answer' must contain {LABEL} in place of the label", "answer")

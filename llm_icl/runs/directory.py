@@ -4,22 +4,41 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from llm_icl.config.files import atomic_path, write_text
-from llm_icl.errors import RequestError
+from llm_icl.config.secrets import redacted
+from llm_icl.errors import RequestError, WorkError
+from llm_icl.predictions import fault_of
 from llm_icl.runs.opening import identity
 
 if TYPE_CHECKING:
     import polars as pl
 
 _PARTS = "parts"
-_FIELDS = {"status", "request", "command", "versions"}
+_FIELDS = {"status": str, "request": dict, "command": str, "versions": dict}
 # A report takes 1 MiB.
 _MIN_SPACE = 16 * 2**20
+
+
+@contextmanager
+def readable(*paths: Path) -> Iterator[None]:
+    """While files of a run are read, which may hold anything: whatever does not fit becomes a RequestError that names
+    the runs.
+    """
+    try:
+        yield
+    except (RequestError, WorkError):
+        raise
+    except Exception:
+        if os.environ.get("LLM_ICL_TRACEBACK"):
+            raise
+        names = ", ".join(map(str, paths))
+        raise RequestError(f"{names}: files are damaged, or were written by another version") from None
 
 
 class RunDirectory:
@@ -77,9 +96,12 @@ class RunDirectory:
             record: dict[str, Any] = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
             return {}
-        except (json.JSONDecodeError, UnicodeDecodeError, OSError) as problem:
-            raise RequestError(f"{self.path / 'run.json'} cannot be read: {problem}") from None
-        if not isinstance(record, dict) or not set(record) >= _FIELDS:
+        except RecursionError:
+            raise RequestError(f"{self.path / 'run.json'} cannot be read: it is nested too deeply") from None
+        except (ValueError, OSError) as problem:
+            said = getattr(problem, "strerror", None) or str(problem)
+            raise RequestError(f"{self.path / 'run.json'} cannot be read: {said}") from None
+        if not isinstance(record, dict) or not all(isinstance(record.get(key), kind) for key, kind in _FIELDS.items()):
             raise RequestError(f"{self.path / 'run.json'} is not the record of a run")
         return record
 
@@ -116,7 +138,7 @@ class RunDirectory:
 
         with atomic_path(self.path / "predictions.parquet") as temporary:
             pl.concat(list(frames)).write_parquet(temporary)
-        lines = [json.dumps(exchange, ensure_ascii=False) + "\n" for exchange in exchanges]
+        lines = [json.dumps(redacted(exchange), ensure_ascii=False) + "\n" for exchange in exchanges]
         if lines:
             write_text(self.path / "exchanges.jsonl", "".join(lines))
 
@@ -132,7 +154,10 @@ class RunDirectory:
         path = self.path / "predictions.parquet"
         if not path.is_file():
             raise RequestError(f"{self.path} is not a finished run: predictions.parquet is missing")
-        return _read(path)
+        frame = _read(path)
+        if wrong := fault_of(frame):
+            raise RequestError(f"{path} is damaged: {wrong}")
+        return frame
 
     def exchanges(self) -> list[dict[str, Any]]:
         path = self.path / "exchanges.jsonl"
@@ -140,7 +165,7 @@ class RunDirectory:
             return []
         try:
             return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
-        except (json.JSONDecodeError, UnicodeDecodeError, OSError) as problem:
+        except (ValueError, RecursionError, OSError) as problem:
             raise RequestError(f"{path} cannot be read: {problem}") from None
 
 

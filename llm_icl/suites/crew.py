@@ -55,7 +55,7 @@ def train_one(request: TrainingRequest, folder: Path) -> str:
     try:
         Training(request).run(folder, on_progress)
     except Exception as problem:  # any error: other runs continue
-        return f"{type(problem).__name__}: {problem}".removeprefix("WorkError: ").removeprefix("RequestError: ")
+        return str(problem) or "no reason is known"
     return ""
 
 

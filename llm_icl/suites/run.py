@@ -99,7 +99,7 @@ def _kept_apart(name: str, outcome: Outcome) -> Iterator[None]:
     except (RequestError, WorkError) as problem:
         outcome.failed[name] = str(problem)
     except Exception as problem:  # any error of a model or an engine: other cells continue
-        outcome.failed[name] = f"{type(problem).__name__}: {problem}"
+        outcome.failed[name] = str(problem) or "no reason is known"
 
 
 @contextmanager

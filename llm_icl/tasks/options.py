@@ -17,9 +17,9 @@ class DrawingOptions(Options):
     """Task, with options after a colon."""
     n: int = option(DEFAULT_N, minimum=1)
     """Number of input bits."""
-    points: int = option(50, minimum=1)
+    points: int = option(50, minimum=1, maximum=10_000)
     """Points per problem."""
-    problems: int = option(100, minimum=1)
+    problems: int = option(100, minimum=1, maximum=2**32)
     """Problems."""
     seed: int = option(0, minimum=0)
     """Seed of the problems."""

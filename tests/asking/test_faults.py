@@ -11,49 +11,19 @@ from collections import Counter
 import pytest
 
 from llm_icl.asking.budget import Budget
-from llm_icl.asking.cache import CallCache, call_key
+from llm_icl.asking.cache import CallCache
+from llm_icl.asking.intents import Intents
 from llm_icl.asking.modes import MODES
 from llm_icl.asking.sending import Patience, Sender
 from llm_icl.backends import find_model
-from llm_icl.backends.exchange import GenerateRequest, TopRequest
-from llm_icl.backends.hosted.anthropic import AnthropicModel
 from llm_icl.backends.hosted.openai import OpenAIModel
 from llm_icl.config.specs import parse_specs
 from llm_icl.errors import RequestError, WorkError
 from llm_icl.prompting import load_prompt
-from tests.servers.provider import Provider, probability, prompt_of
+from tests.asking.hosted import QUICK, anthropic, openai, questions
+from tests.servers.provider import probability, prompt_of
 
-QUICK = Patience(attempts=5, first_wait=0.01, longest_wait=0.05)
 PROMPT = load_prompt(parse_specs(["basic"])[0])
-
-
-@pytest.fixture
-def provider(monkeypatch):
-    monkeypatch.setenv("LLM_ICL_API_KEY", "sk-a-secret-of-mine")
-    server = Provider()
-    yield server
-    server.die()
-
-
-def openai(provider, options="timeout=1", **fields):
-    return OpenAIModel(find_model(f"openai/gpt-4.1:{options}", f"{provider.url}/v1"))
-
-
-def anthropic(provider, options="timeout=1"):
-    return AnthropicModel(find_model(f"anthropic/claude-sonnet-5-5:{options}", provider.url))
-
-
-def questions(model, count=6, mode=None):
-    """By key, with a prompt each that nothing else has."""
-    mode = mode or model.modes[0]
-    found = {}
-    for i in range(count):
-        prompt = [{"role": "user", "content": f"Input: {i}\nLabel:"}]
-        kind = TopRequest if mode == "top" else GenerateRequest
-        labels = ("0", "1") if model.constrains else ()
-        request = kind(prompt=prompt, stop=("\n",), max_tokens=2, labels=labels)
-        found[call_key(model.identity(), request.data())] = request
-    return found
 
 
 class Sent:
@@ -171,7 +141,13 @@ def test_a_server_that_asks_for_an_hour_stops_the_run_with_a_way_to_go_on(provid
 
 def test_an_overload_that_does_not_end_is_an_error_after_bounded_attempts(provider, tmp_path):
     provider.fault = lambda body, before: "503"
-    sent = Sent(openai(provider), tmp_path)
+    with pytest.raises(WorkError, match=r"nothing has been answered \(HTTP 503"):
+        Sent(openai(provider), tmp_path)
+    assert len(provider.received) == QUICK.attempts
+    provider.received.clear()
+    model = openai(provider)
+    model.served.add("m")  # something was answered before
+    sent = Sent(model, tmp_path)
     assert sent.statuses == {"error": 6}
     assert all("HTTP 503" in reply.message for reply in sent.replies)
     assert not sent.committed
@@ -181,6 +157,9 @@ def test_an_overload_that_does_not_end_is_an_error_after_bounded_attempts(provid
 def test_a_server_that_is_gone_stops_the_run_and_does_not_try_every_question(provider, tmp_path):
     model = openai(provider)
     provider.die()
+    with pytest.raises(WorkError, match=r"nothing has been answered \(no connection .* re-running the command"):
+        Sent(model, tmp_path, questions(model, 500), at_once=5)
+    model.served.add("m")  # something was answered before
     with pytest.raises(WorkError, match=r"10 requests in a row got no reply .* re-running the command"):
         Sent(model, tmp_path, questions(model, 500), at_once=5)
     provider.start()
@@ -289,17 +268,17 @@ def test_the_limit_of_cost_is_never_passed_and_the_cost_is_that_of_the_tokens(pr
 def test_what_cannot_be_kept_is_not_asked_for(provider, tmp_path, monkeypatch):
     provider.latency = 0.01
     model = openai(provider)
-    keep = CallCache.put
+    keep = Intents.record
 
-    def put(self, calls, account="", closed=""):
+    def record(self, ended, intents):
         if len(provider.received) > 20:
             raise RequestError("the cache of calls cannot be used: the disk is full")
-        keep(self, calls, account, closed)
+        return keep(self, ended, intents)
 
-    monkeypatch.setattr(CallCache, "put", put)
+    monkeypatch.setattr(Intents, "record", record)
     with pytest.raises(RequestError, match="the disk is full"):
         Sent(model, tmp_path, questions(model, 1000), at_once=4)
-    assert len(provider.received) < 50
+    assert len(provider.received) < 25
 
 
 def test_two_models_never_share_an_answer(provider, tmp_path):

@@ -1,6 +1,7 @@
 """What a reply says: written labels, both labels' log-probabilities, and the likeliest tokens of a distribution."""
 
 import math
+import sqlite3
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +14,7 @@ from llm_icl.asking.cache import Call, CallCache, call_key
 from llm_icl.asking.modes import MODES
 from llm_icl.asking.modes.base import Plan, Planned
 from llm_icl.asking.replies import LEAST_MASS, Outcome, agreed
-from llm_icl.backends.exchange import EchoRequest, Reply
+from llm_icl.backends.exchange import EchoRequest, Reply, TopRequest
 from llm_icl.config.specs import parse_specs
 from llm_icl.problems import STATUSES
 from llm_icl.prompting import load_prompt
@@ -475,4 +476,39 @@ def test_a_cached_reply_in_which_nothing_can_be_used_is_asked_for_again_and_repl
         answered = answer_plan(plan, {}, BASIC, problems, range(1), cache, SimpleNamespace(send=send))
         assert answered.answers.prediction.tolist() == [[1]]
         assert not answered.failures
+    assert asked == [key]
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "", "null", "5", "[]", "{", '"text"', "[" * 100_000, '{"text": 5}', '{"tops": 5}', '{"tops": [5], "text": "1"}',
+        '{"tops": [{"1": "x"}], "text": "1"}', '{"tops": [], "text": "1"}',
+        '{"tops": [{"1": -1}, {"1": -1}], "text": "1"}',
+        '{"scores": [[1]], "text": "1"}', '{"text": "1", "status": "odd"}', '{"status": "error", "message": "lost"}',
+        '{"text": "1", "usage": {"input": null}}', '{"text": "1", "usage": {"input": 1e400}, "truncated": "no"}',
+        '{"text": "1", "tops": [{"1": 1' + "0" * 400 + "}]}",
+    ],
+)  # fmt: skip
+def test_nothing_in_the_cache_stops_a_run(tmp_path, stored):
+    request = TopRequest(prompt=[{"role": "user", "content": "?"}])
+    plan = Plan("top", (Planned(0, (0,), "", request),))
+    problems = draw_problems(load_task(parse_specs(["majority"])[0]), 3, 1, 1, 0)
+    cache = CallCache(tmp_path / "calls.sqlite")
+    key = call_key({}, request.data())
+    cache.put([Call(key, request.data(), Reply(text="0"))])
+    other = sqlite3.connect(tmp_path / "calls.sqlite")
+    with other:
+        other.execute("UPDATE calls SET reply = ?", (stored,))
+    other.close()
+    asked = []
+
+    def send(requests, on_calls):
+        asked.extend(requests)
+        cache.put([Call(key, request.data(), Reply(text="1"))])
+        return {key: Reply(text="1") for key in requests}
+
+    for _ in range(2):
+        answered = answer_plan(plan, {}, BASIC, problems, range(1), cache, SimpleNamespace(send=send))
+        assert answered.answers.prediction.tolist() == [[1]]
     assert asked == [key]

@@ -9,15 +9,27 @@ import hashlib
 import json
 import math
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
 
-# Told a request's body and how often the same was sent before; names a fault, or "" for an answer.
-Fault = Callable[[dict[str, Any], int], str]
+
+@dataclass(frozen=True)
+class Raw:
+    """A reply as it is sent."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+# Told a request's body and how often the same was sent before; names a fault, or "" for an answer, or is the reply.
+Fault = Callable[[dict[str, Any], int], str | Raw]
 
 
 def probability(prompt: str) -> float:
@@ -51,18 +63,27 @@ class Batch:
     requests: dict[str, dict[str, Any]]
     path: str
     looks: int = 0
+    metadata: dict[str, str] = field(default_factory=dict)
+    created: float = field(default_factory=time.time)
 
 
 @dataclass
 class Provider:
     """Runs in a thread of its own. `looks` is how often a batch is looked at until it has ended; `lost` names the
-    share of a batch's questions that fail (every so-manyth, 0 for none).
+    share of a batch's questions that fail (every so-manyth, 0 for none). The next `unheard` submissions of batches are
+    taken, but their answers lost; `damage` changes the lines of a batch's results; `ends` is what becomes of
+    batches at OpenAI; `lists` whether batches are listed, and `gone` whether all were removed.
     """
 
     fault: Fault = lambda body, before: ""
     latency: float = 0.0
     looks: int = 2
     lost: int = 0
+    unheard: int = 0
+    damage: Callable[[list[str]], list[str]] = lambda lines: lines
+    ends: str = "completed"
+    lists: bool = True
+    gone: bool = False
     received: list[Received] = field(default_factory=list)
     refused: int = 0
     batches: dict[str, Batch] = field(default_factory=dict)
@@ -98,8 +119,10 @@ class Provider:
         app.router.add_post("/v1/files", self._upload)
         app.router.add_get("/v1/files/{id}/content", self._content)
         app.router.add_post("/v1/batches", self._begin_batch)
+        app.router.add_get("/v1/batches", self._list_batches)
         app.router.add_get("/v1/batches/{id}", self._look_at_batch)
         app.router.add_post("/v1/messages/batches", self._begin_messages)
+        app.router.add_get("/v1/messages/batches", self._list_messages)
         app.router.add_get("/v1/messages/batches/{id}", self._look_at_messages)
         app.router.add_get("/v1/messages/batches/{id}/results", self._results)
         self._runner = web.AppRunner(app, shutdown_timeout=0.05, access_log=None)
@@ -116,6 +139,10 @@ class Provider:
         self._sent[key] += 1
         if self.latency:
             await asyncio.sleep(self.latency)
+        if isinstance(fault, Raw):
+            self.refused += fault.status == 400
+            headers = {"content-type": "application/json"} | fault.headers
+            return web.Response(status=fault.status, body=fault.body, headers=headers)
         if fault:
             response = await _faulty(fault, request, body)
             if response is not None:
@@ -139,11 +166,38 @@ class Provider:
         lines = [json.loads(line) for line in self._files[asked["input_file_id"]].splitlines()]
         assert all(line["url"] == asked["endpoint"] and line["method"] == "POST" for line in lines)
         name = f"batch_{len(self.batches)}"
-        self.batches[name] = Batch({line["custom_id"]: line["body"] for line in lines}, asked["endpoint"])
-        return web.json_response(self._batch(name))
+        requests = {line["custom_id"]: line["body"] for line in lines}
+        self.batches[name] = Batch(requests, asked["endpoint"], metadata=asked.get("metadata") or {})
+        return self._taken(request, self._batch(name))
+
+    def _taken(self, request: web.Request, batch: dict[str, Any]) -> web.Response:
+        if self.unheard:
+            self.unheard -= 1
+            assert request.transport is not None
+            request.transport.abort()
+        return web.json_response(batch)
+
+    async def _list_batches(self, request: web.Request) -> web.Response:
+        return self._listed(request, self._batch)
+
+    async def _list_messages(self, request: web.Request) -> web.Response:
+        return self._listed(request, self._messages)
+
+    def _listed(self, request: web.Request, batch: Callable[[str], dict[str, Any]]) -> web.Response:
+        """One batch a page, the latest first: whoever looks for one has to turn pages."""
+        if not self.lists:
+            return _error(404, "Not Found", "not_found")
+        names = list(self.batches)[::-1]
+        after = request.query.get("after") or request.query.get("after_id")
+        names = names[names.index(after) + 1 :] if after else names
+        more = {"first_id": names[0], "last_id": names[0]} if names else {"first_id": None, "last_id": None}
+        data = [batch(name) for name in names[:1]]
+        return web.json_response({"object": "list", "data": data, "has_more": len(names) > 1} | more)
 
     async def _look_at_batch(self, request: web.Request) -> web.Response:
         name = request.match_info["id"]
+        if self.gone:
+            return _error(404, f"No batch found with id '{name}'.", "not_found")
         self.batches[name].looks += 1
         return web.json_response(self._batch(name))
 
@@ -159,11 +213,13 @@ class Provider:
                     reply = {"status_code": 200, "body": answer(batch.path, body)}
                     good.append({"custom_id": key, "response": reply, "error": None})
             for kind, lines in (("good", good), ("bad", bad)):
-                self._files[f"{name}-{kind}"] = "\n".join(map(json.dumps, lines)).encode()
+                written = self.damage(list(map(json.dumps, lines))) if lines else []
+                self._files[f"{name}-{kind}"] = "\n".join(written).encode(errors="surrogateescape")
         counts = {"total": len(batch.requests), "completed": len(batch.requests) if ended else 0, "failed": 0}
         return {
-            "id": name, "object": "batch", "endpoint": batch.path, "input_file_id": "file-0", "created_at": 1,
-            "completion_window": "24h", "status": "completed" if ended else "in_progress", "request_counts": counts,
+            "id": name, "object": "batch", "endpoint": batch.path, "input_file_id": "file-0",
+            "created_at": int(batch.created), "metadata": batch.metadata or None,
+            "completion_window": "24h", "status": self.ends if ended else "in_progress", "request_counts": counts,
             "output_file_id": f"{name}-good" if ended else None,
             "error_file_id": f"{name}-bad" if ended and self.lost else None,
         }  # fmt: skip
@@ -175,10 +231,12 @@ class Provider:
         requests = {entry["custom_id"]: entry["params"] for entry in asked["requests"]}
         assert all(len(key) <= 64 for key in requests)
         self.batches[name] = Batch(requests, "/v1/messages")
-        return web.json_response(self._messages(name))
+        return self._taken(request, self._messages(name))
 
     async def _look_at_messages(self, request: web.Request) -> web.Response:
         name = request.match_info["id"]
+        if self.gone:
+            return _error(404, f"No batch found with id '{name}'.", "not_found")
         self.batches[name].looks += 1
         return web.json_response(self._messages(name))
 
@@ -187,7 +245,7 @@ class Provider:
         ended = batch.looks >= self.looks
         counts = dict.fromkeys(("processing", "succeeded", "errored", "canceled", "expired"), 0)
         counts["succeeded" if ended else "processing"] = len(batch.requests)
-        day = "2026-01-01T00:00:00Z"
+        day = datetime.fromtimestamp(batch.created, UTC).isoformat()
         return {
             "id": name, "type": "message_batch", "processing_status": "ended" if ended else "in_progress",
             "request_counts": counts, "created_at": day, "expires_at": day, "ended_at": day if ended else None,
@@ -202,7 +260,8 @@ class Provider:
             else:
                 result = {"type": "succeeded", "message": answer("/v1/messages", body)}
             lines.append(json.dumps({"custom_id": key, "result": result}))
-        return web.Response(text="\n".join(lines), content_type="application/x-jsonl")
+        body = "\n".join(self.damage(lines)).encode(errors="surrogateescape")
+        return web.Response(body=body, content_type="application/x-jsonl")
 
 
 def _is_question(path: str) -> bool:

@@ -1,26 +1,27 @@
 """Anthropic's messages. Without log-probabilities: labels are sampled, and agreement over repeats is reported."""
 
+import asyncio
 import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 from llm_icl.backends.base import ModelEntry, backends
 from llm_icl.backends.exchange import GenerateRequest, Reply, Request
-from llm_icl.backends.hosted.model import BatchModel, BatchProgress, checked_url, only_own_headers
+from llm_icl.backends.hosted.model import CLOCKS, BatchModel, BatchProgress, Collected, connecting, listing
+from llm_icl.backends.hosted.reading import message_usage_of, model_of, read_message
+from llm_icl.config.addresses import checked_url
 from llm_icl.config.specs import only_known
 from llm_icl.errors import RequestError
 from llm_icl.prompting.rendering import Rendered
 
-_ADDRESS = "https://api.anthropic.com"
 # Room for {"label": "…"} around the label.
 _JSON_TOKENS = 30
 THINKING = ("adaptive", "between_tools", "disabled")
 _THOUGHT = 4000
+# Seconds between looks at a batch that may be the one looked for.
+_BETWEEN_LOOKS = 10.0
 _EPHEMERAL = {"type": "ephemeral"}
-# Stop reasons without an answer.
-_STATUSES = {"refusal": "refused", "model_context_window_exceeded": "too_long"}
 
 
 @backends.register("anthropic")
@@ -30,6 +31,8 @@ class AnthropicModel(BatchModel):
     """
 
     key_variable = "ANTHROPIC_API_KEY"
+    usual_address = "https://api.anthropic.com"
+    address_variable = "ANTHROPIC_BASE_URL"
     modes = ("generate",)
     shares_prefixes = True
 
@@ -48,7 +51,7 @@ class AnthropicModel(BatchModel):
             raise RequestError(f"model '{entry.name}': thinking={self.thinking} is not one of {', '.join(THINKING)}")
         # Tokens reserved for reasoning before the answer.
         self.reasoning = entry.reasoning or (_THOUGHT if self.thinking == "adaptive" else 0)
-        self.address = checked_url(entry.base_url or os.environ.get("ANTHROPIC_BASE_URL") or _ADDRESS)
+        self.address = checked_url(entry.base_url or self.place(entry) or self.usual_address)
         self._client: Any = None
 
     def identity(self) -> dict[str, Any]:
@@ -71,13 +74,13 @@ class AnthropicModel(BatchModel):
         import httpx2
 
         self._response_type = httpx2.Response
-        with only_own_headers(self.entry):
+        with connecting(self.entry):
             self._client = anthropic.AsyncAnthropic(
                 api_key=self.secret(),
                 base_url=self.address,
                 timeout=self.timeout,
                 max_retries=0,
-                http_client=anthropic.DefaultAioHttpClient(),
+                http_client=anthropic.DefaultAioHttpClient(follow_redirects=False),
             )
 
     async def aclose(self) -> None:
@@ -117,26 +120,10 @@ class AnthropicModel(BatchModel):
         return str(response.text)
 
     def read(self, request: Request, answer: Any) -> Reply:
-        usage = answer["usage"]
-        reason = answer["stop_reason"]
-        members = {
-            "model": answer.get("model", ""),
-            "text": "".join(block["text"] for block in answer["content"] if block["type"] == "text"),
-            "truncated": reason == "max_tokens",
-            "usage": {
-                "input": usage["input_tokens"],
-                "cached": usage.get("cache_read_input_tokens") or 0,
-                "write": usage.get("cache_creation_input_tokens") or 0,
-                "output": usage["output_tokens"],
-            },
-        }
-        if request.constrained:
-            members["constrained"] = True
-        if reason in _STATUSES:
-            members["status"] = _STATUSES[reason]
-        return Reply(**members)
+        members = {"model": model_of(answer), "usage": message_usage_of(answer.get("usage")), **read_message(answer)}
+        return Reply(**members, **({"constrained": True} if request.constrained else {}))
 
-    async def submit(self, bodies: Mapping[str, dict[str, Any]]) -> str:
+    async def submit(self, bodies: Mapping[str, dict[str, Any]], mark: str) -> str:
         requests = [{"custom_id": name, "params": body} for name, body in bodies.items()]
         return str((await self._client.messages.batches.create(requests=requests)).id)
 
@@ -144,14 +131,50 @@ class AnthropicModel(BatchModel):
         state = await self._client.messages.batches.retrieve(batch)
         counts = state.request_counts
         done = counts.succeeded + counts.errored + counts.canceled + counts.expired
-        return BatchProgress(state.processing_status == "ended", done)
+        return BatchProgress(state.processing_status == "ended", done, counts.succeeded)
 
-    async def collect(self, batch: str) -> dict[str, str]:
-        answers = {}
-        async for entry in await self._client.messages.batches.results(batch):
-            if entry.result.type == "succeeded":
-                answers[entry.custom_id] = json.dumps(entry.result.message.to_dict())
-        return answers
+    async def find(self, mark: str, keys: Collection[str], since: float, known: Collection[str]) -> str | None:
+        """Batches carry no mark: a batch is known by its keys, which only its results show."""
+        with listing():
+            async for batch in self._client.messages.batches.list(limit=100):  # the latest first
+                if batch.created_at.timestamp() < since - CLOCKS:
+                    break
+                counts = batch.request_counts
+                count = counts.processing + counts.succeeded + counts.errored + counts.canceled + counts.expired
+                if count == len(keys) and batch.id not in known and await self._has(batch.id, keys):
+                    return str(batch.id)
+        return None
+
+    async def _has(self, batch: str, keys: Collection[str]) -> bool:
+        """Whether a batch has these keys; waits until it has ended."""
+        while not (await self.progress(batch)).ended:
+            await asyncio.sleep(_BETWEEN_LOOKS)
+        collected = await self.collect(batch)
+        return not (collected.answers.keys() | collected.failures.keys()).isdisjoint(keys)
+
+    async def collect(self, batch: str) -> Collected:
+        response = await self._client.get(f"/v1/messages/batches/{batch}/results", cast_to=self._response_type)
+        return _collected(response.content.decode(errors="replace").split("\n"))
+
+
+def _collected(lines: Iterable[str]) -> Collected:
+    """What can be read of a batch's results, line by line: a line that is cut, or has no known form, is no reply. Of
+    several replies to one request the first counts.
+    """
+    answers: dict[str, str] = {}
+    failures: dict[str, str] = {}
+    for line in lines:
+        try:
+            entry = json.loads(line)
+            name, result = str(entry["custom_id"]), entry["result"]
+            if result["type"] == "succeeded" and isinstance(result["message"], dict):
+                answers.setdefault(name, json.dumps(result["message"]))
+                continue
+            error = (result.get("error") or {}).get("error") or {}
+            failures[name] = str(error.get("message") or result["type"])
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            continue
+    return Collected(answers, failures)
 
 
 def _with_cuts(messages: Sequence[dict[str, str]], cuts: Sequence[int]) -> list[dict[str, Any]]:

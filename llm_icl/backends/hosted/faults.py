@@ -1,16 +1,18 @@
-"""Errors of requests, and the classification of providers' errors."""
+"""Errors of requests, and the classification of what servers reply instead of an answer."""
 
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from urllib.parse import urlsplit
 
+from llm_icl.backends.hosted.reasons import Reason, reason_in, reason_of
 from llm_icl.config.secrets import redact
 
 
 class TransientError(Exception):
-    """A retryable error. `kind` is `overload`, `timeout` or `connection`; `wait` is the delay that the server requests.
+    """A retryable error. `kind` is `overload`, `timeout`, `connection`, `server` or `reply`; `wait` is the delay that
+    the server requests.
 
     `charged`: the request was sent and may be charged although no reply arrived.
     """
@@ -21,7 +23,7 @@ class TransientError(Exception):
 
 
 class RejectedError(Exception):
-    """A permanent error of one request: too long, or rejected."""
+    """A permanent error of one request: too long, refused by a content filter, or rejected."""
 
     def __init__(self, status: str, reason: str) -> None:
         super().__init__(reason)
@@ -39,29 +41,62 @@ class HopelessError(Exception):
 _MESSAGE_LENGTH = 300
 _NEVER_CONNECTED = ("ConnectError", "ClientConnectorError", "ConnectionRefusedError", "gaierror")
 _WAITED = ("TimeoutError", "ReadTimeout", "WriteTimeout", "SocketTimeoutError", "ServerTimeoutError")
-_TOO_LONG = re.compile(
-    r"context (length|window)|maximum context|prompt is too long|too many (input )?tokens|longer than the maximum", re.I
-)
-_NO_CREDIT = re.compile(r"credit balance|current quota", re.I)
-_REFUSES = re.compile(
-    r"unsupported|(not|n't) support|unknown|unrecogni[sz]ed|not permitted|deprecated|does not accept", re.I
-)
-_REFUSES_ALL = re.compile(r"extra inputs|not allowed|not available|no longer|invalid parameter", re.I)
-_TOP_TOKENS = re.compile(r"log_?prob|top_n_tokens", re.I)
-_AT_MOST = re.compile(r"(?:<=|\bmax\w*|at most|up to|less than or equal to|between 0 and)[a-z :]*(\d+)", re.I)
-_NEEDED = ("model", "messages", "system", "input", "prompt", "max_tokens", "max_completion_tokens", "max_output_tokens")
+_CERTIFICATE = re.compile(r"certificate|wrong.version.number|record layer|tlsv\d|sslv\d|\[SSL", re.I)
+
+
+def _words(*patterns: str) -> re.Pattern[str]:
+    return re.compile("|".join(patterns), re.I)
+
+
+# What servers write, whatever the status is: the first that is found in the words or kinds of a reason.
+_TOO_LONG = _words(
+    r"context[_ ](length|window|size)", r"exceed\w*[_ ]context", r"maximum context", r"context the overflows",
+    r"(prompt|input|request|message)s? (is|are|was) too (long|large)", r"(input|prompt)[_ ]too[_ ]long",
+    r"too many (input |prompt )?tokens", r"longer than the (maximum|model)", r"request (entity )?too large",
+    r"request_too_large", r"input token count", r"exceed\w* the (maximum|max|limit)[a-z ]{0,20}tokens",
+    r"(inputs?|prompt)\W* (tokens? \+|must have less than)", r"n_keep.{0,20}n_ctx",
+    r"reduce (the|your) (length|message)",
+)  # fmt: skip
+_FILTERED = _words(
+    r"content[_ ](filter|management|policy)", r"responsible ?ai", r"content_policy_violation", r"safety system",
+    r"data_inspection_failed", r"flagged",
+)  # fmt: skip
+_NO_CREDIT = _words(
+    r"credit balance", r"current quota", r"insufficient[_ ](quota|balance|credits?|funds)", r"out of credits?",
+    r"no credits?\b", r"billing", r"payment required", r"(spending|spend|credit|usage) limit",
+)  # fmt: skip
+_WRONG_KEY = _words(
+    r"(invalid|incorrect|wrong|missing|expired|bad|unknown|revoked)[^.;]{0,30}\b(api|access|auth\w*|subscription|x-api)"
+    r"[- _]?(key|token)", r"api[- _]?key[^.;]{0,30}(not valid|invalid|missing|not found|expired|required|revoked)",
+    r"invalid bearer", r"authentication[_ ]?(error|fail)", r"unauthori[sz]ed", r"unauthenticated",
+    r"no auth credentials",
+)  # fmt: skip
+_WRONG_PATH = _words(
+    r"model[^.;]{0,80}(not found|(does not|doesn't) exist|(is|was) not (found|available|loaded))", r"no such model",
+    r"(invalid|unknown|unsupported)[_ ]model", r"model[_ ]not[_ ]found", r"deployment ?not ?found",
+    r"unexpected endpoint",
+    r"(unknown|invalid|no such) (url|endpoint|route|path)", r"method not allowed", r"no models? (is |are )?loaded",
+)  # fmt: skip
+_OVERLOAD = _words(
+    r"overloaded", r"rate[_ ]?limit", r"too[_ ]many[_ ]requests", r"\bbusy\b", r"(try again|retry) (later|in|after)",
+    r"temporarily", r"at capacity", r"loading model", r"(currently|still) loading", r"warming up",
+    r"resource_exhausted",
+)  # fmt: skip
 
 
 def clean(message: str) -> str:
-    """A short message, with API keys redacted."""
-    return redact(" ".join(message.split()))[:_MESSAGE_LENGTH]
+    """A short line that can be shown on every terminal, with API keys redacted."""
+    shown = "".join(character if character.isprintable() else " " for character in redact(message))
+    return redact(" ".join(shown.split()))[:_MESSAGE_LENGTH]
 
 
 def fault_of(problem: Exception, model: str, timeout: float) -> Exception:
     """Classify an SDK's exception. Both SDKs use the same exception names."""
     status = getattr(problem, "status_code", None)
     if isinstance(status, int):
-        return _status_fault(problem, status, model)
+        response = getattr(problem, "response", None)
+        headers = response.headers if response is not None else {}
+        return fault_in(reason_for(problem), status, model, headers)
     causes: list[BaseException] = [problem]
     while causes[-1].__cause__ is not None:
         causes.append(causes[-1].__cause__)
@@ -69,63 +104,77 @@ def fault_of(problem: Exception, model: str, timeout: float) -> Exception:
     if not isinstance(problem, OSError) and names[0] not in ("APIConnectionError", "APITimeoutError"):
         return problem
     # Transports wrap errors differently: use the root cause.
+    cause = str(causes[-1]) or names[-1]
+    if _CERTIFICATE.search(" ".join(map(str, causes[1:]))) and not any(name in names for name in _WAITED):
+        return HopelessError(clean(f"{model}: no secure connection: check the URL and SSL_CERT_FILE ({cause})"))
     if any(name in names for name in _NEVER_CONNECTED):
-        return TransientError(clean(f"no connection ({causes[-1]})"), "connection")
+        return TransientError(clean(f"no connection ({cause})"), "connection")
     if any(name in names for name in _WAITED):
         return TransientError(f"no reply within {timeout:g} s", "timeout", charged=True)
-    reason = f"the connection was lost ({names[-1]}: {causes[-1]})"
-    return TransientError(clean(reason), "connection", charged=True)
+    if "DecodingError" in names:
+        return TransientError(clean(f"malformed reply ({cause})"), "reply", charged=True)
+    return TransientError(clean(f"the connection was lost ({cause})"), "connection", charged=True)
 
 
-def _status_fault(problem: Exception, status: int, model: str) -> Exception:
+def reason_for(problem: Exception) -> Reason:
+    """The reason in the reply of an SDK's exception."""
+    response = getattr(problem, "response", None)
+    if response is not None:
+        return reason_in(str(response.text))
     body = getattr(problem, "body", None)
-    details = body.get("error", body) if isinstance(body, dict) else {}
-    details = details if isinstance(details, dict) else {"message": str(details)}
-    said = str(details.get("message") or getattr(problem, "message", "") or problem)
-    code = f"{details.get('code', '')} {details.get('type', '')}"
-    message = clean(f"HTTP {status}: {said}")
-    if "insufficient_quota" in code or status == 402 or _NO_CREDIT.search(said):
-        return HopelessError(f"{model}: the account has no credit left ({message})")
-    if status in (408, 409, 429) or status >= 500:
-        response = getattr(problem, "response", None)
-        wait = retry_after(response.headers) if response is not None else None
-        return TransientError(message, "overload" if status in (429, 503, 529) else "server", wait)
-    if status in (401, 403):
-        return HopelessError(f"{model}: the API key is invalid ({message})")
-    if status == 404:
-        return HopelessError(f"{model}: the provider has no such model or URL ({message})")
-    if "context_length" in code or _TOO_LONG.search(said):
+    return reason_of(body) if body else Reason(str(problem))
+
+
+def fault_in(reason: Reason, status: int, model: str, headers: Mapping[str, str] | None = None) -> Exception:
+    """The error that a reply without an answer stands for. Its words count before its status, which proxies change."""
+    headers = headers or {}
+    if 300 <= status < 400:
+        return _redirect(status, model, headers)
+    said = f"{reason.kinds} {reason.words}"
+    message = clean(f"HTTP {status}: {reason.words}" if reason.words else f"HTTP {status} without a reason")
+    wait = retry_after(headers)
+    wait = reason.wait if wait is None else wait
+    status = reason.status if status == 200 and reason.status >= 400 else status
+    if _TOO_LONG.search(said) or status == 413:
         return RejectedError("too_long", message)
+    if status == 402 or (_NO_CREDIT.search(said) and wait is None):
+        return HopelessError(f"{model}: the account has no credit left ({message})")
+    if status in (408, 409, 423, 424, 425, 429) or status >= 500:
+        permanent = status >= 500 and status != 503
+        if permanent and _WRONG_KEY.search(said):
+            return HopelessError(f"{model}: the API key is invalid ({message})")
+        if permanent and (status == 501 or _WRONG_PATH.search(said)):
+            return HopelessError(f"{model}: the provider has no such model or URL ({message})")
+        overload = status in (429, 503, 529) or _OVERLOAD.search(said)
+        return TransientError(message, "overload" if overload else "server", wait)
+    if status < 500 and _FILTERED.search(said):
+        return RejectedError("refused", message)
+    if status == 401 or _WRONG_KEY.search(said):
+        return HopelessError(f"{model}: the API key is invalid ({message})")
+    if status in (403, 407):
+        by = "the proxy" if status == 407 else "the server"
+        return HopelessError(f"{model}: {by} refuses access ({message})")
+    if status in (404, 405, 410) or _WRONG_PATH.search(said):
+        return HopelessError(f"{model}: the provider has no such model or URL ({message})")
+    if _OVERLOAD.search(said):
+        return TransientError(message, "overload", wait)
+    if status == 200:
+        return TransientError(message, "reply", wait, charged=True)
     return RejectedError("error", message)
 
 
-def refused_parameter(problem: Exception, body: Mapping[str, Any]) -> str | None:
-    """The parameter of `body` that a provider's 400 response rejects; None for other errors."""
-    if getattr(problem, "status_code", None) not in (400, 422):
-        return None
-    data = getattr(problem, "body", None)
-    details = data.get("error", data) if isinstance(data, dict) else {}
-    details = details if isinstance(details, dict) else {}
-    said = str(details.get("message") or problem)
-    if not (_REFUSES.search(said) or _REFUSES_ALL.search(said)):
-        return None
-    optional = [key for key in body if key not in _NEEDED]
-    named = str(details.get("param") or "").split(".")[0].split("[")[0]
-    if named in body:
-        return named if named in optional else None
-    return next((key for key in optional if re.search(rf"\b{re.escape(key)}\b", said)), None)
-
-
-def most_allowed(problem: Exception, body: Mapping[str, Any]) -> tuple[str, int] | None:
-    """The parameter with the number of top tokens, and the most that a provider's 400 response allows of it; None for
-    other errors.
-    """
-    name = "top_logprobs" if "top_logprobs" in body else "logprobs"
-    said = f"{problem} {getattr(problem, 'body', '')}"  # the exception's text leaves out what is not in the usual form
-    if getattr(problem, "status_code", None) not in (400, 422) or not _TOP_TOKENS.search(said):
-        return None
-    allowed = [int(most) for most in _AT_MOST.findall(said) if 0 < int(most) < int(body.get(name) or 0)]
-    return (name, max(allowed)) if allowed else None
+def _redirect(status: int, model: str, headers: Mapping[str, str]) -> HopelessError:
+    """Redirects are not followed: a key must not go to another server, and what was sent would be lost."""
+    try:
+        to = urlsplit(headers.get("location", ""))
+        host = f"{to.scheme}://{to.netloc.rpartition('@')[2]}" if to.netloc else ""
+        place = clean(f"{host}{to.path}")
+    except ValueError:
+        place = ""
+    return HopelessError(
+        f"{model}: the server redirects{f' to {place}' if place else ''} (HTTP {status}): give --base-url the address "
+        "that answers itself"
+    )
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -145,7 +145,12 @@ def _pair(entry: Any) -> tuple[str, float] | None:
     """The text and the log-probability of a token; None if one of them was not sent."""
     text = _text(entry)
     value = entry.get("logprob") if text is not None else None
-    return (text, float(value)) if text is not None and isinstance(value, int | float) else None
+    if text is None or not isinstance(value, int | float):
+        return None
+    try:
+        return text, float(value)
+    except OverflowError:  # an integer beyond all floats
+        return None
 
 
 def _text(entry: Any) -> str | None:

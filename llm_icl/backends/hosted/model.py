@@ -6,42 +6,60 @@ llm_icl/asking/sending.py handles.
 
 import asyncio
 import json
+import logging
 import math
 import os
-import re
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from llm_icl.backends.base import LanguageModel, ModelEntry
 from llm_icl.backends.exchange import Reply, Request
-from llm_icl.backends.hosted.faults import TransientError, clean, fault_of, most_allowed, refused_parameter
-from llm_icl.config.secrets import remember
+from llm_icl.backends.hosted.adapting import Adaptations
+from llm_icl.backends.hosted.faults import TransientError, clean, fault_in, fault_of, reason_for
+from llm_icl.backends.hosted.reading import BadReplyError, error_in
+from llm_icl.backends.hosted.reasons import reason_in
+from llm_icl.config.addresses import OWN_SERVER_KEY, is_variable
+from llm_icl.config.secrets import LEAST_KEY, PLACEHOLDERS, redacted, remember
 from llm_icl.errors import RequestError
+
+log = logging.getLogger(__name__)
 
 # Timeout in seconds; longer for reasoning models.
 TIMEOUT = 120.0
 REASONING_TIMEOUT = 600.0
-# The environment variable with the key of a user's own server. Providers' keys are never sent to other servers.
-OWN_SERVER_KEY = "LLM_ICL_API_KEY"
-# Parameters that depend on each other.
-_TOGETHER = {"logprobs": ("top_logprobs",), "top_logprobs": ("logprobs",)}
 _SENT_FROM_ENVIRONMENT = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS", "ANTHROPIC_CUSTOM_HEADERS")
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+# Variables whose blanks have been mentioned.
+_STRIPPED: set[str] = set()
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 # Tokens that a provider puts around each message, at most.
 _AROUND_MESSAGE = 16
 
 
 @dataclass(frozen=True)
 class BatchProgress:
-    """The progress of a batch: whether it has ended, the number of finished requests, errors."""
+    """The progress of a batch: whether it has ended, the numbers of finished and of answered requests, errors."""
 
     ended: bool
     done: int
+    answered: int
     errors: str = ""
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What can be read of an ended batch, by key: replies, and the reasons of requests without one."""
+
+    answers: dict[str, str]
+    failures: dict[str, str]
+
+
+class UnlistedError(Exception):
+    """The provider does not list its batches."""
 
 
 class RemoteModel(LanguageModel):
@@ -57,9 +75,9 @@ class RemoteModel(LanguageModel):
     def __init__(self, entry: ModelEntry) -> None:
         self.entry = entry
         self.options = dict(entry.options)
-        self.dropped: set[str] = set()
-        self.lowered: dict[str, int] = {}
+        self.adaptations = Adaptations()
         self.served: set[str] = set()
+        variable_of(entry, self.options.get("key") or entry.key)
         effort = self.options.get("effort", entry.effort)
         self.effort = str(effort) if effort else ""
         if self.options.get("effort") and "effort" not in entry.accepted(self.effort):
@@ -71,9 +89,18 @@ class RemoteModel(LanguageModel):
             minimum=1e-3,
         )
 
+    # The provider's address, and the environment variable that may name another.
+    usual_address = ""
+    address_variable = ""
+
     @classmethod
     def check(cls, entry: ModelEntry) -> None:
         cls(entry).secret()
+
+    @classmethod
+    def place(cls, entry: ModelEntry) -> str:
+        address = "" if entry.base_url else os.environ.get(cls.address_variable, "").strip().rstrip("/")
+        return "" if address == cls.usual_address else address
 
     @property
     @abstractmethod
@@ -81,16 +108,25 @@ class RemoteModel(LanguageModel):
         """The environment variable that holds the key of this provider."""
 
     def secret(self) -> str:
-        """The key, from the environment. Raises RequestError, with the variable's name, if it is not set."""
-        variable = str(self.options.get("key") or self.entry.key)
+        """The key, from the environment. Raises RequestError, with the variable's name, if it is not set or no key."""
+        variable = variable_of(self.entry, self.options.get("key") or self.entry.key)
         if not variable:
             variable = OWN_SERVER_KEY if self.entry.base_url else self.key_variable
-        key = os.environ.get(variable, "")
+        given = os.environ.get(variable, "")
+        key = given.strip()
+        remember(given)
         remember(key)
         if not key and variable == OWN_SERVER_KEY:
             return "none"  # a user's own server may need no key
         if not key:
             raise RequestError(f"model '{self.entry.name}' needs an API key: set the environment variable {variable}")
+        if not (key.isascii() and key.isprintable()):
+            raise RequestError(f"{variable} does not hold an API key: it has characters that no key has")
+        if len(key) < LEAST_KEY and key.lower() not in PLACEHOLDERS:
+            raise RequestError(f"{variable} is too short for an API key: where a server needs none, set it to 'none'")
+        if key != given and variable not in _STRIPPED:
+            _STRIPPED.add(variable)
+            log.warning("%s: blanks around the key are left out", variable)
         return key
 
     @abstractmethod
@@ -131,37 +167,50 @@ class RemoteModel(LanguageModel):
         return self.reply(request, await self.request(self.body(request)))
 
     async def request(self, body: dict[str, Any]) -> str:
-        """One request. A parameter that the provider rejects is omitted from then on, and a number of top tokens that
-        it finds too large is lowered, which is recorded.
-        """
+        """One request, in the form that the server takes."""
         while True:
-            sent = {key: self.lowered.get(key, value) for key, value in body.items() if key not in self.dropped}
+            sent = self.adaptations.applied(body)
             try:
                 async with asyncio.timeout(self.timeout):
                     return await self.send(sent)
             except Exception as problem:
-                if lower := most_allowed(problem, sent):
-                    self.lowered |= dict([lower])
-                    continue
-                parameter = refused_parameter(problem, sent)
-                if parameter is None:
+                status = getattr(problem, "status_code", None)
+                raised = dict(self.adaptations.raised)
+                if not isinstance(status, int) or not self.adaptations.learn(reason_for(problem), status, sent):
                     raise self.fault(problem) from None
-                self.dropped |= {parameter, *_TOGETHER.get(parameter, ())}
+                if raised != self.adaptations.raised:  # a longer reply may cost more than was set aside
+                    raise TransientError(f"the least limit of a reply is higher ({problem})", "parameter") from None
 
     def reply(self, request: Request, text: str) -> Reply:
-        """Parse the reply in a text. Raises TransientError if it is malformed, for example truncated."""
+        """Parse the reply in a text. Raises one of the three error types if it is not an answer."""
+        answer = None
         try:
-            reply = self.read(request, json.loads(text))
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as problem:
-            reason = f"malformed reply ({type(problem).__name__}: {problem})"
-            raise TransientError(clean(reason), "reply", charged=True) from None
+            answer = json.loads(text.removeprefix("\ufeff"))
+            if not isinstance(answer, dict):
+                raise BadReplyError("it is not an object")
+            reply = self.read(request, answer)
+        except BadReplyError as reason:
+            raise self._no_answer(text, answer, str(reason)) from None
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError):
+            raise self._no_answer(text, answer, "it has another form") from None
+        dropped = sorted(self.adaptations.dropped)
+        reply = Reply(**redacted(reply.data() | ({"dropped": dropped} if dropped else {})))
         self.served.add(reply.model)
-        return reply.changed(dropped=sorted(self.dropped)) if self.dropped else reply
+        return reply
+
+    def _no_answer(self, text: str, answer: Any, why: str) -> Exception:
+        """The error that a reply without an answer stands for."""
+        if not text.strip():
+            return TransientError("an empty reply", "reply", charged=True)
+        if answer is None and text.lstrip("\ufeff \n\r\t")[:1] in ("{", "["):
+            return TransientError("malformed reply: it is cut off or not JSON", "reply", charged=True)
+        reason = error_in(answer) if isinstance(answer, dict) else reason_in(text)
+        if not reason.words:
+            return TransientError(clean(f"malformed reply: {why}"), "reply", charged=True)
+        return fault_in(reason, 200, self.entry.name)
 
     def found(self) -> dict[str, Any]:
-        served = sorted(name for name in self.served if name)
-        lowered = {"lowered": dict(self.lowered)} if self.lowered else {}
-        return {"served": served, "dropped": sorted(self.dropped)} | lowered
+        return {"served": sorted(name for name in self.served if name)} | self.adaptations.record()
 
     def cost(self, usage: Mapping[str, int]) -> float:
         """US dollars. Tokens without a specific price are charged as plain input."""
@@ -177,7 +226,10 @@ class RemoteModel(LanguageModel):
         tokens = sum(len(message.encode()) + _AROUND_MESSAGE for message in messages)
         price = self.entry.price
         dearest = max((price.get(kind, 0.0) for kind in ("input", "write")), default=0.0)
-        return (tokens * dearest + self.longest_reply(request) * price.get("output", 0.0)) / 1e6
+        return (
+            tokens * dearest
+            + max(self.longest_reply(request), *self.adaptations.raised.values(), 0) * price.get("output", 0.0)
+        ) / 1e6
 
     def fault(self, problem: Exception) -> Exception:
         """Classify an SDK's exception: one of the three error types, or itself."""
@@ -188,16 +240,47 @@ class BatchModel(RemoteModel):
     """A remote model whose provider has a batch interface."""
 
     @abstractmethod
-    async def submit(self, bodies: Mapping[str, dict[str, Any]]) -> str:
+    async def submit(self, bodies: Mapping[str, dict[str, Any]], mark: str) -> str:
         """Submit a batch; replies are returned under the keys of `bodies`. Returns the batch's identifier."""
+
+    @abstractmethod
+    async def find(self, mark: str, keys: Collection[str], since: float, known: Collection[str]) -> str | None:
+        """The identifier of the batch with this mark or, where batches carry none, with these keys; None if it was not
+        submitted. It is younger than `since`, in seconds since 1970, and not among `known`. Raises UnlistedError.
+        """
 
     @abstractmethod
     async def progress(self, batch: str) -> BatchProgress:
         """The progress of a batch."""
 
     @abstractmethod
-    async def collect(self, batch: str) -> dict[str, str]:
-        """The replies of a batch that has ended, under the keys given to `submit`; failed ones are omitted."""
+    async def collect(self, batch: str) -> Collected:
+        """The replies of a batch that has ended, under the keys given to `submit`."""
+
+
+# How much the clocks of a provider and of this machine may differ, in seconds.
+CLOCKS = 86_400.0
+
+
+@contextmanager
+def listing() -> Iterator[None]:
+    """Turn the response of a server that has no list of batches into UnlistedError."""
+    try:
+        yield
+    except Exception as problem:
+        if getattr(problem, "status_code", None) in (400, 404, 405, 422, 501):
+            raise UnlistedError(clean(f"the server lists no batches ({problem})")) from None
+        raise
+
+
+def variable_of(entry: ModelEntry, name: object) -> str:
+    """The name of the environment variable that holds a key. Raises RequestError, without repeating it, for a key."""
+    if name and not is_variable(name):
+        raise RequestError(
+            f"model '{entry.identifier}': 'key' must be the name of the environment variable that holds the key, "
+            f"such as {OWN_SERVER_KEY}, not the key itself"
+        )
+    return str(name or "")
 
 
 def positive(entry: ModelEntry, option: str, value: object, minimum: float) -> float:
@@ -208,28 +291,25 @@ def positive(entry: ModelEntry, option: str, value: object, minimum: float) -> f
 
 
 @contextmanager
-def only_own_headers(entry: ModelEntry) -> Iterator[None]:
-    """The SDKs add headers from the environment to every request; a user's own server must not receive a provider's."""
+def connecting(entry: ModelEntry) -> Iterator[None]:
+    """While an SDK makes its client. It adds headers from the environment to every request, and a user's own server
+    must not receive a provider's. Raises RequestError if certificates or a proxy of the environment cannot be used.
+    """
     names = [name for name in _SENT_FROM_ENVIRONMENT if entry.base_url and name in os.environ]
     hidden = {name: os.environ.pop(name) for name in names}
     try:
         yield
+    except OSError as problem:  # also of ssl
+        given = {name: os.environ.get(name) for name in _CERTIFICATES}
+        named = [f"{name}={path}" for name, path in given.items() if path and not Path(path).exists()]
+        named = named or [f"{name}={path}" for name, path in given.items() if path]
+        raise RequestError(
+            clean(f"certificates cannot be read ({' and '.join(named) or 'the default ones'}): {problem.strerror}")
+        ) from None
+    except ValueError as problem:
+        named = [name for name in os.environ if name.lower() in _PROXIES]
+        raise RequestError(
+            clean(f"no connection can be made{f': check {chr(32).join(named)}' if named else ''} ({problem})")
+        ) from None
     finally:
         os.environ.update(hidden)
-
-
-def checked_url(url: str) -> str:
-    """A base URL without a slash at its end. Raises RequestError if it is not a URL or contains a secret."""
-    url = url.strip()
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # may contain a password: not shown
-        usable = False
-    if re.match(r"[^/]*//[^/]*@", url) or "?" in url or "#" in url:
-        raise RequestError(
-            f"--base-url must not contain a key or password: set the environment variable {OWN_SERVER_KEY}"
-        )
-    if not usable:
-        raise RequestError("--base-url must be a URL such as http://localhost:8000/v1")
-    return url.rstrip("/")

@@ -3,22 +3,21 @@
 import asyncio
 import io
 import json
-import os
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from llm_icl.backends.base import ModelEntry, backends
 from llm_icl.backends.exchange import EchoRequest, Reply, Request, TopRequest
-from llm_icl.backends.hosted.faults import clean
+from llm_icl.backends.hosted.faults import clean, reason_for
 from llm_icl.backends.hosted.logprobs import NoLogprobsError, top_of_echo
-from llm_icl.backends.hosted.model import BatchModel, BatchProgress, checked_url, only_own_headers, positive
-from llm_icl.backends.hosted.reading import read_choice, read_response, usage_of
+from llm_icl.backends.hosted.model import CLOCKS, BatchModel, BatchProgress, Collected, connecting, listing, positive
+from llm_icl.backends.hosted.reading import BadReplyError, model_of, read_choice, read_response, usage_of
+from llm_icl.config.addresses import checked_url
 from llm_icl.config.specs import only_known
 from llm_icl.errors import RequestError
 from llm_icl.prompting.rendering import Rendered
 
 APIS = ("chat", "responses", "completions")
-_ADDRESS = "https://api.openai.com/v1"
 # The minimum limit of the Responses API.
 _LEAST_OUTPUT = 16
 _MOST_STOPS = 4
@@ -27,6 +26,8 @@ _TOP = {"chat": 20, "completions": 5}
 _PATHS = {"chat": "/chat/completions", "responses": "/responses", "completions": "/completions"}
 # Finds out whether a server echoes the log-probabilities of a prompt.
 _PROBE = "Input: 0 1\nLabel: 1\nInput: 1 1\nLabel:"
+# The name of a batch's mark in its metadata.
+_MARK = "llm-icl"
 _PROBED = EchoRequest(prompt=_PROBE, ends=(_PROBE.index(" 1\nInput"), len(_PROBE)), gap=1, labels=("1", ""))
 
 
@@ -37,6 +38,8 @@ class OpenAIModel(BatchModel):
     """
 
     key_variable = "OPENAI_API_KEY"
+    usual_address = "https://api.openai.com/v1"
+    address_variable = "OPENAI_BASE_URL"
 
     def __init__(self, entry: ModelEntry) -> None:
         super().__init__(entry)
@@ -55,7 +58,7 @@ class OpenAIModel(BatchModel):
         self.top = self.options.get("top", _TOP.get(self.api, 0))
         if not isinstance(self.top, int) or isinstance(self.top, bool) or not 0 <= self.top <= 20:
             raise RequestError(f"model '{entry.name}': top must be a whole number up to 20, not '{self.top}'")
-        self.address = checked_url(entry.base_url or os.environ.get("OPENAI_BASE_URL") or _ADDRESS)
+        self.address = checked_url(entry.base_url or self.place(entry) or self.usual_address)
         scores = self.top and "logprobs" in self.accepts and self.api != "responses"
         self.modes = ("top", "generate") if scores else ("generate",)
         self._client: Any = None
@@ -98,7 +101,8 @@ class OpenAIModel(BatchModel):
         except NoLogprobsError as reason:
             return str(reason)
         except Exception as problem:  # any failure: no echo; other errors appear with the first request
-            return clean(f"the server does not echo prompts ({type(problem).__name__})")
+            said = reason_for(problem).words if hasattr(problem, "status_code") else ""
+            return clean(f"the server does not echo prompts{f' ({said})' if said else ''}")
         finally:
             await self.aclose()
 
@@ -107,13 +111,14 @@ class OpenAIModel(BatchModel):
         import openai
 
         self._response_type = httpx2.Response
-        with only_own_headers(self.entry):
+        with connecting(self.entry):
             self._client = openai.AsyncOpenAI(
                 api_key=self.secret(),
                 base_url=self.address,
                 timeout=self.timeout,
                 max_retries=0,
-                http_client=openai.DefaultAioHttpClient(),  # uses less CPU time than the default client
+                # Uses less CPU time than the default client.
+                http_client=openai.DefaultAioHttpClient(follow_redirects=False),
             )
 
     async def aclose(self) -> None:
@@ -174,13 +179,16 @@ class OpenAIModel(BatchModel):
         return str(response.text)
 
     def read(self, request: Request, answer: Any) -> Reply:
-        members: dict[str, Any] = {"model": answer.get("model", ""), "usage": usage_of(answer.get("usage") or {})}
+        members: dict[str, Any] = {"model": model_of(answer), "usage": usage_of(answer.get("usage"))}
         if self.api == "responses":
             return Reply(**members, **read_response(answer))
-        greedy = "temperature" in self.accepts and "temperature" not in self.dropped and not self.temperature
-        return Reply(**members, **read_choice(request, answer["choices"][0], greedy))
+        choices = answer.get("choices")
+        if not isinstance(choices, list) or not choices:
+            raise BadReplyError("it has no choices")
+        sent = "temperature" in self.accepts and "temperature" not in self.adaptations.dropped
+        return Reply(**members, **read_choice(request, choices[0], greedy=sent and not self.temperature))
 
-    async def submit(self, bodies: Mapping[str, dict[str, Any]]) -> str:
+    async def submit(self, bodies: Mapping[str, dict[str, Any]], mark: str) -> str:
         lines = [
             json.dumps({"custom_id": name, "method": "POST", "url": f"/v1{_PATHS[self.api]}", "body": body})
             for name, body in bodies.items()
@@ -189,27 +197,64 @@ class OpenAIModel(BatchModel):
         file.name = "batch.jsonl"
         uploaded = await self._client.files.create(file=file, purpose="batch")
         batch = await self._client.batches.create(
-            input_file_id=uploaded.id, endpoint=f"/v1{_PATHS[self.api]}", completion_window="24h"
+            input_file_id=uploaded.id,
+            endpoint=f"/v1{_PATHS[self.api]}",
+            completion_window="24h",
+            metadata={_MARK: mark},
         )
         return str(batch.id)
+
+    async def find(self, mark: str, keys: Collection[str], since: float, known: Collection[str]) -> str | None:
+        with listing():
+            async for batch in self._client.batches.list(limit=100):  # the latest first
+                if (batch.metadata or {}).get(_MARK) == mark:
+                    return str(batch.id)
+                if batch.created_at < since - CLOCKS:
+                    break
+        return None
 
     async def progress(self, batch: str) -> BatchProgress:
         state = await self._client.batches.retrieve(batch)
         counts = state.request_counts
         done = counts.completed + counts.failed if counts else 0
         errors = "; ".join(str(error.message) for error in (state.errors.data or [] if state.errors else []))
-        return BatchProgress(state.status in ("completed", "expired", "cancelled", "failed"), done, errors)
+        answered = counts.completed if counts else 0
+        return BatchProgress(state.status in ("completed", "expired", "cancelled", "failed"), done, answered, errors)
 
-    async def collect(self, batch: str) -> dict[str, str]:
+    async def collect(self, batch: str) -> Collected:
         state = await self._client.batches.retrieve(batch)
-        answers = {}
+        lines: list[str] = []
         for file in (state.output_file_id, state.error_file_id):
-            if file is None:
+            if file is not None:
+                lines += await self._lines(file)
+        return _collected(lines)
+
+    async def _lines(self, file: str) -> list[str]:
+        """The lines of a file; none if the provider has it no longer."""
+        import openai
+
+        try:
+            content = (await self._client.files.content(file)).content
+        except openai.NotFoundError:
+            return []
+        return content.decode(errors="replace").split("\n")  # splitlines() splits at more, which texts may hold
+
+
+def _collected(lines: Iterable[str]) -> Collected:
+    """What can be read of a batch's files, line by line: a line that is cut, or has no known form, is no reply. Of
+    several replies to one request the first counts.
+    """
+    answers: dict[str, str] = {}
+    failures: dict[str, str] = {}
+    for line in lines:
+        try:
+            entry = json.loads(line)
+            name, response, error = entry["custom_id"], entry.get("response") or {}, entry.get("error") or {}
+            if response.get("status_code") == 200 and isinstance(response["body"], dict):
+                answers.setdefault(str(name), json.dumps(response["body"]))
                 continue
-            text = (await self._client.files.content(file)).text
-            for line in filter(None, text.splitlines()):
-                entry = json.loads(line)
-                response = entry.get("response") or {}
-                if response.get("status_code") == 200:
-                    answers[entry["custom_id"]] = json.dumps(response["body"])
-        return answers
+            said = error or (response.get("body") or {}).get("error") or {}
+            failures[str(name)] = str(said.get("message") or said.get("code") or f"HTTP {response['status_code']}")
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            continue
+    return Collected(answers, failures)

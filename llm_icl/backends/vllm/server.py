@@ -12,11 +12,13 @@ from llm_icl.backends.base import ModelEntry, TokenModel, backends
 from llm_icl.backends.chat import DAY, ChatFormat, TemplateError, writes_today
 from llm_icl.backends.exchange import CurveRequest, LabelScores, PositionsRequest, Reply, Request
 from llm_icl.backends.hosted.faults import TransientError, clean
-from llm_icl.backends.hosted.model import OWN_SERVER_KEY, RemoteModel, checked_url, only_own_headers
+from llm_icl.backends.hosted.model import RemoteModel, connecting
+from llm_icl.backends.hosted.reasons import reason_in
 from llm_icl.backends.tokenizers import TextTokens
 from llm_icl.backends.vllm.labels import label_nodes, label_scores
 from llm_icl.backends.vllm.options import LEAST_CURVE, OPTIONS, TOP
 from llm_icl.backends.vllm.process import served_models
+from llm_icl.config.addresses import OWN_SERVER_KEY, checked_url
 from llm_icl.config.specs import only_known
 from llm_icl.errors import RequestError
 from llm_icl.prompting.layout import Curve, LabelPlace
@@ -130,8 +132,7 @@ class VllmServer(RemoteModel, TokenModel):
         try:
             response = self._http.post(f"{self._root}/{path}", json=body)
             if response.status_code == 400:
-                said = response.json().get("error", {}).get("message") or response.text
-                raise refusal(clean(f"the server at {self.address} refuses: {said}"))
+                raise refusal(clean(f"the server at {self.address} refuses: {reason_in(response.text).words}"))
             response.raise_for_status()
             return response.json()
         except (httpx2.HTTPError, ValueError) as problem:
@@ -142,13 +143,13 @@ class VllmServer(RemoteModel, TokenModel):
         import openai
 
         self._response_type = httpx2.Response
-        with only_own_headers(self.entry):
+        with connecting(self.entry):
             self._asking = openai.AsyncOpenAI(
                 api_key=self.secret(),
                 base_url=self.address,
                 timeout=self.timeout,
                 max_retries=0,
-                http_client=openai.DefaultAioHttpClient(),
+                http_client=openai.DefaultAioHttpClient(follow_redirects=False),
             )
 
     async def aclose(self) -> None:
@@ -218,8 +219,8 @@ class VllmServer(RemoteModel, TokenModel):
                 top = answer["choices"][0]["logprobs"]["top_logprobs"][0]
                 values |= {(context, label): _number(top[f"token_id:{label}"]) for label in labels}
                 usage = {key: usage[key] + count for key, count in _usage(answer).items()}
-        except (ValueError, KeyError, TypeError, IndexError) as problem:
-            raise TransientError(f"malformed reply ({type(problem).__name__}: {problem})", "reply") from None
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
+            raise TransientError("malformed reply: it has no log-probabilities of the labels", "reply") from None
         return [label_scores(place, values) for place in places], usage
 
     def read(self, request: Request, answer: Any) -> Reply:

@@ -18,9 +18,9 @@ class EvaluationOptions(CallingOptions, FolderOptions):
     """Task, with options after a colon (conjunction:noise=0.1), or 'expr: x1 & ~x3'."""
     n: tuple[int, ...] = option((DEFAULT_N,), minimum=1)
     """Number of input bits."""
-    points: int = option(50, minimum=1)
+    points: int = option(50, minimum=1, maximum=10_000)
     """Points per problem, including the last query."""
-    problems: int = option(100, minimum=1)
+    problems: int = option(100, minimum=1, maximum=2**32)
     """Problems per task."""
     positions: str = option("all")
     """Numbers of in-context examples to evaluate at, or 'all'."""
@@ -34,5 +34,5 @@ class EvaluationOptions(CallingOptions, FolderOptions):
     """Also evaluate models with shuffled labels, as a control."""
     seed: tuple[int, ...] = option((0,), minimum=0)
     """Seed of the problems."""
-    repeats: int = option(1, minimum=1)
+    repeats: int = option(1, minimum=1, maximum=10_000)
     """Repetitions of each call, for models with sampled answers."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llm_icl.backends import ModelEntry
+from llm_icl.backends.base import record_of
 from llm_icl.config.cards import read_text
 from llm_icl.config.files import file_name
 from llm_icl.config.specs import Spec, whole_numbers
@@ -43,7 +44,7 @@ class Request:
             "points": self.points,
             "problems": self.problems,
             "positions": list(self.positions),
-            "models": [model.record() for model in self.models],
+            "models": [record_of(model) for model in self.models],
             "trained": [{"name": network.name, "fingerprint": network.fingerprint} for network in self.trained],
             "prompts": [{"name": prompt.name, "template": read_text(prompt.path)} for prompt in self.prompts],
             "learners": None if self.learners is None else [str(spec) for spec in self.learners],

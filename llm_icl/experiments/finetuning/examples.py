@@ -75,9 +75,12 @@ class TextTemplate:
         environment.globals.clear()  # a column may have any name
         try:
             tree = environment.parse(template)
+            _refuse_unbounded(tree)
             self._template = environment.from_string(template)
         except TemplateSyntaxError as problem:
             raise ValueError(str(problem.message)) from None
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
         names, outputs = meta.find_undeclared_variables(tree), [*tree.find_all(nodes.Output)]
         if not names or not outputs:
             raise ValueError("it prints no column, such as {{ text }}")
@@ -105,7 +108,22 @@ class TextTemplate:
         except TemplateError as problem:
             raise ValueError(f"{problem}; its columns are {', '.join(row)}") from None
         except Exception as problem:  # expressions of a user may raise anything
-            raise ValueError(f"the template fails: {problem or type(problem).__name__}") from None
+            raise ValueError(f"the template fails: {str(problem) or 'no reason is known'}") from None
+
+
+# What could make a text, or the time that it takes, as long as one likes.
+_UNBOUNDED = (nodes.For, nodes.Macro, nodes.CallBlock, nodes.Call, nodes.Mul, nodes.Pow, nodes.Mod)
+_UNBOUNDED_FILTERS = ("center", "indent", "format", "wordwrap", "batch", "slice", "urlize", "xmlattr", "pprint")
+_MOST_REPLACED = 3
+
+
+def _refuse_unbounded(tree: nodes.Template) -> None:
+    """Raise ValueError for loops, calls and products: a row's text is as long as its columns."""
+    filters = [node.name for node in tree.find_all(nodes.Filter)]
+    if next(tree.find_all(_UNBOUNDED), None) or set(filters) & set(_UNBOUNDED_FILTERS):
+        raise ValueError("loops, calls, products and filters that fill up are not possible in a template of texts")
+    if filters.count("replace") > _MOST_REPLACED:
+        raise ValueError(f"more than {_MOST_REPLACED} replacements")
 
 
 class _NoTextError(Exception):

@@ -22,9 +22,9 @@ class ComparisonOptions(FolderOptions):
     """Labelled texts (llm-icl list datasets), or the YAML file of a card."""
     data_dir: Path | None = option(None, shown="the hub", exists="folder")
     """Folder with NAME/SPLIT.jsonl, .csv, .tsv or .parquet."""
-    demonstrations: int | None = option(None, minimum=1, shown="the card's")
+    demonstrations: int | None = option(None, minimum=1, maximum=10_000, shown="the card's")
     """Number of demonstrations."""
-    examples: int = option(200, minimum=2)
+    examples: int = option(200, minimum=2, maximum=10**9)
     """Number of queries."""
     seed: tuple[int, ...] = option((1, 2, 3), minimum=0)
     """Seeds that draw demonstrations; fewer than three give no conclusion about similarity."""

@@ -136,7 +136,7 @@ def hub_source(name: str, hub: str, configuration: str, split: str) -> Source:
     try:
         found = datasets.load_dataset(hub, configuration or None, split=split)
     except Exception as problem:  # the hub's client raises anything, from many libraries
-        reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
+        reason = (str(problem).strip().splitlines() or ["no reason is known"])[0]
         raise RequestError(
             f"dataset '{name}' is unavailable from the hub ({reason}); for your own files use --data-dir DIR, with "
             f"DIR/{name}/{split}.jsonl that has the columns of {hub}"

@@ -14,6 +14,7 @@ from llm_icl.experiments.identification.figures import (
 )
 from llm_icl.experiments.identification.findings import Cell, Found, read_findings
 from llm_icl.experiments.identification.sentences import sentence
+from llm_icl.experiments.tally import perhaps_paid
 from llm_icl.reports.charts import colours_of
 from llm_icl.reports.document import Block, Bullets, Column, Fold, Provenance, Report, Row, Section, Table
 from llm_icl.reports.values import Value
@@ -230,6 +231,7 @@ def _facts(record: Mapping[str, Any]) -> dict[str, str]:
         "wall time": f"{record['wall_seconds']:.1f} s",
         "calls to models": f"{calls['new']} made, {calls['cached']} from the cache",
         "tokens (including cached replies)": ", ".join(f"{name} {count:,}" for name, count in tokens.items()),
+        "perhaps charged without a reply": perhaps_paid(record),
         "cost": f"{record['cost']:.4f} USD" if math.isfinite(record["cost"]) else "",
         "versions": ", ".join(f"{name} {version}" for name, version in record["versions"].items()),
     }

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llm_icl.backends import ModelEntry
+from llm_icl.backends.base import record_of
 from llm_icl.config.cards import read_text
 from llm_icl.config.files import file_name
 from llm_icl.config.specs import Spec
@@ -50,7 +51,7 @@ class IdentificationRequest:
             "contexts": self.contexts,
             "queries": self.queries,
             "candidates": list(self.candidates),
-            "models": [model.record() for model in self.models],
+            "models": [record_of(model) for model in self.models],
             "trained": [{"name": network.name, "fingerprint": network.fingerprint} for network in self.trained],
             "learners": [str(spec) for spec in self.learners],
             "answers": [{"name": file.name, "fingerprint": file.fingerprint} for file in self.answers],

@@ -198,7 +198,7 @@ class IdentificationRun:
 
     def _save(self) -> None:
         if self._calling is not None:
-            self._tally.cost = self._calling.spent()
+            self._calling.count_spending(self._tally)
         self._session.results = self._tally.data()
         self._session.save()
 

@@ -16,11 +16,11 @@ class ProbeOptions(FolderOptions):
     """Task that labels the points."""
     n: int | None = option(None, minimum=1, shown="as in the network's training, else 5")
     """Number of input bits."""
-    points: int | None = option(None, minimum=4, shown="40, or the network's maximum")
+    points: int | None = option(None, minimum=4, maximum=10_000, shown="40, or the network's maximum")
     """Points per problem."""
-    problems: int = option(50, minimum=2)
+    problems: int = option(50, minimum=2, maximum=2**32)
     """Problems."""
-    copies: int = option(4, minimum=2)
+    copies: int = option(4, minimum=2, maximum=10_000)
     """Copies of each point in the induction sequence."""
     prompt: str = option("basic")
     """Prompt template, for language models."""

@@ -23,17 +23,17 @@ class TrainingOptions(FolderOptions):
     """Validation task."""
     n: int = option(DEFAULT_N, minimum=1)
     """Number of input bits."""
-    points: int = option(40, minimum=2)
+    points: int = option(40, minimum=2, maximum=10_000)
     """Points per problem."""
-    layers: int = option(3, minimum=1)
+    layers: int = option(3, minimum=1, maximum=1_000)
     """Number of layers."""
-    width: int = option(64, minimum=1)
+    width: int = option(64, minimum=1, maximum=100_000)
     """Residual stream width (d_model)."""
     parameters: str | None = option(None)
     """Choose the width to match a number of parameters: 200k, 1.5M."""
-    steps: int = option(2000, minimum=1)
+    steps: int = option(2000, minimum=1, maximum=10**9)
     """Training steps."""
-    batch_size: int = option(64, minimum=1)
+    batch_size: int = option(64, minimum=1, maximum=1_000_000)
     """Batch size in problems."""
     optimiser: Literal["muon", "adamw", "adam"] | None = option(None, shown="muon; adamw if pretrained")
     """Optimiser; adam is as in Bhattamishra et al."""

@@ -1,6 +1,7 @@
 """What is common to models behind HTTP: waits, secrets, addresses, refused parameters, estimated tokens."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -9,8 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from llm_icl.backends.hosted.faults import refused_parameter, retry_after
-from llm_icl.backends.hosted.model import checked_url
+from llm_icl.backends.hosted.adapting import Adaptations
+from llm_icl.backends.hosted.faults import reason_for, retry_after
+from llm_icl.config.addresses import checked_url
 from llm_icl.config.secrets import redact
 from llm_icl.config.specs import parse_specs
 from llm_icl.errors import RequestError
@@ -124,6 +126,15 @@ def test_an_address_with_a_secret_is_refused_and_the_secret_is_not_repeated(url)
 def test_what_is_no_address_of_a_server_is_refused(url):
     with pytest.raises(RequestError, match="such as http://localhost:8000/v1"):
         checked_url(url)
+
+
+def refused_parameter(problem, body):
+    """The parameter that is left out because of a problem."""
+    adaptations = Adaptations()
+    if not adaptations.learn(reason_for(problem), getattr(problem, "status_code", 0), body):
+        return None
+    named = [key for key in body if key in adaptations.dropped and re.search(rf"\b{key}\b", str(problem))]
+    return named[0] if named else None
 
 
 class ProviderError(Exception):

@@ -73,7 +73,7 @@ def test_without_readable_log_probabilities_the_written_label_stands_and_the_rea
         (chat(None, None, "content_filter"), "refused", None),
         (chat(None, None, refusal="No."), "refused", None),
         (chat("1", {"content": LABEL}, "content_filter"), "refused", None),
-        (chat([{"type": "refusal", "refusal": "No."}], None), "unparseable", None),
+        (chat([{"type": "refusal", "refusal": "No."}], None), "refused", None),
     ],
 )  # fmt: skip
 def test_where_no_label_was_written_there_is_no_answer_and_no_probability(says, choice, status, mass):

@@ -9,6 +9,7 @@ from llm_icl.analysis.comparisons import MARGIN, POWER
 from llm_icl.analysis.scores import TARGET
 from llm_icl.asking.replies import LEAST_MASS
 from llm_icl.config.specs import counted
+from llm_icl.experiments.tally import perhaps_paid
 from llm_icl.learners.ceilings import notes_on
 from llm_icl.problems import Task
 from llm_icl.reports.document import Provenance
@@ -28,6 +29,7 @@ def provenance_of(record: dict[str, Any]) -> Provenance:
         "calls to models": f"{calls['new']} made, {calls['cached']} from the cache",
         "retries": retries,
         "failed": failed,
+        "perhaps charged without a reply": perhaps_paid(record),
         "tokens (including cached replies)": tokens,
         "cost": f"{record['cost']:.4f} USD",
         "versions": versions,

@@ -1,0 +1,41 @@
+"""Signals that ask a process to end, while requests are in flight: the first stops the sending, the second all work."""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_ASK_TO_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def signals(on_signal: Callable[[int], None]) -> Iterator[None]:
+    """Call `on_signal` with the number of signals so far, in the running loop. After the second, signals do what they
+    did before. A signal that is ignored stays so.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop, count = asyncio.get_running_loop(), 0
+    before = {number: signal.getsignal(number) for number in _ASK_TO_END}
+    ours = [number for number, handler in before.items() if handler not in (signal.SIG_IGN, None)]
+
+    def restore() -> None:
+        for number in ours:
+            signal.signal(number, before[number])
+
+    def handle(number: int, frame: Any) -> None:
+        nonlocal count
+        count += 1
+        if count == 2:
+            restore()
+        loop.call_soon_threadsafe(on_signal, count)
+
+    for number in ours:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        restore()
