@@ -18,6 +18,7 @@ from llm_icl.experiments.base import experiments
 from llm_icl.experiments.finetuning.text_tasks import load_text_task
 from llm_icl.experiments.tally import Tally
 from llm_icl.learners import learner_of
+from llm_icl.learners.probes import PREFIX
 from llm_icl.networks.named import split_models
 from llm_icl.networks.shapes import pretrained_entry
 from llm_icl.predictions import COLUMNS
@@ -82,7 +83,7 @@ def command_of(words):
 
 def check_names(verb, values):
     """Whatever is named exists: a task, a prompt, a learner, a model, an architecture, a data set, a suite."""
-    tasks = [*listed(values.get("task")), *listed(values.get("test"))]
+    tasks = [task.removeprefix(PREFIX) for task in (*listed(values.get("task")), *listed(values.get("test")))]
     for spec in parse_specs(tasks):
         load_task(spec)
     for spec in parse_specs(listed(values.get("prompt"))):

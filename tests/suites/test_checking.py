@@ -91,7 +91,7 @@ def test_a_number_written_as_text_is_that_number():
 
 
 def test_a_training_suite_whose_evaluation_would_fail_is_refused_before_training(tmp_path):
-    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({**TRAINING, "problems": 10**10}))
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({**TRAINING, "problems": 10**9}))
     done = run_inside("run", "mine.yaml", "--out", "runs", cwd=tmp_path)
     assert done.returncode == 2
     assert "suite 'mine', evaluation on parity" in done.stderr
