@@ -9,6 +9,7 @@ import threading
 import time
 
 import pytest
+from openai import APIConnectionError
 
 from llm_icl.asking import presence
 from llm_icl.asking.budget import Budget
@@ -17,6 +18,7 @@ from llm_icl.asking.intents import Ending, Intent, Intents, bury
 from llm_icl.asking.sending import Sender
 from llm_icl.backends import find_model
 from llm_icl.backends.exchange import Reply
+from llm_icl.backends.hosted.faults import fault_of
 from llm_icl.backends.hosted.openai import OpenAIModel
 from llm_icl.errors import RequestError, WorkError
 from tests.asking.hosted import QUICK, anthropic, openai, questions
@@ -125,6 +127,32 @@ def test_a_request_whose_answer_was_lost_counts_and_is_asked_again(provider, tmp
     sender.close()
     assert len(provider.received) == cache(tmp_path).spent("run")[1] == 12
     assert cache(tmp_path).unanswered("run")[1] == 6
+
+
+def test_without_memory_nothing_more_is_sent_and_what_was_in_flight_is_known(provider, tmp_path, monkeypatch):
+    model = openai(provider)
+    sender = Sender(model, cache(tmp_path), "run", Budget(), at_once=4, patience=QUICK)
+    sender.send(questions(model, 6), lambda done, what: None)
+    before, usual = len(provider.received), model.ask
+
+    async def without_memory(request):
+        await usual(request)
+        raise fault_of(connection_lost_to(MemoryError()), "a model", 1.0)
+
+    monkeypatch.setattr(model, "ask", without_memory)
+    with pytest.raises(MemoryError):
+        sender.send(questions(model, 60), lambda done, what: None)
+    sender.close()
+    lost = len(provider.received) - before
+    assert 1 <= lost <= 4
+    assert cache(tmp_path).unanswered("run")[1] == lost
+
+
+def connection_lost_to(cause):
+    """What an SDK makes of whatever ends a request."""
+    problem = APIConnectionError(request=None)
+    problem.__cause__ = cause
+    return problem
 
 
 def test_two_processes_share_the_work_and_a_dead_one_is_replaced(provider, tmp_path):

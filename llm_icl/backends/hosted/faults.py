@@ -100,6 +100,9 @@ def fault_of(problem: Exception, model: str, timeout: float) -> Exception:
     causes: list[BaseException] = [problem]
     while causes[-1].__cause__ is not None:
         causes.append(causes[-1].__cause__)
+    # Not a lost connection: nothing can be received any more, and every further attempt would be paid for and lost.
+    if without_memory := next((cause for cause in causes if isinstance(cause, MemoryError)), None):
+        return MemoryError(str(without_memory) or "no memory is left")
     names = [type(cause).__name__ for cause in causes]
     if not isinstance(problem, OSError) and names[0] not in ("APIConnectionError", "APITimeoutError"):
         return problem
