@@ -114,7 +114,7 @@ def scores_by_context(found: Found, colours: Mapping[str, str]) -> Figure:
         opacity=opacity,
         tooltip=["candidate:N", "problem:Q", alt.Tooltip("score:Q", format=".2f")],
     )
-    drawn = base.mark_point(filled=True, size=35).add_params(picked)
+    drawn = base.mark_point(size=35, strokeWidth=2).add_params(picked)
     rule = alt.Chart(alt.InlineData(values=[{"zero": 0}])).mark_rule(strokeDash=[4, 4]).encode(y="zero:Q")
     averages = ", ".join(f"{each.name} {sum(each.by_problem) / len(each.by_problem):.2f}" for each in leading)
     says = f"The score of each problem for {found.subject}, above the best constant; on average: {averages} nats."

@@ -122,8 +122,9 @@ def _section(cell: Cell) -> Section:
     if len(known) > 1:
         blocks.append(_side_by_side(known))
     if weighted := [found for found in known if _mixture_rows(found)]:
-        blocks.append(Table("weights", "Weights of mixtures", _WEIGHTS, tuple(_all_mixture_rows(weighted))))
         blocks += [weights_by_examples(found, colours) for found in weighted]
+        table = Table("weights", "Weights of all mixtures", _WEIGHTS, tuple(_all_mixture_rows(weighted)))
+        blocks.append(Fold(table.caption, (table,)))
     for found in known:
         assert found.identification is not None
         table = Table("candidates", f"{found.subject}: each candidate alone", _CANDIDATES, tuple(_alone(found)))

@@ -37,15 +37,20 @@ def _verdict(one: Identification) -> str:
         mixed = next(mixed for mixed in one.mixtures if mixed.over == one.verdict)
         return f"a mixture {_OVER[one.verdict]}: {_weights(mixed, one.names)}; {_explains(one)}"
     about = f"; what is left depends on {one.left.about}" if one.left.about else ""
+    explains = f"explains {_share(one)} of the regularity{about}"
     if one.verdict == "nearest":
-        return f"nearest to {names}, but not it: what is known {_explains(one)}{about}"
-    return f"none of these: the best mixture {_explains(one)}{about}"
+        return f"nearest to {names}, but not it: the best mixture of what is known {explains}"
+    return f"none of these: the best mixture {explains}"
+
+
+def _share(one: Identification) -> str:
+    return f"{'' if one.own_known else 'at least '}{_percent(one.share)}"
 
 
 def _explains(one: Identification) -> str:
-    bound = "" if one.own_known else "at least "
+    """With what a subject would show that is nothing else, and has this noise."""
     expected = f" ({100 * one.expected_share:.0f} % expected of it)" if math.isfinite(one.expected_share) else ""
-    return f"explains {bound}{_percent(one.share)} of the regularity{expected}"
+    return f"explains {_share(one)} of the regularity{expected}"
 
 
 def _weights(mixed: Mixed, names: Sequence[str]) -> str:
