@@ -9,6 +9,7 @@ from llm_icl.backends.chat import ChatFormat, chat_of
 from llm_icl.backends.exchange import LabelScores, Reply
 from llm_icl.backends.lengths import context_length, turning_length
 from llm_icl.backends.loading import load_model, loading
+from llm_icl.backends.prefixes import WORTH_SHARING, Prefixes
 from llm_icl.backends.self_check import check_language_model, check_tokens
 from llm_icl.backends.tokenizers import tokens_of
 from llm_icl.backends.weights import source_of
@@ -25,9 +26,6 @@ DTYPES = ("float32", "bfloat16", "float16")
 # there and makes results independent of the batch.
 _TOKENS_AT_ONCE = 16_384
 _USUAL_CURVE = 1024
-# The minimum fraction of a sequence worth caching: attention to cached keys needs a mask, which made
-# a pass 7 to 46 % slower where 6 % was shared.
-_WORTH_SHARING = 0.2
 
 
 @backends.register("hf")
@@ -53,8 +51,7 @@ class TransformersModel(LocalModel):
         if not isinstance(options.get("chat", False), bool):
             raise RequestError(f"model '{entry.name}': chat must be true or false, not '{options['chat']}'")
         self.chats = bool(options.get("chat", False))
-        self._shared_tokens: tuple[int, ...] = ()
-        self._shared_cache: Any = None
+        self._prefixes = Prefixes(self._extended, lambda shorter, longer: not self._turns(shorter, longer))
         source, arguments = self.source(entry)
         if "revision" in options:
             arguments["revision"] = str(options["revision"])
@@ -93,7 +90,7 @@ class TransformersModel(LocalModel):
         return turning_length(self._model)
 
     def close(self) -> None:
-        self._shared_cache = None
+        del self._prefixes
         del self._model
         if self._device.startswith("cuda"):
             self._torch.cuda.empty_cache()
@@ -121,9 +118,9 @@ class TransformersModel(LocalModel):
     def score_curves(self, curves: Sequence[Curve], shared: int) -> list[list[LabelScores]]:
         torch = self._torch
         longest = max(len(curve.tokens) for curve in curves)
-        if not self._reuse.forks or shared < _WORTH_SHARING * len(curves[0].tokens) or self._turns(shared, longest):
+        if not self._reuse.forks or shared < WORTH_SHARING * len(curves[0].tokens) or self._turns(shared, longest):
             shared = 0
-        prefix = self._prefix(curves[0].tokens[:shared]) if shared else None
+        prefix = self._prefixes.cache_of(curves[0].tokens[:shared]) if shared else None
         scores: list[list[LabelScores]] = [[] for _ in curves]
         with torch.inference_mode():
             for group in self._groups(curves, shared):
@@ -195,15 +192,13 @@ class TransformersModel(LocalModel):
             for start in range(0, len(members), size):
                 yield members[start : start + size]
 
-    def _prefix(self, tokens: Sequence[int]) -> Any:
-        """The keys and values of the prefix shared by all prompts of a task, computed once."""
-        if tuple(tokens) != self._shared_tokens:
-            cache = new_cache(self._model)
-            ids = self._torch.tensor([list(tokens)], device=self._device)
-            with self._torch.inference_mode():
-                logits_at(self._model, ids, self._torch.tensor([-1], device=self._device), cache)
-            self._shared_tokens, self._shared_cache = tuple(tokens), cache
-        return self._shared_cache
+    def _extended(self, tokens: Sequence[int], cache: Any) -> Any:
+        """A cache with the keys and values of further tokens; a new one for None."""
+        cache = new_cache(self._model) if cache is None else cache
+        ids = self._torch.tensor([list(tokens)], device=self._device)
+        with self._torch.inference_mode():
+            logits_at(self._model, ids, self._torch.tensor([-1], device=self._device), cache)
+        return cache
 
     def _turns(self, shorter: int, longer: int) -> bool:
         """Whether sequences of these lengths encode their positions differently."""

@@ -58,7 +58,8 @@ def test_queries_behind_the_same_examples_are_asked_together_and_answered_as_alo
     model._model.register_forward_pre_hook(lambda *given: passes.append(1))
     answers = ask(model, "basic", asked, tmp_path, mode, [12]).answers
     if mode == "curve":
-        assert len(passes) == 2 * 3  # the examples of each problem, then all its queries
+        # The examples of each problem, then all its queries; and, once, the instructions that all problems share.
+        assert len(passes) == 2 * 3 + 1
     alone = [ask(load(path), "basic", asked[i : i + 1], tmp_path / str(i), "positions", [12]) for i in range(24)]
     np.testing.assert_allclose(
         answers.probability[:, 0], [each.answers.probability[0, 0] for each in alone], atol=TOLERANCE
@@ -88,7 +89,7 @@ def test_a_long_instruction_is_computed_once_and_changes_nothing(tiny_model, tmp
     path, problems = getattr(tiny_model, kind)(), draw("conjunction", problems=3, points=8)
     model = load(path)
     answers = ask(model, "pac", problems, tmp_path, "curve").answers
-    assert len(model._shared_tokens) > 100
+    assert len(model._prefixes.last.tokens) > 100
     np.testing.assert_allclose(
         answers.probability, plain_probabilities(path, problems, "pac", (" 0", " 1")), atol=TOLERANCE
     )
