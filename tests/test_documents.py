@@ -18,7 +18,6 @@ from llm_icl.experiments.base import experiments
 from llm_icl.experiments.finetuning.text_tasks import load_text_task
 from llm_icl.experiments.tally import Tally
 from llm_icl.learners import learner_of
-from llm_icl.learners.probes import PREFIX
 from llm_icl.networks.named import split_models
 from llm_icl.networks.shapes import pretrained_entry
 from llm_icl.predictions import COLUMNS
@@ -27,7 +26,7 @@ from llm_icl.runs import RunRecord
 from llm_icl.suites.cards import find_suite
 from llm_icl.suites.options import SuiteOptions
 from llm_icl.tasks.cards import load_task
-from llm_icl.tasks.options import DrawingOptions
+from llm_icl.tasks.options import PREFIX, SamplingOptions
 from local_models.architectures import architectures
 
 ROOT = Path(__file__).parents[1]
@@ -35,7 +34,7 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "outputs/README.md")),
     *(path for path in sorted((ROOT / "docs").rglob("*.md")) if path.name != "report.md"),
 ]
-DECLARED = {"run": SuiteOptions, "sample": DrawingOptions} | {name: kind.options for name, kind in experiments.items()}
+DECLARED = {"run": SuiteOptions, "sample": SamplingOptions} | {name: kind.options for name, kind in experiments.items()}
 # The functions of the Python API, and the command that each is like.
 FUNCTIONS = {"evaluate": "eval", "train": "train", "probe": "probe", "finetune_vs_icl": "finetune-vs-icl",
              "draw": "sample"}  # fmt: skip

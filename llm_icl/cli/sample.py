@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llm_icl.cli.options import declared_options
-from llm_icl.learners.options import SamplingOptions
+from llm_icl.tasks.options import SamplingOptions
 
 if TYPE_CHECKING:
     from llm_icl.learners.probes import Probes
@@ -30,9 +30,9 @@ def command(target: Path, **chosen: Any) -> None:
     """
     from llm_icl.config.specs import counted
     from llm_icl.errors import RequestError
-    from llm_icl.learners.probes import PREFIX
     from llm_icl.tasks.drawing import draw
     from llm_icl.tasks.exporting import export, export_rows
+    from llm_icl.tasks.options import PREFIX
 
     options = SamplingOptions.of(chosen)
     if options.task.startswith(PREFIX):
@@ -51,9 +51,10 @@ def command(target: Path, **chosen: Any) -> None:
 def _probes(options: SamplingOptions) -> "tuple[Any, Probes]":
     from llm_icl.config.specs import parse_specs
     from llm_icl.errors import RequestError
-    from llm_icl.learners.probes import EXAMPLES, PREFIX, QUERIES, Probes
+    from llm_icl.learners.probes import Probes
     from llm_icl.prompting import load_prompt
     from llm_icl.tasks.cards import load_task
+    from llm_icl.tasks.options import EXAMPLES, PREFIX, QUERIES
 
     tasks = parse_specs([options.task.removeprefix(PREFIX)])
     prompts = parse_specs([options.prompt])

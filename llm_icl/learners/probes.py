@@ -22,11 +22,6 @@ from llm_icl.tasks.drawing import draw_problems
 
 Floats = NDArray[np.float64]
 
-# A task with this prefix is the probes of the task.
-PREFIX = "probe:"
-EXAMPLES = (5, 10, 20)
-QUERIES = 8
-
 
 @dataclass(frozen=True)
 class Probes:

@@ -217,7 +217,7 @@ def test_networks_of_different_tasks_that_meet_in_one_test_tell_their_tasks(tmp_
         ({"more": f"{SETTINGS}start-points: 7"}, "start-points 7 is above --points 6"),
         (
             {"more": SETTINGS.replace("points: 6", "points: six")},
-            "points must be a whole number, at least 2, not 'six'",
+            "points must be a whole number, at least 2 and at most 10,000, not 'six'",
         ),
         ({"more": SETTINGS.replace("steps: 4", "steps: 0")}, "steps"),
         ({"more": SETTINGS.replace("batch-size: 4", "batch-size: 0")}, "batch-size"),

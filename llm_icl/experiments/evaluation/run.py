@@ -55,12 +55,12 @@ class EvaluationRun:
                     self._ask_all(index, model, channel)
         finally:
             self._save()
-        self._on_progress("done", len(self._steps), len(self._steps))
         parts = [step.part for step in self._steps]
         exchanges = [exchange for part in parts for exchange in self._exchanges.get(part, [])]
         self._session.run.finish([self._frames[part] for part in parts], exchanges)
         self._on_progress("which algorithm", len(self._steps), len(self._steps))
         self._session.results["algorithms"] = algorithms_of(self._request, self._steps, self._frames, self._problems)
+        self._on_progress("done", len(self._steps), len(self._steps))
 
     def submit(self) -> None:
         """Submit all requests to the providers' batch interfaces without waiting; failures appear on collection."""

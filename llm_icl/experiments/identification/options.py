@@ -6,8 +6,7 @@ from typing import Literal
 
 from llm_icl.config.options import option
 from llm_icl.experiments.options import CallingOptions, FolderOptions
-from llm_icl.learners.probes import EXAMPLES, QUERIES
-from llm_icl.tasks.options import DEFAULT_N
+from llm_icl.tasks.options import DEFAULT_N, EXAMPLES, QUERIES
 
 # Folds of the problems, and intervals over them, need this many.
 LEAST_CONTEXTS = 10

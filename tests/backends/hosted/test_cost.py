@@ -7,6 +7,7 @@ import pytest
 
 from llm_icl.asking.plan import plan_for
 from llm_icl.backends.exchange import GenerateRequest
+from llm_icl.backends.hosted.model import RemoteModel
 from llm_icl.config.specs import parse_specs
 from llm_icl.prompting import load_prompt
 from tests.backends.hosted.making import (
@@ -72,6 +73,8 @@ MESSAGES_USAGE = {"input_tokens": 40, "output_tokens": 12}
 )  # fmt: skip
 def test_the_cost_is_that_of_the_tokens_at_the_catalogues_prices(ask, monkeypatch, name, price, usage, dollars):
     answering(monkeypatch, lambda body, usual: usual | {"usage": usage})
+    # More tokens than the prompt has bytes would not be believed.
+    monkeypatch.setattr(RemoteModel, "max_cost", lambda self, request: 1.0)
     asked = ask(name)
     assert asked.model.entry.price == price
     assert asked.cost == pytest.approx(2 * dollars, rel=1e-9)
