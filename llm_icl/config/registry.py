@@ -15,11 +15,12 @@ class Registry(Generic[T]):
     """The entries of one kind, by name.
 
     Loads every module of `package`, and every entry point of the group with the same name in other distributions.
+    `folders`: each entry is a package of its own, and the modules beside them are what they share, which can be heavy.
     """
 
-    def __init__(self, kind: str, package: str) -> None:
+    def __init__(self, kind: str, package: str, folders: bool = False) -> None:
         self.kind = kind
-        self._package = package
+        self._package, self._folders = package, folders
         self._entries: dict[str, T] = {}
         self._loaded = False
 
@@ -47,6 +48,8 @@ class Registry(Generic[T]):
         self._loaded = True
         package = importlib.import_module(self._package)
         for module in pkgutil.iter_modules(package.__path__):
+            if self._folders and not module.ispkg:
+                continue
             importlib.import_module(f"{self._package}.{module.name}")
         for point in entry_points(group=self._package):
             point.load()

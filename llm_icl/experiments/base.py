@@ -246,4 +246,4 @@ class Experiment(ABC):
                 path.unlink(missing_ok=True)
 
 
-experiments: Registry[type[Experiment]] = Registry("experiment", "llm_icl.experiments")
+experiments: Registry[type[Experiment]] = Registry("experiment", "llm_icl.experiments", folders=True)
