@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from llm_icl.config.files import atomic_path, write_text
 from llm_icl.config.secrets import redacted
 from llm_icl.errors import RequestError, WorkError
-from llm_icl.predictions import fault_of
 from llm_icl.runs.opening import identity
 
 if TYPE_CHECKING:
@@ -151,6 +150,8 @@ class RunDirectory:
             folder.rmdir()
 
     def predictions(self) -> "pl.DataFrame":
+        from llm_icl.predictions import fault_of
+
         path = self.path / "predictions.parquet"
         if not path.is_file():
             raise RequestError(f"{self.path} is not a finished run: predictions.parquet is missing")

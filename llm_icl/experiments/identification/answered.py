@@ -33,7 +33,8 @@ class Answered:
 def answers_frame(subject: str, prompt: str | None, asked: Problems, queries: int, answers: Answers) -> pl.DataFrame:
     """The rows of a subject at one number of examples; answers are (C·Q, 1), the queries of a context in a row."""
     frame = predictions_frame(asked, [asked.points - 1], subject, prompt, answers)
-    return frame.drop("label").with_columns(query=np.arange(len(frame)) % queries)
+    label = pl.lit(None, dtype=frame.schema["label"])  # probes are not scored
+    return frame.with_columns(label=label, query=np.arange(len(frame)) % queries)
 
 
 def read_answers(frames: Sequence[pl.DataFrame], shape: tuple[int, int, int], repeats: int) -> Answered:

@@ -158,3 +158,4 @@ def test_the_api_has_the_same_options(tmp_path):
         candidate=["averaging", "last-label"],
     )  # fmt: skip
     assert found_in(result.runs[0].path)["averaging"].identification.leader == "averaging"
+    assert result.predictions["query"].to_list()[:4] == [0, 1, 2, 0]
