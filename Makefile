@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench ceilings deaths coverage verdicts identification asked-anyway finetuning-null docs models picture format clean \
+.PHONY: demo test check bench ceilings deaths coverage verdicts identification asked-anyway probes finetuning-null docs models picture format clean \
 	test-ray test-vllm bench-vllm newest oldest lock
 
 # Makes an environment in the folder $(1), with the versions in the file $(2), and installs $(3). The build backend is
@@ -47,6 +47,10 @@ verdicts: $(READY)
 
 coverage: $(READY)
 	$(BIN)/python -m tests.simulations.coverage
+
+# Searched probes against random ones: the second table of docs/design/identification.md; ten minutes.
+probes: $(READY)
+	$(BIN)/python -m tests.simulations.probes
 
 # Known machines, and how often they are named: the table of docs/design/identification.md. 17 hours on one core;
 # resumable, and shorter with REPETITIONS=20.
