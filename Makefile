@@ -48,7 +48,7 @@ verdicts: $(READY)
 coverage: $(READY)
 	$(BIN)/python -m tests.simulations.coverage
 
-# Searched probes against random ones: the second table of docs/design/identification.md; ten minutes.
+# Searched probes against random ones: the second table of docs/design/identification.md; five minutes.
 probes: $(READY)
 	$(BIN)/python -m tests.simulations.probes
 
@@ -58,11 +58,11 @@ REPETITIONS ?= 200
 identification: $(READY)
 	$(BIN)/python -m tests.simulations.identification $(REPETITIONS)
 
-# What reports say of models that follow no algorithm: a table of docs/design/identification.md. Half an hour; resumable.
+# What reports say of models that follow no algorithm: a table of docs/design/identification.md. Resumable.
 asked-anyway: $(READY)
 	$(BIN)/python -m tests.simulations.asked_anyway
 
-# Runs that die while calls are in flight: the table of docs/design/deaths.md; half an hour. Root for the full disk.
+# Runs that die while calls are in flight: the table of docs/design/deaths.md. Root for the full disk.
 deaths: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.simulations.deaths
 
