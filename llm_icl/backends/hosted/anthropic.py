@@ -1,8 +1,7 @@
 """Anthropic's messages. Without log-probabilities: labels are sampled, and agreement over repeats is reported."""
 
 import asyncio
-import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -154,27 +153,16 @@ class AnthropicModel(BatchModel):
 
     async def collect(self, batch: str) -> Collected:
         response = await self._client.get(f"/v1/messages/batches/{batch}/results", cast_to=self._response_type)
-        return _collected(response.content.decode(errors="replace").split("\n"))
+        return Collected.read(response.content, _ending)
 
 
-def _collected(lines: Iterable[str]) -> Collected:
-    """What can be read of a batch's results, line by line: a line that is cut, or has no known form, is no reply. Of
-    several replies to one request the first counts.
-    """
-    answers: dict[str, str] = {}
-    failures: dict[str, str] = {}
-    for line in lines:
-        try:
-            entry = json.loads(line)
-            name, result = str(entry["custom_id"]), entry["result"]
-            if result["type"] == "succeeded" and isinstance(result["message"], dict):
-                answers.setdefault(name, json.dumps(result["message"]))
-                continue
-            error = (result.get("error") or {}).get("error") or {}
-            failures[name] = str(error.get("message") or result["type"])
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            continue
-    return Collected(answers, failures)
+def _ending(entry: Any) -> dict[str, Any] | str:
+    """The message in a line of a batch's results, or why there is none."""
+    result = entry["result"]
+    if result["type"] == "succeeded" and isinstance(result["message"], dict):
+        return dict(result["message"])
+    error = (result.get("error") or {}).get("error") or {}
+    return str(error.get("message") or result["type"])
 
 
 def _with_cuts(messages: Sequence[dict[str, str]], cuts: Sequence[int]) -> list[dict[str, Any]]:

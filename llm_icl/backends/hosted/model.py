@@ -10,7 +10,7 @@ import logging
 import math
 import os
 from abc import abstractmethod
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +56,24 @@ class Collected:
 
     answers: dict[str, str]
     failures: dict[str, str]
+
+    @classmethod
+    def read(cls, content: bytes, ending: Callable[[Any], dict[str, Any] | str]) -> "Collected":
+        """Read results line by line; `ending` finds the reply's body in a line, or the reason why there is none. A line
+        that is cut, or has no known form, is no reply. Of several replies to one request the first counts.
+        """
+        found = cls({}, {})
+        for line in content.decode(errors="replace").split("\n"):  # splitlines() splits at more, which texts may hold
+            try:
+                entry = json.loads(line)
+                name, ended = str(entry["custom_id"]), ending(entry)
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                continue
+            if isinstance(ended, str):
+                found.failures[name] = ended
+            else:
+                found.answers.setdefault(name, json.dumps(ended))
+        return found
 
 
 class UnlistedError(Exception):

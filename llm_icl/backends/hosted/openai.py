@@ -3,7 +3,7 @@
 import asyncio
 import io
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from llm_icl.backends.base import ModelEntry, backends
@@ -223,38 +223,23 @@ class OpenAIModel(BatchModel):
 
     async def collect(self, batch: str) -> Collected:
         state = await self._client.batches.retrieve(batch)
-        lines: list[str] = []
-        for file in (state.output_file_id, state.error_file_id):
-            if file is not None:
-                lines += await self._lines(file)
-        return _collected(lines)
+        files = [await self._content(file) for file in (state.output_file_id, state.error_file_id) if file is not None]
+        return Collected.read(b"\n".join(files), _ending)
 
-    async def _lines(self, file: str) -> list[str]:
-        """The lines of a file; none if the provider has it no longer."""
+    async def _content(self, file: str) -> bytes:
+        """The content of a file; empty if the provider has it no longer."""
         import openai
 
         try:
-            content = (await self._client.files.content(file)).content
+            return bytes((await self._client.files.content(file)).content)
         except openai.NotFoundError:
-            return []
-        return content.decode(errors="replace").split("\n")  # splitlines() splits at more, which texts may hold
+            return b""
 
 
-def _collected(lines: Iterable[str]) -> Collected:
-    """What can be read of a batch's files, line by line: a line that is cut, or has no known form, is no reply. Of
-    several replies to one request the first counts.
-    """
-    answers: dict[str, str] = {}
-    failures: dict[str, str] = {}
-    for line in lines:
-        try:
-            entry = json.loads(line)
-            name, response, error = entry["custom_id"], entry.get("response") or {}, entry.get("error") or {}
-            if response.get("status_code") == 200 and isinstance(response["body"], dict):
-                answers.setdefault(str(name), json.dumps(response["body"]))
-                continue
-            said = error or (response.get("body") or {}).get("error") or {}
-            failures[str(name)] = str(said.get("message") or said.get("code") or f"HTTP {response['status_code']}")
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            continue
-    return Collected(answers, failures)
+def _ending(entry: Any) -> dict[str, Any] | str:
+    """The reply's body in a line of a batch's files, or why there is none."""
+    response, error = entry.get("response") or {}, entry.get("error") or {}
+    if response.get("status_code") == 200 and isinstance(response["body"], dict):
+        return dict(response["body"])
+    said = error or (response.get("body") or {}).get("error") or {}
+    return str(said.get("message") or said.get("code") or f"HTTP {response['status_code']}")
