@@ -120,6 +120,11 @@ def counted(number: int, word: str) -> str:
     return f"{number} {word}" if number == 1 else f"{number:,} {word}s"
 
 
+def any_of(names: Sequence[str]) -> str:
+    """a, b or c."""
+    return f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else "".join(names)
+
+
 def whole_numbers(option: str, texts: Sequence[str], minimum: int) -> tuple[int, ...]:
     """Numbers from repeated options and comma lists, in order and without repeats."""
     numbers = []

@@ -9,7 +9,7 @@ import numpy as np
 
 from llm_icl.analysis.identification.verdict import KINDS
 from llm_icl.analysis.intervals import Estimate
-from llm_icl.config.specs import counted
+from llm_icl.config.specs import any_of, counted
 from llm_icl.reports.charts import coloured, figure, picking
 from llm_icl.reports.document import Column, Figure, Row, Table
 
@@ -165,7 +165,7 @@ def _several(record: Record, names: list[str]) -> str:
 def _or(names: Sequence[str]) -> str:
     if len(names) > _NAMED:
         names = [*names[: _NAMED - 1], f"{len(names) - _NAMED + 1} others"]
-    return f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else "".join(names)
+    return any_of(names)
 
 
 _SENTENCES = {"too few": _too_few, "independent": _independent, "single": _single, "changes": _changes}

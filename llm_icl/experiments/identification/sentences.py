@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from llm_icl.analysis.identification.result import Identification, Mixed
 from llm_icl.analysis.intervals import Estimate
+from llm_icl.config.specs import any_of
 from llm_icl.experiments.identification.findings import Found
 
 _OVER = {"queries": "drawn anew at every query", "contexts": "over contexts", "problems": "over problems"}
@@ -19,7 +20,7 @@ def sentence(found: Found) -> str:
 
 
 def _verdict(one: Identification) -> str:
-    names = _any_of(one.names)
+    names = any_of(one.names)
     if one.verdict == "single":
         same = ", which give the same answers here," if len(one.names) > 1 else ""
         return f"{names}{same} {_explains(one)}"
@@ -62,11 +63,6 @@ def _wanted(one: Identification) -> str:
     if math.isfinite(one.needed):
         return f"about {max(math.ceil(one.needed), one.problems + 1):,} would do"
     return "no number of them would do with these queries"
-
-
-def _any_of(names: Sequence[str]) -> str:
-    *first, last = names or ("",)
-    return f"{', '.join(first)} or {last}" if first else last
 
 
 def _percent(estimate: Estimate) -> str:
