@@ -14,6 +14,7 @@ from llm_icl.config.specs import Spec, parse_specs
 from llm_icl.errors import RequestError
 from llm_icl.function_classes.base import function_class_of
 from llm_icl.learners.base import Learner, learner_of
+from llm_icl.learners.ceilings import inputs_are_informative
 from llm_icl.problems import Answers, Bits, Problems, Task
 from llm_icl.tasks.cards import load_task
 
@@ -65,11 +66,13 @@ class Algorithm:
 def algorithms(task: Task, n: int, names: Sequence[str] = ()) -> list[Algorithm]:
     """The candidates of these names, by default all that apply to a task at this n.
 
-    `kernel-vote` without options is a family. Constants need not be named: every subject is compared with the best one.
+    Where inputs tell about the function, the Bayes that knows how they are drawn is one of them: what training on such
+    problems should lead to. `kernel-vote` without options is a family. Constants need not be named: every subject is compared with the best one.
     Raises RequestError for an unknown name, or one that does not apply.
     """
     found = []
-    for text in names or (*DEFAULT, KERNEL, *_of_other_classes(task, n)):
+    knows_inputs = ("bayes",) if inputs_are_informative(task) else ()  # elsewhere it equals bayes-labels
+    for text in names or (*DEFAULT, *knows_inputs, KERNEL, *_of_other_classes(task, n)):
         variants = KERNELS if text == KERNEL else (text,)
         learners = tuple(learner_of(parse_specs([variant])[0]) for variant in variants)
         refusal = learners[0].refusal(task, n)

@@ -10,9 +10,8 @@ from llm_icl.analysis.identification.data import Candidate, Design
 from llm_icl.analysis.identification.structure import evenly
 from llm_icl.function_classes.base import function_class_of
 from llm_icl.learners.base import Learner
-from llm_icl.learners.bayes import Bayes, ExactBayes
-from llm_icl.learners.candidates import Algorithm, algorithms, probability_of
-from llm_icl.learners.ceilings import inputs_are_informative
+from llm_icl.learners.bayes import ExactBayes
+from llm_icl.learners.candidates import algorithms, probability_of
 from llm_icl.problems import Problems, Task
 
 Floats = NDArray[np.float64]
@@ -61,7 +60,7 @@ def observed(parts: Sequence[Problems], positions: Sequence[int], asked: Mapping
     candidates, left_out = [], []
     design = _design(problems, before)
     known = Observed(design, ())
-    for algorithm in _candidates(problems.task, problems.n):
+    for algorithm in algorithms(problems.task, problems.n):
         if algorithm.name in asked:
             probability = np.nan_to_num(known.taken(asked[algorithm.name]))[None]
         elif _takes_long(algorithm.learners[0], problems.task, problems.n):
@@ -71,16 +70,6 @@ def observed(parts: Sequence[Problems], positions: Sequence[int], asked: Mapping
             probability = np.stack([_answers(learner, problems, before) for learner in algorithm.learners])
         candidates.append(Candidate(algorithm.name, probability, algorithm.variants))
     return Observed(replace(design, candidates=tuple(candidates)), tuple(left_out))
-
-
-def _candidates(task: Task, n: int) -> list[Algorithm]:
-    """The default candidates; where inputs tell about the function, also the Bayes that knows how they are drawn, which
-    is what training on such problems should lead to.
-    """
-    found = algorithms(task, n)
-    if inputs_are_informative(task) and not Bayes().refusal(task, n):
-        found += algorithms(task, n, ("bayes",))
-    return found
 
 
 def _together(parts: Sequence[Problems]) -> Problems:

@@ -27,6 +27,8 @@ def test_the_candidates_of_a_task_are_those_that_apply():
     assert "elimination" not in names_of("majority")
     assert "bayes-labels" not in names_of("halfspace")  # infinitely many functions
     assert not any("task=conjunction" in name for name in names_of("majority", n=10))  # 59,049 functions
+    assert {"bayes", "bayes-labels"} <= set(names_of("conjunction"))  # its planted points tell about the function
+    assert "bayes" not in names_of("majority")
     assert len(set(names_of("conjunction"))) == len(names_of("conjunction")) >= 13
 
 
