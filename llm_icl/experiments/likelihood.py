@@ -52,7 +52,7 @@ class Likelihood:
             return {"verdict": "too few", "names": [], "problems": self.problems, "answers": 0}
         taken = self.observed.taken(answers)
         used = ~np.isnan(taken)
-        found = identify(self.design, taken, probabilities=probabilities, structure=self.structure)
+        found = identify(self.design, taken, probabilities=probabilities, structure=self.structure, flexible=False)
         close = self._close(found)
         untold = found.verdict == "single" and (
             len(close) > MOST_CLOSE * len(self.design.names) or (found.own_known and found.share.value < HALF)

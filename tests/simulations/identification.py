@@ -226,7 +226,7 @@ def outcome(world: World, subject: Subject) -> dict[str, object]:
     began = time.process_time()
     found = identify(
         world.design, subject.answers, probabilities=subject.probabilities, structure=world.structure,
-        seed=world.repetition,
+        flexible=False, seed=world.repetition,
     )  # fmt: skip
     seconds = time.process_time() - began
     weights = [[mixed.over, mixed.names, [list(map(float, w)) for w in mixed.weights]] for mixed in found.mixtures]

@@ -18,7 +18,7 @@ from llm_icl.analysis.identification.shares import explained, own_scores, regret
 from llm_icl.analysis.identification.structure import Left, Structure
 from llm_icl.analysis.identification.verdict import LEVEL, REJECTED, WHOLE
 from llm_icl.analysis.identification.weights import intervals
-from llm_icl.analysis.intervals import NOTHING, mean
+from llm_icl.analysis.intervals import NOTHING, Estimate, mean
 
 Floats = NDArray[np.float64]
 
@@ -47,15 +47,17 @@ def identify(
     agreement: Floats | None = None,
     ceiling: Floats | None = None,
     structure: Structure | None = None,
+    flexible: bool = True,
     seed: int = 0,
 ) -> Identification:
     """Identify the algorithm behind answers (M, C, Q), NaN where there is none.
 
     Answers are P(answer 1), or labels. agreement (M,) is the share of labels that were repeated when asked again, and
     ceiling (M, C, Q) exact Bayes' P(y = 1), where known. structure is `Structure(design)`, which can be shared by many
-    subjects.
+    subjects. flexible says whether to fit the flexible model too, which no verdict depends on: a third of the time.
     """
-    return _Subject(design, answers, probabilities, agreement, structure or Structure(design), seed).identify(ceiling)
+    subject = _Subject(design, answers, probabilities, agreement, structure or Structure(design), seed)
+    return subject.identify(ceiling, flexible)
 
 
 class _Subject:
@@ -102,14 +104,12 @@ class _Subject:
         neighbours = self.alone.neighbours(self.design, k)
         return self.left(self.alone.model[k], float(self.gained[k]), neighbours=neighbours)
 
-    def identify(self, ceiling: Floats | None) -> Identification:
+    def identify(self, ceiling: Floats | None, flexible: bool) -> Identification:
         self.independent = self.left(self.base, 0.0)
         decision = self.decide()
         share = explained(decision.held_out, self.base_scores, self.own, self.seed)
         certain = own_scores(np.where(np.isnan(self.answers), np.nan, decision.model), True, None)
         expected = (certain - self.base_scores).sum() / self.span if self.span > 1e-9 else np.nan
-        gain = on_top(self.structure, self.answers, decision.model) - log_scores(self.answers, decision.model)
-        count = (~np.isnan(self.answers)).sum(axis=(0, 2)).astype(float)
         lost, of_model = np.nan, np.nan
         if ceiling is not None:
             lost, of_model = regret(self.answers, ceiling, decision.model, self.probabilities)
@@ -126,7 +126,7 @@ class _Subject:
             score=float(decision.held_out.sum() / self.answered),
             share=share,
             expected_share=float(expected),
-            flexible=mean(gain, count),
+            flexible=self.flexible(decision.model) if flexible else NOTHING,
             left=decision.left,
             independent=self.independent,
             query_only=self.query_only,
@@ -136,6 +136,15 @@ class _Subject:
             regret=lost,
             regret_explained=of_model,
         )
+
+    @property
+    def counts(self) -> Floats:
+        """The answers on each problem, (C,)."""
+        return self.known.sum(axis=(0, 2)).astype(float)
+
+    def flexible(self, model: Floats) -> Estimate:
+        """What the flexible model adds to a model's score, per answer."""
+        return mean(on_top(self.structure, self.answers, model) - log_scores(self.answers, model), self.counts)
 
     def decide(self) -> _Decision:
         if self.independent.p_value >= LEVEL:
@@ -259,13 +268,13 @@ class _Subject:
         return mixture.form.over, tuple(names[i] for i in named) if len(named) > 1 else ()
 
     def compared(self, k: int) -> Compared:
-        candidate, count = self.design.candidates[k], (~np.isnan(self.answers)).sum(axis=(0, 2)).astype(float)
+        candidate = self.design.candidates[k]
         own = self.alone.held_out[k]
         return Compared(
             candidate.name,
             candidate.variants[self.alone.variant[k]] if candidate.variants else candidate.name,
             float(own.sum() / self.answered),
-            NOTHING if k == self.lead else mean(self.alone.held_out[self.lead] - own, count),
+            NOTHING if k == self.lead else mean(self.alone.held_out[self.lead] - own, self.counts),
             explained(own, self.base_scores, self.own, self.seed),
             float(self.corrected[k]),
             self.tests.get(k),
