@@ -67,7 +67,8 @@ def algorithms(task: Task, n: int, names: Sequence[str] = ()) -> list[Algorithm]
     """The candidates of these names, by default all that apply to a task at this n.
 
     Where inputs tell about the function, the Bayes that knows how they are drawn is one of them: what training on such
-    problems should lead to. `kernel-vote` without options is a family. Constants need not be named: every subject is compared with the best one.
+    problems should lead to. `kernel-vote` without options is a family. Constants need not be named: every subject is
+    compared with the best one.
     Raises RequestError for an unknown name, or one that does not apply.
     """
     found = []

@@ -47,7 +47,8 @@ class Identification:
     verdict's model, `constant` that of the best constant for each number of examples, and `own` the most that the
     subject's own noise allows, where `own_known`. `share` is the share (score - constant)/(own - constant), and
     `expected_share` what a subject that follows the verdict's model and its noise would show. `flexible` is what a
-    flexible model adds to the score, where it was fitted. `needed` is the number of problems that would tell the named apart.
+    flexible model adds to the score, where it was fitted. `needed` is the number of problems that would tell the named
+    apart.
     """
 
     verdict: str
