@@ -30,9 +30,24 @@ def new_cache(model: nn.Module) -> Any:
 
 
 def forked(cache: Any, count: int) -> Any:
-    """A copy of a cache of one sequence, for `count` sequences that continue it."""
-    twin = copy.deepcopy(cache)
-    twin.reorder_cache(torch.zeros(count, dtype=torch.long))  # unlike `batch_repeat_interleave`, for layers of any kind
+    """A cache of one sequence, for `count` sequences that continue it; the original stays as it is."""
+    from transformers.cache_utils import DynamicLayer
+
+    twin = copy.copy(cache)
+    twin.layers = [
+        _spread(layer, count) if type(layer) is DynamicLayer else copy.deepcopy(layer) for layer in cache.layers
+    ]
+    for layer in twin.layers:
+        if type(layer) is not DynamicLayer:  # unlike `batch_repeat_interleave`, for layers of any kind
+            layer.reorder_cache(torch.zeros(count, dtype=torch.long))
+    return twin
+
+
+def _spread(layer: Any, count: int) -> Any:
+    """A layer of keys and values whose sequences share their memory, until they are continued."""
+    twin = copy.copy(layer)
+    if layer.is_initialized:
+        twin.keys, twin.values = (each.expand(count, -1, -1, -1) for each in (layer.keys, layer.values))
     return twin
 
 
