@@ -157,23 +157,33 @@ def _judged(comparison: Difference, alpha: float) -> Judgement:
 
 def power(error: float, problems: int, alpha: float, margin: float = MARGIN) -> tuple[float, float]:
     """The difference that a test of level alpha finds with probability POWER, given its standard error over so many
-    problems; and the number of problems that find a difference as large as the margin.
+    problems; and the number of problems that find one as large as the margin.
     """
     if not error > 0:
         return float("nan"), float("nan")
-    counts, detectable = _detectable(alpha)
+    counts, detectable = _detectable(alpha, POWER)
     resolves = float(np.interp(problems, counts, detectable)) * error
-    # The error is estimated: as it is as often too small as too large, and power is concave, more problems are needed.
-    uncertain = 1 + _UNCERTAIN / max(problems - 1, 1)
-    enough = counts >= uncertain * problems * (detectable * error / margin) ** 2
-    return resolves, max(_FEWEST, float(counts[np.argmax(enough)])) if enough.any() else float("inf")
+    return resolves, problems_needed(problems * error**2, problems, alpha, margin)
+
+
+def problems_needed(
+    variance: float, problems: int, alpha: float, difference: float = MARGIN, power: float = POWER
+) -> float:
+    """How many problems find a difference with this probability by a test of level alpha, where a problem's difference
+    has a variance that was estimated from so many problems; infinite if 100 million do not.
+    """
+    counts, detectable = _detectable(alpha, power)
+    # The variance is as often too small as too large, and power is concave: more problems are needed.
+    variance *= 1 + _UNCERTAIN / max(problems - 1, 1)
+    enough = counts >= variance * (detectable / difference) ** 2
+    return max(_FEWEST, float(counts[np.argmax(enough)])) if enough.any() else float("inf")
 
 
 @cache
-def _detectable(alpha: float) -> tuple[Floats, Floats]:
-    """Numbers of problems, and the difference that each finds with probability POWER, in standard errors."""
+def _detectable(alpha: float, power: float) -> tuple[Floats, Floats]:
+    """Numbers of problems, and the difference that each finds with this probability, in standard errors."""
     from scipy.special import nctdtrinc, stdtrit
 
     counts = np.unique(np.geomspace(2, 1e8, 1000).round())
     wider = 1 + _WIDER + _WIDER_IF_FEW / counts**1.5
-    return counts, nctdtrinc(counts - 1, 1 - POWER, wider * stdtrit(counts - 1, 1 - alpha / 2))
+    return counts, nctdtrinc(counts - 1, 1 - power, wider * stdtrit(counts - 1, 1 - alpha / 2))

@@ -18,6 +18,7 @@ from llm_icl.errors import RequestError, WorkError
 # The verbs other than experiments, which come from their registry.
 VERBS = {
     "list": "List available models, tasks, prompts, learners, …",
+    "plan": "How many problems a study needs, and what they cost.",
     "report": "Compare finished runs in one report.",
     "run": "Run a suite: a matrix of experiments.",
     "sample": "Draw problems into a file.",
