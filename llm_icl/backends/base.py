@@ -105,6 +105,11 @@ class LanguageModel(ABC):
         return ""
 
     @classmethod
+    def here(cls) -> str:
+        """What this machine has for the backend's models, and what is missing; nothing is loaded or sent."""
+        return ""
+
+    @classmethod
     def source(cls, entry: ModelEntry) -> tuple[str, dict[str, Any]]:
         """The arguments of `from_pretrained` of transformers that load the weights. Raises RequestError if they are
         unavailable.

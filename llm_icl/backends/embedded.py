@@ -33,12 +33,17 @@ def cache_folder() -> Path:
     return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "llm-icl"
 
 
+def embedded_folder(entry: ModelEntry) -> Path:
+    """Where the model's converted weights and tokenizer are, or will be."""
+    return cache_folder() / "models" / f"{entry.weights['file'].removesuffix('.gguf')}-{_CONVERSION}"
+
+
 def embedded_weights(entry: ModelEntry) -> Path:
     """The folder with the model's converted weights and tokenizer; made on first use.
 
     The GGUF file is verified by checksum, whatever its origin. Raises RequestError if it is unavailable.
     """
-    folder = cache_folder() / "models" / f"{entry.weights['file'].removesuffix('.gguf')}-{_CONVERSION}"
+    folder = embedded_folder(entry)
     if (folder / "config.json").is_file():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)

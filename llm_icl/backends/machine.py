@@ -26,21 +26,29 @@ def memory() -> float:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
 
 
-def refusal(entry: ModelEntry) -> str:
-    """Why this machine cannot run the model on vLLM, and what to do; empty if it can."""
+def resources() -> str:
+    """What this machine has for vLLM, in words."""
     cards = gpus()
-    has_vllm = importlib.util.find_spec("vllm") is not None
-    fits = entry.memory <= _ROOM * (sum(cards) if cards else memory())
-    if has_vllm and fits:
-        return ""
-    needs = f"about {entry.memory:.0f} GB of GPU memory and vLLM" if entry.memory else "vLLM"
     here = [
         f"{len(cards)} GPU{'s' if len(cards) > 1 else ''} with {sum(cards):.0f} GB" if cards else "no GPU",
         f"{memory():.0f} GB of memory",
-        "vLLM" if has_vllm else "no vLLM (pip install 'llm-icl[vllm]')",
+        "vLLM" if _has_vllm() else "no vLLM (pip install 'llm-icl[vllm]')",
     ]
+    return ", ".join(here)
+
+
+def _has_vllm() -> bool:
+    return importlib.util.find_spec("vllm") is not None
+
+
+def refusal(entry: ModelEntry) -> str:
+    """Why this machine cannot run the model on vLLM, and what to do; empty if it can."""
+    fits = entry.memory <= _ROOM * (sum(gpus()) or memory())
+    if _has_vllm() and fits:
+        return ""
+    needs = f"about {entry.memory:.0f} GB of GPU memory and vLLM" if entry.memory else "vLLM"
     return (
-        f"model '{entry.name}' needs {needs}; this machine has {', '.join(here)}. Serve it on another machine "
+        f"model '{entry.name}' needs {needs}; this machine has {resources()}. Serve it on another machine "
         f"(there: llm-icl serve {entry.name}) and pass --base-url http://HOST:8000/v1, or use the embedded model: "
         f"--model {DEFAULT_MODEL}"
     )

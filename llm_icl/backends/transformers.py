@@ -5,7 +5,9 @@ from functools import cached_property
 from typing import Any
 
 from llm_icl.backends.base import LocalModel, ModelEntry, backends
+from llm_icl.backends.catalogue import model_names
 from llm_icl.backends.chat import ChatFormat, chat_of
+from llm_icl.backends.embedded import embedded_folder
 from llm_icl.backends.exchange import LabelScores, Reply
 from llm_icl.backends.lengths import context_length, turning_length
 from llm_icl.backends.loading import load_model, loading
@@ -65,6 +67,14 @@ class TransformersModel(LocalModel):
         self._reuse = check_language_model(entry.name, self._model, self._tokenizer)
         if not self._reuse.batches:
             self.problems_at_once = 1
+
+    @classmethod
+    def here(cls) -> str:
+        import torch
+
+        cards = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+        made = [entry.name for entry in model_names().values() if entry.weights and embedded_folder(entry).is_dir()]
+        return f"on {', '.join(cards) or 'the CPU'}; weights of {', '.join(made) or 'no embedded model'} are made"
 
     @classmethod
     def source(cls, entry: ModelEntry) -> tuple[str, dict[str, Any]]:

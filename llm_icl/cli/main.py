@@ -17,6 +17,7 @@ from llm_icl.errors import RequestError, WorkError
 
 # The verbs other than experiments, which come from their registry.
 VERBS = {
+    "doctor": "What this machine has, and what works here.",
     "list": "List available models, tasks, prompts, learners, …",
     "plan": "How many problems a study needs, and what they cost.",
     "report": "Compare finished runs in one report.",

@@ -108,6 +108,8 @@ class RemoteModel(LanguageModel):
         )
 
     # The provider's address, and the environment variable that may name another.
+    # The environment variable that holds the key of this provider.
+    key_variable: str
     usual_address = ""
     address_variable = ""
 
@@ -120,10 +122,10 @@ class RemoteModel(LanguageModel):
         address = "" if entry.base_url else os.environ.get(cls.address_variable, "").strip().rstrip("/")
         return "" if address == cls.usual_address else address
 
-    @property
-    @abstractmethod
-    def key_variable(self) -> str:
-        """The environment variable that holds the key of this provider."""
+    @classmethod
+    def here(cls) -> str:
+        variables = dict.fromkeys((cls.key_variable, OWN_SERVER_KEY))  # the second is for --base-url
+        return ", ".join(f"{name} is {'' if os.environ.get(name) else 'not '}set" for name in variables)
 
     def secret(self) -> str:
         """The key, from the environment. Raises RequestError, with the variable's name, if it is not set or no key."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from llm_icl.backends.base import LanguageModel, ModelEntry, backends
-from llm_icl.backends.machine import refusal
+from llm_icl.backends.machine import refusal, resources
 from llm_icl.backends.vllm.engine import VllmModel
 from llm_icl.backends.vllm.managed import ManagedVllmServer
 from llm_icl.backends.vllm.options import engine_arguments
@@ -22,6 +22,10 @@ class Vllm(VllmModel):
         engine_arguments(entry)
         if reason := refusal(entry):
             raise RequestError(reason)
+
+    @classmethod
+    def here(cls) -> str:
+        return resources()
 
     @classmethod
     def load(cls, entry: ModelEntry, logs: Path) -> LanguageModel:
