@@ -7,7 +7,7 @@ from typing import Protocol
 from llm_icl.asking.cache import Call, CallCache
 from llm_icl.asking.modes import MODES
 from llm_icl.asking.modes.base import Plan, Planned
-from llm_icl.backends.base import LocalModel
+from llm_icl.backends.base import WritingModel
 from llm_icl.backends.exchange import Reply, Request
 
 # Called with the number of calls answered since the last time, and a status text.
@@ -35,7 +35,7 @@ class SilentChannel:
 class LocalChannel:
     """Calls to a model in this process, in blocks that are committed as they finish."""
 
-    model: LocalModel
+    model: WritingModel
     plan: Plan
     cache: CallCache
 

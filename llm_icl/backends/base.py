@@ -187,14 +187,24 @@ class TokenModel(LanguageModel):
         return self.chats or rendered.has_turns
 
 
-class LocalModel(TokenModel):
-    """A model in this process."""
+class WritingModel(LanguageModel):
+    """A model in this process that writes texts, if it does nothing else."""
+
+    local = True
+    # The number of texts generated per committed block.
+    texts_at_once: int = 1
+
+    @abstractmethod
+    def generate(self, texts: Sequence[Any], max_tokens: int, stop: Sequence[str]) -> list[Reply]:
+        """Greedy decoding up to a stop string or the token limit."""
+
+
+class LocalModel(WritingModel, TokenModel):
+    """A model in this process that gives probabilities."""
 
     modes = ("curve", "positions", "generate")
-    local = True
-    # The number of problems scored, and of texts generated, per committed block.
+    # The number of problems scored per committed block.
     problems_at_once: int = 1
-    texts_at_once: int = 1
 
     @abstractmethod
     def score_curves(self, curves: Sequence[Curve], shared: int) -> list[list[LabelScores]]:
@@ -206,10 +216,6 @@ class LocalModel(TokenModel):
     @abstractmethod
     def score_positions(self, places: Sequence[LabelPlace]) -> list[LabelScores]:
         """The label scores after each context, the labels being one token or several."""
-
-    @abstractmethod
-    def generate(self, texts: Sequence[str], max_tokens: int, stop: Sequence[str]) -> list[Reply]:
-        """Greedy decoding up to a stop string or the token limit."""
 
     def attention(self, tokens: Sequence[int]) -> dict[int, Any]:
         """The attention weights (H, T, T) of every layer over one sequence, float32 tensors on the CPU; implemented by

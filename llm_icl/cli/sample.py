@@ -24,17 +24,28 @@ if TYPE_CHECKING:
 def command(target: Path, **chosen: Any) -> None:
     """Draw problems into a file: inputs, true labels, labels as shown, and function parameters.
 
+    With --prompts: the prompts of these problems, one row for each position. Fill in 'reply' (a text), 'answer' (0 or
+    1) or 'probability' (of answer 1), and import: llm-icl import FILE.
+
     With --task probe:TASK: queries behind --problems contexts of each number of --examples, chosen to tell learning
     algorithms apart, with the prompt and the algorithms' answers. Fill in 'answer' (0 or 1) or 'probability' (of answer
     1) in each row, and identify: llm-icl identify --answers FILE.
     """
-    from llm_icl.config.specs import counted
+    from llm_icl.config.specs import counted, parse_specs
     from llm_icl.errors import RequestError
+    from llm_icl.experiments.evaluation.request import read_positions
+    from llm_icl.prompting import load_prompt
+    from llm_icl.prompting.exporting import prompt_rows
+    from llm_icl.prompting.rendering import check_task
     from llm_icl.tasks.drawing import draw
     from llm_icl.tasks.exporting import export, export_rows
     from llm_icl.tasks.options import PREFIX
 
     options = SamplingOptions.of(chosen)
+    if options.prompts and (options.task.startswith(PREFIX) or target.suffix == ".npz"):
+        raise RequestError("--prompts writes rows, of problems: .jsonl, .parquet or a folder, and no probes")
+    if options.positions != "all" and not options.prompts:
+        raise RequestError("--positions is for --prompts")
     if options.task.startswith(PREFIX):
         prompt, probes = _probes(options)
         export_rows(probes.rows(prompt), target)
@@ -44,6 +55,15 @@ def command(target: Path, **chosen: Any) -> None:
     if options.examples or options.queries or options.candidate:
         raise RequestError(f"--examples, --queries and --candidate are for --task {PREFIX}TASK")
     problems = draw(options)
+    if options.prompts:
+        (spec,) = parse_specs([options.prompt])
+        prompt = load_prompt(spec, options.prompts_dir)
+        check_task(prompt, problems.task)
+        positions = read_positions(options.positions, problems.points)
+        export_rows(prompt_rows(problems, prompt, positions), target)
+        count = len(problems) * len(positions)
+        click.echo(f"{counted(count, 'prompt')} of {counted(len(problems), 'problem')}: {target}")
+        return
     export(problems, target)
     click.echo(f"{counted(len(problems), 'problem')} of {counted(problems.points, 'point')}: {target}")
 

@@ -14,7 +14,7 @@ from llm_icl.asking.channels import Channel, LocalChannel, SilentChannel
 from llm_icl.asking.modes.base import Plan
 from llm_icl.asking.plan import plan_for
 from llm_icl.backends import LanguageModel, ModelEntry
-from llm_icl.backends.base import LocalModel
+from llm_icl.backends.base import WritingModel
 from llm_icl.backends.pool import ModelPool
 from llm_icl.errors import BudgetSpentError, WorkError
 from llm_icl.experiments.calling import Calling
@@ -92,7 +92,7 @@ class Asker:
         cache = self._calling.cache
         plan = questions.plan(model)
         if channel is None:
-            assert isinstance(model, LocalModel)
+            assert isinstance(model, WritingModel)
             channel = LocalChannel(model, plan, cache)
         whole, done = len({call_key(model.identity(), call.request.data()) for call in plan.calls}), 0
 

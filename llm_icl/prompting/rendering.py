@@ -48,6 +48,12 @@ class Rendered:
             turns.insert(0, Message("system", self.prompt.system))
         return turns
 
+    def data(self) -> str | list[dict[str, str]]:
+        """As JSON data: the text, or the turns."""
+        if not self.has_turns:
+            return self.completion()
+        return [{"role": message.role, "content": message.content} for message in self.messages()]
+
 
 def check_task(prompt: Prompt, task: Task) -> None:
     """Raise RequestError if the task card lacks a field that the prompt requires."""

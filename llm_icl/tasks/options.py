@@ -44,7 +44,11 @@ class SamplingOptions(DrawingOptions):
     """Of probes: queries behind each context."""
     candidate: tuple[str, ...] = option((), shown="all that apply to the task")
     """Of probes: the algorithms to tell apart."""
+    prompts: bool = option(False)
+    """Write the prompt for every position, to be asked elsewhere and brought back with import."""
+    positions: str = option("all")
+    """Of prompts: numbers of in-context examples, or 'all'."""
     prompt: str = option("basic")
-    """Of probes: the prompt template that each is written with."""
+    """Of prompts and probes: the prompt template that each is written with."""
     prompts_dir: Path | None = option(None, shown="./prompts", exists="folder")
     """Folder of your own prompt templates."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from llm_icl.asking.replies import Outcome
-from llm_icl.backends.base import LanguageModel, LocalModel
+from llm_icl.backends.base import LanguageModel, LocalModel, WritingModel
 from llm_icl.backends.exchange import Reply, Request
 from llm_icl.problems import Problems
 from llm_icl.prompting.templates import Prompt
@@ -55,15 +55,16 @@ class Mode(ABC, Generic[R]):
         """The minimum number of positions per problem at which this mode pays off."""
         return 1
 
-    def blocks(self, model: LocalModel, plan: Plan) -> Iterable[Sequence[Planned]]:
+    def blocks(self, model: WritingModel, plan: Plan) -> Iterable[Sequence[Planned]]:
         """Batches of calls for a local model: as many problems as it takes, those with the same examples together."""
+        assert isinstance(model, LocalModel)
         size = -(-model.problems_at_once // plan.alike) * plan.alike
         blocks: dict[int, list[Planned]] = {}
         for call in plan.calls:
             blocks.setdefault(call.problem // size, []).append(call)
         return blocks.values()
 
-    def ask(self, model: LocalModel, requests: Sequence[R], shared: int) -> list[Reply]:
+    def ask(self, model: WritingModel, requests: Sequence[R], shared: int) -> list[Reply]:
         """The replies of a local model."""
         raise NotImplementedError(f"the mode {self.name} is for models behind an API")
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from llm_icl.asking.modes.base import Mode, Plan, Planned
 from llm_icl.asking.replies import Outcome, from_scores, scores_fault
-from llm_icl.backends.base import LanguageModel, LocalModel, TokenModel
+from llm_icl.backends.base import LanguageModel, LocalModel, TokenModel, WritingModel
 from llm_icl.backends.exchange import CurveRequest, Reply
 from llm_icl.problems import Problems
 from llm_icl.prompting.layout import CannotScoreError, Curve, curve_of, label_gap, shared_text
@@ -49,7 +49,8 @@ class CurveMode(Mode[CurveRequest]):
     def min_positions(self, model: LanguageModel) -> int:
         return model.least_curve
 
-    def ask(self, model: LocalModel, requests: Sequence[CurveRequest], shared: int) -> list[Reply]:
+    def ask(self, model: WritingModel, requests: Sequence[CurveRequest], shared: int) -> list[Reply]:
+        assert isinstance(model, LocalModel)
         curves = [request.curve for request in requests]
         scores = model.score_curves(curves, max(shared, _common_examples(curves)))
         return [Reply.of_scores(curve) for curve in scores]

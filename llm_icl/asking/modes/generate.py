@@ -6,7 +6,7 @@ from typing import Any
 
 from llm_icl.asking.modes.base import Mode, Plan, Planned
 from llm_icl.asking.replies import Outcome, from_text
-from llm_icl.backends.base import LanguageModel, LocalModel, TokenModel
+from llm_icl.backends.base import LanguageModel, TokenModel, WritingModel
 from llm_icl.backends.exchange import GenerateRequest, Reply
 from llm_icl.errors import RequestError
 from llm_icl.problems import Problems
@@ -54,12 +54,12 @@ class GenerateMode(Mode[GenerateRequest]):
         calls.sort(key=lambda call: (call.request.repeat or 0, call.positions))
         return Plan(self.name, tuple(calls), tuple(too_long))
 
-    def blocks(self, model: LocalModel, plan: Plan) -> Iterable[Sequence[Planned]]:
+    def blocks(self, model: WritingModel, plan: Plan) -> Iterable[Sequence[Planned]]:
         """Batches of as many texts as the model takes."""
         size = model.texts_at_once
         return [plan.calls[start : start + size] for start in range(0, len(plan.calls), size)]
 
-    def ask(self, model: LocalModel, requests: Sequence[GenerateRequest], shared: int) -> list[Reply]:
+    def ask(self, model: WritingModel, requests: Sequence[GenerateRequest], shared: int) -> list[Reply]:
         first = requests[0]  # all requests of a plan have the same limits
         return model.generate([request.prompt for request in requests], first.max_tokens, first.stop)
 

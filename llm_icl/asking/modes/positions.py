@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from llm_icl.asking.modes.base import Mode, Plan, Planned
 from llm_icl.asking.replies import Outcome, from_scores, scores_fault
-from llm_icl.backends.base import LanguageModel, LocalModel, TokenModel
+from llm_icl.backends.base import LanguageModel, LocalModel, TokenModel, WritingModel
 from llm_icl.backends.exchange import PositionsRequest, Reply
 from llm_icl.problems import Problems
 from llm_icl.prompting.layout import CannotScoreError, label_gap, label_places, separate_gap
@@ -37,7 +37,8 @@ class PositionsMode(Mode[PositionsRequest]):
                 calls.append(Planned(i, (position,), text + gap, request))
         return Plan(self.name, tuple(calls), tuple(too_long))
 
-    def ask(self, model: LocalModel, requests: Sequence[PositionsRequest], shared: int) -> list[Reply]:
+    def ask(self, model: WritingModel, requests: Sequence[PositionsRequest], shared: int) -> list[Reply]:
+        assert isinstance(model, LocalModel)
         return [Reply.of_scores([scores]) for scores in model.score_positions([request.place for request in requests])]
 
     def fault(self, reply: Reply) -> str:

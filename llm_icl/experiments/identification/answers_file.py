@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from llm_icl.analysis.identification.data import Design
+from llm_icl.config.rows import Row, read_rows
 from llm_icl.config.specs import parse_specs
-from llm_icl.config.texts import read_lines
 from llm_icl.errors import RequestError
 from llm_icl.experiments.identification.answered import Answered
 from llm_icl.experiments.setting import Setting
@@ -20,8 +20,6 @@ from llm_icl.learners.candidates import algorithm_at, algorithms
 from llm_icl.learners.probes import Probes
 from llm_icl.problems import Bits, Problems, Task
 from llm_icl.tasks.cards import load_task
-
-Row = Mapping[str, Any]
 
 NEEDED = ("task", "n", "seed", "problem", "examples", "probe", "inputs", "labels", "query")
 
@@ -43,7 +41,7 @@ class AnswersFile:
         """From JSON lines, Parquet, or a Hugging Face dataset folder. Raises RequestError, with the row, or for a task
         that is unknown here.
         """
-        rows = _rows(path)
+        rows = read_rows(path)
         if not rows:
             raise RequestError(f"{path} has no rows")
         for number, row in enumerate(rows, 1):
@@ -160,41 +158,6 @@ class _Places:
 def _task(name: str, tasks_dir: Path | None) -> Task:
     (spec,) = parse_specs([name])
     return load_task(spec, tasks_dir)
-
-
-def _rows(path: Path) -> list[Row]:
-    if path.is_dir():
-        return _dataset(path)
-    if path.suffix == ".parquet":
-        import polars as pl
-
-        try:
-            return list(pl.read_parquet(path).to_dicts())
-        except (pl.exceptions.PolarsError, OSError) as problem:
-            raise RequestError(f"{path} cannot be read: {str(problem).splitlines()[0]}") from None
-    rows: list[Row] = []
-    for number, line in read_lines(path):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError:
-            raise RequestError(f"{path}, line {number} is not a JSON object: one object a line is expected") from None
-        rows.append(row)
-    return rows
-
-
-def _dataset(path: Path) -> list[Row]:
-    from datasets import Dataset, load_from_disk
-
-    try:
-        found = load_from_disk(str(path))
-    except (OSError, ValueError) as problem:
-        raise RequestError(f"{path} is not a dataset: {str(problem).splitlines()[0]}") from None
-    if not isinstance(found, Dataset):
-        raise RequestError(f"{path} has several splits: give the folder of one")
-    rows: list[Row] = found.to_list()
-    return rows
 
 
 def _fault(row: Any) -> str:

@@ -1,0 +1,103 @@
+"""Answers that were collected elsewhere, in place of a model: a file of `llm-icl sample --prompts`, filled in."""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from llm_icl.backends.base import ModelEntry, WritingModel, backends
+from llm_icl.backends.exchange import Reply
+from llm_icl.config.rows import Row, read_rows
+from llm_icl.errors import RequestError
+from llm_icl.prompting.rendering import Rendered
+
+# What may be filled in; the first that is there counts.
+FILLED = ("reply", "answer", "probability")
+# The log-probability of what is impossible.
+_NEVER = -1e4
+
+
+@backends.register("answers")
+class CollectedAnswers(WritingModel):
+    """Answers in a file: `reply` (a text, which is read as any model's), `answer` (0 or 1) or `probability` (of 1)."""
+
+    texts_at_once = 1_000_000
+
+    def __init__(self, entry: ModelEntry) -> None:
+        self._entry = entry
+        rows = read_rows(Path(entry.identifier))
+        for number, row in enumerate(rows, 1):
+            if reason := _fault(row):
+                raise RequestError(f"{entry.identifier}, row {number}: {reason}")
+        filled = [row for row in rows if any(row.get(key) is not None for key in FILLED)]
+        if not filled:
+            raise RequestError(f"{entry.identifier} has no answers: fill in {', '.join(map(repr, FILLED))}")
+        self._replies = {_key(row["messages"] or row["text"]): _reply(row) for row in reversed(filled)}
+        # Labels without probabilities are read as generated text.
+        scored = all(row.get("probability") is not None for row in filled)
+        self.modes = ("top", "generate") if scored else ("generate",)
+
+    @classmethod
+    def check(cls, entry: ModelEntry) -> None:
+        if not Path(entry.identifier).exists():
+            raise RequestError(f"model '{entry.name}': {entry.identifier} does not exist")
+
+    @classmethod
+    def place(cls, entry: ModelEntry) -> str:
+        return _digest(Path(entry.identifier))
+
+    @classmethod
+    def here(cls) -> str:
+        return "files of 'llm-icl sample --prompts' that were filled in"
+
+    def identity(self) -> dict[str, Any]:
+        return {"backend": self._entry.backend, "answers": _digest(Path(self._entry.identifier))}
+
+    def wire(self, rendered: Rendered) -> Any:
+        return rendered.data()
+
+    def generate(self, texts: Sequence[Any], max_tokens: int, stop: Sequence[str]) -> list[Reply]:
+        nothing = Reply(status="error", message="the file has no answer to this prompt")
+        return [self._replies.get(_key(text), nothing) for text in texts]
+
+
+def _key(prompt: Any) -> str:
+    if isinstance(prompt, str):
+        return prompt
+    return json.dumps([[message["role"], message["content"]] for message in prompt])
+
+
+def _reply(row: Row) -> Reply:
+    zero, one = row["labels"]
+    if row.get("reply") is not None:
+        return Reply(text=row["reply"], truncated=False)
+    if (p := row.get("probability")) is None:
+        return Reply(text=row["labels"][int(row["answer"])], truncated=False)
+    scores = {zero: math.log(1 - p) if p < 1 else _NEVER, one: math.log(p) if p > 0 else _NEVER}
+    return Reply(text=one if p > 0.5 else zero, tops=[scores], truncated=False)
+
+
+def _fault(row: Any) -> str:
+    """Why a row cannot be used; empty if it can."""
+    if not isinstance(row, Mapping):
+        return "not an object"
+    if not isinstance(row.get("messages") or row.get("text"), str | list) or len(row.get("labels") or ()) != 2:
+        return "'text' or 'messages', or 'labels' is missing; expected are the fields of 'llm-icl sample --prompts'"
+    reply, answer, probability = (row.get(key) for key in FILLED)
+    if reply is not None and not isinstance(reply, str):
+        return f"'reply' is not a text: {reply!r}"
+    if answer is not None and str(answer).strip() not in ("0", "1"):
+        return f"'answer' is not 0 or 1: {answer!r}"
+    if probability is not None and not (type(probability) in (int, float) and 0 <= probability <= 1):
+        return f"'probability' is not a number from 0 to 1: {probability!r}"
+    return ""
+
+
+def _digest(path: Path) -> str:
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    whole = hashlib.sha256()
+    for file in files:
+        whole.update(file.read_bytes())
+    return whole.hexdigest()

@@ -1,0 +1,53 @@
+"""`llm-icl import`: a run from answers that were collected elsewhere."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+# What all rows of a file have in common: how its problems were drawn, and how they were written.
+_COMMON = ("task", "n", "seed", "points", "problems", "prompt")
+
+
+@click.command("import", context_settings={"show_default": True})
+@click.argument("answers", type=click.Path(path_type=Path))
+@click.option("--learner", multiple=True, help="Classical learner. [the defaults for the task]")
+@click.option("--tasks-dir", type=click.Path(path_type=Path, exists=True), help="Folder of your own task cards.")
+@click.option("--prompts-dir", type=click.Path(path_type=Path, exists=True), help="Folder of your own templates.")
+@click.option("--out", type=click.Path(path_type=Path), help="Run directory [a name under ./outputs].")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+@click.pass_context
+def command(context: click.Context, answers: Path, **chosen: Any) -> None:
+    """Evaluate ANSWERS, a file of 'llm-icl sample --prompts' that was filled in.
+
+    The same as 'llm-icl eval --model answers/FILE' with the task, n, seed, points, problems, prompt and positions of
+    the file, without shuffled labels.
+    """
+    from llm_icl.cli.experiment import command_of
+    from llm_icl.experiments.base import experiments
+
+    kind = experiments.get("eval")
+    given = _settings(answers) | {"model": (f"answers/{answers}",), "shuffled_labels": False}
+    context.invoke(command_of(kind), **given, **{key: value for key, value in chosen.items() if value is not None})
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    """The options of an evaluation that asks these prompts. Raises RequestError if there is none."""
+    from llm_icl.config.rows import read_rows
+    from llm_icl.errors import RequestError
+
+    rows = read_rows(path)
+    if not rows:
+        raise RequestError(f"{path} has no rows")
+    for number, row in enumerate(rows, 1):
+        if missing := [key for key in (*_COMMON, "position") if not isinstance(row.get(key), str | int)]:
+            fields = "expected are the fields of 'llm-icl sample --prompts'"
+            raise RequestError(f"{path}, row {number}: '{missing[0]}' is missing; {fields}")
+    several = {key: sorted({str(row[key]) for row in rows}) for key in _COMMON}
+    if mixed := [f"{key} {', '.join(values)}" for key, values in several.items() if len(values) > 1]:
+        raise RequestError(f"{path} mixes {'; '.join(mixed)}: import each on its own")
+    (settings,) = {tuple(row[key] for key in _COMMON) for row in rows}
+    found = dict(zip(_COMMON, settings, strict=True))
+    positions = ",".join(map(str, sorted({int(row["position"]) for row in rows})))
+    lists = {key: (str(found[key]),) for key in ("task", "n", "seed", "prompt")}
+    return lists | {"points": found["points"], "problems": found["problems"], "positions": positions}

@@ -1,0 +1,47 @@
+"""Files of rows: one object each, with named values."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from llm_icl.config.texts import read_lines
+from llm_icl.errors import RequestError
+
+Row = Mapping[str, Any]
+
+
+def read_rows(path: Path) -> list[Row]:
+    """From JSON lines, Parquet, or a Hugging Face dataset folder. Raises RequestError, with the line."""
+    if path.is_dir():
+        return _dataset(path)
+    if path.suffix == ".parquet":
+        import polars as pl
+
+        try:
+            return list(pl.read_parquet(path).to_dicts())
+        except (pl.exceptions.PolarsError, OSError) as problem:
+            raise RequestError(f"{path} cannot be read: {str(problem).splitlines()[0]}") from None
+    rows: list[Row] = []
+    for number, line in read_lines(path):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:
+            raise RequestError(f"{path}, line {number} is not a JSON object: one object a line is expected") from None
+        rows.append(row)
+    return rows
+
+
+def _dataset(path: Path) -> list[Row]:
+    from datasets import Dataset, load_from_disk
+
+    try:
+        found = load_from_disk(str(path))
+    except (OSError, ValueError) as problem:
+        raise RequestError(f"{path} is not a dataset: {str(problem).splitlines()[0]}") from None
+    if not isinstance(found, Dataset):
+        raise RequestError(f"{path} has several splits: give the folder of one")
+    rows: list[Row] = found.to_list()
+    return rows

@@ -1,0 +1,119 @@
+"""Prompts that are asked elsewhere, and brought back, give the same run as asking directly."""
+
+import json
+
+import numpy as np
+import pytest
+
+import llm_icl
+from llm_icl.backends.catalogue import find_model
+from llm_icl.backends.embedded import embedded_weights
+from llm_icl.runs import RunDirectory
+from tests.conftest import run_cli
+
+DRAWN = ["--task", "majority", "--n", "3", "--points", "6", "--problems", "4"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Prompts of the same problems, as text and as the turns of a chat."""
+    folder = tmp_path_factory.mktemp("asked-elsewhere")
+    for name, prompt in (("text", "basic"), ("chat", "chat-turns")):
+        done = run_cli("sample", *DRAWN, "--prompts", "--prompt", prompt, "--to", f"{name}.jsonl", cwd=folder)
+        assert done.returncode == 0, done.stderr
+        assert "24 prompts of 4 problems" in done.stdout
+    return folder
+
+
+def rows(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def imported(folder, filled, out, *more, name="answers.jsonl"):
+    (folder / name).write_text("".join(json.dumps(row) + "\n" for row in filled))
+    done = run_cli("import", name, "--learner", "averaging", "--out", out, *more, cwd=folder)
+    return done, (RunDirectory(folder / out) if (folder / out).exists() else None)
+
+
+def answers_of(run):
+    return run.predictions().filter(prompt="basic").sort("problem", "position")
+
+
+@pytest.mark.embedded
+def test_a_foreign_script_gives_what_asking_directly_gives(folder, tmp_path):
+    """Plain transformers: a forward pass for each prompt and label."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    path = embedded_weights(find_model("smollm2-135m"))
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(path), AutoTokenizer.from_pretrained(path)
+    filled = [row for row in rows(folder / "text.jsonl") if row["position"] in (0, 2, 5)]
+    for row in filled:
+        start, scores = len(tokenizer(row["text"])["input_ids"]), []
+        for label in row["labels"]:
+            tokens = tokenizer(f"{row['text']} {label}", return_tensors="pt")["input_ids"]
+            with torch.no_grad():
+                logs = model(tokens).logits[0].log_softmax(dim=-1)
+            scores.append(sum(float(logs[at - 1, tokens[0, at]]) for at in range(start, tokens.shape[1])))
+        row["probability"] = float(1 / (1 + np.exp(scores[0] - scores[1])))
+    done, run = imported(folder, filled, "foreign")
+    assert done.returncode == 0, done.stderr
+    direct = llm_icl.evaluate(
+        out=tmp_path / "direct", model="smollm2-135m", task="majority", n=3, points=6, problems=4, positions="0,2,5",
+        learner="averaging", shuffled_labels=False,
+    )  # fmt: skip
+    here, there = answers_of(run), direct.predictions.filter(prompt="basic").sort("problem", "position")
+    assert here.select("problem", "position", "label", "seen").equals(
+        there.select("problem", "position", "label", "seen")
+    )
+    np.testing.assert_allclose(here["probability"], there["probability"], atol=1e-4)
+    assert here["prediction"].equals(there["prediction"])
+
+
+def test_a_target_is_the_true_label_and_an_id_is_of_one_prompt(folder):
+    found = rows(folder / "text.jsonl")
+    assert len({row["id"] for row in found}) == len(found) == 24
+    done, run = imported(folder, [row | {"answer": int(row["target"])} for row in found], "truth")
+    assert done.returncode == 0, done.stderr
+    assert (answers_of(run)["prediction"] == answers_of(run)["label"]).all()
+
+
+def test_replies_are_read_as_any_models_and_what_is_missing_is_said(folder):
+    found = rows(folder / "chat.jsonl")
+    assert all(row["text"] is None and row["messages"][-1]["role"] == "user" for row in found)
+    first = {}
+    for row in found:  # equal prompts have one answer
+        first.setdefault(json.dumps(row["messages"]), f"The label is {row['target']}.")
+        row["reply"] = first[json.dumps(row["messages"])]
+    gone = json.dumps(found[-1]["messages"])
+    left = [row for row in found if json.dumps(row["messages"]) != gone]
+    done, run = imported(folder, left, "replies", name="replies.jsonl")
+    statuses = dict(run.predictions().filter(prompt="chat-turns")["status"].value_counts().rows())
+    assert statuses == {"ok": len(left), "error": 24 - len(left)} or "no answer" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda row: {}, "has no answers: fill in 'reply', 'answer', 'probability'"),
+        (lambda row: {"probability": 1.5}, "row 1: 'probability' is not a number from 0 to 1: 1.5"),
+        (lambda row: {"answer": 2}, "row 1: 'answer' is not 0 or 1: 2"),
+        (lambda row: {"reply": 3}, "row 1: 'reply' is not a text: 3"),
+        (lambda row: {"answer": 1, "labels": ["0"]}, "'labels' is missing"),
+        (lambda row: {"answer": 1, "seed": row["position"] % 2}, "mixes seed 0, 1"),
+        (lambda row: {"answer": 1, "points": None}, "row 1: 'points' is missing"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused(folder, change, said):
+    done, _ = imported(folder, [row | change(row) for row in rows(folder / "text.jsonl")], "refused", name="bad.jsonl")
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_other_answers_are_another_run(folder):
+    found = rows(folder / "text.jsonl")
+    _, run = imported(folder, [row | {"answer": 0} for row in found], "changing", name="changing.jsonl")
+    assert (answers_of(run)["prediction"] == 0).all()
+    done, run = imported(folder, [row | {"answer": 1} for row in found], "changing", name="changing.jsonl")
+    assert "contains a different run" in done.stderr
+    assert (answers_of(run)["prediction"] == 0).all()
