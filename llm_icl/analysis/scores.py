@@ -198,6 +198,16 @@ def _reached(correct: Floats, examples: Floats) -> float:
     return float(examples[there[0]]) if len(there) else float("inf")
 
 
+def siding(cell: Cell, learner: str, first: str, second: str) -> tuple[int, Estimate]:
+    """The unseen queries at which two others answer differently and a learner answers, and the fraction of them at
+    which it answers like the first.
+    """
+    mine, one, other = (cell.learners[name].prediction for name in (learner, first, second))
+    apart = ~cell.seen & ~np.isnan(mine) & ~np.isnan(one) & ~np.isnan(other) & (one != other)
+    hits = (apart & (mine == one)).sum(axis=1).astype(float)
+    return int(apart.sum()), proportion(hits, apart.sum(axis=1).astype(float))
+
+
 def agreement(cell: Cell, where: NDArray[np.bool_] | None = None) -> tuple[list[str], Floats]:
     """The fraction of positions at which each pair of learners gives the same answer; NaN without common positions."""
     names = list(cell.learners)

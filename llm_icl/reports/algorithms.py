@@ -11,7 +11,7 @@ from llm_icl.analysis.identification.verdict import KINDS
 from llm_icl.analysis.intervals import Estimate
 from llm_icl.config.specs import any_of, counted
 from llm_icl.reports.charts import coloured, figure, picking
-from llm_icl.reports.document import Column, Figure, Row, Table
+from llm_icl.reports.document import Badge, Column, Figure, Row, Table
 
 Record = dict[str, Any]
 
@@ -43,6 +43,24 @@ def sentence(record: Record) -> str:
     if not record["answers"]:
         return said
     return f"{said} ({counted(record['answers'], 'answer')} on {counted(record['problems'], 'problem')}.)"
+
+
+def short(record: Record) -> str:
+    """A verdict in a few words, for a list of many."""
+    names = record["names"]
+    if record["verdict"] == "too few":
+        return "too few unseen queries to tell"
+    if record["verdict"] == "single":
+        return f"{_or(names)}{' (weak)' if record['close'] else ''}"
+    return f"{KINDS[record['verdict']]}{f' ({any_of(names)})' if names else ''}"
+
+
+def badge(record: Record) -> Badge:
+    """How firmly a verdict is said: weakly, where others are hardly told apart or no known algorithm fits."""
+    if record["verdict"] == "too few":
+        return "can't tell"
+    several = record["verdict"] == "single" and len(record["names"]) > 1
+    return "weak" if several or record["close"] or record["verdict"] == "nearest" else "clear"
 
 
 def algorithms_table(first: Column, records: Iterable[tuple[str | int, Record]]) -> Table:

@@ -2,12 +2,37 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from llm_icl.reports.values import Kind, Value
 
 # A row of a table: its values by the keys of the columns.
 Row = Mapping[str, Value]
+# How firmly something is said.
+Badge = Literal["clear", "weak", "can't tell"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    badge: Badge
+    text: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """The verdict on one model, network or subject `of` a run: which algorithm it runs, how far it is from the best
+    possible, and what that rests on. `where` says on what.
+    """
+
+    of: str
+    where: str
+    algorithm: Finding
+    distance: Finding
+    trust: Finding
+
+    def findings(self) -> Iterator[tuple[str, Finding]]:
+        """With what each answers, in reading order."""
+        yield from (("Algorithm", self.algorithm), ("Distance", self.distance), ("Trust", self.trust))
 
 
 @dataclass(frozen=True)
@@ -109,7 +134,9 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Report:
-    """`setting` is one paragraph, `verdicts` are sentences, `notes` explain the numbers."""
+    """`setting` is one paragraph, `cards` are the verdicts on models, `verdicts` other sentences; `notes` explain the
+    numbers.
+    """
 
     title: str
     setting: str = ""
@@ -117,6 +144,7 @@ class Report:
     sections: tuple[Section, ...] = ()
     notes: tuple[str, ...] = ()
     provenance: tuple[Provenance, ...] = ()
+    cards: tuple[Card, ...] = ()
 
     def all_sections(self) -> Iterator[Section]:
         """All sections including nested ones, in reading order."""

@@ -4,8 +4,10 @@ from llm_icl.analysis.intervals import Estimate
 from llm_icl.reports.document import (
     Beside,
     Bullets,
+    Card,
     Column,
     Figure,
+    Finding,
     Fold,
     Paragraph,
     Preformatted,
@@ -37,4 +39,5 @@ def report_about(text, rows=()):
     fold = Fold(text, (Preformatted(text), Table("answers", text, COLUMNS, tuple(rows))))
     blocks = (Paragraph(text), table, figure("curve"), Beside((figure("left"), figure("right"))), fold)
     section = Section(text, "outer", blocks, (text,), (inner,))
-    return Report(text, text, (text,), (section,), (text,), (Provenance(text, {"fact": text}),))
+    card = Card(text, text, Finding("clear", text), Finding("weak", text), Finding("can't tell", text))
+    return Report(text, text, (text,), (section,), (text,), (Provenance(text, {"fact": text}),), (card,))

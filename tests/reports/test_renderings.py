@@ -112,6 +112,17 @@ def test_data_have_names_and_json_can_carry_them():
     assert "answers" in data["sections"][0]["tables"]  # what is behind a fold too
 
 
+def test_every_rendering_has_the_cards_with_their_badges():
+    report = report_about("it learns")
+    for text in (terminal_text(report), markdown_text(report)):
+        for line in ("Algorithm (clear): it learns", "Distance (weak): it learns", "Trust (can't tell): it learns"):
+            assert line in text
+    (card,) = report_data(report)["cards"]
+    assert card["of"] == "it learns"
+    assert card["trust"] == {"badge": "can't tell", "text": "it learns"}
+    assert joined([report, report_about("other")]).cards == (*report.cards, *report_about("other").cards)
+
+
 def test_identical_learners_are_called_so_in_json():
     assert plain(IDENTICAL) == {"value": 0.0, "low": None, "high": None, "identical": True}
     assert plain(Estimate(math.inf, 2.0, math.inf)) == {"value": "infinity", "low": 2.0, "high": "infinity"}

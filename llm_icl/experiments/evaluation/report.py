@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from llm_icl.config.files import file_name
 from llm_icl.config.specs import counted
+from llm_icl.experiments.evaluation.reports.cards import cards_of
 from llm_icl.experiments.evaluation.reports.content import CellContent, Content, gather
 from llm_icl.experiments.evaluation.reports.figures import (
     accuracy_by_n,
@@ -37,6 +38,7 @@ def report_of(runs: Sequence[RunDirectory]) -> Report:
         sections=tuple(sections),
         notes=(*notes_of(content.records), *comparison_notes(content.comparisons), *algorithms_notes(found)),
         provenance=tuple(map(provenance_of, content.records)),
+        cards=cards_of(content),
     )
 
 
