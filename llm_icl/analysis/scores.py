@@ -126,22 +126,26 @@ def excess_log_loss(cell: Cell, learner: str, level: float = LEVEL) -> Estimate:
 
 @dataclass(frozen=True)
 class Bin:
-    """Predictions with P(y = 1) in one of ten bins: their number, their mean, and the fraction of labels that are 1."""
+    """Predictions with P(y = 1) in one of ten bins: their number, their mean, and the fraction of labels that are 1,
+    with problems as clusters.
+    """
 
     count: int
     predicted: float
-    observed: float
+    observed: Estimate
 
 
 def calibration(answered: Answered, label: Floats) -> list[Bin]:
     """The non-empty bins of a reliability diagram."""
     known = ~np.isnan(answered.probability)
-    probability, truth = answered.probability[known], label[known]
-    which = np.minimum((probability * BINS).astype(int), BINS - 1)
-    return [
-        Bin(int((which == b).sum()), float(probability[which == b].mean()), float(truth[which == b].mean()))
-        for b in np.unique(which)
-    ]
+    which = np.minimum((np.where(known, answered.probability, 0) * BINS).astype(int), BINS - 1)
+    bins = []
+    for b in np.unique(which[known]):
+        inside = known & (which == b)
+        hits = np.where(inside, label, 0).sum(axis=1)
+        observed = proportion(hits, inside.sum(axis=1).astype(float))
+        bins.append(Bin(int(inside.sum()), float(answered.probability[inside].mean()), observed))
+    return bins
 
 
 def overconfidence(answered: Answered, label: Floats, level: float = LEVEL) -> Estimate:

@@ -74,9 +74,20 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Key:
+    """An entry of a legend: a series with its colour and dashes; one that is not `shown` can be added by a reader."""
+
+    name: str
+    colour: str
+    dash: tuple[int, ...] = ()
+    shown: bool = True
+
+
+@dataclass(frozen=True)
 class Figure:
     """A Vega-Lite specification with its data; `name` is unique in its section, `says` is a one-sentence text
-    alternative, and `wide` is the minimum width in rem.
+    alternative, and `wide` is the minimum width in rem. `keys` are its legend. Readers get all series at a place
+    together, or one mark alone if it is `single`.
     """
 
     name: str
@@ -84,6 +95,8 @@ class Figure:
     specification: dict[str, Any]
     says: str
     wide: float = 0.0
+    keys: tuple[Key, ...] = ()
+    single: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,12 +114,35 @@ class Fold:
     blocks: "tuple[Block, ...]"
 
 
-Block = Paragraph | Bullets | Preformatted | Table | Figure | Beside | Fold
+@dataclass(frozen=True)
+class Matrix:
+    """A table of gaps, shaded by their size; each row opens the section with its anchor."""
+
+    table: Table
+    opens: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What a reader explores in the page, with its data: an index as JSON, and columns of numbers or texts, packed.
+
+    `kind` names the script that reads them: "problems" or "compare".
+    """
+
+    kind: str
+    says: str
+    index: Mapping[str, Any]
+    columns: Mapping[str, bytes] = field(default_factory=dict)
+
+
+Block = Paragraph | Bullets | Preformatted | Table | Figure | Beside | Fold | Matrix | Panel
 
 
 @dataclass(frozen=True)
 class Section:
-    """`anchor` is unique in its report; `about` describes the section for programs."""
+    """`anchor` is unique in its report; `about` describes the section for programs. In a page it can be opened and
+    closed, and begins closed if it is `folded`; its figures are drawn when it is opened.
+    """
 
     heading: str
     anchor: str
@@ -114,6 +150,7 @@ class Section:
     verdicts: tuple[str, ...] = ()
     sections: "tuple[Section, ...]" = ()
     about: Mapping[str, Value] = field(default_factory=dict)
+    folded: bool = False
 
     def figures(self) -> Iterator[Figure]:
         """The figures of this section itself."""

@@ -5,7 +5,18 @@ from collections.abc import Iterator, Sequence
 
 from tabulate import tabulate
 
-from llm_icl.reports.document import Block, Bullets, Card, Paragraph, Preformatted, Provenance, Report, Section, Table
+from llm_icl.reports.document import (
+    Block,
+    Bullets,
+    Card,
+    Matrix,
+    Paragraph,
+    Preformatted,
+    Provenance,
+    Report,
+    Section,
+    Table,
+)
 from llm_icl.reports.values import written
 
 # Markdown syntax to escape: code, emphasis, HTML, table cells, strikethrough, mathematics; underscores at the edge of a
@@ -54,6 +65,8 @@ def _block(block: Block) -> Iterator[str]:
         yield from _bullets(block.items)
     elif isinstance(block, Preformatted):
         yield _indented(block.text)
+    elif isinstance(block, Matrix):
+        yield from _block(block.table)
     elif isinstance(block, Table) and block.rows:
         yield f"{escaped(block.caption)}:"
         yield _table(block)

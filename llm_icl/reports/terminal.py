@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from tabulate import tabulate
 
-from llm_icl.reports.document import Bullets, Card, Paragraph, Report, Section, Table
+from llm_icl.reports.document import Bullets, Card, Matrix, Paragraph, Report, Section, Table
 from llm_icl.reports.values import written
 
 
@@ -33,6 +33,8 @@ def _block(block: object) -> str:
         return block.text
     if isinstance(block, Bullets):
         return "\n".join(block.items)
+    if isinstance(block, Matrix):
+        return _table(block.table)
     return _table(block) if isinstance(block, Table) else ""
 
 

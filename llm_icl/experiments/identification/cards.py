@@ -39,8 +39,8 @@ def _distance(found: Found) -> Finding:
 def _trust(cell: Cell, found: Found) -> Finding:
     answers = "probabilities" if found.probabilities else "labels"
     sentences = [
-        f"{cell.contexts} problems with {' or '.join(map(str, cell.examples))} examples, {cell.queries} searched queries "
-        f"behind each; {100 * found.answered:.0f} % answered, with {answers}."
+        f"{cell.contexts} problems with {' or '.join(map(str, cell.examples))} examples, {cell.queries} searched "
+        f"queries behind each; {100 * found.answered:.0f} % answered, with {answers}."
     ]
     groups = [group for group in cell.identifiability.groups if len(group) > 1]
     if groups:

@@ -32,8 +32,8 @@ def content_of(*cells, algorithms=({},)):
 
 
 def world(share=0.6, **given):
-    return pl.concat([rows("m", noisy(share), "basic", **given), rows("bayes", LABELS),
-                      rows("best-constant", np.ones_like(LABELS)), rows("m" + SHUFFLED, noisy(0.5, 3), "basic")])  # fmt: skip
+    others = rows("bayes", LABELS), rows("best-constant", np.ones_like(LABELS))
+    return pl.concat([rows("m", noisy(share), "basic", **given), *others, rows("m" + SHUFFLED, noisy(0.5, 3), "basic")])
 
 
 def test_a_card_has_the_judged_gap_to_the_best_possible_and_to_the_better_label():

@@ -18,8 +18,8 @@ from llm_icl.runs import RunDirectory
 
 @dataclass(frozen=True)
 class CellContent:
-    """One cell of a task: its comparisons, its scores sorted by mean accuracy, its verdicts, the training records of its
-    networks by name, and which algorithm each model and network runs.
+    """One cell of a task: its comparisons, its scores sorted by mean accuracy, its verdicts, the training records of
+    its networks by name, and which algorithm each model and network runs.
     """
 
     cell: Cell
