@@ -214,6 +214,7 @@ const explore = async (panel) => {
     ids = found;
     count.textContent = `${ids.length.toLocaleString("en")} of ${data.size.toLocaleString("en")} answers`;
     panel.dataset.count = ids.length;
+    panel.dataset.turn = turn;
     list.fill(ids.length);
   };
   const choices = {
