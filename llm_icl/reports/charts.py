@@ -52,7 +52,7 @@ class Axis:
         scale: Spec = {"type": self.scale, "zero": False} if self.kind == "quantitative" else {}
         if self.domain:
             scale |= {"domain": list(self.domain), "nice": False}
-        axis: Spec = {"format": self.form} if self.form else {}
+        axis: Spec = {"labelOverlap": "greedy"} | ({"format": self.form} if self.form else {})
         if self.kind == "ordinal":
             axis |= {"labelAngle": 0}
         return {"field": field, "type": self.kind, "title": self.title, "scale": scale, "axis": axis}
@@ -156,8 +156,10 @@ def dots(
         del panel["data"]
         column = {"field": "group", "type": "nominal", "sort": list(groups), "title": None}
         specification = {"data": {"values": found}, "facet": {"column": column}, "spec": panel, "spacing": 12}
-        return Figure(name, title, specification | {"background": "transparent"}, says, keys=keys)
-    return Figure(name, title, _whole(specification, height), says, keys=keys)
+        whole = specification | {"background": "transparent"}
+    else:
+        whole = _whole(specification, height)
+    return Figure(name, title, whole, says, keys=keys, single=True)
 
 
 def heat_map(

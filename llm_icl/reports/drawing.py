@@ -9,10 +9,12 @@ from llm_icl.reports.document import Figure
 _WIDTH = 560
 # Colours that a page replaces by those of its theme.
 TEXT, LINE = "#1c1e21", "#dfe2e6"
+# These have the same widths, so that what is measured here fits in any browser.
+FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 _AXIS = {"labelColor": TEXT, "titleColor": TEXT, "gridColor": LINE, "domainColor": LINE, "tickColor": LINE,
          "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"}  # fmt: skip
 _CONFIG: dict[str, Any] = {
-    "font": "system-ui, sans-serif",
+    "font": FONT,
     "view": {"stroke": LINE},
     "axis": _AXIS,
     "header": {"labelColor": TEXT, "labelFontSize": 12},

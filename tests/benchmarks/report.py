@@ -1,5 +1,5 @@
-"""Reports of three sizes: seconds to make one, its MB, and in Chromium seconds until it is usable, of its longest freeze
-and of the slowest filter; on a desktop and on a phone, whose processor is four times slower. No model is asked.
+"""Reports of three sizes: seconds to make one, its MB, and in Chromium seconds until it is usable, of its longest
+freeze and of the slowest filter; on a desktop and on a phone, whose processor is four times slower. No model is asked.
 """
 
 import shutil
@@ -62,7 +62,7 @@ def opened(browser: Any, page_path: Path, view: tuple[dict[str, int], int]) -> t
     page = context.new_page()
     context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": slower})
     page.add_init_script(WATCH)
-    page.goto(page_path.as_uri())
+    page.goto(page_path.as_uri(), timeout=180_000)
     page.wait_for_function("window.usable", timeout=120_000)
     usable, longest = page.evaluate("[window.usable, window.longest]")
     has_filters = page.locator(".panel.problems").count() > 0

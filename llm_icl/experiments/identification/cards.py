@@ -29,7 +29,7 @@ def _distance(found: Found) -> Finding:
         return Finding("can't tell", "Exact Bayes is unknown here, or there are too few answers.")
     lost = f"{100 * one.regret:.1f} points of accuracy below exact Bayes on the searched queries, without an interval"
     explained = (
-        f"; {100 * one.regret_explained:.1f} of them are what the verdict's algorithm loses too"
+        f"; the verdict's algorithm loses {100 * one.regret_explained:.0f} % of that too"
         if math.isfinite(one.regret_explained)
         else ""
     )

@@ -87,7 +87,7 @@ class _Trained:
         took = (Paragraph(self._took()), evaluate, networks_table({self.name: self.about}))
         return Report(
             f"{self.name}: {self.about['architecture']} trained on {' + '.join(self.about['trained_on'])}",
-            verdicts=tuple(sentence for task in self._scores for sentence in self._verdicts(task)),
+            verdicts=tuple(map(self._accuracy, self._scores)),
             sections=(Section("Network and training", "trained", took), *sections),
             notes=(*_NOTES, *self._notes(), *algorithms_notes(all_verdicts)),
             provenance=(Provenance(self._record["command"], self._facts()),),
@@ -118,9 +118,7 @@ class _Trained:
         blocks: list[Block] = [table, drawn] if drawn else [table]
         if verdicts := self._algorithms(task):
             blocks.append(
-                algorithms_table(
-                    Column("steps", "step", "count", True), [(verdict["step"], verdict) for verdict in verdicts]
-                )
+                algorithms_table(Column("steps", "step", "count"), [(verdict["step"], verdict) for verdict in verdicts])
             )
             if len(verdicts) > 1 and "shares" in verdicts[-1]:
                 named = {name for verdict in verdicts for name in verdict["shares"]}
@@ -142,10 +140,6 @@ class _Trained:
             f"{counted(self._request['batch'], 'problem')} with {self._points} points and n = {self._n}; "
             f"{record['tokens']:,} tokens, {written(record['flops'], 'power')} FLOPs, {record['wall_seconds']:.0f} s."
         )
-
-    def _verdicts(self, task: str) -> list[str]:
-        """Its accuracy, and which algorithm it runs."""
-        return [self._accuracy(task), *(algorithm_of(verdict) for verdict in self._algorithms(task)[-1:])]
 
     def _card(self, task: str) -> Card:
         """Without intervals: nothing about the distance is clear."""
