@@ -94,7 +94,9 @@ def lines(
          "says": reading(key, f"{where}: {_short(point.x)}", point.said)}
         for key, points in series.items() for point in points
     ]  # fmt: skip
-    ends = [row for row in rows if math.isfinite(row["low"]) and math.isfinite(row["high"])]
+    # The bands of references would lie over everything.
+    drawn = [row for row in rows if not (band and joined and row["series"] in REFERENCES)]
+    ends = [row for row in drawn if math.isfinite(row["low"]) and math.isfinite(row["high"])]
     own = [row | {"low": None, "high": None} for row in rows]
     keys = keys_of(series, colours, shown)
     across, up, colour = x.channel("x"), y.channel("y"), _colour(keys)

@@ -201,6 +201,8 @@ const explore = async (panel) => {
   const open = async (id) => {
     address.set("item", String(id));
     detail.replaceChildren(...await detailOf(panel, data, index, answerAt(data, id)));
+    const points = detail.querySelector(".points");
+    if (points) points.scrollTop = points.scrollHeight; // the query is the last
   };
   const filter = async () => {
     const mine = ++turn;
