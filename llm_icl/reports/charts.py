@@ -65,7 +65,7 @@ def colours_of(names: Iterable[str]) -> dict[str, str]:
     chosen = {name: GREY for name in sorted(set(names)) if name in REFERENCES}
     for name in sorted(set(names) - set(chosen)):
         free = [colour for colour in COLOURS if colour not in chosen.values()]
-        place = crc32(name.encode()) % len(COLOURS)
+        place = crc32(name.encode(errors="surrogatepass")) % len(COLOURS)
         turned = COLOURS[place:] + COLOURS[:place]
         chosen[name] = next((colour for colour in turned if colour in free), turned[0])
     return chosen

@@ -22,13 +22,14 @@ _CONFIG: dict[str, Any] = {
 }
 # Roles of the parts of a drawing: a page reads it out as a whole, and its marks when asked.
 _ROLES = re.compile(r' (?:role|aria-roledescription)="[^"]*"')
+_NOT_XML = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def svg_of(figure: Figure) -> str:
     """The drawing without a legend, which a page writes itself."""
     import vl_convert
 
-    specification = dict(figure.specification)
+    specification = in_xml(figure.specification)
     if specification.get("width") == "container":
         specification["width"] = _WIDTH
     specification["padding"] = {"left": 4, "top": 6, "bottom": 4, "right": 16}
@@ -38,3 +39,12 @@ def svg_of(figure: Figure) -> str:
     width, height = re.findall(r'(?:width|height)="([\d.]+)"', svg[:start])[:2]
     size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     return f'<svg class="marks" aria-hidden="true" {size}>{svg[start:]}'
+
+
+def in_xml(value: Any) -> Any:
+    """A specification without the characters that SVG cannot hold: vl-convert would end the process."""
+    if isinstance(value, str):
+        return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, dict):
+        return {in_xml(key): in_xml(inner) for key, inner in value.items()}
+    return [in_xml(inner) for inner in value] if isinstance(value, list | tuple) else value

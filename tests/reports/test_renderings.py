@@ -6,6 +6,7 @@ import math
 import re
 from base64 import b64decode
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given, settings
@@ -90,6 +91,13 @@ def test_a_drawing_escapes_every_name():
     assert any(label.split("\n") == [" ".join(HOSTILE.split()), " ".join(f"{HOSTILE}: 1".split()),
                                      " ".join(HOSTILE.split())] for label in labels)  # fmt: skip
     assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
+
+
+@pytest.mark.parametrize("name", ["\0 \x1b[2J \x85", "\ud83d alone", "\ufffe \U0001f600", "a\tb"])
+def test_a_drawing_holds_any_name(name):
+    series = {name: [Point(1, 0.5, name)]}
+    drawn = svg_of(lines("n", name, series, Axis(name), Axis("y"), colours_of(series), name))
+    ElementTree.fromstring(drawn)
 
 
 def test_an_overview_opens_its_sections_and_says_too_few_in_words():

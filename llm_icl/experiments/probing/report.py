@@ -113,6 +113,7 @@ def _heat_map(some: pl.DataFrame, title: str) -> Figure:
         f"The score of each head by layer, {title}; the maximum is {best['value']:.3f} at layer {best['layer']}, head "
         f"{best['head']}."
     )
-    fits = some["head"].n_unique() <= _MOST_HEADS
+    heads = some["head"].n_unique()
     name = f"Score by layer and head ({title})"
-    return heat_map("heads", name, rows, Axis("head"), Axis("layer"), says, domain=(0, 1), text=fits)
+    return heat_map("heads", name, rows, Axis("head"), Axis("layer"), says, domain=(0, 1), text=heads <= _MOST_HEADS,
+                    wide=4 + 1.6 * heads)  # fmt: skip
