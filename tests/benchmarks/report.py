@@ -80,9 +80,9 @@ def run() -> None:
         for number, size in enumerate(SIZES):
             folder = synthetic_run(Path(name) / str(number), **size)
             frame = pl.read_parquet(folder / "predictions.parquet")
-            start = time.perf_counter()
+            start = time.process_time()
             page = write_report(report_of([RunDirectory(folder)]), folder)
-            made = time.perf_counter() - start
+            made = time.process_time() - start  # of processors: other work beside it does not count
             desktop = min(opened(browser, page, DESKTOP) for _ in range(3))
             phone = min(opened(browser, page, PHONE) for _ in range(3))
             cells = frame.select("task", "n").n_unique()
