@@ -37,8 +37,7 @@ def photograph(page: Path, target: Path) -> None:
         browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
         view = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
         view.goto(page.as_uri())
-        view.wait_for_load_state("networkidle")
-        view.wait_for_timeout(2000)
+        view.wait_for_selector("body[data-drawn=all]")
         view.screenshot(path=str(target))
         browser.close()
 

@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from llm_icl.errors import RequestError
-from llm_icl.problems import ANSWERED, SHUFFLED
+from llm_icl.problems import ANSWERED, SHUFFLED, STATUSES
 
 Floats = NDArray[np.float64]
 
@@ -23,7 +23,8 @@ class Answered:
     asked (N, P) is whether this learner's runs contain the query. correct (N, P) is 1, 0 or NaN (not asked, or asked
     and missing); an unusable answer for which the model is responsible is 0. probability (N, P) is P(y = 1) or NaN;
     prediction (N, P) is 0, 1 or NaN. statuses maps each status to its fraction of the queries asked.
-    mass (N, P), for models, is the probability of both labels together among all tokens, or NaN.
+    mass (N, P), for models, is the probability of both labels together among all tokens, or NaN. codes (N, P) are the
+    indices of the statuses in STATUSES, and -1 where nothing was asked.
     A model is a prompted language model; a network is a sequence model trained on such problems.
     """
 
@@ -33,6 +34,7 @@ class Answered:
     prediction: Floats
     statuses: dict[str, float]
     mass: Floats | None = None
+    codes: NDArray[np.int8] | None = None
     is_model: bool = False
     is_network: bool = False
 
@@ -58,7 +60,8 @@ class Cell:
     """One task at one n: positions (P,), labels (N, P), whether the query occurred before (N, P), the learners.
 
     Problems and positions are those of all runs together; NaN in `label` where no learner was asked. one_label (N,)
-    says where all labels of a problem are equal, so that shuffling them changes nothing.
+    says where all labels of a problem are equal, so that shuffling them changes nothing. ids (N, 2) are the seeds and
+    indices of the problems.
     """
 
     task: str
@@ -68,6 +71,7 @@ class Cell:
     seen: NDArray[np.bool_]
     one_label: NDArray[np.bool_]
     learners: dict[str, Answered] = field(default_factory=dict)
+    ids: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
 
     @property
     def models(self) -> list[str]:
@@ -129,6 +133,7 @@ def arrange(
             truth["label"].cast(pl.Float64).fill_null(np.nan).to_numpy().reshape(shape),
             truth["seen"].fill_null(False).to_numpy().reshape(shape),
             same,
+            ids=problems.to_numpy().astype(np.int64),
         )
         for (learner, prompt), rows in frame.group_by(["learner", "prompt"], maintain_order=True):
             name = f"{learner} [{prompt}]" if learner in several and prompt else str(learner)
@@ -173,4 +178,7 @@ def _answered(rows: pl.DataFrame, label: Floats) -> Answered:
     statuses = {key: share for key, share in shares.items() if share}
     # Runs of earlier versions do not say the labels' mass.
     mass = matrix("mass") if "mass" in rows.columns else None
-    return Answered(asked, correct, matrix("probability"), prediction, statuses, mass)
+    codes = rows["status"].replace_strict(STATUSES, range(len(STATUSES)), return_dtype=pl.Int8).fill_null(-1)
+    return Answered(
+        asked, correct, matrix("probability"), prediction, statuses, mass, codes.to_numpy().reshape(label.shape)
+    )

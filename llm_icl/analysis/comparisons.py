@@ -104,7 +104,8 @@ class Judgement:
 
     `shown` is the difference with the interval that the outcome rests on, wider than 95 % if other comparisons are
     made. `resolves` is the difference that this many problems find with probability POWER, `needed` the number of
-    problems that find one as large as the margin; both NaN where the spread over problems is unknown.
+    problems that find one as large as the margin; both NaN where the spread over problems is unknown, its standard
+    `error`. `alpha` is the level of the test.
     """
 
     outcome: Outcome
@@ -113,6 +114,12 @@ class Judgement:
     differing: int
     resolves: float = float("nan")
     needed: float = float("nan")
+    error: float = float("nan")
+    alpha: float = 1 - LEVEL
+
+    def needed_for(self, difference: float) -> float:
+        """The number of problems that find a difference of this size."""
+        return power(self.error, self.problems, self.alpha, difference)[1]
 
 
 def judge(comparisons: Mapping[Key, Difference]) -> dict[Key, Judgement]:
@@ -152,7 +159,9 @@ def _judged(comparison: Difference, alpha: float) -> Judgement:
     elif shown.low > -comparison.margin and shown.high < comparison.margin:
         outcome = "equivalent"
     resolves, needed = power(comparison.error, comparison.problems, alpha, comparison.margin)
-    return Judgement(outcome, shown, comparison.problems, comparison.differing, resolves, needed)
+    return Judgement(
+        outcome, shown, comparison.problems, comparison.differing, resolves, needed, comparison.error, alpha
+    )
 
 
 def power(error: float, problems: int, alpha: float, margin: float = MARGIN) -> tuple[float, float]:

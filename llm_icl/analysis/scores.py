@@ -126,22 +126,26 @@ def excess_log_loss(cell: Cell, learner: str, level: float = LEVEL) -> Estimate:
 
 @dataclass(frozen=True)
 class Bin:
-    """Predictions with P(y = 1) in one of ten bins: their number, their mean, and the fraction of labels that are 1."""
+    """Predictions with P(y = 1) in one of ten bins: their number, their mean, and the fraction of labels that are 1,
+    with problems as clusters.
+    """
 
     count: int
     predicted: float
-    observed: float
+    observed: Estimate
 
 
 def calibration(answered: Answered, label: Floats) -> list[Bin]:
     """The non-empty bins of a reliability diagram."""
     known = ~np.isnan(answered.probability)
-    probability, truth = answered.probability[known], label[known]
-    which = np.minimum((probability * BINS).astype(int), BINS - 1)
-    return [
-        Bin(int((which == b).sum()), float(probability[which == b].mean()), float(truth[which == b].mean()))
-        for b in np.unique(which)
-    ]
+    which = np.minimum((np.where(known, answered.probability, 0) * BINS).astype(int), BINS - 1)
+    bins = []
+    for b in np.unique(which[known]):
+        inside = known & (which == b)
+        hits = np.where(inside, label, 0).sum(axis=1)
+        observed = proportion(hits, inside.sum(axis=1).astype(float))
+        bins.append(Bin(int(inside.sum()), float(answered.probability[inside].mean()), observed))
+    return bins
 
 
 def overconfidence(answered: Answered, label: Floats, level: float = LEVEL) -> Estimate:
@@ -196,6 +200,16 @@ def _reached(correct: Floats, examples: Floats) -> float:
     rising = isotonic_regression(np.nanmean(correct, axis=0), weights=(~np.isnan(correct)).sum(axis=0).astype(float)).x
     there = np.flatnonzero(rising >= TARGET)
     return float(examples[there[0]]) if len(there) else float("inf")
+
+
+def siding(cell: Cell, learner: str, first: str, second: str) -> tuple[int, Estimate]:
+    """The unseen queries at which two others answer differently and a learner answers, and the fraction of them at
+    which it answers like the first.
+    """
+    mine, one, other = (cell.learners[name].prediction for name in (learner, first, second))
+    apart = ~cell.seen & ~np.isnan(mine) & ~np.isnan(one) & ~np.isnan(other) & (one != other)
+    hits = (apart & (mine == one)).sum(axis=1).astype(float)
+    return int(apart.sum()), proportion(hits, apart.sum(axis=1).astype(float))
 
 
 def agreement(cell: Cell, where: NDArray[np.bool_] | None = None) -> tuple[list[str], Floats]:

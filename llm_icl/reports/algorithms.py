@@ -10,8 +10,8 @@ import numpy as np
 from llm_icl.analysis.identification.verdict import KINDS
 from llm_icl.analysis.intervals import Estimate
 from llm_icl.config.specs import any_of, counted
-from llm_icl.reports.charts import coloured, figure, picking
-from llm_icl.reports.document import Column, Figure, Row, Table
+from llm_icl.reports.charts import Axis, Point, lines
+from llm_icl.reports.document import Badge, Column, Figure, Row, Table
 
 Record = dict[str, Any]
 
@@ -45,6 +45,25 @@ def sentence(record: Record) -> str:
     return f"{said} ({counted(record['answers'], 'answer')} on {counted(record['problems'], 'problem')}.)"
 
 
+def short(record: Record) -> str:
+    """A verdict in a few words, for a list of many."""
+    names = record["names"]
+    if record["verdict"] == "too few":
+        return "too few unseen queries to tell"
+    if record["verdict"] == "single":
+        return f"{_or(names)}{' (weak)' if record['close'] else ''}"
+    named = f" ({', '.join(names)})" if names else ""
+    return f"{KINDS[record['verdict']]}{named}"
+
+
+def badge(record: Record) -> Badge:
+    """How firmly a verdict is said: weakly, where others are hardly told apart or no known algorithm fits."""
+    if record["verdict"] == "too few":
+        return "can't tell"
+    several = record["verdict"] == "single" and len(record["names"]) > 1
+    return "weak" if several or record["close"] or record["verdict"] == "nearest" else "clear"
+
+
 def algorithms_table(first: Column, records: Iterable[tuple[str | int, Record]]) -> Table:
     """A row for each verdict, with what it is of in the first column."""
     rows = tuple({first.key: of, **_row(record)} for of, record in records)
@@ -61,34 +80,23 @@ def algorithms_notes(records: Iterable[Record]) -> list[str]:
 
 def shares_over_training(records: Sequence[Record], task: str, colours: Mapping[str, str]) -> Figure:
     """The share that each algorithm explains alone, by training step."""
-    import altair as alt
-
     shares = [(record["step"], name, share) for record in records for name, share in record["shares"].items()]
     best: dict[str, float] = {}
     for _, name, share in shares:
         best[name] = max(best.get(name, -np.inf), -np.inf if share is None else share)
     shown = sorted(best, key=lambda name: -best[name])[:_SHOWN]
-    rows = [
-        {"algorithm": name, "step": step, "explained": max(share, 0.0)}
-        for step, name, share in shares
-        if name in shown and share is not None
-    ]
-    picked, opacity = picking("algorithm")
-    chart = (
-        alt.Chart(alt.InlineData(values=rows))
-        .mark_line(point=True)
-        .encode(
-            x=alt.X("step:Q", title="training steps", scale=alt.Scale(type="symlog")),
-            y=alt.Y("explained:Q", title="explained", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")),
-            color=coloured("algorithm", colours, shown),
-            opacity=opacity,
-            tooltip=["algorithm:N", "step:Q", alt.Tooltip("explained:Q", format=".1%")],
-        )
-        .add_params(picked)
-    )
-    ends = ", ".join(f"{row['algorithm']} {100 * row['explained']:.0f} %" for row in rows[-len(shown) :])
+    series = {
+        name: [
+            Point(step, max(share, 0.0), f"{100 * max(share, 0.0):.1f} % explained")
+            for step, of, share in shares
+            if of == name and share is not None
+        ]
+        for name in shown
+    }
+    ends = ", ".join(f"{name} {100 * points[-1].y:.0f} %" for name, points in series.items() if points)
     says = f"The share of the network's answers on {task} that each algorithm explains, by training step; last: {ends}."
-    return figure("algorithms", f"Which algorithm, over training ({task})", chart, 260, says)
+    x, y = Axis("training steps", scale="symlog"), Axis("explained", form="%", domain=(0, 1))
+    return lines("algorithms", f"Which algorithm, over training ({task})", series, x, y, colours, says)
 
 
 def _row(record: Record) -> Row:

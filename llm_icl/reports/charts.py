@@ -1,63 +1,242 @@
-"""Common parts of figures: colours, legends, conversion of charts."""
+"""Figures as Vega-Lite specifications: lines over a common axis, dots beside one another, and heat maps.
 
+They are plain dictionaries: checking every object of a chart against a schema took most of the time of large reports.
+Each mark is described in three lines, whose answer it is, where, and what it says: a reader gets them as a tooltip, and
+a screen reader as the mark's name.
+"""
+
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 from zlib import crc32
 
-from llm_icl.reports.document import Figure
+from llm_icl.reports.document import Figure, Key
 
-# Okabe & Ito's colours (safe for colour-blind readers, in light and dark themes), then others of the same kind.
+Spec = dict[str, Any]
+
+# Okabe & Ito's colours (safe for colour-blind readers), then others; all have a contrast of 3:1 with both pages.
 COLOURS = (
-    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#999999",
-    "#A6761D", "#66A61E", "#E7298A", "#1B9E77", "#7570B3", "#B3DE69", "#FB8072", "#80B1D3", "#BC80BD", "#8DD3C7",
-    "#B15928", "#525252", "#F781BF", "#CAB2D6",
+    "#0072B2", "#D55E00", "#009E73", "#C4679B", "#A87C00", "#2E8FC9", "#8C6BB1", "#5A961A", "#E7298A", "#A6761D",
+    "#1B8E77", "#7570B3", "#D4544A", "#6B8E23", "#A569BD", "#B15928", "#C2577A", "#5B7FDE", "#008B9E", "#C13B3B",
+    "#9A7B4F", "#B0569A", "#3F8F4F", "#4878A8",
 )  # fmt: skip
-# Common references have the same colours in all reports.
-_REFERENCES = {
-    "bayes": "#0072B2", "bayes-labels": "#56B4E9", "nearest-neighbour": "#E69F00", "best-constant": "#999999",
-    "averaging": "#CC79A7",
-}  # fmt: skip
+GREY = "#7A828C"
+# References are grey in all reports, and told apart by their dashes and names.
+REFERENCES = {"bayes": (), "bayes-labels": (8, 2), "nearest-neighbour": (4, 4), "best-constant": (1, 3)}
+# The share of an axis between two names at the ends of lines.
+_APART = 0.075
+
+
+class Point(NamedTuple):
+    """A value with its interval, if any, and what it says in words."""
+
+    x: float
+    y: float
+    said: str
+    low: float = math.nan
+    high: float = math.nan
+
+
+@dataclass(frozen=True)
+class Axis:
+    """`kind` is "ordinal" for values of which each has its place; `domain` are the ends."""
+
+    title: str
+    kind: str = "quantitative"
+    form: str = ""
+    domain: tuple[float, float] | None = None
+    scale: str = "linear"
+
+    def channel(self, field: str) -> Spec:
+        scale: Spec = {"type": self.scale, "zero": False} if self.kind == "quantitative" else {}
+        if self.domain:
+            scale |= {"domain": list(self.domain), "nice": False}
+        axis: Spec = {"labelOverlap": "greedy"} | ({"format": self.form} if self.form else {})
+        if self.kind == "ordinal":
+            axis |= {"labelAngle": 0}
+        return {"field": field, "type": self.kind, "title": self.title, "scale": scale, "axis": axis}
 
 
 def colours_of(names: Iterable[str]) -> dict[str, str]:
     """A colour for each name, derived from the name: the same in all reports. On a collision, the alphabetically later
     name gets the next free colour.
     """
-    chosen = {name: _REFERENCES[name] for name in sorted(set(names)) if name in _REFERENCES}
+    chosen = {name: GREY for name in sorted(set(names)) if name in REFERENCES}
     for name in sorted(set(names) - set(chosen)):
-        free = [colour for colour in COLOURS if colour not in (*_REFERENCES.values(), *chosen.values())]
-        place = crc32(name.encode()) % len(COLOURS)
+        free = [colour for colour in COLOURS if colour not in chosen.values()]
+        place = crc32(name.encode(errors="surrogatepass")) % len(COLOURS)
         turned = COLOURS[place:] + COLOURS[:place]
         chosen[name] = next((colour for colour in turned if colour in free), turned[0])
     return chosen
 
 
-def coloured(field: str, colours: Mapping[str, str], shown: Sequence[str]) -> Any:
-    """Colour by a field, with a legend of the learners in this figure."""
-    import altair as alt
-
-    legend = alt.Legend(
-        title=None, orient="bottom", labelLimit=260, symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1
+def keys_of(names: Iterable[str], colours: Mapping[str, str], shown: Iterable[str] | None = None) -> tuple[Key, ...]:
+    """A legend's entries; those that are not `shown` can be added by a reader."""
+    visible = None if shown is None else set(shown)
+    return tuple(
+        Key(name, colours[name], REFERENCES.get(name, ()), visible is None or name in visible)
+        for name in dict.fromkeys(names)
     )
-    scale = alt.Scale(domain=list(shown), range=[colours[name] for name in shown])
-    return alt.Color(f"{field}:N", scale=scale, legend=legend)
 
 
-def picking(field: str) -> tuple[Any, Any]:
-    """A selection by clicks in the legend, and the opacity that fades all others."""
-    import altair as alt
+def lines(
+    name: str, title: str, series: Mapping[str, Sequence[Point]], x: Axis, y: Axis, colours: Mapping[str, str],
+    says: str, *, shown: Iterable[str] | None = None, height: int = 260, width: int | None = None,
+    joined: bool = True, band: bool = True, named: bool = True, more: Sequence[Spec] = (),
+) -> Figure:  # fmt: skip
+    """A line with points for each series. Intervals are bands, or bars without `band`; references have their names at
+    the end of their lines if `named`; without `joined` there are points only.
+    """
+    where = x.title if x.kind == "quantitative" else x.title.split(" (")[0]
+    rows: list[Spec] = [
+        {"series": key, "x": point.x, "y": point.y, "low": point.low, "high": point.high,
+         "says": reading(key, f"{where}: {_short(point.x)}", point.said)}
+        for key, points in series.items() for point in points
+    ]  # fmt: skip
+    # The bands of references would lie over everything.
+    drawn = [row for row in rows if not (band and joined and row["series"] in REFERENCES)]
+    ends = [row for row in drawn if math.isfinite(row["low"]) and math.isfinite(row["high"])]
+    own = [row | {"low": None, "high": None} for row in rows]
+    keys = keys_of(series, colours, shown)
+    across, up, colour = x.channel("x"), y.channel("y"), _colour(keys)
+    described = {"field": "series"}
+    bounds = {"x": across, "y": up | {"field": "low"}, "y2": {"field": "high"}, "color": colour,
+              "description": described}  # fmt: skip
+    layers: list[Spec] = list(more)
+    if ends:
+        mark = {"type": "area", "clip": True, "opacity": 0.13} if band and joined else {"type": "rule", "opacity": 0.6}
+        layers.append({"data": {"values": ends}, "mark": mark, "encoding": bounds})
+    if joined:
+        dashes = {"domain": [key.name for key in keys], "range": [list(key.dash) or [1, 0] for key in keys]}
+        dash = {"field": "series", "type": "nominal", "scale": dashes, "legend": None}
+        encoding = {"x": across, "y": up, "color": colour, "strokeDash": dash, "description": described}
+        layers.append({"data": {"values": own}, "mark": {"type": "line", "strokeWidth": 2}, "encoding": encoding})
+    dense = joined and max((len(points) for points in series.values()), default=0) > 15
+    points = {"type": "point", "filled": True, "size": 34, "opacity": 0 if dense else 1}
+    encoding = {"x": across, "y": up, "color": colour, "description": {"field": "says"}}
+    layers.append({"data": {"values": own}, "mark": points, "encoding": encoding})
+    if named and joined and (labels := _names(series, y)):
+        mark = {"type": "text", "align": "left", "dx": 5, "fontSize": 10, "color": GREY}
+        encoding = {"x": across, "y": up, "text": described, "description": described}
+        layers.append({"data": {"values": labels}, "mark": mark, "encoding": encoding})
+    return Figure(name, title, _whole({"layer": layers}, height, width), says, keys=keys)
 
-    picked = alt.selection_point(fields=[field], bind="legend")
-    return picked, alt.condition(picked, alt.value(1.0), alt.value(0.08))
+
+def dots(
+    name: str, title: str, rows: Mapping[str, Mapping[str, Point]], x: Axis, colours: Mapping[str, str], says: str,
+    zero: bool = False, groups: Sequence[str] = (),
+) -> Figure:  # fmt: skip
+    """A row for each name, in it a dot with its interval for each series (a point's x is its value). `groups` are the
+    panels, one beside the other, if rows are by (group, name) in `rows` as "group\\nname".
+    """
+    found: list[Spec] = [
+        {"row": row.rpartition("\n")[2], "group": row.rpartition("\n")[0], "series": key, "x": point.y,
+         "low": _or_none(point.low), "high": _or_none(point.high),
+         "says": reading(key, row.replace("\n", ", "), point.said)}
+        for row, points in rows.items() for key, point in points.items()
+    ]  # fmt: skip
+    keys = keys_of((row["series"] for row in found), colours)
+    order = list(dict.fromkeys(row["row"] for row in found))
+    up = {"field": "row", "type": "nominal", "sort": order, "title": None, "axis": {"labelLimit": 220}}
+    offset = {"field": "series", "type": "nominal", "sort": [key.name for key in keys]}
+    shared = {"y": up, "yOffset": offset, "color": _colour(keys)}
+    across = x.channel("x")
+    bars = {"x": across | {"field": "low"}, "x2": {"field": "high"}, "description": {"field": "series"}}
+    layers: list[Spec] = [
+        {"mark": "rule", "encoding": shared | bars},
+        {"mark": {"type": "point", "filled": True, "size": 60},
+         "encoding": shared | {"x": across, "description": {"field": "says"}}},
+    ]  # fmt: skip
+    if zero:
+        rule = {"mark": {"type": "rule", "strokeDash": [4, 4], "color": GREY}, "encoding": {"x": {"datum": 0}}}
+        layers.insert(0, rule)
+    height = max(16 * len(keys), 28) * len(order) + 12
+    specification: Spec = {"data": {"values": found}, "layer": layers}
+    if groups:
+        panel = specification | {"width": 260, "height": height}
+        del panel["data"]
+        column = {"field": "group", "type": "nominal", "sort": list(groups), "title": None}
+        specification = {"data": {"values": found}, "facet": {"column": column}, "spec": panel, "spacing": 12}
+        whole = specification | {"background": "transparent"}
+    else:
+        whole = _whole(specification, height)
+    return Figure(name, title, whole, says, keys=keys, single=True)
 
 
-def finished(chart: Any, height: int) -> dict[str, Any]:
-    """The specification of a chart with the width of its container."""
-    specification: dict[str, Any] = chart.properties(
-        width="container", height=height, background="transparent"
-    ).to_dict()
-    return specification
+def heat_map(
+    name: str, title: str, rows: Sequence[Mapping[str, Any]], x: Axis, y: Axis, says: str, *,
+    domain: tuple[float, float], log: bool = False, text: bool = True, wide: float = 0.0,
+) -> Figure:  # fmt: skip
+    """A coloured cell for each of the rows: x, y, value, `text` in the cell, and `says` (a reading)."""
+    xs, ys = (list(dict.fromkeys(row[key] for row in rows)) for key in ("x", "y"))
+    across = x.channel("x") | {"sort": None if x.kind == "quantitative" else xs, "type": "nominal", "scale": {}}
+    across["axis"] = {"labelAngle": -45 if any(isinstance(value, str) for value in xs) else 0, "labelLimit": 180}
+    up = y.channel("y") | {"sort": ys, "type": "nominal", "scale": {}, "axis": {"labelLimit": 200}}
+    scale: Spec = {"scheme": "blues", "domain": list(domain), "clamp": True} | ({"type": "log"} if log else {})
+    colour = {"field": "value", "type": "quantitative", "scale": scale, "legend": None}
+    middle = math.sqrt(domain[0] * domain[1]) if log else (domain[0] + domain[1]) / 2
+    cells: Spec = {"mark": "rect", "encoding": {"x": across, "y": up, "color": colour,
+                                                "description": {"field": "says"}}}  # fmt: skip
+    layers = [cells]
+    if text:
+        dark = {"condition": {"test": f"datum.value > {1.15 * middle}", "value": "#ffffff"}, "value": "#222222"}
+        mark = {"type": "text", "fontSize": 10}
+        layers.append({"mark": mark, "encoding": {"x": across, "y": up, "text": {"field": "text"}, "color": dark}})
+    specification = {"data": {"values": list(rows)}, "layer": layers}
+    whole = _whole(specification, 22 * len(ys) + 20, max(30 * len(xs), 160) if text else None)
+    return Figure(name, title, whole, says, wide, single=True)
 
 
-def figure(name: str, title: str, chart: Any, height: int, says: str, wide: float = 0.0) -> Figure:
-    return Figure(name, title, finished(chart, height), says, wide)
+def reading(series: str, place: str, value: str) -> str:
+    """What a mark says, on three lines."""
+    return "\n".join(" ".join(part.split()) for part in (series, place, value))
+
+
+def rule_at(value: float) -> Spec:
+    """A dashed horizontal line."""
+    return {"data": {"values": [{}]}, "mark": {"type": "rule", "strokeDash": [4, 4], "color": GREY},
+            "encoding": {"y": {"datum": value}}}  # fmt: skip
+
+
+def diagonal() -> Spec:
+    """From (0, 0) to (1, 1)."""
+    ends = [{"x": 0, "y": 0}, {"x": 1, "y": 1}]
+    encoding = {key: {"field": key, "type": "quantitative"} for key in ("x", "y")}
+    return {"data": {"values": ends}, "mark": {"type": "line", "strokeDash": [4, 4], "color": GREY},
+            "encoding": encoding}  # fmt: skip
+
+
+def _colour(keys: Sequence[Key]) -> Spec:
+    scale = {"domain": [key.name for key in keys], "range": [key.colour for key in keys]}
+    return {"field": "series", "type": "nominal", "title": None, "scale": scale}
+
+
+def _whole(specification: Spec, height: int, width: int | None = None) -> Spec:
+    legend = {"orient": "bottom", "labelLimit": 260, "symbolType": "stroke", "symbolStrokeWidth": 3, "columns": 3}
+    return specification | {
+        "width": width or "container", "height": height, "background": "transparent", "config": {"legend": legend},
+    }  # fmt: skip
+
+
+def _names(series: Mapping[str, Sequence[Point]], y: Axis) -> list[Spec]:
+    """The names of references at the ends of their lines, moved apart where they would lie on one another."""
+    ends = sorted(
+        (points[-1].y, points[-1].x, key) for key, points in series.items() if key in REFERENCES and points
+    )  # fmt: skip
+    low, high = y.domain or (min(end[0] for end in ends), max(end[0] for end in ends)) if ends else (0.0, 1.0)
+    apart = _APART * (high - low)
+    heights: list[float] = []
+    for value, _, _ in ends:
+        heights.append(max(value, heights[-1] + apart) if heights else value)
+    for i in reversed(range(len(heights))):
+        heights[i] = min(heights[i], high if i == len(heights) - 1 else heights[i + 1] - apart)
+    return [{"series": key, "x": x, "y": at} for (_, x, key), at in zip(ends, heights, strict=True)]
+
+
+def _short(value: float) -> str:
+    return f"{value:,}" if value == int(value) else f"{value:g}"
+
+
+def _or_none(value: float) -> float | None:
+    return value if math.isfinite(value) else None

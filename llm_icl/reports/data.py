@@ -1,5 +1,6 @@
 """A report as JSON data. `format` is incremented when a field changes its meaning or is removed."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +19,7 @@ def report_data(report: Report) -> dict[str, Any]:
         "format": FORMAT,
         "title": report.title,
         "setting": report.setting,
+        "cards": [dataclasses.asdict(card) for card in report.cards],
         "verdicts": list(report.verdicts),
         "sections": [_section(section) for section in report.sections],
         "notes": list(report.notes),

@@ -2,12 +2,37 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from llm_icl.reports.values import Kind, Value
 
 # A row of a table: its values by the keys of the columns.
 Row = Mapping[str, Value]
+# How firmly something is said.
+Badge = Literal["clear", "weak", "can't tell"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    badge: Badge
+    text: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """The verdict on one model, network or subject `of` a run: which algorithm it runs, how far it is from the best
+    possible, and what that rests on. `where` says on what.
+    """
+
+    of: str
+    where: str
+    algorithm: Finding
+    distance: Finding
+    trust: Finding
+
+    def findings(self) -> Iterator[tuple[str, Finding]]:
+        """With what each answers, in reading order."""
+        yield from (("Algorithm", self.algorithm), ("Distance", self.distance), ("Trust", self.trust))
 
 
 @dataclass(frozen=True)
@@ -49,9 +74,20 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Key:
+    """An entry of a legend: a series with its colour and dashes; one that is not `shown` can be added by a reader."""
+
+    name: str
+    colour: str
+    dash: tuple[int, ...] = ()
+    shown: bool = True
+
+
+@dataclass(frozen=True)
 class Figure:
     """A Vega-Lite specification with its data; `name` is unique in its section, `says` is a one-sentence text
-    alternative, and `wide` is the minimum width in rem.
+    alternative, and `wide` is the minimum width in rem. `keys` are its legend. Readers get all series at a place
+    together, or one mark alone if it is `single`.
     """
 
     name: str
@@ -59,6 +95,8 @@ class Figure:
     specification: dict[str, Any]
     says: str
     wide: float = 0.0
+    keys: tuple[Key, ...] = ()
+    single: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,12 +114,35 @@ class Fold:
     blocks: "tuple[Block, ...]"
 
 
-Block = Paragraph | Bullets | Preformatted | Table | Figure | Beside | Fold
+@dataclass(frozen=True)
+class Matrix:
+    """A table of gaps, shaded by their size; each row opens the section with its anchor."""
+
+    table: Table
+    opens: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What a reader explores in the page, with its data: an index as JSON, and columns of numbers or texts, packed.
+
+    `kind` names the script that reads them: "problems" or "compare".
+    """
+
+    kind: str
+    says: str
+    index: Mapping[str, Any]
+    columns: Mapping[str, bytes] = field(default_factory=dict)
+
+
+Block = Paragraph | Bullets | Preformatted | Table | Figure | Beside | Fold | Matrix | Panel
 
 
 @dataclass(frozen=True)
 class Section:
-    """`anchor` is unique in its report; `about` describes the section for programs."""
+    """`anchor` is unique in its report; `about` describes the section for programs. In a page it can be opened and
+    closed, and begins closed if it is `folded`; its figures are drawn when it is opened.
+    """
 
     heading: str
     anchor: str
@@ -89,6 +150,7 @@ class Section:
     verdicts: tuple[str, ...] = ()
     sections: "tuple[Section, ...]" = ()
     about: Mapping[str, Value] = field(default_factory=dict)
+    folded: bool = False
 
     def figures(self) -> Iterator[Figure]:
         """The figures of this section itself."""
@@ -109,7 +171,9 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Report:
-    """`setting` is one paragraph, `verdicts` are sentences, `notes` explain the numbers."""
+    """`setting` is one paragraph, `cards` are the verdicts on models, `verdicts` other sentences; `notes` explain the
+    numbers.
+    """
 
     title: str
     setting: str = ""
@@ -117,6 +181,7 @@ class Report:
     sections: tuple[Section, ...] = ()
     notes: tuple[str, ...] = ()
     provenance: tuple[Provenance, ...] = ()
+    cards: tuple[Card, ...] = ()
 
     def all_sections(self) -> Iterator[Section]:
         """All sections including nested ones, in reading order."""

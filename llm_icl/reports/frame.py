@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from llm_icl.analysis.intervals import Estimate
-from llm_icl.reports.document import Block, Fold, Report, Section, Table
+from llm_icl.reports.document import Block, Fold, Matrix, Report, Section, Table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -44,5 +44,7 @@ def tables_of(blocks: Sequence[Block]) -> Iterator[Table]:
     for block in blocks:
         if isinstance(block, Table):
             yield block
+        elif isinstance(block, Matrix):
+            yield block.table
         elif isinstance(block, Fold):
             yield from tables_of(block.blocks)

@@ -18,6 +18,7 @@ def joined(reports: Sequence[Report], title: str = "") -> Report:
     provenance = [made for report in reports for made in report.provenance]
     return Report(
         title or ("; ".join(titles) if len(titles) <= _NAMED else f"{len(titles)} reports"),
+        cards=tuple(card for report in reports for card in report.cards),
         sections=tuple(_section(report, f"part-{i}") for i, report in enumerate(reports, 1)),
         notes=tuple(notes),
         provenance=tuple(made for i, made in enumerate(provenance) if made not in provenance[:i]),

@@ -5,7 +5,18 @@ from collections.abc import Iterator, Sequence
 
 from tabulate import tabulate
 
-from llm_icl.reports.document import Block, Bullets, Paragraph, Preformatted, Provenance, Report, Section, Table
+from llm_icl.reports.document import (
+    Block,
+    Bullets,
+    Card,
+    Matrix,
+    Paragraph,
+    Preformatted,
+    Provenance,
+    Report,
+    Section,
+    Table,
+)
 from llm_icl.reports.values import written
 
 # Markdown syntax to escape: code, emphasis, HTML, table cells, strikethrough, mathematics; underscores at the edge of a
@@ -18,6 +29,7 @@ _FIRST = re.compile(r"^(?:#+(?=\s|$)|>|-{3,}(?=$)|[+-](?=\s|$)|\d+(?=[.)](?:\s|$
 def markdown_text(report: Report) -> str:
     parts = [f"# {escaped(report.title)}"]
     parts += [escaped(report.setting)] if report.setting else []
+    parts += [part for card in report.cards for part in _card(card)]
     parts += _bullets(report.verdicts)
     parts += [part for section in report.sections for part in _section(section, 2)]
     if report.notes:
@@ -31,6 +43,11 @@ def escaped(text: str) -> str:
     """Escape text for Markdown, on one line."""
     plain = _ACTIVE.sub(lambda found: "\\" + found[0], " ".join(text.split()))
     return _FIRST.sub(lambda found: found[0] + "\\" if found[0].isdigit() else "\\" + found[0], plain)
+
+
+def _card(card: Card) -> Iterator[str]:
+    yield f"**{escaped(card.of)}** on {escaped(card.where)}:"
+    yield from _bullets([f"{name} ({finding.badge}): {finding.text}" for name, finding in card.findings()])
 
 
 def _section(section: Section, level: int) -> list[str]:
@@ -48,6 +65,8 @@ def _block(block: Block) -> Iterator[str]:
         yield from _bullets(block.items)
     elif isinstance(block, Preformatted):
         yield _indented(block.text)
+    elif isinstance(block, Matrix):
+        yield from _block(block.table)
     elif isinstance(block, Table) and block.rows:
         yield f"{escaped(block.caption)}:"
         yield _table(block)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from llm_icl.reports.charts import coloured, figure, picking
+from llm_icl.reports.charts import Axis, Point, lines
 from llm_icl.reports.document import Column, Figure, Row, Table
 
 _COLUMNS = (
@@ -34,45 +34,32 @@ def training_curves(
     """Accuracy on the last half of the points of held-out problems, by training step; dashed: the references
     on the same problems. None if no network was validated on this task during training.
     """
-    import altair as alt
-
-    rows = [
-        {"learner": name, "step": line["step"], "accuracy": line["tasks"][task]["last_half"]}
+    series = {
+        name: [
+            _point(line["step"], line["tasks"][task]["last_half"]) for line in about["metrics"] if task in line["tasks"]
+        ]
         for name, about in networks.items()
-        for line in about["metrics"]
-        if task in line["tasks"]
-    ]
-    if not rows:
+    }
+    series = {name: points for name, points in series.items() if points}
+    if not series:
         return None
-    last = max(row["step"] for row in rows)
+    reached = [point.y for points in series.values() for point in points]
+    last = max(int(point.x) for points in series.values() for point in points)
     ceilings = next(about["ceilings"][task] for about in networks.values() if task in about["ceilings"])
-    lines = [
-        {"learner": name, "step": step, "accuracy": ceilings[name]["last_half"]}
-        for name in references
-        if name in ceilings
-        for step in (0, last)
-    ]
-    shown = list(dict.fromkeys(row["learner"] for row in (*rows, *lines)))
-    picked, opacity = picking("learner")
-    scale = alt.Scale(domain=[min(0.5, *(row["accuracy"] for row in rows)), 1])
-    base = alt.Chart(alt.InlineData(values=rows)).encode(
-        x=alt.X("step:Q", title="training steps"),
-        y=alt.Y("accuracy:Q", scale=scale, title="accuracy, last half", axis=alt.Axis(format="%")),
-        color=coloured("learner", colours, shown),
-        opacity=opacity,
-        tooltip=["learner:N", "step:Q", alt.Tooltip("accuracy:Q", format=".1%")],
-    )
-    reached = base.properties(data=alt.InlineData(values=lines)).mark_line(strokeDash=[4, 4])
-    chart = alt.layer(reached, base.mark_line(point=True).add_params(picked))
-    ends = ", ".join(
-        f"{name} {100 * found[-1]:.1f} %"
-        for name in shown
-        if (found := [row["accuracy"] for row in (*rows, *lines) if row["learner"] == name])
-    )
+    for name in references:
+        if name in ceilings:
+            series[name] = [_point(step, ceilings[name]["last_half"]) for step in dict.fromkeys((0, last))]
+    ends = ", ".join(f"{name} {points[-1].said}" for name, points in series.items())
     says = (
         f"Accuracy on the last half of the points of held-out problems of {task} by training step; at the end: {ends}."
     )
-    return figure("training", f"Accuracy over training ({task})", chart, 300, says)
+    y = Axis("accuracy, last half", form="%", domain=(min(0.5, *reached, 1.0), 1))
+    title = f"Accuracy over training ({task})"
+    return lines("training", title, series, Axis("training steps"), y, colours, says)
+
+
+def _point(step: int, accuracy: float) -> Point:
+    return Point(step, accuracy, f"{100 * accuracy:.1f} %")
 
 
 def _row(name: str, about: dict[str, Any]) -> Row:

@@ -1,16 +1,21 @@
-"""A report as terminal text: verdicts, and the short columns of tables."""
+"""A report as terminal text: cards and verdicts, and the short columns of tables."""
 
 from collections.abc import Iterator
 
 from tabulate import tabulate
 
-from llm_icl.reports.document import Bullets, Paragraph, Report, Section, Table
+from llm_icl.reports.document import Bullets, Card, Matrix, Paragraph, Report, Section, Table
 from llm_icl.reports.values import written
 
 
 def terminal_text(report: Report) -> str:
     parts = [part for section in report.sections for part in _section(section)]
-    return "\n\n".join([*parts, *_lines(report.verdicts)])
+    return "\n\n".join([*map(_card, report.cards), *parts, *_lines(report.verdicts)])
+
+
+def _card(card: Card) -> str:
+    lines = [f"  {name} ({finding.badge}): {finding.text}" for name, finding in card.findings()]
+    return "\n".join([f"{card.of} on {card.where}", *lines])
 
 
 def _section(section: Section) -> Iterator[str]:
@@ -28,6 +33,8 @@ def _block(block: object) -> str:
         return block.text
     if isinstance(block, Bullets):
         return "\n".join(block.items)
+    if isinstance(block, Matrix):
+        return _table(block.table)
     return _table(block) if isinstance(block, Table) else ""
 
 

@@ -51,7 +51,7 @@ def test_log_loss_and_calibration_are_the_hand_computed_ones():
     losses = log_losses(cell.learners["a"], cell.label)
     np.testing.assert_allclose(losses, [[-np.log(0.9), -np.log(0.2)], [-np.log(0.4), 0]], atol=1e-12)
     bins = calibration(cell.learners["a"], cell.label)
-    assert [(b.count, round(b.predicted, 6), b.observed) for b in bins] == [
+    assert [(b.count, round(b.predicted, 6), b.observed.value) for b in bins] == [
         (1, 0.4, 1.0),
         (1, 0.8, 0.0),
         (2, 0.95, 1.0),

@@ -2,7 +2,18 @@
 
 import sys
 
-from tests.benchmarks import calls, curves, demonstrations, drawing, mixers, neighbours, reaching, startup, training
+from tests.benchmarks import (
+    calls,
+    curves,
+    demonstrations,
+    drawing,
+    mixers,
+    neighbours,
+    reaching,
+    report,
+    startup,
+    training,
+)
 
 BENCHMARKS = {
     "startup": startup,
@@ -14,6 +25,7 @@ BENCHMARKS = {
     "training": training,
     "reaching": reaching,
     "mixers": mixers,
+    "report": report,
 }
 
 

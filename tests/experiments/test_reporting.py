@@ -32,7 +32,7 @@ def test_runs_of_several_kinds_stand_in_one_report(folder):
     assert len(table_of(done.stdout, "heads")) == 2 * 4
     assert len(data["notes"]) == len(set(data["notes"]))
     text = (folder / "all" / "report.md").read_text()
-    for section in sections_of(data):
+    for section in (one for one in sections_of(data) if one["tables"] or one["text"]):
         assert section["heading"].split(":")[0] in text
     for name in ("net", "asked", "more", "probed"):
         command = json.loads((folder / name / "run.json").read_text())["command"]

@@ -3,7 +3,14 @@
 import pytest
 
 from llm_icl.analysis.identification.verdict import KINDS
-from llm_icl.reports.algorithms import algorithms_notes, algorithms_table, sentence, shares_over_training
+from llm_icl.reports.algorithms import (
+    algorithms_notes,
+    algorithms_table,
+    badge,
+    sentence,
+    shares_over_training,
+    short,
+)
 from llm_icl.reports.charts import colours_of
 from llm_icl.reports.document import Column
 from llm_icl.reports.values import written
@@ -68,7 +75,24 @@ def test_what_was_left_out_is_noted_once():
 def test_the_figure_has_every_step_and_the_shares_that_are_known():
     steps = [record("none", "a", step=step, shares={"a": step / 10, "b": None, "c": -0.2}) for step in (0, 1, 5)]
     drawn = shares_over_training(steps, "parity", colours_of("abc"))
-    points = [row for rows in drawn.specification["datasets"].values() for row in rows]
-    assert [(p["step"], p["explained"]) for p in points if p["algorithm"] == "a"] == [(0, 0), (1, 0.1), (5, 0.5)]
-    assert all(p["explained"] == 0 for p in points if p["algorithm"] == "c")
-    assert not [p for p in points if p["algorithm"] == "b"]
+    points = drawn.specification["layer"][-1]["data"]["values"]
+    assert [(p["x"], p["y"]) for p in points if p["series"] == "a"] == [(0, 0), (1, 0.1), (5, 0.5)]
+    assert all(p["y"] == 0 for p in points if p["series"] == "c")
+    assert not [p for p in points if p["series"] == "b"]
+
+
+@pytest.mark.parametrize(
+    ("found", "firm", "said"),
+    [
+        (record("too few"), "can't tell", "too few unseen queries to tell"),
+        (record("single", "a"), "clear", "a"),
+        (record("single", "ab"), "weak", "a or b"),
+        (record("single", "a", close=["b"]), "weak", "a (weak)"),
+        (record("nearest", "a"), "weak", "nearest to one, but not it (a)"),
+        (record("none", "a"), "clear", "none of these (a)"),
+        (record("queries", "ab"), "clear", "a mixture, drawn anew at every query (a, b)"),
+    ],
+)
+def test_a_verdict_has_a_badge_and_a_few_words(found, firm, said):
+    assert badge(found) == firm
+    assert short(found) == said

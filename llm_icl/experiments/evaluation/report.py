@@ -4,15 +4,13 @@ from collections.abc import Mapping, Sequence
 
 from llm_icl.config.files import file_name
 from llm_icl.config.specs import counted
+from llm_icl.experiments.evaluation.reports.browsing import problems_panel
+from llm_icl.experiments.evaluation.reports.cards import cards_of
 from llm_icl.experiments.evaluation.reports.content import CellContent, Content, gather
-from llm_icl.experiments.evaluation.reports.figures import (
-    accuracy_by_n,
-    agreement_map,
-    calibration_plot,
-    learning_curves,
-)
+from llm_icl.experiments.evaluation.reports.figures import accuracy_by_n, calibration_plot, learning_curves
+from llm_icl.experiments.evaluation.reports.overview import overview
+from llm_icl.experiments.evaluation.reports.pairs import compare_panel
 from llm_icl.experiments.evaluation.reports.provenance import comparison_notes, notes_of, provenance_of
-from llm_icl.experiments.evaluation.reports.samples import samples_of
 from llm_icl.experiments.evaluation.reports.tables import asked_lines, scores_table, unused_lines, unused_table
 from llm_icl.reports.algorithms import algorithms_notes, algorithms_table
 from llm_icl.reports.charts import colours_of
@@ -28,29 +26,36 @@ def report_of(runs: Sequence[RunDirectory]) -> Report:
     colours = colours_of(content.names)
     tasks = content.tasks
     title = " and ".join(tasks) if len(tasks) < 4 else f"{len(tasks)} tasks"
-    sections = [_section(content, cell, colours) for cell in content.cells]
     found = [verdict for cell in content.cells for verdict in cell.algorithms.values()]
-    if samples := samples_of(runs):
-        sections.append(Section("Sample prompts and replies", "samples", tuple(samples)))
     return Report(
         f"{title}: learning curves by learner",
-        sections=tuple(sections),
+        sections=(*_first(content, colours), *(_section(content, cell, colours) for cell in content.cells),
+                  *_explored(content, runs)),
         notes=(*notes_of(content.records), *comparison_notes(content.comparisons), *algorithms_notes(found)),
         provenance=tuple(map(provenance_of, content.records)),
-    )
+        cards=cards_of(content),
+    )  # fmt: skip
+
+
+def _first(content: Content, colours: Mapping[str, str]) -> list[Section]:
+    """What several cells show together."""
+    if len(content.cells) == 1:
+        return []
+    blocks: list[Block] = [overview(content, tuple(_anchor(cell) for cell in content.cells))]
+    by_task = [[cell for cell in content.cells if cell.cell.task == task] for task in content.tasks]
+    if figures := tuple(accuracy_by_n(cells, colours) for cells in by_task if len(cells) > 1):
+        blocks += [Paragraph("Mean accuracy against n, with 95 % intervals; grey: what it is compared with."),
+                   Beside(figures)]  # fmt: skip
+    return [Section("Overview", "overview", tuple(blocks))]
 
 
 def _section(content: Content, of_cell: CellContent, colours: Mapping[str, str]) -> Section:
     cell = of_cell.cell
-    of_task = [other for other in content.cells if other.cell.task == cell.task]
     problems = counted(cell.problems, "problem")
-    blocks: list[Block] = []
-    if len(of_task) > 1 and of_task[0] is of_cell:
-        blocks.append(accuracy_by_n(of_task, colours))
-    blocks += [
+    blocks: list[Block] = [
         learning_curves(of_cell, colours),
         Paragraph(f"{problems}, positions {cell.positions[0]} to {cell.positions[-1]}; accuracies in %."),
-        scores_table(cell, of_cell.scores),
+        scores_table(cell, of_cell.scores, of_cell.algorithms),
     ]
     if asked := asked_lines(cell):
         blocks.append(Bullets(tuple(asked)))
@@ -63,10 +68,24 @@ def _section(content: Content, of_cell: CellContent, colours: Mapping[str, str])
         training = training_curves(of_cell.networks, cell.task, content.names, colours)
         blocks += [training] if training else []
         blocks.append(networks_table(of_cell.networks))
-    small = [agreement_map(cell)]
     if any(answered.has_probabilities for answered in cell.learners.values()):
-        small.append(calibration_plot(cell, colours))
-    blocks.append(Beside(tuple(small)))
+        blocks.append(calibration_plot(cell, colours))
     about: dict[str, Value] = {"task": cell.task, "n": cell.n, "problems": cell.problems}
-    anchor = f"{file_name(cell.task)}-n{cell.n}"
-    return Section(cell.title, anchor, tuple(blocks), tuple(of_cell.sentences), about=about)
+    folded = len(content.cells) > 1
+    return Section(
+        cell.title, _anchor(of_cell), tuple(blocks), tuple(of_cell.sentences), about=about, folded=folded
+    )  # fmt: skip
+
+
+def _explored(content: Content, runs: Sequence[RunDirectory]) -> list[Section]:
+    """What a reader explores: pairs of learners, and all answers."""
+    pairs = compare_panel(content)
+    compared = [Section("Compare two", "compare", (pairs,), folded=True)] if pairs else []
+    return [
+        *compared,
+        Section("Problems, prompts and replies", "problems", (problems_panel(content, runs),), folded=True),
+    ]
+
+
+def _anchor(content: CellContent) -> str:
+    return f"{file_name(content.cell.task)}-n{content.cell.n}"

@@ -2,7 +2,6 @@
 Dai et al. 2023 with a column for each set, next to the published figures.
 """
 
-import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -27,9 +26,9 @@ from llm_icl.experiments.finetuning.methods import CONTROLS, ORDER, PUBLISHED_ME
 from llm_icl.experiments.finetuning.published import LEARNING_RATE, MODELS, PUBLISHED, RECOVERY
 from llm_icl.experiments.finetuning.setting import NOTES, losses, rates, scales, setting
 from llm_icl.experiments.finetuning.verdict import correction, loss_sentences, rate_sentences
-from llm_icl.reports.charts import coloured, colours_of
+from llm_icl.reports.charts import Axis, Point, colours_of, dots
 from llm_icl.reports.document import Column, Figure, Provenance, Report, Row, Section, Table
-from llm_icl.reports.values import Kind, Value
+from llm_icl.reports.values import Kind, Value, written
 
 # The measures that have a table of their own.
 _TABLES = (*SIMILARITIES, SIMAM_BEFORE, KENDALL_PUBLISHED)
@@ -210,32 +209,21 @@ class _Joint:
 
     def _figure(self, measure: Measure) -> Figure:
         """A measure above random updates by set and method, with its interval; a panel for each model."""
-        import altair as alt
-
         compared = [name for name in (PUBLISHED_METHOD, *CONTROLS) if name in self._methods]
-        rows = []
-        for (model, texts), found in self._runs.items():
-            for method in compared:
-                if method in scores.methods(found):
-                    value = scores.mean(scores.excess(found, method, measure))
-                    bounds = {key: bound if math.isfinite(bound) else None for key, bound in value._asdict().items()}
-                    rows.append({"model": model, "texts": texts, "method": method} | bounds)
-        base = alt.Chart(alt.InlineData(values=rows)).encode(
-            y=alt.Y("texts:N", sort=self._sets, title=None),
-            yOffset=alt.YOffset("method:N", sort=compared),
-            color=coloured("method", colours_of(compared), compared),
-            tooltip=["model:N", "texts:N", "method:N", alt.Tooltip("value:Q", format=".3f")],
-        )
+        rows: dict[str, dict[str, Point]] = {}
+        for texts in self._sets:
+            for model in self._models:
+                found = self._runs.get((model, texts))
+                for method in compared:
+                    if found and method in scores.methods(found):
+                        value = scores.mean(scores.excess(found, method, measure))
+                        said = written(value, "number")
+                        row = rows.setdefault(f"{model}\n{texts}", {})
+                        row[method] = Point(0, value.value, said, value.low, value.high)
         above = f"{measure.name}, above {RANDOM}"
-        points = base.mark_point(filled=True, size=50).encode(x=alt.X("value:Q", title=above))
-        bars = base.mark_rule().encode(x="low:Q", x2="high:Q")
-        # Not a grid of panels: Vega-Lite mixes them up where a set is missing for one of the models.
-        height = 16 * len(compared) * len(self._sets)
-        panels = (bars + points).properties(width=280, height=height).facet(
-            column=alt.Column("model:N", sort=self._models, title=None), spacing=12
-        )  # fmt: skip
         says = f"{above}, with its interval, by set of texts and method, for {', '.join(self._models)}."
-        return Figure(file_name(measure.name), above, panels.properties(background="transparent").to_dict(), says)
+        name = file_name(measure.name)
+        return dots(name, above, rows, Axis(above), colours_of(compared), says, groups=self._models)
 
 
 def _accuracy(setting: str) -> Callable[[Compared], Value]:

@@ -30,7 +30,7 @@ from llm_icl.experiments.finetuning.published import MODELS, PUBLISHED
 from llm_icl.experiments.finetuning.run import read
 from llm_icl.experiments.finetuning.setting import NOTES, losses, rates, scales, setting
 from llm_icl.experiments.finetuning.verdict import verdict
-from llm_icl.reports.charts import coloured, colours_of, figure
+from llm_icl.reports.charts import Axis, Point, colours_of, lines
 from llm_icl.reports.document import Column, Figure, Provenance, Report, Row, Section, Table
 from llm_icl.reports.values import Kind, Value
 from llm_icl.runs import RunDirectory
@@ -182,7 +182,6 @@ def _dual_table(found: Compared) -> Table:
 
 
 def _by_layer(found: Compared, measure: Measure) -> Figure:
-    import altair as alt
     import polars as pl
 
     one_draw = {draw: name for name, some in DRAWS.items() for draw in some}
@@ -195,15 +194,13 @@ def _by_layer(found: Compared, measure: Measure) -> Figure:
             pl.when(pl.col("method") == UNTRAINED).then("method").otherwise(pl.lit("the model")).alias("method")
         )
     methods = rows["method"].unique(maintain_order=True).to_list()
-    chart = (
-        alt.Chart(alt.InlineData(values=rows.select("method", "layer", "value").to_dicts()))
-        .mark_line(point=True)
-        .encode(
-            x=alt.X("layer:Q", axis=alt.Axis(tickMinStep=1)),
-            y=alt.Y("value:Q", title=measure.name),
-            color=coloured("method", colours, methods),
-            tooltip=["method:N", "layer:Q", alt.Tooltip("value:Q", format=".3f")],
-        )
-    )
+    series = {
+        method: [
+            Point(layer, value, f"{value:.3f}")
+            for layer, value in rows.filter(pl.col("method") == method).select("layer", "value").iter_rows()
+        ]
+        for method in methods
+    }
     says = f"{measure.name} by layer, averaged over queries and seeds, of {', '.join(methods)}."
-    return figure(file_name(measure.name), measure.name, chart, 240, says)
+    y = Axis(measure.name)
+    return lines(file_name(measure.name), measure.name, series, Axis("layer"), y, colours, says, height=240)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from llm_icl.config.files import file_name
+from llm_icl.experiments.identification.cards import card_of
 from llm_icl.experiments.identification.figures import (
     identifiability_map,
     scores_by_context,
@@ -13,7 +14,6 @@ from llm_icl.experiments.identification.figures import (
     weights_by_examples,
 )
 from llm_icl.experiments.identification.findings import Cell, Found, read_findings
-from llm_icl.experiments.identification.sentences import sentence
 from llm_icl.experiments.tally import perhaps_paid
 from llm_icl.reports.charts import colours_of
 from llm_icl.reports.document import Block, Bullets, Column, Fold, Provenance, Report, Row, Section, Table
@@ -71,19 +71,13 @@ def report_of(runs: Sequence[RunDirectory]) -> Report:
     """All runs' subjects, those on the same probes side by side. Raises RequestError if a run cannot be read."""
     cells = _merged([cell for run in runs for cell in read_findings(run.path)])
     records = [run.record for run in runs]
-    several = len(cells) > 1
-    verdicts = tuple(
-        f"{cell.task}, n = {cell.n}: {line}" if several else line
-        for cell in cells
-        for line in map(sentence, cell.found)
-    )
     return Report(
         _title(cells),
         _setting(cells),
-        verdicts,
-        tuple(_section(cell) for cell in cells),
-        (*_NOTES, *_modes(records)),
-        tuple(Provenance(record["command"], _facts(record)) for record in records),
+        sections=tuple(_section(cell) for cell in cells),
+        notes=(*_NOTES, *_modes(records)),
+        provenance=tuple(Provenance(record["command"], _facts(record)) for record in records),
+        cards=tuple(card_of(cell, found, _heading(cell)) for cell in cells for found in cell.found),
     )
 
 
@@ -136,10 +130,13 @@ def _section(cell: Cell) -> Section:
     lines = tuple(f"{cell.contexts} problems cannot tell apart: {' or '.join(group)}." for group in groups)
     if lines:
         blocks.append(Bullets(lines))
-    heading = f"{cell.task}, n = {cell.n}" + (f", seed {cell.seed}" if cell.seed else "")
     anchor = file_name(f"{cell.task}-n{cell.n}-s{cell.seed}-{cell.source}")
     about: dict[str, Value] = {"task": cell.task, "n": cell.n, "seed": cell.seed, "problems": cell.contexts}
-    return Section(heading, anchor, tuple(blocks), about=about)
+    return Section(_heading(cell), anchor, tuple(blocks), about=about)
+
+
+def _heading(cell: Cell) -> str:
+    return f"{cell.task}, n = {cell.n}" + (f", seed {cell.seed}" if cell.seed else "")
 
 
 def _verdicts(cell: Cell) -> Table:

@@ -15,8 +15,8 @@ def sentence(found: Found) -> str:
     """One sentence on a subject."""
     one = found.identification
     if one is None:
-        return f"{found.subject}: too few answers ({100 * found.answered:.0f} % of the questions)."
-    return f"{found.subject}: {_verdict(one)}."
+        return f"too few answers ({100 * found.answered:.0f} % of the questions)."
+    return f"{_verdict(one)}."
 
 
 def _verdict(one: Identification) -> str:

@@ -8,9 +8,10 @@ import polars as pl
 from llm_icl.analysis.intervals import Estimate
 from llm_icl.config.files import file_name
 from llm_icl.errors import RequestError
-from llm_icl.reports.charts import figure
+from llm_icl.reports.charts import Axis, heat_map, reading
 from llm_icl.reports.document import Column, Figure, Fold, Provenance, Report, Section, Table
 from llm_icl.reports.joined import joined
+from llm_icl.reports.values import written
 from llm_icl.runs import RunDirectory
 
 _HEADS = "heads.parquet"
@@ -99,24 +100,20 @@ def _setting(record: dict[str, Any]) -> str:
 
 
 def _heat_map(some: pl.DataFrame, title: str) -> Figure:
-    import altair as alt
-
-    heads = some["head"].n_unique()
-    base = alt.Chart(alt.InlineData(values=some.drop("model", "score").to_dicts())).encode(
-        x=alt.X("head:O", axis=alt.Axis(labelAngle=0)),
-        y=alt.Y("layer:O"),
-        tooltip=["layer:O", "head:O", *(alt.Tooltip(f"{key}:Q", format=".3f") for key in ("value", "low", "high"))],
-    )
-    scale = alt.Scale(domain=[0, 1], scheme="blues")
-    cells = base.mark_rect().encode(color=alt.Color("value:Q", scale=scale, title=None))
-    text = base.mark_text(fontSize=10).encode(
-        text=alt.Text("value:Q", format=".2f"),
-        color=alt.condition("datum.value > 0.5", alt.value("white"), alt.value("#222")),
-    )
-    drawn = alt.layer(cells, text) if heads <= _MOST_HEADS else cells
+    rows = [
+        {
+            "x": row["head"], "y": row["layer"], "value": row["value"], "text": f"{row['value']:.2f}",
+            "says": reading(f"layer {row['layer']}", f"head {row['head']}",
+                            written(Estimate(row["value"], row["low"], row["high"]), "number")),
+        }
+        for row in some.iter_rows(named=True)
+    ]  # fmt: skip
     best = some.sort("value", descending=True).row(0, named=True)
     says = (
         f"The score of each head by layer, {title}; the maximum is {best['value']:.3f} at layer {best['layer']}, head "
         f"{best['head']}."
     )
-    return figure("heads", f"Score by layer and head ({title})", drawn, 22 * some["layer"].n_unique() + 20, says)
+    heads = some["head"].n_unique()
+    name = f"Score by layer and head ({title})"
+    return heat_map("heads", name, rows, Axis("head"), Axis("layer"), says, domain=(0, 1), text=heads <= _MOST_HEADS,
+                    wide=4 + 1.6 * heads)  # fmt: skip

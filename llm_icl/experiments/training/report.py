@@ -6,13 +6,14 @@ from typing import Any
 
 from llm_icl.config.specs import counted
 from llm_icl.errors import RequestError
+from llm_icl.experiments.training.request import HELD_OUT_PROBLEMS
 from llm_icl.learners.ceilings import ceiling_of, notes_on
 from llm_icl.networks.trained import about_network
 from llm_icl.problems import Task
-from llm_icl.reports.algorithms import algorithms_notes, algorithms_table, shares_over_training
-from llm_icl.reports.algorithms import sentence as algorithm
+from llm_icl.reports.algorithms import algorithms_notes, algorithms_table, badge, shares_over_training
+from llm_icl.reports.algorithms import sentence as algorithm_of
 from llm_icl.reports.charts import colours_of
-from llm_icl.reports.document import Block, Column, Paragraph, Provenance, Report, Row, Section, Table
+from llm_icl.reports.document import Block, Card, Column, Finding, Paragraph, Provenance, Report, Row, Section, Table
 from llm_icl.reports.joined import joined
 from llm_icl.reports.networks import FLOPS_NOTE, networks_table, training_curves
 from llm_icl.reports.values import written
@@ -86,10 +87,11 @@ class _Trained:
         took = (Paragraph(self._took()), evaluate, networks_table({self.name: self.about}))
         return Report(
             f"{self.name}: {self.about['architecture']} trained on {' + '.join(self.about['trained_on'])}",
-            verdicts=tuple(sentence for task in self._scores for sentence in self._verdicts(task)),
+            verdicts=tuple(map(self._accuracy, self._scores)),
             sections=(Section("Network and training", "trained", took), *sections),
             notes=(*_NOTES, *self._notes(), *algorithms_notes(all_verdicts)),
             provenance=(Provenance(self._record["command"], self._facts()),),
+            cards=tuple(map(self._card, self._scores)),
         )
 
     def compared(self) -> list[Row]:
@@ -116,9 +118,7 @@ class _Trained:
         blocks: list[Block] = [table, drawn] if drawn else [table]
         if verdicts := self._algorithms(task):
             blocks.append(
-                algorithms_table(
-                    Column("steps", "step", "count", True), [(verdict["step"], verdict) for verdict in verdicts]
-                )
+                algorithms_table(Column("steps", "step", "count"), [(verdict["step"], verdict) for verdict in verdicts])
             )
             if len(verdicts) > 1 and "shares" in verdicts[-1]:
                 named = {name for verdict in verdicts for name in verdict["shares"]}
@@ -141,9 +141,22 @@ class _Trained:
             f"{record['tokens']:,} tokens, {written(record['flops'], 'power')} FLOPs, {record['wall_seconds']:.0f} s."
         )
 
-    def _verdicts(self, task: str) -> list[str]:
-        """Its accuracy, and which algorithm it runs."""
-        return [self._accuracy(task), *(algorithm(verdict) for verdict in self._algorithms(task)[-1:])]
+    def _card(self, task: str) -> Card:
+        """Without intervals: nothing about the distance is clear."""
+        verdicts = self._algorithms(task)
+        untold = Finding("can't tell", "Nothing was computed about it; `llm-icl identify` finds out.")
+        algorithm = Finding(badge(verdicts[-1]), algorithm_of(verdicts[-1])) if verdicts else untold
+        ceiling = ceiling_of(self._references(task), self._tests[task], self._n)
+        distance = Finding("can't tell", "No best possible learner is known here.")
+        if ceiling:
+            gaps = [self._references(task)[ceiling][key] - self._scores[task][key] for key in ("accuracy", "last_half")]
+            whole, half = map(_gap, gaps)
+            half = half.replace("it", f"the best possible ({ceiling})")
+            distance = Finding("weak", f"{half} on the last half of the points, {whole} on all; without an interval.")
+        asked = f"{self._path} --task {task} --n {self._n} --points {self._points}"
+        trust = Finding("weak", f"{HELD_OUT_PROBLEMS} held-out problems, the same for all learners. For intervals and "
+                        f"paired differences: llm-icl eval --model {asked}")  # fmt: skip
+        return Card(self.name, f"{task}, n = {self._n} (held-out problems)", algorithm, distance, trust)
 
     def _accuracy(self, task: str) -> str:
         """The gap to the first reference on these problems."""

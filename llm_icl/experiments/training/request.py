@@ -20,7 +20,7 @@ from local_models.trainer import Batch, Schedule, kept_steps
 
 # Incremented when the same request would train on, or be validated on, other problems.
 _STREAMS_VERSION = 2
-_HELD_OUT_PROBLEMS = 256
+HELD_OUT_PROBLEMS = 256
 # Problems drawn to check whether teaching sequences fit.
 _TRIED = 2000
 # A curriculum reaches full-size problems after this fraction of the steps.
@@ -124,7 +124,7 @@ class TrainingRequest:
         return kept_steps(self.schedule.steps) if self.keep_checkpoints else []
 
     def held_out_problems(self, task: Task) -> Problems:
-        return draw_problems(task, self.n, self.points, _HELD_OUT_PROBLEMS, self.schedule.seed, "validation")
+        return draw_problems(task, self.n, self.points, HELD_OUT_PROBLEMS, self.schedule.seed, "validation")
 
 
 def _joined(parts: Sequence[Problems]) -> Batch:

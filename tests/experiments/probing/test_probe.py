@@ -17,8 +17,8 @@ from llm_icl.tasks.cards import load_task
 from llm_icl.tasks.drawing import draw_problems
 from local_models.backbone import Backbone
 from tests.conftest import TinyModels
-from tests.experiments.evaluation.test_report import open_page
 from tests.inside import run_inside
+from tests.reports.browser import opened
 from tests.reports.reading import table_of
 
 N, POINTS, COPIES, PROBLEMS = 3, 8, 3, 2
@@ -199,12 +199,10 @@ def test_the_best_head_stands_in_the_report(folder, of_language_model):
 
 @pytest.mark.browser
 def test_both_heat_maps_are_drawn(chromium, folder, of_language_model):
-    def check(page):
-        drawn = page.evaluate("[...document.querySelectorAll('.figure')].map(f => f.querySelectorAll('path').length)")
-        assert len(drawn) == 2
-        assert all(paths >= 4 for paths in drawn)  # two layers of two heads
-
-    open_page(chromium, folder / "words" / "report.html", check)
+    with opened(chromium, folder / "words" / "report.html") as page:
+        cells = "f => f.querySelectorAll('.mark-rect path[data-says]').length"
+        drawn = page.evaluate(f"[...document.querySelectorAll('figure')].map({cells})")
+    assert drawn == [4, 4]  # two layers of two heads
 
 
 # --- wrong requests ---

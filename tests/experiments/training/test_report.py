@@ -42,15 +42,14 @@ def test_a_single_run_has_a_report_in_its_folder_with_the_accuracies_of_its_reco
     assert f"{found['parameters']:,} parameters" in text
     assert "report: mixed/report.html" in done["mixed"].stdout
     assert "llm-icl eval --model mixed" in done["mixed"].stdout
-    assert (folder / "mixed" / "report.html").stat().st_size > 100_000
+    assert (folder / "mixed" / "report.html").read_text().count('<svg class="marks"') == 2
 
 
 def test_the_verdict_says_how_far_it_is_from_the_ceiling_and_claims_no_significance(trained):
     folder, _ = trained
     found = record(folder, "mixed")
     verdicts = report_of([RunDirectory(folder / "mixed")]).verdicts
-    assert len(verdicts) == 4  # of each task, its accuracy and its algorithm
-    for task, sentence in zip(found["evaluation"]["tasks"], verdicts[::2], strict=True):
+    for task, sentence in zip(found["evaluation"]["tasks"], verdicts, strict=True):
         own, best = found["evaluation"]["tasks"][task], found["ceilings"][task]["bayes"]
         for key in ("accuracy", "last_half"):
             assert f"{100 * abs(best[key] - own[key]):.1f} points" in sentence
@@ -63,10 +62,10 @@ def test_the_figure_has_every_evaluation_and_the_ceilings(trained):
     folder, _ = trained
     (section,) = [one for one in report_of([RunDirectory(folder / "other")]).sections if one.about]
     (figure,) = section.figures()
-    points = [row for rows in figure.specification["datasets"].values() for row in rows]
-    steps = [row["step"] for row in points if row["learner"] == "other"]
-    assert steps == [5, 10, 15, 20]
-    assert {row["learner"] for row in points} == {"other", *record(folder, "other")["ceilings"]["conjunction"]}
+    points = [row for layer in figure.specification["layer"] for row in layer["data"]["values"] if "says" in row]
+    steps = {row["x"] for row in points if row["series"] == "other"}
+    assert steps == {5, 10, 15, 20}
+    assert {row["series"] for row in points} == {"other", *record(folder, "other")["ceilings"]["conjunction"]}
 
 
 def test_as_json_the_run_keeps_its_name(trained):

@@ -1,6 +1,6 @@
 """Finished evaluations, arranged in cells with their scores and verdicts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +18,13 @@ from llm_icl.runs import RunDirectory
 
 @dataclass(frozen=True)
 class CellContent:
-    """One cell: its scores sorted by mean accuracy, its verdicts, the training records of its networks by name, and
-    which algorithm each model and network runs.
+    """One cell of a task: its comparisons, its scores sorted by mean accuracy, its verdicts, the training records of
+    its networks by name, and which algorithm each model and network runs.
     """
 
     cell: Cell
+    task: Task
+    judged: dict[Pair, Judgement]
     scores: list[Score]
     sentences: list[str]
     networks: dict[str, dict[str, Any]]
@@ -45,6 +47,12 @@ class Content:
     def names(self) -> list[str]:
         """The names of all learners, for colours."""
         return [name for content in self.cells for name in (*content.cell.learners, *content.networks)]
+
+    @property
+    def subjects(self) -> list[str]:
+        """The language models and networks."""
+        found = (name for content in self.cells for name in (*content.cell.models, *content.cell.networks))
+        return list(dict.fromkeys(found))
 
 
 def gather(runs: Sequence[RunDirectory]) -> Content:
@@ -91,9 +99,7 @@ def _one_label(runs: Sequence[RunDirectory]) -> pl.DataFrame:
     return pl.concat(found)
 
 
-def _content(
-    cell: Cell, task: Task, judged: Mapping[Pair, Judgement], records: Sequence[dict[str, Any]]
-) -> CellContent:
+def _content(cell: Cell, task: Task, judged: dict[Pair, Judgement], records: Sequence[dict[str, Any]]) -> CellContent:
     scores = sorted((score(cell, learner) for learner in cell.learners), key=lambda s: -s.average.value)
     algorithms = _algorithms(cell, records)
     sentences = []
@@ -110,7 +116,7 @@ def _content(
             networks |= record.get("networks", {})
     sentences += verdict_on_networks(cell, task, judged)
     sentences += [f"{name}: {sentence(algorithms[name])}" for name in cell.networks if name in algorithms]
-    return CellContent(cell, scores, sentences, networks, algorithms)
+    return CellContent(cell, task, judged, scores, sentences, networks, algorithms)
 
 
 def _algorithms(cell: Cell, records: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -1,171 +1,87 @@
 """The figures of evaluations."""
 
+import math
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
-
-import numpy as np
 
 from llm_icl.analysis.cells import Cell
-from llm_icl.analysis.scores import agreement, calibration, curve
+from llm_icl.analysis.intervals import Estimate
+from llm_icl.analysis.scores import calibration, curve
+from llm_icl.config.files import file_name
 from llm_icl.experiments.evaluation.reports.content import CellContent
-from llm_icl.reports.charts import coloured, figure, picking
+from llm_icl.reports.charts import REFERENCES, Axis, Point, diagonal, lines
 from llm_icl.reports.document import Figure
 from llm_icl.reports.values import written
 
-# With more networks than this, their bands overlap too much.
-_FEW = 4
+
+def _accuracy(series: Mapping[str, Sequence[Point]], title: str) -> Axis:
+    """From below chance, or lower where an accuracy is, to 1."""
+    lowest = min((point.y for points in series.values() for point in points), default=0.4)
+    return Axis(title, form="%", domain=(min(0.4, math.floor(10 * lowest) / 10), 1))
+
+
+def shown_in(cell: Cell) -> list[str]:
+    """The learners that a figure shows at first: subjects and the main references; without subjects, all."""
+    subjects = [*cell.models, *cell.networks]
+    return [name for name in cell.learners if name in subjects or name in REFERENCES] if subjects else [*cell.learners]
 
 
 def learning_curves(content: CellContent, colours: Mapping[str, str]) -> Figure:
-    """Accuracy by the number of in-context examples, with 95 % intervals as bands. Clicking the legend selects
-    learners; hovering shows all learners at the nearest number of examples.
-    """
-    import altair as alt
-
+    """Accuracy by the number of in-context examples, with 95 % intervals as bands."""
     cell = content.cell
-    few = len(cell.networks) <= _FEW
-    rows = []
-    at: dict[int, dict[str, int | str]] = {int(position): {"examples": int(position)} for position in cell.positions}
-    names = [score.learner for score in content.scores]
-    for i, name in enumerate(names):
-        answered = cell.learners[name]
-        band = 0.15 if answered.is_model or (answered.is_network and few) else 0.05
-        for position, accuracy in zip(at, curve(answered.correct), strict=True):
-            if accuracy.known:
-                numbers = {"accuracy": accuracy.value, "low": accuracy.low, "high": accuracy.high}
-                rows.append({"learner": name, "examples": position, "band": band} | numbers)
-                at[position] |= {f"learner{i}": f"{written(accuracy, 'share')} %"}
-    picked, opacity = picking("learner")
-    near = alt.selection_point(fields=["examples"], on="pointerover", empty=False, clear="pointerout")
-    positions = [float(position) for position in cell.positions]
-    ends = [positions[0], positions[-1]] if len(positions) > 1 else [positions[0] - 0.5, positions[0] + 0.5]
-    scale = alt.Scale(domain=ends, nice=False)
-    x = alt.X("examples:Q", scale=scale, title="in-context examples", axis=alt.Axis(tickMinStep=1))
-    y = alt.Y("accuracy:Q", title="accuracy", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%"))
-    base = alt.Chart(alt.InlineData(values=rows)).encode(
-        x=x, color=coloured("learner", colours, list(cell.learners)), opacity=opacity
-    )
-    line = base.mark_line(strokeWidth=2, interpolate="linear").encode(y=y).add_params(picked)
-    band = base.mark_area(clip=True).encode(
-        y=alt.Y("low:Q", title="accuracy"),
-        y2="high:Q",
-        opacity=alt.condition(picked, alt.Opacity("band:Q", scale=None, legend=None), alt.value(0.0)),
-    )
-    points = base.mark_point(filled=True, size=50).encode(
-        y=y, opacity=alt.condition(near & picked, alt.value(1.0), alt.value(0.0))
-    )
-    # Each number of examples has a strip of the figure. (Selecting the nearest mark breaks tooltips.) Learners' names
-    # may contain characters that Vega parses as paths: fields are numbered, and names are titles.
-    tooltip = ["examples:Q", *(alt.Tooltip(f"learner{i}:N", title=name) for i, name in enumerate(names))]
-    middles = [(a + b) / 2 for a, b in pairwise(positions)]
-    strips = [
-        {"left": left, "right": right, **row}
-        for left, right, row in zip([ends[0], *middles], [*middles, ends[1]], at.values(), strict=True)
-    ]
-    strip = (
-        alt.Chart(alt.InlineData(values=strips))
-        .mark_rect(color="#888888")
-        .encode(
-            x=alt.X("left:Q", scale=scale), x2="right:Q",
-            opacity=alt.condition(near, alt.value(0.08), alt.value(0.0)), tooltip=tooltip,
-        )
-        .add_params(near)
-    )  # fmt: skip
+    series = {
+        score.learner: [
+            _point(int(position), accuracy)
+            for position, accuracy in zip(cell.positions, curve(cell.learners[score.learner].correct), strict=True)
+            if accuracy.known
+        ]
+        for score in content.scores
+    }
     last = ", ".join(f"{score.learner} {100 * score.last.value:.1f} %" for score in content.scores if score.last.known)
-    says = f"Accuracy on {cell.title} by number of in-context examples; at {max(at)}: {last or 'no answer'}."
-    return figure("learning-curves", "Learning curves", alt.layer(band, line, points, strip), 300, says)
+    says = f"Accuracy on {cell.title} by number of in-context examples; at {cell.positions[-1]}: {last or 'no answer'}."
+    x = Axis("in-context examples", domain=(int(cell.positions[0]), int(cell.positions[-1]) or 1))
+    return lines("learning-curves", "Learning curves", series, x, _accuracy(series, "accuracy"), colours, says,
+                 shown=shown_in(cell))  # fmt: skip
 
 
 def accuracy_by_n(contents: Sequence[CellContent], colours: Mapping[str, str]) -> Figure:
-    """The mean accuracy against n for one task, with 95 % intervals."""
-    import altair as alt
-
-    rows = [
-        {
-            "learner": score.learner,
-            "n": content.cell.n,
-            "accuracy": score.average.value,
-            "low": score.average.low,
-            "high": score.average.high,
-        }
-        for content in contents
-        for score in content.scores
-        if score.average.known
-    ]
-    picked, opacity = picking("learner")
-    shown = list(dict.fromkeys(score.learner for content in contents for score in content.scores))
-    base = alt.Chart(alt.InlineData(values=rows)).encode(
-        x=alt.X("n:O", title="n (input bits)", axis=alt.Axis(labelAngle=0)),
-        color=coloured("learner", colours, shown),
-        opacity=opacity,
-    )
-    scale = alt.Scale(domain=[0, 1])
-    tooltip = ["learner:N", "n:O", *(alt.Tooltip(f"{key}:Q", format=".1%") for key in ("accuracy", "low", "high"))]
-    line = base.mark_line(point=True).encode(
-        y=alt.Y("accuracy:Q", scale=scale, title="mean accuracy", axis=alt.Axis(format="%")), tooltip=tooltip
-    )
-    bar = base.mark_rule().encode(y=alt.Y("low:Q", title="mean accuracy", scale=scale), y2="high:Q")
+    """The mean accuracy of subjects and main references against n for one task, with 95 % intervals."""
+    shown = list(dict.fromkeys(name for content in contents for name in shown_in(content.cell)))
+    series = {
+        name: [
+            _point(content.cell.n, score.average)
+            for content in contents
+            for score in content.scores
+            if score.learner == name and score.average.known
+        ]
+        for name in shown
+    }
     task, ns = contents[0].cell.task, [content.cell.n for content in contents]
-    says = f"Mean accuracy on {task} of {len(shown)} learners at n = {', '.join(map(str, ns))}."
-    return figure("by-n", f"Accuracy against n ({task})", alt.layer(bar, line.add_params(picked)), 260, says)
-
-
-def agreement_map(cell: Cell) -> Figure:
-    """The agreement of each pair of learners."""
-    import altair as alt
-
-    names, shares = agreement(cell)
-    rows = [
-        {"learner": a, "other": b, "agreement": None if np.isnan(shares[i, j]) else float(shares[i, j])}
-        for i, a in enumerate(names)
-        for j, b in enumerate(names)
-    ]
-    base = alt.Chart(alt.InlineData(values=rows)).encode(
-        x=alt.X("other:N", sort=names, title=None, axis=alt.Axis(labelAngle=-90, labelLimit=160)),
-        y=alt.Y("learner:N", sort=names, title=None, axis=alt.Axis(labelLimit=160)),
-        tooltip=["learner:N", "other:N", alt.Tooltip("agreement:Q", format=".1%")],
-    )
-    scale = alt.Scale(domain=[0.5, 1], scheme="blues", clamp=True)
-    cells = base.mark_rect().encode(color=alt.Color("agreement:Q", scale=scale, title=None, legend=None))
-    text = base.mark_text(fontSize=10).encode(
-        text=alt.Text("agreement:Q", format=".0%"),
-        color=alt.condition("datum.agreement > 0.8", alt.value("white"), alt.value("#222")),
-    )
-    says = f"Agreement of each pair of {len(names)} learners on {cell.title}; it tells no algorithm apart."
-    chart = alt.layer(cells, text)
-    return figure("agreement", "Agreement", chart, 26 * len(names) + 20, says, wide=12 + 2.2 * len(names))
+    ends = ", ".join(f"{name} {points[-1].said} at n = {points[-1].x}" for name, points in series.items() if points)
+    says = f"Mean accuracy on {task} at n = {', '.join(map(str, ns))}; {ends}."
+    x, y = Axis("n (input bits)", "ordinal"), _accuracy(series, "mean accuracy")
+    return lines(f"by-n-{file_name(task)}", task, series, x, y, colours, says, height=200, width=250, band=False)
 
 
 def calibration_plot(cell: Cell, colours: Mapping[str, str]) -> Figure:
-    """A reliability diagram: observed frequency of label 1 by predicted probability, with the diagonal."""
-    import altair as alt
-
+    """A reliability diagram: observed frequency of label 1 by predicted probability, with its interval and count."""
     with_probabilities = [name for name, answered in cell.learners.items() if answered.has_probabilities]
-    rows = [
-        {"learner": name, "predicted": b.predicted, "observed": b.observed, "count": b.count}
+    series = {
+        name: [
+            Point(
+                round(b.predicted, 3), b.observed.value,
+                f"{written(b.observed, 'share')} % of {b.count:,} labels are 1", *b.observed[1:],
+            )
+            for b in calibration(cell.learners[name], cell.label)
+        ]
         for name in with_probabilities
-        for b in calibration(cell.learners[name], cell.label)
-    ]
-    scale = alt.Scale(domain=[0, 1])
-    picked, opacity = picking("learner")
-    line = (
-        alt.Chart(alt.InlineData(values=rows))
-        .mark_line(point=True)
-        .encode(
-            x=alt.X("predicted:Q", scale=scale, title="predicted P(1)"),
-            y=alt.Y("observed:Q", scale=scale, title="observed frequency of 1"),
-            color=coloured("learner", colours, with_probabilities),
-            opacity=opacity,
-            tooltip=[
-                "learner:N",
-                alt.Tooltip("predicted:Q", format=".3f"),
-                alt.Tooltip("observed:Q", format=".3f"),
-                "count:Q",
-            ],
-        )
-        .add_params(picked)
-    )
-    ends = alt.InlineData(values=[{"predicted": 0, "observed": 0}, {"predicted": 1, "observed": 1}])
-    diagonal = alt.Chart(ends).mark_line(strokeDash=[4, 4], color="#888").encode(x="predicted:Q", y="observed:Q")
+    }  # fmt: skip
     says = f"Observed frequency of label 1 on {cell.title} by predicted P(1), for {len(with_probabilities)} learners."
-    return figure("calibration", "Calibration", alt.layer(diagonal, line), 280, says)
+    x, y = Axis("predicted P(1)", domain=(0, 1)), Axis("observed frequency of 1", form="%", domain=(0, 1))
+    return lines(
+        "calibration", "Calibration", series, x, y, colours, says, shown=shown_in(cell), height=240, named=False,
+        band=False, more=[diagonal()],
+    )  # fmt: skip
+
+
+def _point(x: int, accuracy: Estimate) -> Point:
+    return Point(x, accuracy.value, f"{written(accuracy, 'share')} %", accuracy.low, accuracy.high)

@@ -1,20 +1,25 @@
 """The tables of a cell."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from llm_icl.analysis.cells import STATUS_SHARES, Cell
 from llm_icl.analysis.scores import TARGET, Score
 from llm_icl.config.specs import counted
+from llm_icl.reports.algorithms import short
 from llm_icl.reports.document import Column, Row, Table
 
 _SCORES = (
     Column("learner", "learner", short=True),
-    Column("last position", "last", "share", short=True),
     Column("mean", "average", "share", short=True),
-    Column("seen", "seen", "share"),
-    Column("unseen", "unseen", "share", short=True),
     Column("regret vs. bayes (points)", "regret", "points", short=True),
+    Column("unseen", "unseen", "share", short=True),
+    Column("identified as", "identified", short=True),
+    Column("last position", "last", "share"),
+    Column("seen", "seen", "share"),
     Column("regret vs. bayes-labels (points)", "regret_labels", "points"),
     Column(f"examples to {100 * TARGET:.0f} %", "examples", "examples"),
     Column("log loss", "log_loss", "number"),
@@ -31,10 +36,17 @@ _UNUSED = (
 )
 
 
-def scores_table(cell: Cell, scores: list[Score]) -> Table:
-    """Scores in percent with 95 % intervals."""
-    columns = (*_SCORES, _MASS) if any(score.mass == score.mass for score in scores) else _SCORES
-    rows = tuple({column.key: getattr(score, column.key) for column in columns} for score in scores)
+def scores_table(cell: Cell, scores: list[Score], algorithms: Mapping[str, dict[str, Any]]) -> Table:
+    """Scores in percent with 95 % intervals, and what each subject was identified as."""
+    columns: tuple[Column, ...] = (*_SCORES, _MASS) if any(score.mass == score.mass for score in scores) else _SCORES
+    if not algorithms:
+        columns = tuple(column for column in columns if column.key != "identified")
+    said = {name: short(record) for name, record in algorithms.items()}
+    rows = tuple(
+        {column.key: getattr(score, column.key) for column in columns if column.key != "identified"}
+        | ({"identified": said.get(score.learner, "")} if algorithms else {})
+        for score in scores
+    )
     return Table("scores", "Scores by learner", columns, rows, frozenset(cell.models + cell.networks))
 
 

@@ -157,11 +157,11 @@ def _untold(judgement: Judgement) -> str:
     resolves = f"{100 * judgement.resolves:.0f} points" if judgement.resolves < 1 else "no difference"
     return (
         f"{_points(judgement)}; this run resolves {resolves}, {100 * MARGIN:.0f} points need about "
-        f"{_rounded(judgement.needed)} problems"
+        f"{rounded(judgement.needed)} problems"
     )
 
 
-def _rounded(count: float) -> str:
+def rounded(count: float) -> str:
     """Two digits: a number of problems that is itself an estimate."""
     digits = max(len(str(int(count))) - 2, 0)
     return f"{int(np.ceil(count / 10**digits)) * 10**digits:,}"

@@ -1,0 +1,213 @@
+"""The card of each language model and network: one verdict over all cells, with their range; no averages of cells."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from llm_icl.analysis.comparisons import MARGIN, Judgement
+from llm_icl.analysis.scores import siding
+from llm_icl.config.specs import counted
+from llm_icl.experiments.evaluation.reports.content import CellContent, Content
+from llm_icl.experiments.evaluation.reports.verdict import rounded
+from llm_icl.learners.ceilings import FUNCTION, ceiling_of, standing
+from llm_icl.reports.algorithms import badge, sentence, short
+from llm_icl.reports.document import Badge, Card, Finding
+
+# Differences for which a card says how many problems would find them.
+_WANTED = (0.01, 0.03, 0.05)
+# With more answers than this that could not be used, a card's numbers are on the rest.
+_MOST_UNUSABLE = 0.05
+# Between chance and always right there is no larger difference: a run that resolves no smaller one tells nothing.
+_NOTHING = 0.5
+# What has been judged of one model, by cell.
+_Judged = list[tuple[CellContent, Judgement]]
+
+
+def cards_of(content: Content) -> tuple[Card, ...]:
+    return tuple(_card(content, name) for name in content.subjects)
+
+
+def _card(content: Content, name: str) -> Card:
+    cells = [cell for cell in content.cells if name in cell.cell.learners]
+    where = cells[0].cell.title if len(cells) == 1 else f"{len(cells)} cells (task and n)"
+    return Card(name, where, _algorithm(cells, name), _distance(cells, name), _trust(content, cells, name))
+
+
+def _algorithm(cells: Sequence[CellContent], name: str) -> Finding:
+    records = [(cell, cell.algorithms[name]) for cell in cells if name in cell.algorithms]
+    if not records:
+        return Finding("can't tell", "Nothing was computed about it; `llm-icl identify` finds out.")
+    if len(cells) == 1:
+        ((cell, record),) = records
+        return Finding(badge(record), " ".join([sentence(record), *_siding(cell, name)]))
+    counts = Counter(short(record) for _, record in records)
+    parts = [f"{said}: {_cells(count, cells)}" for said, count in counts.most_common()]
+    badges = {badge(record) for _, record in records}
+    return Finding(badges.pop() if len(badges) == 1 else "weak", f"By unseen queries: {'; '.join(parts)}.")
+
+
+def _siding(content: CellContent, name: str) -> list[str]:
+    """Where exact Bayes and nearest neighbour answer differently: on which side it is."""
+    best = ceiling_of(content.cell.learners, content.task, content.cell.n)
+    if not best or "nearest-neighbour" not in content.cell.learners:
+        return []
+    count, like = siding(content.cell, name, best, "nearest-neighbour")
+    if not count:
+        return []
+    interval = f" [{100 * like.low:.0f}, {100 * like.high:.0f}]" if np.isfinite(like.low) else ""
+    queries = counted(count, "unseen query").replace("querys", "queries")
+    return [f"Where {best} and nearest neighbour differ ({queries}) it is with {best} on "
+            f"{100 * like.value:.0f} %{interval}."]  # fmt: skip
+
+
+def _distance(cells: Sequence[CellContent], name: str) -> Finding:
+    to_best = _judged(cells, name, lambda cell: ceiling_of(cell.cell.learners, cell.task, cell.cell.n))
+    to_constant = _judged(cells, name, lambda _: "best-constant")
+    sentences = []
+    if to_best:
+        sentences.append(f"{_capital(_said(to_best, cells, _called(to_best, name)))}.")
+    else:
+        sentences.append("No best possible learner is known here.")
+    if to_constant:
+        sentences.append(f"{_capital(_said(to_constant, cells, 'always guessing the better label'))}.")
+    told = [judgement.outcome not in ("too few", "no data") for _, judgement in to_best]
+    return Finding(_badge(told), " ".join(sentences))
+
+
+def _called(to_best: _Judged, name: str) -> str:
+    """The best possible, and by which name it is in the tables."""
+    names = {ceiling_of(cell.cell.learners, cell.task, cell.cell.n) for cell, _ in to_best}
+    standings = {standing(ceiling_of(cell.cell.learners, cell.task, cell.cell.n), cell.task, cell.cell.n)
+                 for cell, _ in to_best}  # fmt: skip
+    known = "the function itself" if standings == {FUNCTION} else "the best possible"
+    return f"{known} ({', '.join(sorted(names))})"
+
+
+def _judged(cells: Sequence[CellContent], name: str, reference: Callable[[CellContent], str]) -> _Judged:
+    pairs = ((cell, (name, reference(cell))) for cell in cells)
+    return [(cell, cell.judged[pair]) for cell, pair in pairs if pair in cell.judged]
+
+
+def _said(judged: _Judged, cells: Sequence[CellContent], called: str) -> str:
+    """How far from a reference: in one cell, or the range over cells and how many of them tell."""
+    if len(cells) == 1:
+        return _relation(judged[0][1], called)
+    known = sorted((each for each in judged if each[1].shown.known), key=lambda each: each[1].shown.value)
+    if not known:
+        return f"no query was answered by both it and {called}"
+    (worst, least), (best, most) = known[0], known[-1]
+    said = f"against {called}, from {_points(least)} ({worst.cell.title}) to {_points(most)} ({best.cell.title})"
+    few = sum(judgement.outcome == "too few" for _, judgement in judged)
+    return f"{said}; too few problems to tell in {_cells(few, cells)}" if few else said
+
+
+def _relation(judgement: Judgement, called: str) -> str:
+    shown = judgement.shown
+    if judgement.outcome == "no data":
+        return f"no query was answered by both it and {called}"
+    if judgement.outcome == "identical":
+        return f"the same answers as {called}"
+    size = f"{100 * abs(shown.value):.1f} points"
+    if np.isfinite(shown.low):
+        low, high = sorted((-shown.low, -shown.high)) if shown.value < 0 else (shown.low, shown.high)
+        size += f" [{100 * low:.1f}, {100 * high:.1f}]"
+    side = "below" if shown.value < 0 else "above"
+    return f"{size} {side} {called}{': too few problems to tell' if judgement.outcome == 'too few' else ''}"
+
+
+def _points(judgement: Judgement) -> str:
+    shown = judgement.shown
+    if judgement.outcome == "identical":
+        return "the same answers"
+    interval = f" [{100 * shown.low:+.1f}, {100 * shown.high:+.1f}]" if np.isfinite(shown.low) else ""
+    return f"{100 * shown.value:+.1f} points{interval}"
+
+
+def _trust(content: Content, cells: Sequence[CellContent], name: str) -> Finding:
+    problems = _range([cell.cell.problems for cell in cells])
+    unseen = _range([_unseen(cell, name) for cell in cells])
+    each = " in each cell" if len(cells) > 1 else ""
+    sentences = [f"{problems} problems and {unseen} answers to unseen queries{each}."]
+    power, resolves = _power(cells, name)
+    control, used = _control(cells, name)
+    unusable, usable = _unusable(cells, name)
+    sentences += [*power, *control, *unusable, *_asked(content, name)]
+    if content.comparisons:
+        sentences.append(f"{counted(content.comparisons, 'comparison')} in this report, corrected together (Holm).")
+    firm = _badge([resolves <= MARGIN, used, usable]) if resolves < _NOTHING else "can't tell"
+    return Finding(firm, " ".join(sentences))
+
+
+def _unseen(content: CellContent, name: str) -> int:
+    cell = content.cell
+    return int((~cell.seen & ~np.isnan(cell.learners[name].prediction)).sum())
+
+
+def _power(cells: Sequence[CellContent], name: str) -> tuple[list[str], float]:
+    """What the difference from the best possible, or from the best constant, needs; the worst cell counts.
+    NaN if it is unknown.
+    """
+    judged = _judged(cells, name, lambda cell: ceiling_of(cell.cell.learners, cell.task, cell.cell.n))
+    judged = judged or _judged(cells, name, lambda _: "best-constant")
+    known = [(cell, each) for cell, each in judged if np.isfinite(each.resolves)]
+    if not known:
+        return ["How small a difference this run resolves is unknown: too few problems differ."], np.nan
+    cell, worst = max(known, key=lambda entry: entry[1].resolves)
+    resolves = f"{100 * worst.resolves:.1f} points" if worst.resolves < 1 else "no difference"
+    where = f" (worst: {cell.cell.title})" if len(cells) > 1 else ""
+    needs = ", ".join(f"{100 * size:.0f} {'point' if size == 0.01 else 'points'} {rounded(worst.needed_for(size))}"
+                      for size in _WANTED if np.isfinite(worst.needed_for(size)))  # fmt: skip
+    needed = f"; problems needed: {needs}" if needs else ""
+    return [f"It resolves {resolves}{where}{needed}."], worst.resolves
+
+
+def _control(cells: Sequence[CellContent], name: str) -> tuple[list[str], bool]:
+    """Whether shuffled labels make it worse, on problems that have two labels."""
+    judged = _judged(cells, name, lambda cell: cell.cell.control_of(name))
+    if not judged:
+        return [], True
+    uses = sum(judgement.outcome == "above" for _, judgement in judged)
+    where = "it uses the labels" if len(cells) == 1 else f"it uses the labels in {_cells(uses, cells)}"
+    if not uses:
+        where = "not shown that it uses the labels"
+    constant = sum(int(cell.cell.one_label.sum()) for cell, _ in judged)
+    left = f", without {counted(constant, 'problem')} of one label" if constant else ""
+    said = _said(judged, cells, "itself with shuffled labels")
+    return [f"Shuffled labels{left}: {said}; {where}."], uses == len(judged)
+
+
+def _unusable(cells: Sequence[CellContent], name: str) -> tuple[list[str], bool]:
+    shares = {cell.cell.title: sum(cell.cell.learners[name].statuses.values()) for cell in cells}
+    title = max(shares, key=lambda key: shares[key])
+    if not shares[title]:
+        return ["All replies were answers."], True
+    where = f" (most: {title})" if len(cells) > 1 else ""
+    return [f"{100 * shares[title]:.1f} % of the replies were no answer{where}."], shares[title] <= _MOST_UNUSABLE
+
+
+def _asked(content: Content, name: str) -> list[str]:
+    learner, _, prompt = name.removesuffix("]").partition(" [")
+    modes = [mode for record in content.records for mode in record["modes"]
+             if mode["learner"] == learner and prompt in ("", mode["prompt"])]  # fmt: skip
+    if not modes:
+        return []
+    names, prompts = (" or ".join(dict.fromkeys(mode[key] for mode in modes)) for key in ("mode", "prompt"))
+    return [f"Asked by mode {names} with prompt {prompts}."]
+
+
+def _badge(told: Sequence[bool]) -> Badge:
+    return "clear" if told and all(told) else "weak" if any(told) else "can't tell"
+
+
+def _cells(count: int, cells: Sequence[CellContent]) -> str:
+    return f"{count} of {counted(len(cells), 'cell')}"
+
+
+def _range(counts: Sequence[int]) -> str:
+    low, high = min(counts), max(counts)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,30 @@
+"""The overview: the gap of each model to the best possible, in each cell."""
+
+from llm_icl.analysis.intervals import NOTHING, Estimate
+from llm_icl.experiments.evaluation.reports.content import CellContent, Content
+from llm_icl.learners.ceilings import ceiling_of
+from llm_icl.reports.document import Column, Matrix, Row, Table
+
+
+def overview(content: Content, anchors: tuple[str, ...]) -> Matrix:
+    """A row for each cell, a column for each model and network, or without them for each learner."""
+    names = content.subjects or [name for name in dict.fromkeys(content.names) if not name.startswith("bayes")]
+    columns = [Column("task", "task", short=True), Column("n", "n", "count", short=True)]
+    columns += [Column(name, f"gap_{i}", "points", short=True) for i, name in enumerate(names)]
+    rows: list[Row] = [
+        {"task": cell.cell.task, "n": cell.cell.n, **{f"gap_{i}": gap(cell, name) for i, name in enumerate(names)}}
+        for cell in content.cells
+    ]
+    caption = "Gap to the best possible, in points: how far below it (too few: the problems do not tell)"
+    return Matrix(Table("overview", caption, tuple(columns), tuple(rows)), anchors)
+
+
+def gap(content: CellContent, name: str) -> Estimate:
+    """The best possible accuracy minus a learner's, as judged among all comparisons of the report, if it was; unknown
+    where no ceiling is.
+    """
+    best = ceiling_of(content.cell.learners, content.task, content.cell.n)
+    if judgement := content.judged.get((name, best)):
+        value, low, high = judgement.shown
+        return judgement.shown if judgement.shown.identical else Estimate(-value, -high, -low)
+    return next((score.regret for score in content.scores if score.learner == name and best == "bayes"), NOTHING)

@@ -1,0 +1,54 @@
+"""The card of each identified subject."""
+
+import math
+
+from llm_icl.config.specs import any_of
+from llm_icl.experiments.identification.findings import Cell, Found
+from llm_icl.experiments.identification.sentences import sentence
+from llm_icl.reports.document import Badge, Card, Finding
+
+# Below this share of answered questions, verdicts are on a part of them that may differ from the rest.
+_MOST_ANSWERED = 0.95
+
+
+def card_of(cell: Cell, found: Found, heading: str) -> Card:
+    algorithm = Finding(_badge(found), sentence(found))
+    return Card(found.subject, heading, algorithm, _distance(found), _trust(cell, found))
+
+
+def _badge(found: Found) -> Badge:
+    one = found.identification
+    if one is None or one.verdict == "too few":
+        return "can't tell"
+    return "weak" if one.verdict == "nearest" or (one.verdict == "single" and len(one.names) > 1) else "clear"
+
+
+def _distance(found: Found) -> Finding:
+    one = found.identification
+    if one is None or not math.isfinite(one.regret):
+        return Finding("can't tell", "Exact Bayes is unknown here, or there are too few answers.")
+    lost = f"{100 * one.regret:.1f} points of accuracy below exact Bayes on the searched queries, without an interval"
+    explained = (
+        f"; the verdict's algorithm loses {100 * one.regret_explained:.0f} % of that too"
+        if math.isfinite(one.regret_explained)
+        else ""
+    )
+    return Finding("weak", f"{lost}{explained}. `llm-icl eval` measures it on the task's own queries.")
+
+
+def _trust(cell: Cell, found: Found) -> Finding:
+    answers = "probabilities" if found.probabilities else "labels"
+    sentences = [
+        f"{cell.contexts} problems with {' or '.join(map(str, cell.examples))} examples, {cell.queries} searched "
+        f"queries behind each; {100 * found.answered:.0f} % answered, with {answers}."
+    ]
+    groups = [group for group in cell.identifiability.groups if len(group) > 1]
+    if groups:
+        sentences.append(f"These problems cannot tell apart: {'; '.join(any_of(group) for group in groups)}.")
+    one = found.identification
+    if one is None:
+        return Finding("can't tell", " ".join(sentences))
+    sentences.append(f"{len(one.candidates)} candidates were compared, corrected together (Holm).")
+    if math.isfinite(one.left.p_value):
+        sentences.append(f"What the verdict leaves: p = {one.left.p_value:.2g}.")
+    return Finding("clear" if found.answered >= _MOST_ANSWERED else "weak", " ".join(sentences))

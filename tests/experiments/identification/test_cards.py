@@ -1,0 +1,55 @@
+"""What the card of an identified subject says."""
+
+import dataclasses
+import re
+
+import pytest
+
+from llm_icl.experiments.identification.cards import card_of
+from llm_icl.experiments.identification.findings import read_findings
+from tests.inside import run_inside
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cards")
+    size = "--task majority --n 4 --examples 5,10 --contexts 30 --queries 4"
+    done = run_inside("identify", "--learner", "averaging", *size.split(), "--out", "run", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    (cell,) = read_findings(folder / "run")
+    return cell, cell.found[0]
+
+
+def test_a_card_has_the_numbers_of_the_finding(found):
+    cell, one = found
+    known = one.identification
+    card = card_of(cell, one, "here")
+    assert (card.of, card.where, card.algorithm.badge, card.trust.badge) == ("averaging", "here", "clear", "clear")
+    assert card.algorithm.text.startswith("averaging explains")
+    points, share = re.findall(r"([\d.]+) points .* loses (\d+) % of that too", card.distance.text)[0]
+    assert float(points) == pytest.approx(100 * known.regret, abs=0.051)
+    assert float(share) == pytest.approx(100 * known.regret_explained, abs=0.51)
+    assert f"{len(known.candidates)} candidates were compared" in card.trust.text
+
+
+@pytest.mark.parametrize(
+    ("verdict", "names", "badge"),
+    [
+        ("single", ("a",), "clear"),
+        ("single", ("a", "b"), "weak"),
+        ("nearest", ("a",), "weak"),
+        ("none", (), "clear"),
+        ("too few", ("a", "b"), "can't tell"),
+    ],
+)
+def test_each_verdict_has_its_badge(found, verdict, names, badge):
+    cell, one = found
+    known = dataclasses.replace(one.identification, verdict=verdict, names=names)
+    assert card_of(cell, dataclasses.replace(one, identification=known), "here").algorithm.badge == badge
+
+
+def test_without_enough_answers_nothing_is_claimed(found):
+    cell, one = found
+    card = card_of(cell, dataclasses.replace(one, identification=None, answered=0.1), "here")
+    assert [finding.badge for _, finding in card.findings()] == ["can't tell"] * 3
+    assert "10 % answered" in card.trust.text
