@@ -12,15 +12,28 @@ import click
     type=click.Path(path_type=Path),
     help="Folder for report.html and report.md [the run's; for several runs a name under ./outputs].",
 )
+@click.option(
+    "--export",
+    type=click.Path(path_type=Path),
+    help="Folder for a paper's files: figures as SVG, PNG and PDF, tables as CSV and LaTeX, numbers as macros.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
-def command(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
+def command(runs: tuple[Path, ...], out: Path | None, export: Path | None, as_json: bool) -> None:
     """Compare finished RUNs, possibly of different kinds, in one report."""
+    from llm_icl.cli.progress import Progress
     from llm_icl.cli.showing import show
     from llm_icl.experiments.reporting import report_of
+    from llm_icl.reports.export import write_export
     from llm_icl.runs import RunDirectory
     from llm_icl.runs.opening import digest
 
     paths = {run.resolve(): run for run in runs}
     several = Path("outputs") / f"report-{digest(sorted(map(str, paths)))}"
     folder = out or (runs[0] if len(paths) == 1 else several)
-    show(report_of([RunDirectory.finished(run) for run in paths.values()]), folder, as_json)
+    report = report_of([RunDirectory.finished(run) for run in paths.values()])
+    if export:
+        with Progress() as progress:
+            write_export(report, export, progress)
+    show(report, folder, as_json, **{"export": str(export)} if export else {})
+    if export and not as_json:
+        click.echo(f"export: {export}")

@@ -34,6 +34,7 @@ _VERDICTS = (
     Column("explained regret", "regret_explained", "share"),
 )
 _CANDIDATES = (
+    Column("subject", "subject"),
     Column("candidate", "candidate"),
     Column("variant", "variant"),
     Column("score, nats", "score", "number"),
@@ -187,6 +188,7 @@ def _alone(found: Found) -> list[Row]:
     assert found.identification is not None
     return [
         {
+            "subject": found.subject,
             "candidate": each.name,
             "variant": each.variant if each.variant != each.name else "",
             "score": each.score,

@@ -119,4 +119,5 @@ def _heat_map(some: pl.DataFrame, title: str) -> Figure:
         f"The score of each head by layer, {title}; the maximum is {best['value']:.3f} at layer {best['layer']}, head "
         f"{best['head']}."
     )
-    return figure("heads", f"Score by layer and head ({title})", drawn, 22 * some["layer"].n_unique() + 20, says)
+    height, wide = 22 * some["layer"].n_unique() + 20, 4 + 1.6 * heads
+    return figure("heads", f"Score by layer and head ({title})", drawn, height, says, wide)

@@ -1,0 +1,100 @@
+"""Figures for paper: always light, as wide as a column or a page, text of 8 points."""
+
+import re
+from collections.abc import Iterator
+from html import escape
+from typing import Any
+
+from llm_icl.reports.document import Figure
+
+# Inches: a column of two, and the whole width of a page.
+COLUMN, PAGE = 3.3, 6.9
+# Of a figure's picture, in pixels per inch.
+DENSITY = 300
+# Units of an SVG file per inch, and 8 points in them.
+_UNITS = 96
+_TEXT = 8 * _UNITS / 72
+# A figure that needs more than a column says so, in rem of a page: 16 units each.
+_REM = 16
+# The height of figures whose vertical axis is a number, as a share of their width.
+_FLAT = 0.55
+# The share of a column that names at the side may take.
+_BESIDE = 0.4
+# The width and the height of an SVG file, which come first.
+_SIZE = re.compile(r'(width|height)="([\d.]+)"')
+_NOT_XML = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+# Units of a letter and of a symbol in a legend, about.
+_LETTER, _SYMBOL = 0.55 * _TEXT, 28
+
+
+def drawn(figure: Figure) -> dict[str, bytes]:
+    """The files of a figure by their endings; LaTeX includes the PDF. Fonts are vl-convert's: the same everywhere."""
+    import vl_convert
+
+    svg = _described(vl_convert.vegalite_to_svg(_in_xml(paper_specification(figure))), figure.says)
+    # vl-convert takes a unit for a point, a 72nd of an inch.
+    in_points = _SIZE.sub(lambda found: f'{found[1]}="{float(found[2]) * 72 / _UNITS}"', svg, count=2)
+    png, pdf = vl_convert.svg_to_png(svg, scale=72 / _UNITS, ppi=DENSITY), vl_convert.svg_to_pdf(in_points)
+    return {"svg": svg.encode(), "png": png, "pdf": pdf}
+
+
+def width_of(figure: Figure) -> float:
+    """Inches: a column, unless the figure or the names at its side take more."""
+    rows = [str(name) for y in _channels(figure.specification, "y") for name in y.get("sort") or ()]
+    beside = max(map(len, rows), default=0) * _LETTER
+    return PAGE if max(figure.wide * _REM, beside / _BESIDE) > COLUMN * _UNITS else COLUMN
+
+
+def paper_specification(figure: Figure) -> dict[str, Any]:
+    """The figure's specification with the sizes, the background and the text of paper."""
+    width = round(width_of(figure) * _UNITS)
+    height = figure.specification["height"] if _has_names_down(figure.specification) else round(_FLAT * width)
+    sizes = {"labelFontSize": _TEXT, "titleFontSize": _TEXT, "titleFontWeight": "normal"}
+    config = {
+        **figure.specification.get("config", {}),
+        "axis": {**sizes, "labelColor": "black", "titleColor": "black"},
+        "legend": {**sizes, "labelColor": "black", "columns": _legend_columns(figure.specification, width)},
+        "text": {"fontSize": _TEXT},
+    }
+    return figure.specification | {
+        "width": width,
+        "height": min(height, figure.specification["height"]),
+        "autosize": {"type": "fit-x", "contains": "padding"},
+        "padding": 1,
+        "background": "white",
+        "config": config,
+    }
+
+
+def _described(svg: str, says: str) -> str:
+    """With a text alternative, which Vega leaves out."""
+    start = svg.index(">") + 1
+    return f"{svg[:start]}<desc>{escape(_in_xml(says))}</desc>{svg[start:]}"
+
+
+def _in_xml(value: Any) -> Any:
+    """Texts without the characters that SVG cannot hold: vl-convert would end the process."""
+    if isinstance(value, str):
+        return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, dict):
+        return {_in_xml(key): _in_xml(inner) for key, inner in value.items()}
+    return [_in_xml(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _has_names_down(specification: dict[str, Any]) -> bool:
+    """Whether the vertical axis has a row for each name, so that the height follows their number."""
+    return any(y.get("type") in ("nominal", "ordinal") for y in _channels(specification, "y"))
+
+
+def _legend_columns(specification: dict[str, Any], width: int) -> int:
+    names = [name for colour in _channels(specification, "color") for name in colour.get("scale", {}).get("domain", [])]
+    longest = max((len(str(name)) for name in names), default=1)
+    return max(1, int(width / (longest * _LETTER + _SYMBOL)))
+
+
+def _channels(specification: Any, channel: str) -> Iterator[dict[str, Any]]:
+    """The definitions of a channel in all layers."""
+    if found := specification.get("encoding", {}).get(channel):
+        yield found
+    for layer in specification.get("layer", []):
+        yield from _channels(layer, channel)
