@@ -39,31 +39,42 @@ def drawn(figure: Figure) -> dict[str, bytes]:
 
 
 def width_of(figure: Figure) -> float:
-    """Inches: a column, unless the figure or the names at its side take more."""
-    rows = [str(name) for y in _channels(figure.specification, "y") for name in y.get("sort") or ()]
-    beside = max(map(len, rows), default=0) * _LETTER
-    return PAGE if max(figure.wide * _REM, beside / _BESIDE) > COLUMN * _UNITS else COLUMN
+    """Inches: a column, unless panels or the names at the side take more."""
+    wide = "facet" in figure.specification or figure.wide * _REM > COLUMN * _UNITS
+    return PAGE if wide or _beside(figure.specification) > _BESIDE * COLUMN * _UNITS else COLUMN
 
 
 def paper_specification(figure: Figure) -> dict[str, Any]:
     """The figure's specification with the sizes, the background and the text of paper."""
     width = round(width_of(figure) * _UNITS)
-    height = figure.specification["height"] if _has_names_down(figure.specification) else round(_FLAT * width)
     sizes = {"labelFontSize": _TEXT, "titleFontSize": _TEXT, "titleFontWeight": "normal"}
+    black = {"labelColor": "black", "titleColor": "black"}
     config = {
         **figure.specification.get("config", {}),
-        "axis": {**sizes, "labelColor": "black", "titleColor": "black"},
+        "axis": {**sizes, **black},
+        "header": {**sizes, **black},
         "legend": {**sizes, "labelColor": "black", "columns": _legend_columns(figure.specification, width)},
         "text": {"fontSize": _TEXT},
     }
-    return figure.specification | {
-        "width": width,
-        "height": min(height, figure.specification["height"]),
-        "autosize": {"type": "fit-x", "contains": "padding"},
-        "padding": 1,
-        "background": "white",
-        "config": config,
-    }
+    paper = {"padding": 1, "background": "white", "config": config}
+    return figure.specification | _sized(figure.specification, width) | paper
+
+
+def _sized(specification: dict[str, Any], width: int) -> dict[str, Any]:
+    if "facet" not in specification:
+        flat = specification["height"] if _has_names_down(specification) else round(_FLAT * width)
+        fit = {"type": "fit-x", "contains": "padding"}
+        return {"width": width, "height": min(flat, specification["height"]), "autosize": fit}
+    # Vega-Lite fits no panels: they share what the names at the side leave.
+    panels = len(specification["facet"]["column"]["sort"])
+    room = width - _beside(specification) - 3 * _TEXT
+    return {"spec": specification["spec"] | {"width": room / panels - specification["spacing"]}}
+
+
+def _beside(specification: dict[str, Any]) -> float:
+    """Units that the names of rows take, about."""
+    rows = [str(name) for y in _channels(specification, "y") for name in y.get("sort") or ()]
+    return max(map(len, rows), default=0) * _LETTER
 
 
 def _described(svg: str, says: str) -> str:
@@ -96,5 +107,5 @@ def _channels(specification: Any, channel: str) -> Iterator[dict[str, Any]]:
     """The definitions of a channel in all layers."""
     if found := specification.get("encoding", {}).get(channel):
         yield found
-    for layer in specification.get("layer", []):
-        yield from _channels(layer, channel)
+    for inner in (*specification.get("layer", []), *([specification["spec"]] if "spec" in specification else [])):
+        yield from _channels(inner, channel)

@@ -58,7 +58,7 @@ def table_text(part: Part, table: Table) -> str:
     rows = [line for row in table.rows for line in _lines(table, row, len(estimated) > _BESIDE)]
     if len(rows) > _ON_A_PAGE:
         begin = [rf"\begin{{longtable}}{{{form}}}", titled + r"\\", r"\toprule", heading, r"\midrule", r"\endhead"]
-        lines = [r"\begingroup\small", *begin, *rows, r"\bottomrule", r"\end{longtable}", r"\endgroup"]
+        lines = [r"\begingroup\footnotesize\setlength{\tabcolsep}{3pt}", *begin, *rows, r"\bottomrule", r"\end{longtable}", r"\endgroup"]
     else:
         inner = [rf"\begin{{tabular}}{{{form}}}", r"\toprule", heading, r"\midrule", *rows, r"\bottomrule"]
         # Wider than the text, it is made smaller.
@@ -81,7 +81,7 @@ def _form(column: Column, table: Table) -> str:
     if column.kind != "text":
         return "r"
     longest = max(len(str(row.get(column.key) or "")) for row in table.rows)
-    return r">{\raggedright\arraybackslash}p{2in}" if longest > _LONG else "l"
+    return r">{\raggedright\arraybackslash}p{1.6in}" if longest > _LONG else "l"
 
 
 def _heading(column: Column) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from llm_icl.reports.charts import coloured, colours_of
 from llm_icl.reports.charts import figure as finished
+from llm_icl.reports.document import Figure
 from llm_icl.reports.export.figures import COLUMN, PAGE, drawn, paper_specification, width_of
 
 NAMES = ["bayes", "nearest-neighbour:k=3,tie=vote"]
@@ -85,3 +86,12 @@ def test_a_figure_takes_a_page_where_a_column_is_too_narrow():
 
 def test_the_same_figure_has_the_same_files(files):
     assert drawn(replace(curves(), title="another")) == files
+
+
+def test_panels_fill_a_page_and_no_more():
+    names, models = ["a set of texts", "b"], ["one", "two", "three"]
+    rows = [{"texts": name, "model": model, "x": 1} for name in names for model in models]
+    inner = alt.Chart(alt.InlineData(values=rows)).mark_bar().encode(x="x:Q", y=alt.Y("texts:N", sort=names))
+    panels = inner.properties(width=280, height=60).facet(column=alt.Column("model:N", sort=models), spacing=12)
+    svg = drawn(Figure("panels", "Panels", panels.to_dict(), "Three."))["svg"].decode()
+    assert 0.85 * PAGE <= float(re.search(r'width="([\d.]+)"', svg)[1]) / 96 <= PAGE
