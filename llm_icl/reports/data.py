@@ -1,4 +1,6 @@
-"""A report as JSON data. `format` is incremented when a field changes its meaning or is removed."""
+"""A report as JSON data: docs/reference/files.md lists its fields. `format` is incremented when a field changes its
+meaning or is removed.
+"""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +11,7 @@ from llm_icl.reports.document import Block, Bullets, Paragraph, Report, Section
 from llm_icl.reports.frame import tables_of
 from llm_icl.reports.values import Value
 
-FORMAT = 1
+FORMAT = 2
 
 
 def report_data(report: Report) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from tests.conftest import run_cli
+from tests.inside import run_inside
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +15,7 @@ def outputs(tmp_path_factory):
     evaluation = "eval --model none --task majority --n 3 --points 8 --problems 8 --out outputs/e".split()
     training = "train --task conjunction --n 3 --points 6 --steps 2 --width 8 --layers 1 --out outputs/t".split()
     for arguments in (evaluation, training):
-        done = run_cli(*arguments, cwd=cwd)
+        done = run_inside(*arguments, cwd=cwd)
         assert done.returncode == 0, done.stderr
     shutil.copytree(cwd / "outputs" / "e", cwd / "unfinished")
     record = json.loads((cwd / "unfinished" / "run.json").read_text())
@@ -24,13 +24,13 @@ def outputs(tmp_path_factory):
 
 
 def test_runs_are_listed(outputs):
-    done = run_cli("list", "runs", "--json", cwd=outputs)
+    done = run_inside("list", "runs", "--json", cwd=outputs)
     found = {run["folder"]: run for run in json.loads(done.stdout)}
     assert {folder: (run["kind"], run["state"], run["tasks"]) for folder, run in found.items()} == {
         "outputs/e": ("eval", "finished", ["majority"]),
         "outputs/t": ("train", "finished", ["conjunction"]),
     }
-    shown = run_cli("list", "runs", ".", cwd=outputs).stdout
+    shown = run_inside("list", "runs", ".", cwd=outputs).stdout
     assert len(shown.splitlines()) == 4
     assert ["unfinished", "eval", "majority", "3", "unfinished"] in [line.split()[:5] for line in shown.splitlines()]
 
@@ -40,31 +40,14 @@ def test_texts_of_damaged_files_are_shown_on_one_line(tmp_path):
     request = {"tasks": [{"name": "x\x1b[31m\ny"}]}
     record = {"status": "complete", "request": request, "command": "", "versions": {}}
     (tmp_path / "a" / "run.json").write_text(json.dumps(record))
-    shown = run_cli("list", "runs", ".", cwd=tmp_path).stdout
+    shown = run_inside("list", "runs", ".", cwd=tmp_path).stdout
     assert "\x1b" not in shown
     assert len(shown.splitlines()) == 2
 
 
 def test_only_runs_are_in_a_folder(tmp_path):
-    assert run_cli("list", "runs", cwd=tmp_path).stdout == "no runs in outputs\n"
-    assert "takes no folder" in run_cli("list", "tasks", "x", cwd=tmp_path).stderr
-
-
-def test_a_report_of_several_kinds_is_written_beside_the_runs(outputs):
-    before = {path: path.read_bytes() for path in outputs.rglob("report.*")}
-    done = run_cli("report", "outputs/e", "outputs/t", "--json", cwd=outputs)
-    assert done.returncode == 0, done.stderr
-    data = json.loads(done.stdout)
-    assert len(data["sections"]) == 2
-    assert (outputs / data["report"]).is_file()
-    assert data["report"].startswith("outputs/report-")
-    assert {path: path.read_bytes() for path in before} == before
-
-
-def test_an_unfinished_run_is_one_clear_line(outputs):
-    done = run_cli("report", "outputs/e", "unfinished", cwd=outputs)
-    assert done.returncode == 2
-    assert done.stderr == "llm-icl: unfinished is an unfinished run: re-run its command to resume it\n"
+    assert run_inside("list", "runs", cwd=tmp_path).stdout == "no runs in outputs\n"
+    assert "takes no folder" in run_inside("list", "tasks", "x", cwd=tmp_path).stderr
 
 
 @pytest.mark.parametrize("name", ["e", "t"])
@@ -73,12 +56,12 @@ def test_the_same_run_counts_once(outputs, tmp_path, name):
     shutil.copytree(outputs / "outputs" / name, tmp_path / name)
     shutil.copytree(tmp_path / name, tmp_path / "copy")
     (alone, *others) = [
-        json.loads(run_cli("report", *runs, "--json", cwd=tmp_path).stdout)
+        json.loads(run_inside("report", *runs, "--json", cwd=tmp_path).stdout)
         for runs in ([name], [name, name], [name, f"./{name}"], [name, "copy"])
     ]
     assert [{**other, "report": ""} for other in others] == [{**alone, "report": ""}] * 3
 
 
 def test_a_suite_is_reported_as_its_runs(outputs):
-    data = json.loads(run_cli("report", "outputs", "--json", "--out", "both", cwd=outputs).stdout)
+    data = json.loads(run_inside("report", "outputs", "--json", "--out", "both", cwd=outputs).stdout)
     assert len(data["sections"]) == 2

@@ -58,7 +58,14 @@ def table_text(part: Part, table: Table) -> str:
     rows = [line for row in table.rows for line in _lines(table, row, len(estimated) > _BESIDE)]
     if len(rows) > _ON_A_PAGE:
         begin = [rf"\begin{{longtable}}{{{form}}}", titled + r"\\", r"\toprule", heading, r"\midrule", r"\endhead"]
-        lines = [r"\begingroup\footnotesize\setlength{\tabcolsep}{3pt}", *begin, *rows, r"\bottomrule", r"\end{longtable}", r"\endgroup"]
+        lines = [
+            r"\begingroup\footnotesize\setlength{\tabcolsep}{3pt}",
+            *begin,
+            *rows,
+            r"\bottomrule",
+            r"\end{longtable}",
+            r"\endgroup",
+        ]
     else:
         inner = [rf"\begin{{tabular}}{{{form}}}", r"\toprule", heading, r"\midrule", *rows, r"\bottomrule"]
         # Wider than the text, it is made smaller.
