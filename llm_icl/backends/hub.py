@@ -1,0 +1,33 @@
+"""Whether the Hugging Face hub can be reached: its client would retry for a minute."""
+
+import socket
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+# Seconds until an unresponsive hub is skipped.
+_PATIENCE = 5
+
+
+def reach_hub() -> None:
+    """Raise OSError if the hub is unreachable."""
+    from huggingface_hub import constants
+
+    host = urlsplit(constants.ENDPOINT)
+    if not getproxies().get(host.scheme):
+        socket.create_connection((host.hostname, host.port or 443), timeout=_PATIENCE).close()
+
+
+def from_hub(identifier: str, revision: str | None) -> dict[str, bool]:
+    """Further arguments of `from_pretrained` for a model of the hub: without the hub, what was downloaded earlier is
+    used. Raises OSError if it was not.
+    """
+    import huggingface_hub
+
+    try:
+        reach_hub()
+    except OSError:
+        if not isinstance(huggingface_hub.try_to_load_from_cache(identifier, "config.json", revision=revision), str):
+            endpoint = huggingface_hub.constants.ENDPOINT
+            raise OSError(f"it is not on this machine, and the hub, {endpoint}, cannot be reached") from None
+        return {"local_files_only": True}
+    return {}
