@@ -4,9 +4,11 @@ from pathlib import Path
 
 import click
 
+from llm_icl.cli.completing import completing
+
 
 @click.command("report", context_settings={"show_default": True})
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), shell_complete=completing("runs"))
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
