@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +31,9 @@ def test_runs_are_listed(outputs):
         "outputs/e": ("eval", "finished", ["majority"]),
         "outputs/t": ("train", "finished", ["conjunction"]),
     }
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "files.md").read_text(encoding="utf-8")
+    section = page.partition("## list runs --json")[2].partition("## ")[0]
+    assert all(f"`{field}`" in section for run in found.values() for field in run)
     shown = run_inside("list", "runs", ".", cwd=outputs).stdout
     assert len(shown.splitlines()) == 4
     assert ["unfinished", "eval", "majority", "3", "unfinished"] in [line.split()[:5] for line in shown.splitlines()]

@@ -54,24 +54,18 @@ def table_text(part: Part, table: Table) -> str:
         caption += r" In brackets: 95\,\% intervals."
     titled = rf"\caption{{{caption}}}\label{{tab:{part.name}}}"
     form = "".join(_form(column, table) for column in table.columns)
-    heading = " & ".join(map(_heading, table.columns)) + r" \\"
+    head = [r"\toprule", " & ".join(map(_heading, table.columns)) + r" \\", r"\midrule"]
     rows = [line for row in table.rows for line in _lines(table, row, len(estimated) > _BESIDE)]
-    if len(rows) > _ON_A_PAGE:
-        begin = [rf"\begin{{longtable}}{{{form}}}", titled + r"\\", r"\toprule", heading, r"\midrule", r"\endhead"]
-        lines = [
-            r"\begingroup\footnotesize\setlength{\tabcolsep}{3pt}",
-            *begin,
-            *rows,
-            r"\bottomrule",
-            r"\end{longtable}",
-            r"\endgroup",
-        ]
+    if len(rows) + sum(_further_lines(table, row) for row in table.rows) > _ON_A_PAGE:
+        small = r"{\footnotesize\setlength{\tabcolsep}{3pt}"
+        begin = [small, rf"\begin{{longtable}}{{{form}}}", titled + r"\\"]
+        heads = [*head, r"\endfirsthead", *head, r"\endhead"]
+        lines = [*begin, *heads, *rows, r"\bottomrule", r"\end{longtable}}"]
     else:
-        inner = [rf"\begin{{tabular}}{{{form}}}", r"\toprule", heading, r"\midrule", *rows, r"\bottomrule"]
+        inner = [rf"\begin{{tabular}}{{{form}}}", *head, *rows, r"\bottomrule", r"\end{tabular}}%"]
         # Wider than the text, it is made smaller.
         fits = r"\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi"
-        box = [r"\sbox0{%", *inner, r"\end{tabular}}%", fits]
-        lines = [r"\begin{table}", r"\centering\small", titled, *box, r"\end{table}"]
+        lines = [r"\begin{table}", r"\centering\small", titled, r"\sbox0{%", *inner, fits, r"\end{table}"]
     return "\n".join(lines) + "\n"
 
 
@@ -81,6 +75,12 @@ def _escaped(character: str) -> str:
     if (character.isascii() and character.isprintable()) or _LATIN.match(character):
         return character
     return f"{{[}}U+{ord(character):04X}{{]}}"
+
+
+def _further_lines(table: Table, row: Row) -> int:
+    """Lines that a row has because its longest text is broken, about."""
+    texts = [row[column.key] for column in table.columns if isinstance(row.get(column.key), str)]
+    return max((len(str(text)) // _LONG for text in texts), default=0)
 
 
 def _form(column: Column, table: Table) -> str:

@@ -44,7 +44,7 @@ def test_the_document_compiles_and_prints_names_as_they_are(folder):
     for _ in range(2):  # the second time with references
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
         assert done.returncode == 0, done.stdout[-3000:]
-    assert "undefined" not in done.stdout
+    assert not re.search("undefined|multiply|Float too large", done.stdout)
     text = subprocess.run(["pdftotext", "example.pdf", "-"], cwd=folder, capture_output=True, text=True, check=True)
     assert PRINTED in re.sub(r"\s", "", text.stdout.replace("ˆ", "^").replace("˜", "~"))
     assert "root:" not in text.stdout

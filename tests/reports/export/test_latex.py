@@ -107,3 +107,4 @@ def test_of_many_intervals_each_stands_below_its_value():
 def test_a_long_table_breaks_over_pages():
     assert r"\begin{longtable}{lr}" in text_of({"learner": str(i), "mean": i / 60} for i in range(60))
     assert r"\begin{longtable}" not in text_of({"learner": str(i), "mean": i / 60} for i in range(20))
+    assert r"\begin{longtable}" in text_of({"learner": 100 * str(i), "mean": i / 60} for i in range(20))
