@@ -102,7 +102,7 @@ def _check_path(text: str) -> None:
     """Raise RequestError, saying what is wrong with it, for what can only be meant as a path and is not a model."""
     path = Path(text).expanduser()
     if not os.path.exists(path):  # a name that is too long for a path does not exist
-        if text.startswith((".", "/", "~")) or path.suffix in _ENDINGS:
+        if text.startswith((".", "/", "~")) or text.count("/") > 1 or path.suffix in _ENDINGS:
             raise RequestError(f"model '{text}': there is no such file or folder")
     elif not _fingerprint(text) and path.is_dir():
         raise RequestError(f"model '{text}': the folder holds no model (config.json) and no training run")

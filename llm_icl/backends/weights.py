@@ -31,5 +31,5 @@ def source_of(entry: ModelEntry) -> tuple[str, dict[str, Any]]:
     revision = dict(entry.options).get("revision")
     try:
         return entry.identifier, from_hub(entry.identifier, None if revision is None else str(revision))
-    except OSError as problem:
+    except (OSError, ValueError) as problem:
         raise RequestError(f"model '{entry.name}' cannot be loaded: {problem}") from None

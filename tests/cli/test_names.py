@@ -60,6 +60,7 @@ PATHS = {
     "/nowhere/x": "there is no such file or folder",
     "~nobody/x": "there is no such file or folder",
     "hf/./nope": "there is no such file or folder",
+    "hf/a/b/c": "there is no such file or folder",
     "hf//nowhere": "there is no such file or folder",
     "models/mine": "there is no such folder; a model of the hub is hf/models/mine",
     "empty": "the folder holds no model (config.json) and no training run",
@@ -115,7 +116,7 @@ def test_a_model_of_an_unreachable_hub_is_refused_at_once(tmp_path, monkeypatch,
     assert done.returncode == 2
     assert re.fullmatch(
         r"(loading hf/nobody/nothing\n)?llm-icl: model 'hf/nobody/nothing' cannot be loaded: it is not on this "
-        r"machine, and the hub, \S+, cannot be reached\n",
+        r"machine, and \S+ cannot be reached \(unreachable\)\n",
         done.stderr,
     )
 
