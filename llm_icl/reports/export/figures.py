@@ -32,9 +32,10 @@ def drawn(figure: Figure) -> dict[str, bytes]:
     import vl_convert
 
     svg = _described(vl_convert.vegalite_to_svg(_in_xml(paper_specification(figure))), figure.says)
+    svg = _scaled(svg, min(1.0, PAGE * _UNITS / float(_SIZE.findall(svg)[0][1])))
     # vl-convert takes a unit for a point, a 72nd of an inch.
-    in_points = _SIZE.sub(lambda found: f'{found[1]}="{float(found[2]) * 72 / _UNITS}"', svg, count=2)
-    png, pdf = vl_convert.svg_to_png(svg, scale=72 / _UNITS, ppi=DENSITY), vl_convert.svg_to_pdf(in_points)
+    png = vl_convert.svg_to_png(svg, scale=72 / _UNITS, ppi=DENSITY)
+    pdf = vl_convert.svg_to_pdf(_scaled(svg, 72 / _UNITS))
     return {"svg": svg.encode(), "png": png, "pdf": pdf}
 
 
@@ -49,11 +50,12 @@ def paper_specification(figure: Figure) -> dict[str, Any]:
     width = round(width_of(figure) * _UNITS)
     sizes = {"labelFontSize": _TEXT, "titleFontSize": _TEXT, "titleFontWeight": "normal"}
     black = {"labelColor": "black", "titleColor": "black"}
+    columns = _legend_columns(figure.specification, width)
     config = {
         **figure.specification.get("config", {}),
         "axis": {**sizes, **black},
         "header": {**sizes, **black},
-        "legend": {**sizes, "labelColor": "black", "columns": _legend_columns(figure.specification, width)},
+        "legend": {**sizes, "labelColor": "black", "offset": 6, "columns": columns},
         "text": {"fontSize": _TEXT},
     }
     paper = {"padding": 1, "background": "white", "config": config}
@@ -61,20 +63,26 @@ def paper_specification(figure: Figure) -> dict[str, Any]:
 
 
 def _sized(specification: dict[str, Any], width: int) -> dict[str, Any]:
-    if "facet" not in specification:
-        flat = specification["height"] if _has_names_down(specification) else round(_FLAT * width)
-        fit = {"type": "fit-x", "contains": "padding"}
-        return {"width": width, "height": min(flat, specification["height"]), "autosize": fit}
+    own = specification.get("height")
+    if isinstance(own, int | float):
+        flat = own if _has_names_down(specification) else round(_FLAT * width)
+        return {"width": width, "height": min(flat, own), "autosize": {"type": "fit-x", "contains": "padding"}}
     # Vega-Lite fits no panels: they share what the names at the side leave.
-    panels = len(specification["facet"]["column"]["sort"])
+    panels = len(specification.get("facet", {}).get("column", {}).get("sort") or ())
+    if not panels:
+        return {}
     room = width - _beside(specification) - 3 * _TEXT
-    return {"spec": specification["spec"] | {"width": room / panels - specification["spacing"]}}
+    return {"spec": specification["spec"] | {"width": room / panels - specification.get("spacing", 0)}}
 
 
 def _beside(specification: dict[str, Any]) -> float:
     """Units that the names of rows take, about."""
     rows = [str(name) for y in _channels(specification, "y") for name in y.get("sort") or ()]
     return max(map(len, rows), default=0) * _LETTER
+
+
+def _scaled(svg: str, factor: float) -> str:
+    return _SIZE.sub(lambda found: f'{found[1]}="{factor * float(found[2]):g}"', svg, count=2)
 
 
 def _described(svg: str, says: str) -> str:

@@ -95,3 +95,11 @@ def test_panels_fill_a_page_and_no_more():
     panels = inner.properties(width=280, height=60).facet(column=alt.Column("model:N", sort=models), spacing=12)
     svg = drawn(Figure("panels", "Panels", panels.to_dict(), "Three."))["svg"].decode()
     assert 0.85 * PAGE <= float(re.search(r'width="([\d.]+)"', svg)[1]) / 96 <= PAGE
+
+
+def test_what_is_too_wide_is_made_smaller():
+    chart = alt.Chart(alt.InlineData(values=[{"x": 1, "y": 1}])).mark_point().encode(x="x:Q", y="y:Q")
+    beside = alt.hconcat(*(chart.properties(width=300) for _ in range(4)))
+    files = drawn(Figure("beside", "Beside", beside.to_dict(), "Four."))
+    assert float(re.search(r'width="([\d.]+)"', files["svg"].decode())[1]) / 96 == pytest.approx(PAGE, abs=0.01)
+    assert inches_of_png(files["png"])[0] == pytest.approx(PAGE, abs=0.02)
