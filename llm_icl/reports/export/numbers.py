@@ -4,15 +4,19 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from itertools import chain, count
+from dataclasses import dataclass
 
 from llm_icl.analysis.intervals import Estimate
 from llm_icl.reports.document import Column, Table
 from llm_icl.reports.export.latex import number
-from llm_icl.reports.export.parts import Part
+from llm_icl.reports.export.parts import Part, distinct, identities
 from llm_icl.reports.values import Kind, Value, written
 
 _DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
+# Signs that make a difference: of numbers, and of formulas.
+_SIGNS = {"-": "Minus", ".": "Point", "+": "Plus", "&": "And", "|": "Or", "~": "Not", "^": "Xor"}
+_WORDS = {str(digit): word for digit, word in enumerate(_DIGITS)} | _SIGNS
+_PIECES = re.compile(r"[A-Za-z]+|[0-9]|[+&|~^]|(?<![A-Za-z0-9])-(?=[0-9])|(?<=[0-9])\.(?=[0-9])")
 _UNITS = {"share": "percent", "change": "percent", "points": "points"}
 # A number of examples may be a word ("not reached"); a macro's is a number.
 _WITHOUT_WORDS: dict[Kind, Kind] = {"examples": "count"}
@@ -22,40 +26,65 @@ _MATHEMATICS, _ENSURED = re.compile(r"\$(.*?)\$"), r"\\ensuremath{\1}"
 _PLACES = ("task", "n")
 
 
+@dataclass(frozen=True)
+class _Macro:
+    """`of` is what the number is of: the task, n and what names the row."""
+
+    part: Part
+    of: tuple[str, ...]
+    quantity: str
+    comment: str
+    value: str
+
+
 def numbers_text(parts: Sequence[Part]) -> str:
     """A macro for each number of each table that is not in a fold, and for the ends of its interval, each after a
     comment on what it is. Numbers are rounded as in the report; a number that is unknown has no macro.
     """
+    macros = [
+        macro
+        for part in parts
+        if isinstance(part.block, Table) and not part.folded
+        for macro in _macros(part, part.block)
+    ]
     lines = ["% Numbers of a report by llm-icl. The names: task, n, row, key of the column (as in the CSV files)."]
-    taken: set[str] = set()
-    for part in parts:
-        if isinstance(part.block, Table) and not part.folded:
-            lines += _macros(part, part.block, taken)
+    for name, macro in zip(_names(macros), macros, strict=True):
+        lines += [f"% {macro.comment}", rf"\newcommand{{\{name}}}{{{macro.value}}}"]
     return "\n".join(lines) + "\n"
 
 
 def letters(text: str) -> str:
     """A name of letters only: `smollm2-135m` is SmollmTwoOneThreeFiveM."""
     ascii_only = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    pieces = re.findall("[A-Za-z]+|[0-9]", ascii_only)
-    return "".join(_DIGITS[int(piece)] if piece.isdigit() else piece[0].upper() + piece[1:] for piece in pieces)
+    return "".join(_WORDS.get(piece, piece[0].upper() + piece[1:]) for piece in _PIECES.findall(ascii_only))
 
 
-def _macros(part: Part, table: Table, taken: set[str]) -> Iterator[str]:
+def _names(macros: Sequence[_Macro]) -> list[str]:
+    """Those that would have the same name have that of their table in it, or letters from what they are of."""
+    choices = []
+    for macro, identity in zip(macros, identities(f"{m.part.name} {m.of} {m.quantity}" for m in macros), strict=True):
+        named, table, quantity = (letters(" ".join(macro.of)), letters(_key(macro.part)), letters(macro.quantity))
+        within = f"icl{named}{table}{quantity}"
+        choices.append((f"icl{named}{quantity}", within, within + identity.upper()))
+    return distinct(choices)
+
+
+def _key(part: Part) -> str:
+    return part.block.key if isinstance(part.block, Table) else part.block.name
+
+
+def _macros(part: Part, table: Table) -> Iterator[_Macro]:
     naming = _naming(table)
     where = [f"{key} {part.about[key]}" if key == "n" else str(part.about[key]) for key in _PLACES if key in part.about]
     for row in table.rows:
-        which = [_said(row.get(column.key), column) for column in naming]
-        named = letters(" ".join([*where, *which]))
-        for column in table.columns:
-            for end, value in _numbers(row.get(column.key)) if column not in naming else ():
-                macro = _unique(named, letters(table.key), letters(f"{column.key} {end}"), taken)
-                taken.add(macro)
-                about = ", ".join(" ".join(text.split()) for text in [*where, *which])
+        of = (*where, *(_said(row.get(column.key), column) for column in naming))
+        for column in (column for column in table.columns if column not in naming):
+            for end, value in _numbers(row.get(column.key)):
                 unit = f", {_UNITS[column.kind]}" if column.kind in _UNITS else ""
-                yield f"% {about}: {column.name}{unit}{f', {end} end of the interval' if end else ''}"
+                comment = f"{', '.join(of)}: {column.name}{unit}{f', {end} end of the interval' if end else ''}"
                 shown = number(value, _WITHOUT_WORDS.get(column.kind, column.kind))
-                yield rf"\newcommand{{\{macro}}}{{{_MATHEMATICS.sub(_ENSURED, shown)}}}"
+                quantity = f"{column.key} {end}"
+                yield _Macro(part, of, quantity, " ".join(comment.split()), _MATHEMATICS.sub(_ENSURED, shown))
 
 
 def _naming(table: Table) -> list[Column]:
@@ -77,13 +106,6 @@ def _numbers(value: Value) -> Iterator[tuple[str, float]]:
         return
     parts = zip(("", "low", "high"), value, strict=True) if isinstance(value, Estimate) else [("", value)]
     yield from ((end, part) for end, part in parts if math.isfinite(part))
-
-
-def _unique(named: str, table: str, quantity: str, taken: set[str]) -> str:
-    """Where two would have the same name, the table's is part of it, then a number."""
-    names = (f"icl{named}{quantity}", f"icl{named}{table}{quantity}")
-    numbered = (f"icl{named}{table}{letters(str(i))}{quantity}" for i in count(2))
-    return next(name for name in chain(names, numbered) if name not in taken)
 
 
 def _said(value: Value, column: Column) -> str:

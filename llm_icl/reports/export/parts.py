@@ -1,8 +1,10 @@
 """The figures and tables of a report, each with a file name of its own."""
 
+import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from llm_icl.reports.document import Beside, Block, Figure, Fold, Report, Section, Table
@@ -13,6 +15,8 @@ RESERVED = ("numbers", "example", "export")
 # Characters of a file name: those that stand for themselves in LaTeX.
 _NOT_PLAIN = re.compile(r"[^a-z0-9]+")
 _LONGEST = 80
+# Hexadecimal digits as letters, since the names of macros have no others.
+_LETTERS = str.maketrans("0123456789abcdef", "abcdefghijklmnop")
 
 
 @dataclass(frozen=True)
@@ -28,15 +32,45 @@ class Part:
 
 def parts_of(report: Report) -> list[Part]:
     """All figures and tables that hold something, in reading order, those in folds too."""
-    parts: list[Part] = []
-    taken = set(RESERVED)
-    for section, about in _sections(report.sections, {}):
-        for block, folded in _blocks(section.blocks):
-            key = block.name if isinstance(block, Figure) else block.key
-            name = _unique(plain(f"{_place(section.anchor, about)} {key}"), taken)
-            taken.add(name)
-            parts.append(Part(name, section.heading, about, block, folded))
-    return parts
+    found = [
+        (section, about, block, folded)
+        for section, about in _sections(report.sections, {})
+        for block, folded in _blocks(section.blocks)
+    ]
+    choices = []
+    for (section, about, block, _), identity in zip(found, identities(map(_identity, found)), strict=True):
+        name = plain(f"{_place(section.anchor, about)} {block.name if isinstance(block, Figure) else block.key}")
+        choices.append((name, f"{name}-{identity}"))
+    return [
+        Part(name, section.heading, about, block, folded)
+        for name, (section, about, block, folded) in zip(distinct(choices, RESERVED), found, strict=True)
+    ]
+
+
+def distinct(choices: Sequence[Sequence[str]], taken: Sequence[str] = ()) -> list[str]:
+    """For each its first name that no other one has. All that share a name take their next one, so that what a name
+    stands for does not depend on the order: a paper would have a wrong number after the next export.
+    """
+    places = [0] * len(choices)
+    while True:
+        names = [some[place] for some, place in zip(choices, places, strict=True)]
+        counts = Counter((*names, *taken))
+        shared = [i for i, name in enumerate(names) if counts[name] > 1 and places[i] + 1 < len(choices[i])]
+        if not shared:
+            return names
+        for i in shared:
+            places[i] += 1
+
+
+def identities(descriptions: Iterable[str]) -> list[str]:
+    """A few letters from each description; those of the same description count up."""
+    before: Counter[str] = Counter()
+    found = []
+    for description in descriptions:
+        hashed = hashlib.sha256(f"{before[description]} {description}".encode(errors="replace")).hexdigest()[:8]
+        before[description] += 1
+        found.append(hashed.translate(_LETTERS))
+    return found
 
 
 def plain(text: str) -> str:
@@ -73,9 +107,7 @@ def _place(anchor: str, about: Mapping[str, Value]) -> str:
     return f"{about['task']} n{about['n']}{seed}" if "n" in about else str(about["task"])
 
 
-def _unique(name: str, taken: set[str]) -> str:
-    """The name itself, or with the first free number."""
-    found, number = name, 2
-    while found in taken:
-        found, number = f"{name}-{number}", number + 1
-    return found
+def _identity(found: tuple[Section, Mapping[str, Value], Figure | Table, bool]) -> str:
+    section, about, block, _ = found
+    title = block.title if isinstance(block, Figure) else block.caption
+    return f"{section.heading} {dict(about)} {title}"

@@ -95,11 +95,26 @@ def test_two_tables_of_a_section_share_no_names_and_folds_have_none():
     table = Table("scores", "Scores", COLUMNS, (row("a", Estimate(0.5, 0.25, 0.75)),))
     other = Table("others", "Others", COLUMNS, (row("a", Estimate(0.75, 0.5, 1.0)),))
     found = macros_of(Section("s", "a", (table, other, Fold("more", (table,))), about={"task": "t", "n": 4}))
-    assert found["iclTNFourAMean"][0] == "50.0"
+    assert found["iclTNFourAScoresMean"][0] == "50.0"
     assert found["iclTNFourAOthersMean"][0] == "75.0"
     assert len(found) == 8
+
+
+@given(st.permutations(["a", "任", "务", "a_", "a-", "b"]), st.permutations(["t", "t-", "任"]))
+def test_what_a_macro_stands_for_does_not_depend_on_the_order(learners, tasks):
+    """Learners are sorted by their accuracy: after another run, a name must not mean another learner."""
+
+    def numbers_by_name(learners, tasks):
+        mean = {name: i / 10 for i, name in enumerate(["a", "任", "务", "a_", "a-", "b"])}
+        rows = [row(name, Estimate(mean[name], math.nan, math.nan)) for name in learners]
+        found = macros_of(*(section(*rows, task=task, anchor=f"s{i}") for i, task in enumerate(tasks)))
+        return {name: comment for name, (_, comment) in found.items()}
+
+    assert numbers_by_name(learners, tasks) == numbers_by_name(sorted(learners), sorted(tasks))
 
 
 def test_letters():
     assert letters("nearest-neighbour:k=3,tie=vote") == "NearestNeighbourKThreeTieVote"
     assert letters("Müller 任务") == "Muller"
+    assert letters("noise=0.1,eta=-1") == "NoiseZeroPointOneEtaMinusOne"
+    assert letters("expr: (x1 & ~x3) | x7") == "ExprXOneAndNotXThreeOrXSeven"
