@@ -63,14 +63,10 @@ def _names(macros: Sequence[_Macro]) -> list[str]:
     """Those that would have the same name have that of their table in it, or letters from what they are of."""
     choices = []
     for macro, identity in zip(macros, identities(f"{m.part.name} {m.of} {m.quantity}" for m in macros), strict=True):
-        named, table, quantity = (letters(" ".join(macro.of)), letters(_key(macro.part)), letters(macro.quantity))
+        named, table, quantity = (letters(" ".join(macro.of)), letters(macro.part.key), letters(macro.quantity))
         within = f"icl{named}{table}{quantity}"
         choices.append((f"icl{named}{quantity}", within, within + identity.upper()))
     return distinct(choices)
-
-
-def _key(part: Part) -> str:
-    return part.block.key if isinstance(part.block, Table) else part.block.name
 
 
 def _macros(part: Part, table: Table) -> Iterator[_Macro]:

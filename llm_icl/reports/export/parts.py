@@ -5,7 +5,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llm_icl.reports.document import Beside, Block, Figure, Fold, Report, Section, Table
 from llm_icl.reports.values import Value
@@ -15,6 +15,8 @@ RESERVED = ("numbers", "example", "export")
 # Characters of a file name: those that stand for themselves in LaTeX.
 _NOT_PLAIN = re.compile(r"[^a-z0-9]+")
 _LONGEST = 80
+# What makes anchors of several reports distinct: their order.
+_NUMBERED = re.compile(r"^(part-\d+-)+")
 # Hexadecimal digits as letters, since the names of macros have no others.
 _LETTERS = str.maketrans("0123456789abcdef", "abcdefghijklmnop")
 
@@ -29,22 +31,24 @@ class Part:
     block: Figure | Table
     folded: bool
 
+    @property
+    def key(self) -> str:
+        return _key(self.block)
+
 
 def parts_of(report: Report) -> list[Part]:
     """All figures and tables that hold something, in reading order, those in folds too."""
     found = [
-        (section, about, block, folded)
-        for section, about in _sections(report.sections, {})
+        (where, Part(plain(f"{_place(section.anchor, about)} {_key(block)}"), section.heading, about, block, folded))
+        for section, about, where in _sections(report.sections, {})
         for block, folded in _blocks(section.blocks)
     ]
-    choices = []
-    for (section, about, block, _), identity in zip(found, identities(map(_identity, found)), strict=True):
-        name = plain(f"{_place(section.anchor, about)} {block.name if isinstance(block, Figure) else block.key}")
-        choices.append((name, f"{name}-{identity}"))
-    return [
-        Part(name, section.heading, about, block, folded)
-        for name, (section, about, block, folded) in zip(distinct(choices, RESERVED), found, strict=True)
+    descriptions = (f"{where} {dict(part.about)} {_title(part.block)}" for where, part in found)
+    choices = [
+        (part.name, f"{part.name}-{identity}")
+        for (_, part), identity in zip(found, identities(descriptions), strict=True)
     ]
+    return [replace(part, name=name) for name, (_, part) in zip(distinct(choices, RESERVED), found, strict=True)]
 
 
 def distinct(choices: Sequence[Sequence[str]], taken: Sequence[str] = ()) -> list[str]:
@@ -80,13 +84,13 @@ def plain(text: str) -> str:
 
 
 def _sections(
-    sections: Sequence[Section], around: Mapping[str, Value]
-) -> Iterator[tuple[Section, Mapping[str, Value]]]:
-    """Each section with what it and those around it are about."""
+    sections: Sequence[Section], around: Mapping[str, Value], above: str = ""
+) -> Iterator[tuple[Section, Mapping[str, Value], str]]:
+    """Each section with what it and those around it are about, and their headings."""
     for section in sections:
-        about = {**around, **section.about}
-        yield section, about
-        yield from _sections(section.sections, about)
+        about, where = {**around, **section.about}, f"{above}/{section.heading}"
+        yield section, about, where
+        yield from _sections(section.sections, about, where)
 
 
 def _blocks(blocks: Sequence[Block], folded: bool = False) -> Iterator[tuple[Figure | Table, bool]]:
@@ -102,12 +106,14 @@ def _blocks(blocks: Sequence[Block], folded: bool = False) -> Iterator[tuple[Fig
 def _place(anchor: str, about: Mapping[str, Value]) -> str:
     """The task and n, or the section where there are none."""
     if "task" not in about:
-        return anchor
+        return _NUMBERED.sub("", anchor)
     seed = f" s{about['seed']}" if about.get("seed") else ""
     return f"{about['task']} n{about['n']}{seed}" if "n" in about else str(about["task"])
 
 
-def _identity(found: tuple[Section, Mapping[str, Value], Figure | Table, bool]) -> str:
-    section, about, block, _ = found
-    title = block.title if isinstance(block, Figure) else block.caption
-    return f"{section.heading} {dict(about)} {title}"
+def _key(block: Figure | Table) -> str:
+    return block.name if isinstance(block, Figure) else block.key
+
+
+def _title(block: Figure | Table) -> str:
+    return block.title if isinstance(block, Figure) else block.caption

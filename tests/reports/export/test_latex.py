@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_icl.analysis.intervals import IDENTICAL, NOTHING, Estimate
@@ -31,11 +31,13 @@ def printed(text):
     return found
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126)))
 def test_latex_prints_what_was_meant(text):
     assert printed(escaped(text)) == " ".join(text.split())
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_printable_and_on_one_line(text):
     found = escaped(text)

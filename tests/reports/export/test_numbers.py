@@ -3,7 +3,7 @@
 import math
 import re
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_icl.analysis.intervals import NOTHING, Estimate
@@ -75,6 +75,7 @@ def test_what_is_unknown_has_no_macro():
 NAMES = st.lists(st.text(st.sampled_from("aAbé任1_-=:{}\\%\n "), max_size=6), min_size=1, max_size=6)
 
 
+@settings(deadline=None)
 @given(NAMES, NAMES)
 def test_names_are_letters_and_unique_whatever_learners_and_tasks_are_called(learners, tasks):
     rows = [row(name, Estimate(0.5, 0.25, 0.75)) for name in learners]
@@ -100,6 +101,7 @@ def test_two_tables_of_a_section_share_no_names_and_folds_have_none():
     assert len(found) == 8
 
 
+@settings(deadline=None)
 @given(st.permutations(["a", "任", "务", "a_", "a-", "b"]), st.permutations(["t", "t-", "任"]))
 def test_what_a_macro_stands_for_does_not_depend_on_the_order(learners, tasks):
     """Learners are sorted by their accuracy: after another run, a name must not mean another learner."""

@@ -4,7 +4,7 @@ import csv
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_icl.analysis.intervals import IDENTICAL, Estimate
@@ -75,12 +75,14 @@ def test_files_are_named_by_task_n_and_table(report):
     assert {"majority-n3-scores", "majority-n3-learning-curves", "expr-x1-x2-n3-scores"} <= set(names)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(), st.floats(), st.floats()), min_size=1))
 def test_all_digits_are_kept(numbers):
     table = Table("t", "T", (Column("x", "x", "share"),), tuple({"x": Estimate(*three)} for three in numbers))
     assert [as_json(row, table.columns)["x"] for row in read(table)] == [plain(Estimate(*three)) for three in numbers]
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\r")))
 def test_any_name_is_one_field(name):
     table = Table("t", "T", (Column("learner", "learner"), Column("x", "x", "share")), ({"learner": name, "x": 0.5},))
