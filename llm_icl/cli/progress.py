@@ -68,5 +68,7 @@ def speak() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     for name in ("HF_HUB_DISABLE_PROGRESS_BARS", "TRANSFORMERS_NO_ADVISORY_WARNINGS"):
         os.environ.setdefault(name, "1")
+    # Else the hub's client sets a level of its own when it is imported, and says everything twice.
+    os.environ.setdefault("HF_HUB_VERBOSITY", "critical")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")

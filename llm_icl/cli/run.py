@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llm_icl.cli.completing import completing
 from llm_icl.cli.options import declared_options
 from llm_icl.suites.options import SuiteOptions
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("run", context_settings={"show_default": True})
-@click.argument("suite")
+@click.argument("suite", shell_complete=completing("suite"))
 @declared_options(SuiteOptions)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the suite's runs [a name under ./outputs].")
 @click.option("--keep-old", is_flag=True, help="Show results of runs made with other package versions.")

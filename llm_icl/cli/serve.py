@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from llm_icl.cli.completing import completing
+
 
 @click.command("serve", context_settings={"show_default": True})
-@click.argument("model")
+@click.argument("model", shell_complete=completing("model"))
 @click.option("--port", default=8000, type=click.IntRange(1, 65535), help="Port of 127.0.0.1 to listen on.")
 @click.option("--catalogue", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Your own models.")
 @click.option("--dry-run", is_flag=True, help="Print the command and exit.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llm_icl.cli import options
+from llm_icl.cli.completing import completing
 from llm_icl.experiments.options import FolderOptions
 from llm_icl.tasks.options import DEFAULT_N
 
@@ -23,7 +24,7 @@ def command() -> None:
 
 
 @command.command("task")
-@click.argument("name")
+@click.argument("name", shell_complete=completing("task"))
 @options.declared_options(FolderOptions)
 def task(name: str, tasks_dir: Path | None, prompts_dir: Path | None) -> None:
     """Show a task card with its options applied."""
@@ -33,7 +34,7 @@ def task(name: str, tasks_dir: Path | None, prompts_dir: Path | None) -> None:
 
 
 @command.command("model")
-@click.argument("name")
+@click.argument("name", shell_complete=completing("model"))
 @click.option("--catalogue", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Your own models.")
 def model(name: str, catalogue: Path | None) -> None:
     """Show a model's catalogue entry and options."""
@@ -48,7 +49,7 @@ def model(name: str, catalogue: Path | None) -> None:
 
 
 @command.command("learner")
-@click.argument("name")
+@click.argument("name", shell_complete=completing("learner"))
 def learner(name: str) -> None:
     """Show a classical learner's description and options."""
     from llm_icl.config.specs import canonical_name
@@ -59,7 +60,7 @@ def learner(name: str) -> None:
 
 
 @command.command("architecture")
-@click.argument("name")
+@click.argument("name", shell_complete=completing("architecture"))
 def architecture(name: str) -> None:
     """Show an architecture's description and options."""
     from llm_icl.config.specs import canonical_name
@@ -76,8 +77,10 @@ def architecture(name: str) -> None:
 
 
 @command.command("prompt", context_settings={"show_default": True})
-@click.argument("name")
-@click.option("--task", "task_name", default="majority", help="Task of the examples.")
+@click.argument("name", shell_complete=completing("prompt"))
+@click.option(
+    "--task", "task_name", default="majority", help="Task of the examples.", shell_complete=completing("task")
+)
 @click.option("--n", default=DEFAULT_N, help="Bits of an input.")
 @click.option("--position", default=5, help="Examples before the query.")
 @click.option("--problem", default=0, help="Number of the problem.")
@@ -127,7 +130,7 @@ def prompt(
 
 
 @command.command("dataset")
-@click.argument("name")
+@click.argument("name", shell_complete=completing("dataset"))
 @options.declared_options(FolderOptions)
 def dataset(name: str, tasks_dir: Path | None, prompts_dir: Path | None) -> None:
     """Show a data set's card, the files that --data-dir takes in its place, and the fields of a card."""
@@ -153,7 +156,7 @@ def dataset(name: str, tasks_dir: Path | None, prompts_dir: Path | None) -> None
 
 
 @command.command("problem", context_settings={"show_default": True})
-@click.argument("task_name", metavar="TASK")
+@click.argument("task_name", metavar="TASK", shell_complete=completing("task"))
 @click.option("--n", default=DEFAULT_N, help="Bits of an input.")
 @click.option("--points", default=20, help="Points of the problem.")
 @click.option("--problem", "number", default=0, help="Number of the problem.")

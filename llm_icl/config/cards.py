@@ -11,7 +11,7 @@ import yaml
 
 from llm_icl.config.secrets import holds_key
 from llm_icl.config.texts import read_text
-from llm_icl.errors import RequestError
+from llm_icl.errors import RequestError, nearest
 
 _FRONT = re.compile(r"\A---\n(.*?)^---(?:\n|\Z)", re.DOTALL | re.MULTILINE)
 _LONGEST_MESSAGE = 1000
@@ -39,7 +39,7 @@ class Card:
         known = list(allowed)
         for key in self.fields:
             if key not in known:
-                raise self.error(f"unknown field '{key}': known are {', '.join(known)}", key)
+                raise self.error(f"unknown field '{key}': {nearest(str(key), known)}known are {', '.join(known)}", key)
         for key in needed:
             if key not in self.fields:
                 raise RequestError(f"{self.where}, line 1: the field '{key}' is missing")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from llm_icl.errors import RequestError
+from llm_icl.errors import RequestError, nearest
 
 Value = str | int | float | bool
 T = TypeVar("T")
@@ -78,11 +78,12 @@ def make(kind: str, name: str, entry: Callable[..., T], options: Mapping[str, An
 
 
 def only_known(kind: str, name: str, options: Mapping[str, object], allowed: Iterable[str]) -> None:
-    """Raise RequestError for an unknown option."""
-    known = sorted(allowed)
-    for key in options:
+    """Raise RequestError, with the nearest allowed one, for an unknown option."""
+    known = sorted(key.replace("_", "-") for key in allowed)
+    for key in (key.replace("_", "-") for key in options):
         if key not in known:
-            raise RequestError(f"{kind} '{name}' has no option '{key}': options are {', '.join(known) or 'none'}")
+            options_are = f"{nearest(key, known)}options are {', '.join(known) or 'none'}"
+            raise RequestError(f"{kind} '{name}' has no option '{key}': {options_are}")
 
 
 def _parse_list(text: str) -> list[Spec]:

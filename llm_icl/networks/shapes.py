@@ -31,6 +31,7 @@ def shape_for(spec: Spec, n: int, points: int, layers: int, width: int, paramete
         if parameters is not None:
             raise RequestError(f"'{spec}' has a fixed number of parameters: omit --parameters")
         return _pretrained_shape(spec, n, points, seed)
+    only_known("architecture", str(spec), dict(spec.options), architectures()[spec.name].options)
     options = {key.replace("-", "_"): value for key, value in spec.options}
     shape = Shape(spec.name, n + 1, layers=layers, width=width, tokens=2 * points, options=options)
     try:

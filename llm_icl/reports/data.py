@@ -1,4 +1,6 @@
-"""A report as JSON data. `format` is incremented when a field changes its meaning or is removed."""
+"""A report as JSON data: docs/reference/files.md lists its fields. `format` is incremented when a field changes its
+meaning or is removed.
+"""
 
 import dataclasses
 import math
@@ -10,7 +12,7 @@ from llm_icl.reports.document import Block, Bullets, Paragraph, Report, Section
 from llm_icl.reports.frame import tables_of
 from llm_icl.reports.values import Value
 
-FORMAT = 1
+FORMAT = 2
 
 
 def report_data(report: Report) -> dict[str, Any]:
@@ -42,12 +44,18 @@ def _section(section: Section) -> dict[str, Any]:
         "about": {key: plain(value) for key, value in section.about.items()},
         "verdicts": list(section.verdicts),
         "text": _text(section.blocks),
-        "tables": {
-            table.key: [{column.key: plain(row.get(column.key)) for column in table.columns} for row in table.rows]
-            for table in tables_of(section.blocks)
-        },
+        "tables": _tables(section.blocks),
         "sections": [_section(part) for part in section.sections],
     }
+
+
+def _tables(blocks: Sequence[Block]) -> dict[str, list[dict[str, Any]]]:
+    """The rows of the tables by key; those of tables with the same key one after another."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for table in tables_of(blocks):
+        rows = [{column.key: plain(row.get(column.key)) for column in table.columns} for row in table.rows]
+        found.setdefault(table.key, []).extend(rows)
+    return found
 
 
 def _text(blocks: Sequence[Block]) -> list[str]:

@@ -2,12 +2,13 @@
 
 import dataclasses
 from collections.abc import Mapping
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from llm_icl.config.cards import Card, read_card
 from llm_icl.config.files import data_files
-from llm_icl.config.specs import Spec, make
+from llm_icl.config.specs import Spec, make, only_known
 from llm_icl.errors import RequestError, unknown_name
 from llm_icl.function_classes import function_classes
 from llm_icl.problems import TASK_TEXTS, Task
@@ -42,6 +43,7 @@ def load_task(spec: Spec, tasks_dir: Path | None = None) -> Task:
     if spec.name not in paths:
         raise unknown_name("task", spec.name, paths, "; or 'expr: FORMULA', 'table: BITS'")
     task = read_task(paths[spec.name])
+    only_known("task", str(spec), options, (*_LAW, *signature(function_classes.get(task.function_class)).parameters))
     law = {key: value for key, value in options.items() if key in _LAW}
     parameters = {key: value for key, value in options.items() if key not in _LAW}
     changed = parse_options(Card(f"task '{spec}'", law, {}), task)

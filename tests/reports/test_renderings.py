@@ -121,7 +121,7 @@ def test_data_have_names_and_json_can_carry_them():
     unknown = {"learner": "y", "mean": NOTHING, "examples": None}
     known = {"learner": "x", "mean": Estimate(0.5, 0.25, 0.75), "examples": Estimate(3.0, 2.0, 5.0)}
     data = json.loads(json.dumps(report_data(report_about("x", (known, unknown))), allow_nan=False))
-    assert data["format"] == 1
+    assert data["format"] == 2
     assert data["title"] == "x"
     assert data["verdicts"] == data["sections"][0]["verdicts"] == ["x"]
     assert data["sections"][0]["sections"][0]["about"] == {"task": "x", "n": 3}

@@ -79,12 +79,12 @@ def _gain_table(found: Compared, record: dict[str, Any]) -> Table:
         Column("setting", "setting", short=True),
         Column("accuracy", "accuracy", "share", True),
         Column("gain (points)", "gain", "points", True),
-        *(Column(f"published, {model}", model, "share") for model in published),
+        *(Column(f"published, {model}", f"published, {model}", "share") for model in published),
     )
     rows: list[Row] = []
     for key, words in scores.SETTINGS.items():
         gain = None if key == "zs" else scores.gain(found, key)
-        known = {model: values[key] / 100 for model, values in published.items()}
+        known = {f"published, {model}": values[key] / 100 for model, values in published.items()}
         rows.append(
             {"setting": words, "accuracy": scores.accuracy(found, PUBLISHED_METHOD, key), "gain": gain, **known}
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llm_icl.backends.embedded import reach_hub
+from llm_icl.backends.hub import reach_hub
 from llm_icl.config.specs import counted
 from llm_icl.config.texts import read_lines
 from llm_icl.errors import RequestError

@@ -34,6 +34,7 @@ _VERDICTS = (
     Column("explained regret", "regret_explained", "share"),
 )
 _CANDIDATES = (
+    Column("subject", "subject"),
     Column("candidate", "candidate"),
     Column("variant", "variant"),
     Column("score, nats", "score", "number"),
@@ -168,22 +169,27 @@ def _verdict_row(found: Found) -> Row:
 def _side_by_side(known: Sequence[Found]) -> Table:
     """The share that each candidate alone explains of each subject, on the same probes."""
     columns = [Column("candidate", "candidate")]
-    columns += [Column(found.subject, f"subject{i}", "share") for i, found in enumerate(known)]
+    columns += [Column(found.subject, _share_of(found), "share") for found in known]
     names = [each.name for found in known[:1] if found.identification for each in found.identification.candidates]
     rows: list[Row] = []
     for name in names:
         row: dict[str, Any] = {"candidate": name}
-        for i, found in enumerate(known):
+        for found in known:
             assert found.identification is not None
-            row[f"subject{i}"] = next(each.share for each in found.identification.candidates if each.name == name)
+            row[_share_of(found)] = next(each.share for each in found.identification.candidates if each.name == name)
         rows.append(row)
     return Table("side_by_side", "Share explained by each candidate alone", tuple(columns), tuple(rows))
+
+
+def _share_of(found: Found) -> str:
+    return f"explained, {found.subject}"
 
 
 def _alone(found: Found) -> list[Row]:
     assert found.identification is not None
     return [
         {
+            "subject": found.subject,
             "candidate": each.name,
             "variant": each.variant if each.variant != each.name else "",
             "score": each.score,

@@ -73,7 +73,7 @@ def test_a_new_mixer_is_trained_and_then_answers(elsewhere, tmp_path):
 
 
 def test_a_new_mixer_is_the_nearest_name_and_has_no_other_options(elsewhere, tmp_path):
-    for asked, said in (("leeky", "did you mean 'leaky'?"), ("leaky:heads=2", "leaky has no option 'heads'")):
+    for asked, said in (("leeky", "did you mean 'leaky'?"), ("leaky:heads=2", "has no option 'heads'")):
         done = run_cli("train", "--architecture", asked, "--task", "conjunction", cwd=tmp_path, env=elsewhere)
         assert done.returncode == 2
         assert said in done.stderr

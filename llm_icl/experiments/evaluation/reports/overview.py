@@ -10,9 +10,9 @@ def overview(content: Content, anchors: tuple[str, ...]) -> Matrix:
     """A row for each cell, a column for each model and network, or without them for each learner."""
     names = content.subjects or [name for name in dict.fromkeys(content.names) if not name.startswith("bayes")]
     columns = [Column("task", "task", short=True), Column("n", "n", "count", short=True)]
-    columns += [Column(name, f"gap_{i}", "points", short=True) for i, name in enumerate(names)]
+    columns += [Column(name, f"gap, {name}", "points", short=True) for name in names]
     rows: list[Row] = [
-        {"task": cell.cell.task, "n": cell.cell.n, **{f"gap_{i}": gap(cell, name) for i, name in enumerate(names)}}
+        {"task": cell.cell.task, "n": cell.cell.n, **{f"gap, {name}": gap(cell, name) for name in names}}
         for cell in content.cells
     ]
     caption = "Gap to the best possible, in points: how far below it (too few: the problems do not tell)"
