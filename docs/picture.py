@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "docs" / "report.png"
 COMMAND = "eval --task conjunction --n 5 --points 30 --problems 24 --out"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-WIDTH, HEIGHT = 1100, 880
+WIDTH, HEIGHT = 1100, 1180
 MAX_BYTES = 300_000
 
 

@@ -178,6 +178,10 @@ def test_a_legend_is_used_by_keyboard_and_holds_for_all_figures_and_the_overview
     open_cell(page, "majority-n4")
     assert page.evaluate(marks)
     assert "hide=model-a" in page.url
+    page.locator("nav a").first.click()
+    assert "hide=model-a" in page.url
+    assert "#overview" in page.url
+    key.focus()
     page.keyboard.press("Enter")
     assert not page.evaluate(marks)
 

@@ -11,19 +11,19 @@ const address = (() => {
       return [key, value.split(",").filter(Boolean).map(decodeURIComponent)];
     }));
   };
-  const write = () => {
+  const write = (how = "replaceState") => {
     const parts = [...values].filter(([, list]) => list.length)
       .map(([key, list]) => `${key}=${list.map(encodeURIComponent).join(",")}`);
     const hash = [anchor && encodeURIComponent(anchor), ...parts].filter(Boolean).join("&");
     try {
-      history.replaceState(null, "", `#${hash}`);
+      history[how](null, "", `#${hash}`);
     } catch { /* a page within another one has no address of its own */ }
   };
   read();
   return {
     read,
     get anchor() { return anchor; },
-    set anchor(value) { anchor = value; write(); },
+    go: (value) => { anchor = value; write("pushState"); },
     list: (key) => values.get(key) ?? [],
     get: (key) => values.get(key)?.[0] ?? "",
     set: (key, list) => { values.set(key, [list].flat().filter((value) => value !== "")); write(); },

@@ -26,6 +26,7 @@ const reveal = (id) => {
   if (!part) return;
   for (let each = part.closest("details"); each; each = each.parentElement.closest("details")) each.open = true;
   part.scrollIntoView();
+  part.querySelector("summary")?.focus({ preventScroll: true });
 };
 
 const restore = async () => {
@@ -44,6 +45,13 @@ all("figure").forEach((figure) => { readable(figure); savable(figure); });
 addEventListener("hashchange", () => { address.read(); restore(); });
 addEventListener("beforeprint", printed);
 document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[href^='#']");
+  if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
+    event.preventDefault(); // what is chosen stays in the address
+    const id = decodeURIComponent(link.hash.slice(1));
+    address.go(id);
+    reveal(id);
+  }
   const key = event.target.closest(".key");
   if (key) toggle(key.dataset.series);
   const more = event.target.closest("button.more");

@@ -1,5 +1,7 @@
 """What the card of a model says, in worlds in which it is known."""
 
+import re
+
 import numpy as np
 import polars as pl
 import pytest
@@ -48,6 +50,16 @@ def test_a_card_has_the_judged_gap_to_the_best_possible_and_to_the_better_label(
     assert (card.of, card.where, card.distance.badge) == ("m", "majority, n = 3", "clear")
     assert card.algorithm.badge == "clear"
     assert "those of perceptron" in card.algorithm.text
+
+
+def test_a_small_difference_is_within_the_margin_and_on_no_side():
+    mine, constant = LABELS.copy(), LABELS.copy()
+    mine[:3, 0], constant[3:6, 0] = 1 - LABELS[:3, 0], 1 - LABELS[3:6, 0]
+    frame = pl.concat([rows("m", mine, "basic"), rows("best-constant", constant)])
+    content = content_of(frame, algorithms=[{}])
+    assert content.cells[0].judged["m", "best-constant"].outcome == "equivalent"
+    (card,) = cards_of(content)
+    assert re.search(r"Within 5 points of always guessing the better label \([-+][\d.]+ points \[-", card.distance.text)
 
 
 def test_several_cells_are_a_range_with_its_ends_and_never_an_average():

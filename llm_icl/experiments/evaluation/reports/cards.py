@@ -108,6 +108,8 @@ def _relation(judgement: Judgement, called: str) -> str:
         return f"no query was answered by both it and {called}"
     if judgement.outcome == "identical":
         return f"the same answers as {called}"
+    if judgement.outcome == "equivalent":
+        return f"within {100 * MARGIN:.0f} points of {called} ({_points(judgement)})"
     size = f"{100 * abs(shown.value):.1f} points"
     if np.isfinite(shown.low):
         low, high = sorted((-shown.low, -shown.high)) if shown.value < 0 else (shown.low, shown.high)
