@@ -61,7 +61,8 @@ def paper_specification(figure: Figure) -> dict[str, Any]:
         "legend": {**sizes, "labelColor": "black", "offset": 6, "columns": columns},
         "text": {"fontSize": _TEXT},
     }
-    paper = {"padding": 1, "background": "white", "config": config}
+    padding = {"left": 1, "top": 1, "bottom": 1, "right": max(1, _over_the_end(drawing, width))}
+    paper = {"padding": padding, "background": "white", "config": config}
     return drawing | _sized(drawing, width) | paper
 
 
@@ -102,6 +103,18 @@ def _beside(specification: dict[str, Any]) -> float:
     """Units that the names of rows take, about."""
     rows = [str(name) for y in _channels(specification, "y") for name in y.get("sort") or ()]
     return max(map(len, rows), default=0) * _LETTER
+
+
+def _over_the_end(specification: dict[str, Any], width: int) -> float:
+    """Units by which names at the ends of lines are longer than half of the last place of an axis of places."""
+    places = {row["x"] for layer in specification.get("layer", []) for row in layer.get("data", {}).get("values", [])
+              if "x" in row}  # fmt: skip
+    if not any(x.get("type") == "ordinal" for x in _channels(specification, "x")):
+        return 0.0
+    names = [row["series"] for layer in specification["layer"] for row in layer["data"]["values"]
+             if isinstance(layer["mark"], dict) and layer["mark"]["type"] == "text"]  # fmt: skip
+    longest = max(map(len, names), default=0) * _LETTER
+    return longest - 0.4 * width / max(len(places), 1)
 
 
 def _scaled(svg: str, factor: float) -> str:

@@ -80,6 +80,13 @@ def test_a_legend_names_the_series_that_are_drawn_and_no_others(files):
     assert [some.count(f">{name}</text>") for name in ("bayes", "mine")] == [2, 1]
 
 
+def test_names_at_the_end_of_lines_have_room_behind_a_last_place():
+    series = {"nearest-neighbour": [Point(n, 0.5, "") for n in (3, 5)]}
+    places = lines("n", "n", series, Axis("n", "ordinal"), Y, colours_of(series), "It is flat.")
+    assert 20 < paper_specification(places)["padding"]["right"] < 60
+    assert paper_specification(curves())["padding"]["right"] == 1
+
+
 def test_a_figure_takes_a_page_where_a_column_is_too_narrow():
     assert width_of(curves()) == COLUMN
     assert width_of(curves(wide=30)) == PAGE

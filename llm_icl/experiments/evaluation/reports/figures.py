@@ -13,10 +13,11 @@ from llm_icl.reports.document import Figure
 from llm_icl.reports.values import written
 
 
-def _accuracy(series: Mapping[str, Sequence[Point]], title: str) -> Axis:
-    """From below chance, or lower where an accuracy is, to 1."""
-    lowest = min((point.y for points in series.values() for point in points), default=0.4)
-    return Axis(title, form="%", domain=(min(0.4, math.floor(10 * lowest) / 10), 1))
+def _accuracy(series: Mapping[str, Sequence[Point]], title: str, ends: bool) -> Axis:
+    """From below chance, or lower where an accuracy is, or with `ends` an interval's lower end, to 1."""
+    every = [point for points in series.values() for point in points]
+    lowest = [point.y for point in every] + [point.low for point in every if ends and math.isfinite(point.low)]
+    return Axis(title, form="%", domain=(math.floor(10 * min(0.4, *lowest)) / 10, 1))
 
 
 def shown_in(cell: Cell) -> list[str]:
@@ -39,8 +40,8 @@ def learning_curves(content: CellContent, colours: Mapping[str, str]) -> Figure:
     last = ", ".join(f"{score.learner} {100 * score.last.value:.1f} %" for score in content.scores if score.last.known)
     says = f"Accuracy on {cell.title} by number of in-context examples; at {cell.positions[-1]}: {last or 'no answer'}."
     x = Axis("in-context examples", domain=(int(cell.positions[0]), int(cell.positions[-1]) or 1))
-    return lines("learning-curves", "Learning curves", series, x, _accuracy(series, "accuracy"), colours, says,
-                 shown=shown_in(cell))  # fmt: skip
+    y = _accuracy(series, "accuracy", ends=False)
+    return lines("learning-curves", "Learning curves", series, x, y, colours, says, shown=shown_in(cell))
 
 
 def accuracy_by_n(contents: Sequence[CellContent], colours: Mapping[str, str]) -> Figure:
@@ -58,7 +59,7 @@ def accuracy_by_n(contents: Sequence[CellContent], colours: Mapping[str, str]) -
     task, ns = contents[0].cell.task, [content.cell.n for content in contents]
     ends = ", ".join(f"{name} {points[-1].said} at n = {points[-1].x}" for name, points in series.items() if points)
     says = f"Mean accuracy on {task} at n = {', '.join(map(str, ns))}; {ends}."
-    x, y = Axis("n (input bits)", "ordinal"), _accuracy(series, "mean accuracy")
+    x, y = Axis("n (input bits)", "ordinal"), _accuracy(series, "mean accuracy", ends=True)
     return lines(f"by-n-{file_name(task)}", task, series, x, y, colours, says, height=200, width=250, band=False)
 
 
