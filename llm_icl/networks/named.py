@@ -27,10 +27,13 @@ def named_models(
 
 
 def split_models(text: str) -> list[str]:
-    """A comma list of models; a comma before an option (`NAME:dtype=float32,chat=true`) does not separate models."""
+    """A comma list of models; a comma before a further option (`NAME:dtype=float32,chat=true`) does not separate models.
+    Folders of a suite's runs have = in their names, too (`transformer+majority+n=5`).
+    """
     names: list[str] = []
     for piece in text.split(","):
-        if "=" in piece and ":" not in piece and names:
+        option = "=" in piece and not any(mark in piece.partition("=")[0] for mark in ":/+")
+        if option and names and ":" in names[-1]:
             names[-1] += f",{piece}"
         else:
             names.append(piece.strip())
