@@ -75,6 +75,6 @@ def _untold(value: Value) -> bool:
     return not (value.low > 0 or value.high < 0 or (value.low > -MARGIN and value.high < MARGIN))
 
 
-def _term_of(name: str) -> tuple[str, str] | None:
-    """The explanation of a column's name, with an identifier."""
-    return next(((key, text) for key, text in TERMS.items() if name.startswith(key)), None)
+def _term_of(name: str) -> str | None:
+    """The explanation of a column's name, if there is one."""
+    return TERMS.get(name)

@@ -155,6 +155,8 @@ const detailOf = async (panel, data, index, answer) => {
     points.push(make("div", { class: k === answer.position ? "query" : "" },
       `${String(k).padStart(3)}  ${bits}  ${k === answer.position ? `? (true label ${answer.truth})` : label}`));
   }
+  const permuted = cell.learners[answer.learner].includes(index.shuffled)
+    ? "This control was shown the labels of the points below in another order." : "";
   const rows = cell.learners.map((name, learner) => {
     const one = answerAt(data, cell.answer + learner * queries + query);
     if (one.code === 0) return null;
@@ -172,6 +174,7 @@ const detailOf = async (panel, data, index, answer) => {
     make("h3", {}, title),
     make("p", { class: "soft" }, `${answer.seen ? "The query is among its examples" : "The query is unseen"}; the true `
       + `label is ${answer.truth}.${functionText ? ` Function: ${functionText}` : ""}`),
+    permuted && make("p", { class: "soft" }, permuted),
     points.length ? make("pre", { class: "points", tabindex: 0, "aria-label": "Points with their labels" }, ...points) : "",
     make("div", { class: "wide" }, make("table", {}, make("caption", {}, "What every learner answered"),
       make("thead", {}, head), make("tbody", {}, ...rows))),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from llm_icl.analysis.cells import Answered, Cell
 from llm_icl.experiments.evaluation.reports.content import Content
-from llm_icl.problems import STATUSES, Problems
+from llm_icl.problems import SHUFFLED, STATUSES, Problems
 from llm_icl.reports.document import Panel
 from llm_icl.runs import RunDirectory
 
@@ -44,6 +44,7 @@ def problems_panel(content: Content, runs: Sequence[RunDirectory]) -> Panel:
     index = {
         "cells": [_about(cell, bits, rows) for cell, (bits, _, _), rows in zip(cells, points, texts, strict=True)],
         "statuses": list(STATUSES[1:]),
+        "shuffled": SHUFFLED,
         "first": content.subjects[0] if content.subjects else "",
     }
     says = (
@@ -64,8 +65,8 @@ def _about(cell: Cell, bits: _Bits, texts: Sequence[Any]) -> dict[str, Any]:
 def _codes(answered: Answered) -> bytes:
     assert answered.codes is not None
     usable = ~np.isnan(answered.prediction)
-    return np.where(usable, np.nan_to_num(answered.prediction) + 1, np.where(answered.codes < 0, 0, answered.codes + 2)
-                    ).astype(np.uint8).tobytes()  # fmt: skip
+    without = np.where(answered.codes < 0, 0, np.maximum(answered.codes, 1) + 2)
+    return np.where(usable, np.nan_to_num(answered.prediction) + 1, without).astype(np.uint8).tobytes()
 
 
 def _thousandths(answered: Answered) -> bytes:
@@ -138,7 +139,7 @@ def _texts(cells: Sequence[Cell], runs: Sequence[RunDirectory]) -> tuple[list[li
         return texts, ""
     every = -(-whole // MOST_TEXT)
     sampled = [[row for row in rows if row[1] % every == 0] for rows in texts]
-    note = f" Prompts and replies are those of every {every}th problem; exchanges.jsonl of the run has all."
+    note = f" Prompts and replies are those of one problem in {every}; exchanges.jsonl of the run has all."
     return sampled, note
 
 

@@ -54,6 +54,10 @@ def notes_of(records: Sequence[dict[str, Any]]) -> list[str]:
     ]
     if any(record["models"] for record in records):
         notes.append(
+            "Modes: curve, all positions of a problem from one pass; echo, the same from one request; positions, a "
+            "prompt for each query; top, its most probable next tokens; generate, a reply that is read."
+        )
+        notes.append(
             "P(y = 1) of a language model is normalised over the two labels. Probability on the labels: the mean of "
             f"P(0) + P(1) among all tokens; an answer with less than {100 * LEAST_MASS:g} % is unparseable."
         )
