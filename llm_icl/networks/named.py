@@ -27,7 +27,7 @@ def named_models(
 
 
 def split_models(text: str) -> list[str]:
-    """A comma list of models; a comma before a further option (`NAME:dtype=float32,chat=true`) does not separate models.
+    """A comma list of models; a comma before a further option (`NAME:dtype=float32,chat=true`) does not separate them.
     Folders of a suite's runs have = in their names, too (`transformer+majority+n=5`).
     """
     names: list[str] = []
