@@ -43,3 +43,12 @@ def mask(log_decay):
     difference = total.unsqueeze(-1) - total.unsqueeze(-2)
     past = torch.ones(difference.shape[-2:], dtype=torch.bool).tril()
     return torch.where(past, difference, -torch.inf).exp()
+
+
+def selective_scan(x, step, rate, write, read):
+    """h_t = exp(-dt_t A) h_{t-1} + dt_t x_t B_t, y_t = h_t C_t."""
+    state, y = torch.zeros(len(x), *rate.shape, dtype=x.dtype), []
+    for u, dt, b, c in zip(*(part.unbind(1) for part in (x, step, write, read)), strict=True):
+        state = torch.exp(-dt.unsqueeze(-1) * rate) * state + (dt * u).unsqueeze(-1) * b.unsqueeze(1)
+        y.append((state @ c.unsqueeze(-1)).squeeze(-1))
+    return torch.stack(y, 1)
