@@ -48,7 +48,21 @@ def mask(log_decay):
 def selective_scan(x, step, rate, write, read):
     """h_t = exp(-dt_t A) h_{t-1} + dt_t x_t B_t, y_t = h_t C_t."""
     state, y = torch.zeros(len(x), *rate.shape, dtype=x.dtype), []
-    for u, dt, b, c in zip(*(part.unbind(1) for part in (x, step, write, read)), strict=True):
-        state = torch.exp(-dt.unsqueeze(-1) * rate) * state + (dt * u).unsqueeze(-1) * b.unsqueeze(1)
+    decay, drive = torch.exp(-step.unsqueeze(-1) * rate), (step * x).unsqueeze(-1) * write.unsqueeze(2)
+    for a, b, c in zip(decay.unbind(1), drive.unbind(1), read.unbind(1), strict=True):
+        state = torch.addcmul(b, a, state)
         y.append((state @ c.unsqueeze(-1)).squeeze(-1))
     return torch.stack(y, 1)
+
+
+def exponential_sums(weights, exponents, length):
+    """K_t = Re sum over n of w_n exp(t z_n), from the whole table."""
+    powers = torch.exp(exponents * torch.arange(length).reshape(-1, 1, 1))  # (T, D, N)
+    return (weights * powers).sum(-1).real
+
+
+def causal_convolution(x, kernel):
+    """y_t = sum over s <= t of kernel_(t-s) x_s, by an FFT of twice the length."""
+    length = x.shape[1]
+    spectrum = torch.fft.rfft(x, n=2 * length, dim=1) * torch.fft.rfft(kernel, n=2 * length, dim=0)
+    return torch.fft.irfft(spectrum, n=2 * length, dim=1)[:, :length]
