@@ -12,7 +12,7 @@ _STATES = 2**17
 
 def chunk_size(batch: int, length: int, channels: int, states: int) -> int:
     """The tokens whose states are in memory at a time."""
-    return min(length, max(4, min(64, _STATES // (batch * channels * states))))
+    return min(length, max(4, min(64, _STATES // max(1, batch * channels * states))))
 
 
 def selective_scan(x: Tensor, step: Tensor, rate: Tensor, write: Tensor, read: Tensor) -> Tensor:

@@ -79,6 +79,10 @@ def test_a_chunk_has_at_least_one_token_and_no_more_than_there_are(length, batch
     assert 1 <= scan.chunk_size(batch, length, 128, 16) <= length
 
 
+def test_a_scan_of_no_sequences_is_empty():
+    assert made("mamba")(sequences()[:0]).shape == sequences()[:0].shape
+
+
 def test_what_is_kept_for_the_gradient_is_little_more_than_the_inputs():
     inputs, kept = [part.detach().requires_grad_() for part in parts(512)], []
     with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.numel()) or x, lambda x: x):
