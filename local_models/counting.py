@@ -55,8 +55,9 @@ def _raw(count: Callable[..., int]) -> Callable[..., int]:
     return count
 
 
+_ELEMENTWISE = ("mul", "mul_", "add", "add_", "addcmul", "addcmul_")
 _COUNTS: dict[Any, Any] = {
-    **dict.fromkeys((torch.ops.aten.mul, torch.ops.aten.add, torch.ops.aten.addcmul), _raw(_one_each)),
+    **dict.fromkeys((getattr(torch.ops.aten, name) for name in _ELEMENTWISE), _raw(_one_each)),
     **dict.fromkeys((torch.ops.aten._fft_r2c, torch.ops.aten._fft_c2r), _raw(_transform)),
     torch.ops.aten.convolution_backward: _raw(_convolution_backward),
 }

@@ -4,6 +4,7 @@ Notation, here and wherever shapes are given: B batch, T tokens, D width, H head
 channels. All mixers are causal maps from (B, T, D) to (B, T, D).
 """
 
+import itertools
 import math
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -122,9 +123,35 @@ def decay_mask(log_decay: Tensor) -> Tensor:
 def causal_convolution(x: Tensor, kernel: Tensor) -> Tensor:
     """y_t = sum over s <= t of kernel_(t-s) x_s, by FFT: (B, T, C) and (T, C) → (B, T, C)."""
     length = x.shape[1]
-    size = 2 * length  # padded: the FFT is circular
-    spectrum = torch.fft.rfft(x, n=size, dim=1) * torch.fft.rfft(kernel, n=size, dim=0)  # (B, T + 1, C)
-    return torch.fft.irfft(spectrum, n=size, dim=1)[:, :length]  # (B, T, C)
+    # Padded: the FFT is circular.
+    size = next(size for size in itertools.count(2 * length - 1) if _is_smooth(size))
+    # Transposed: an FFT over neighbours in memory is faster.
+    spectrum = torch.fft.rfft(x.mT.contiguous(), n=size) * torch.fft.rfft(kernel.T.contiguous(), n=size)
+    return torch.fft.irfft(spectrum, n=size)[..., :length].mT  # (B, T, C)
+
+
+def _is_smooth(number: int) -> bool:
+    """Whether there are no prime factors above 5, for which an FFT is fast."""
+    for prime in (2, 3, 5):
+        while number % prime == 0:
+            number //= prime
+    return number == 1
+
+
+def exponential_sums(weights: Tensor, exponents: Tensor, length: int) -> Tensor:
+    """K_t = Re sum over n of w_n exp(t z_n) for t = 0 … T - 1, of complex (D, N) each → (T, D).
+
+    With t = i m + j and m near the root of T, this is a matrix product of w exp(i m z) and exp(j z): 2 D N root T
+    exponentials instead of D N T.
+    """
+    columns = math.isqrt(length - 1) + 1
+    rows = math.ceil(length / columns)
+    i, j = (torch.arange(count, device=weights.device).reshape(-1, 1) for count in (rows, columns))
+    left = weights.unsqueeze(1) * torch.exp(i * columns * exponents.unsqueeze(1))  # (D, rows, N)
+    right = torch.exp(j * exponents.conj().unsqueeze(1))  # (D, columns, N)
+    # Real and imaginary parts side by side: the real part of the product without complex arithmetic.
+    left, right = (torch.view_as_real(part).flatten(-2) for part in (left, right))  # (..., 2 N)
+    return (left @ right.mT).flatten(1)[:, :length].T
 
 
 def inverse_softplus(x: Tensor) -> Tensor:

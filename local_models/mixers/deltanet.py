@@ -7,11 +7,11 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from local_models.architectures import architecture
+from local_models.chunks import delta_rule
 from local_models.mixers.base import (
     Mixer,
     ShortConvolution,
     check_heads,
-    decay_mask,
     full_precision,
     inverse_softplus,
     join_heads,
@@ -57,14 +57,7 @@ class DeltaNet(Mixer):
         with full_precision(v) as values:
             q, k = q.to(values.dtype), k.to(values.dtype)
             write = write.to(values.dtype).transpose(1, 2)  # (B, H, T)
-            decay = decay_mask(log_decay.transpose(1, 2))  # (B, H, T, T)
-            # The updates u_t = b_t (v_t - a_t S_{t-1}^T k_t) depend on earlier updates: a triangular system over all
-            # tokens.
-            overlap = (decay * (k @ k.transpose(-1, -2))).tril(-1)  # (B, H, T, T)
-            system = torch.eye(x.shape[1], dtype=values.dtype, device=x.device) + write.unsqueeze(-1) * overlap
-            asked = write.unsqueeze(-1) * values  # (B, H, T, P)
-            new = torch.linalg.solve_triangular(system, asked, upper=False, unitriangular=True)
-            mixed_values = (decay * (q @ k.transpose(-1, -2))) @ new  # (B, H, T, P)
+            mixed_values = delta_rule(q, k, values, write, log_decay.transpose(1, 2))  # (B, H, T, P)
         return self._finished(join_heads(mixed_values.to(x.dtype)), gate)
 
     def initial_state(self, batch: int) -> Memory:

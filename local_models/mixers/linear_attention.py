@@ -5,7 +5,8 @@ import math
 from torch import Tensor
 
 from local_models.architectures import architecture
-from local_models.mixers.base import Mixer, check_heads, join_heads, linear, split_heads
+from local_models.chunks import decayed_sums
+from local_models.mixers.base import Mixer, check_heads, full_precision, join_heads, linear, split_heads
 
 
 @architecture("linear-attention", "attention without the softmax (Katharopoulos et al. 2020)")
@@ -25,8 +26,10 @@ class LinearAttention(Mixer):
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self._projected(x)
-        scores = (q @ k.transpose(-1, -2)).tril()  # (B, H, T, T)
-        return self.outside(join_heads(scores @ v))
+        with full_precision(v) as values:
+            log_decay = values.new_zeros(x.shape[1])  # nothing is forgotten
+            mixed = decayed_sums(q.to(values.dtype), k.to(values.dtype), values, log_decay)  # (B, H, T, P)
+        return self.outside(join_heads(mixed.to(v.dtype)))
 
     def initial_state(self, batch: int) -> Tensor:
         """The sum of the outer products so far, (B, H, P, P)."""

@@ -5,10 +5,10 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from local_models.architectures import architecture
+from local_models.chunks import decayed_sums
 from local_models.mixers.base import (
     Mixer,
     ShortConvolution,
-    decay_mask,
     full_precision,
     inverse_softplus,
     linear,
@@ -44,10 +44,11 @@ class Mamba2(Mixer):
         inputs, write, read = self._divided(F.silu(self.short(mixed)))  # (B, T, H, P), (B, T, N) twice
         with full_precision(inputs) as precise:
             step = F.softplus(step.to(precise.dtype) + self.step_bias)  # (B, T, H)
-            decay = decay_mask((-self.log_decay.exp() * step).transpose(1, 2))  # (B, H, T, T)
-            scores = (read.to(precise.dtype) @ write.to(precise.dtype).transpose(-1, -2)).unsqueeze(1)  # (B, 1, T, T)
+            log_decay = (-self.log_decay.exp() * step).transpose(1, 2)  # (B, H, T)
+            # (B, 1, T, N): all heads have the same.
+            read, write = (part.to(precise.dtype).unsqueeze(1) for part in (read, write))
             heads = precise.transpose(1, 2)  # (B, H, T, P)
-            y = (decay * scores) @ (heads * step.transpose(1, 2).unsqueeze(-1))  # (B, H, T, P)
+            y = decayed_sums(read, write, heads * step.transpose(1, 2).unsqueeze(-1), log_decay)  # (B, H, T, P)
             y = (y + self.direct.reshape(-1, 1, 1) * heads).transpose(1, 2).flatten(2)  # (B, T, H P)
         return self.outside(self.norm(y.to(x.dtype) * F.silu(gate)))
 

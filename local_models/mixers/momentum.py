@@ -50,9 +50,9 @@ class MomentumAttention(Attention):
 
     def __init__(
         self, width: int, layers: int, heads: int = 4, eta: float = 0.5, learned: bool = False,
-        per_head: bool = False, normalised: bool = False,
+        per_head: bool = False, normalised: bool = False, positions: str = "learned",
     ) -> None:  # fmt: skip
-        super().__init__(width, layers, heads)
+        super().__init__(width, layers, heads, positions)
         if not 0 <= eta < 1 or (learned and eta == 0):
             raise ValueError(f"eta = {eta} is out of range: 0 <= eta < 1, and above 0 if learned")
         self.normalised = normalised
@@ -86,8 +86,8 @@ class MomentumFilter(Attention):
     the current token. There is no coefficient eta. With gamma = 0 this is plain attention.
     """
 
-    def __init__(self, width: int, layers: int, heads: int = 4) -> None:
-        super().__init__(width, layers, heads)
+    def __init__(self, width: int, layers: int, heads: int = 4, positions: str = "learned") -> None:
+        super().__init__(width, layers, heads, positions)
         self.delta = special(nn.Parameter(0.2 * torch.randn(width, FILTER_TERMS)))
         self.gamma = special(nn.Parameter(torch.randn(width, FILTER_TERMS)))
 

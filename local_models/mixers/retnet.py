@@ -7,10 +7,10 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from local_models.architectures import architecture
+from local_models.chunks import decayed_sums
 from local_models.mixers.base import (
     Mixer,
     check_heads,
-    decay_mask,
     full_precision,
     join_heads,
     linear,
@@ -52,9 +52,8 @@ class Retention(Mixer):
         length = x.shape[1]
         q, k, v, gate = self._projected(x, torch.arange(length, device=x.device))
         with full_precision(v) as values:
-            decay = decay_mask(self.log_gamma.to(values.dtype).unsqueeze(-1).expand(-1, length))  # (H, T, T)
-            scores = q.to(values.dtype) @ k.to(values.dtype).transpose(-1, -2)  # (B, H, T, T)
-            mixed = (scores * decay) @ values  # (B, H, T, P)
+            log_decay = self.log_gamma.to(values.dtype).unsqueeze(-1).expand(-1, length)  # (H, T)
+            mixed = decayed_sums(q.to(values.dtype), k.to(values.dtype), values, log_decay)  # (B, H, T, P)
         return self._finished(mixed.to(v.dtype), gate)
 
     def initial_state(self, batch: int) -> tuple[Tensor, int]:

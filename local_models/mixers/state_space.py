@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from local_models.architectures import architecture
-from local_models.mixers.base import Mixer, causal_convolution, full_precision, log_uniform, special
+from local_models.mixers.base import Mixer, causal_convolution, exponential_sums, full_precision, log_uniform, special
 
 # The maximum learning rate of eigenvalues and steps, as in the authors' code.
 _MAX_RATE = 1e-3
@@ -45,8 +45,7 @@ class DiagonalStateSpace(Mixer):
     def kernel(self, length: int) -> Tensor:
         """(T, D)."""
         step, read_out = self._discrete()
-        powers = torch.exp(step * torch.arange(length, device=step.device).reshape(-1, 1, 1))  # (T, D, N)
-        return (read_out * powers).sum(-1).real
+        return exponential_sums(read_out, step, length)
 
     def initial_state(self, batch: int) -> Tensor:
         """(B, D, N), complex."""
@@ -97,12 +96,9 @@ class DSS(DiagonalStateSpace):
     def kernel(self, length: int) -> Tensor:
         if not self.softmax:
             return super().kernel(length)
-        eigenvalues = torch.complex(-self.log_real.exp(), self.imaginary)
-        step = self.log_step.exp().unsqueeze(-1) * eigenvalues
-        # The real parts are negative: the first term is the largest, and nothing overflows.
-        powers = torch.exp(step * torch.arange(length, device=step.device).reshape(-1, 1, 1))  # (T, D, N)
-        shares = powers / powers.sum(0)
-        return (torch.view_as_complex(self.read_out) / eigenvalues * shares).sum(-1).real
+        step, read_out = self._discrete()
+        # The zero-order hold's exp(dt A) - 1 is replaced by the sum of a term's powers, a geometric series.
+        return exponential_sums(read_out / torch.expm1(length * step), step, length)
 
     def initial_state(self, batch: int) -> Tensor:
         if self.softmax:

@@ -36,7 +36,11 @@ MIXERS = {
 CASES = {
     "attention": ("attention", {"heads": 3}),
     "attention, one head": ("attention", {"heads": 1}),
+    "attention, rotary": ("attention", {"heads": 3, "positions": "rope"}),
+    "attention, lowered by distance": ("attention", {"heads": 4, "positions": "alibi"}),
     "momentum": ("momentum", {"heads": 4}),
+    "momentum, lowered by distance": ("momentum", {"heads": 3, "eta": 0.7, "positions": "alibi"}),
+    "momentum filter, rotary": ("momentum-learned", {"heads": 4, "positions": "rope"}),
     "momentum, normalised": ("momentum", {"heads": 3, "eta": 0.9, "normalised": True}),
     "momentum, per head": ("momentum", {"heads": 2, "eta": 0.7, "per_head": True}),
     "momentum, learned": ("momentum", {"heads": 3, "eta": 0.8, "learned": True}),

@@ -224,6 +224,23 @@ def test_a_table_of_positions_serves_its_length_and_is_an_error_beyond(architect
             model.unroll(tokens(LONGEST + 1))
 
 
+@pytest.mark.parametrize("architecture", ["transformer", "momentum", "momentum-learned"])
+@pytest.mark.parametrize("positions", ["none", "rope", "alibi"])
+def test_attention_with_other_positions_than_learned_has_no_table_and_no_bound(architecture, positions):
+    model, x = model_of(architecture, {"positions": positions}), tokens(3 * LONGEST)
+    assert model.positions is None
+    assert model.longest is None
+    with torch.no_grad():
+        y = model(x)
+        assert_close(y[:, :LONGEST], model(x[:, :LONGEST]))
+        assert_close(model.unroll(x), y)
+
+
+def test_positions_that_there_are_not_are_an_error():
+    with pytest.raises(ValueError, match="positions=sinus is unknown: positions are learned, none, rope, alibi"):
+        model_of("transformer", {"positions": "sinus"})
+
+
 @pytest.mark.parametrize("architecture", [name for name in ARCHITECTURES if name not in BOUNDED])
 def test_without_a_table_of_positions_there_is_no_bound(architecture):
     model, x = model_of(architecture), tokens(3 * LONGEST)
@@ -253,6 +270,7 @@ def test_the_options_are_those_of_all_mixers_as_the_architecture_has_them():
         "learned": False,
         "per_head": False,
         "normalised": False,
+        "positions": "learned",
     }
     assert find("deltanet").options == {"heads": 4, "gated": False, "negative": False}
     assert find("gated-deltanet-negative").options == {"heads": 4, "gated": True, "negative": True}

@@ -9,13 +9,15 @@ from local_models.mixers.base import (
     ShortConvolution,
     causal_convolution,
     decay_mask,
+    exponential_sums,
     inverse_softplus,
     join_heads,
     log_uniform,
     rotated,
     split_heads,
 )
-from tests.local_models.making import assert_close
+from tests.local_models import plain_forms
+from tests.local_models.making import assert_close, gradients
 
 
 def random(*shape, seed=0):
@@ -40,7 +42,7 @@ def test_a_decay_mask_has_finite_gradients_where_its_upper_half_would_overflow()
     assert gradient.isfinite().all()
 
 
-@pytest.mark.parametrize("length", [1, 2, 37])
+@pytest.mark.parametrize("length", [1, 2, 37, 101])
 def test_a_causal_convolution_is_the_direct_sum_and_does_not_go_round(length):
     x, kernel = random(2, length, 3), random(length, 3, seed=1)
     expected = torch.zeros_like(x)
@@ -48,6 +50,29 @@ def test_a_causal_convolution_is_the_direct_sum_and_does_not_go_round(length):
         for s in range(t + 1):
             expected[:, t] += kernel[t - s] * x[:, s]
     assert_close(causal_convolution(x, kernel), expected)
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 7, 63, 64, 65, 200])
+def test_sums_of_exponentials_are_those_of_the_whole_table(length):
+    weights, rates, turns = (random(3, 5, 2, seed=seed).requires_grad_() for seed in (0, 1, 2))
+
+    def parts():
+        exponents = torch.complex(-rates[..., 0].exp(), 30 * turns[..., 0])
+        return torch.view_as_complex(weights), exponents
+
+    table, sums = plain_forms.exponential_sums(*parts(), length), exponential_sums(*parts(), length)
+    assert_close(sums, table)
+    inputs = (weights, rates, turns)
+    for actual, expected in zip(gradients(sums, inputs), gradients(table, inputs), strict=True):
+        assert_close(actual, expected, 1e-10)
+
+
+def test_sums_of_exponentials_that_hardly_decay_or_vanish_at_once_are_exact():
+    weights = torch.ones(1, 2, dtype=torch.complex128)
+    exponents = torch.tensor([[-1e-12 + 0j, -1e4 + 3j]], dtype=torch.complex128)
+    sums = exponential_sums(weights, exponents, 1000)[:, 0]
+    assert sums[0] == 2
+    assert_close(sums[1:], torch.exp(-1e-12 * torch.arange(1, 1000).double()), 1e-14)
 
 
 @pytest.mark.parametrize("bias", [True, False])

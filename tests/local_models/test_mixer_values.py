@@ -157,6 +157,57 @@ def test_the_momentum_filter_adds_eight_decays_for_each_channel_over_the_present
     assert_close(model(x), attention(model, x, added))
 
 
+def scores_of(model, x):
+    """The logarithms of the attention weights, up to a number for each query: rows begin with 0."""
+    logs = model.with_weights(x)[1].log()
+    return logs - logs[..., :1]
+
+
+def test_rotary_positions_are_complex_turns_of_queries_and_keys():
+    model, x = made("attention, rotary"), sequences()
+    q, k, v = (heads_of(part, model.heads) for part in cut(applied(model.inside, x), WIDTH, WIDTH, WIDTH))
+    pairs = WIDTH // model.heads // 2
+    mixed = []
+    for head in range(model.heads):
+        turns = torch.tensor(
+            [[cmath.exp(1j * t * 10000 ** (-i / pairs)) for i in range(pairs)] for t in range(TOKENS)]
+        )  # fmt: skip
+        complexes = [torch.view_as_complex(part[head].unflatten(-1, (-1, 2)).contiguous()) for part in (q, k)]
+        turned_both = [torch.view_as_real(part * turns).flatten(-2) for part in complexes]
+        mixed.append(softmax_attention(*turned_both, v[head])[0])
+    assert_close(model(x), applied(model.outside, torch.cat(mixed, -1)), CONSTANTS)
+
+
+def test_scores_with_rotary_positions_depend_on_tokens_and_their_distance_only():
+    model = made("attention, rotary")
+    token = sequences(tokens=1).expand(-1, TOKENS, -1)
+    logs = model.with_weights(token)[1].log()  # the same token everywhere
+    for distance in (1, 5, 20):
+        relative = logs.diagonal(-distance, -2, -1) - logs.diagonal(0, -2, -1)[..., distance:]
+        assert_close(relative, relative[..., :1].expand_as(relative), 1e-5)
+    nearer, farther = (logs.diagonal(-d, -2, -1)[..., -1] for d in (1, 2))
+    assert (nearer - farther).abs().min() > 1e-3
+
+
+def test_scores_that_are_lowered_by_distance_are_so_by_the_matrix_computed_by_hand():
+    model, plain, x = made("attention, lowered by distance"), mixer("attention", heads=4), sequences(tokens=3)
+    for slope, lowered, usual in zip((1 / 4, 1 / 16, 1 / 64, 1 / 256), *(
+        scores_of(m, x).unbind(1) for m in (model, plain)
+    ), strict=True):  # fmt: skip
+        # Of key s at query t, -slope (t - s), less that of key 0.
+        assert_close((lowered - usual)[:, 1, 1], torch.full((BATCH,), slope).double(), 1e-6)
+        assert_close((lowered - usual)[:, 2, 1:], torch.tensor([slope, 2 * slope]).double().expand(BATCH, 2), 1e-6)
+
+
+@pytest.mark.parametrize(("positions", "equal"), [("none", True), ("rope", False), ("alibi", False)])
+def test_the_order_of_earlier_tokens_matters_with_positions_only(positions, equal):
+    model, x = mixer("attention", heads=3, positions=positions), sequences()
+    order = torch.randperm(TOKENS - 1, generator=torch.Generator().manual_seed(0))
+    moved = torch.cat([x[:, order], x[:, -1:]], 1)
+    difference = (model(x)[:, -1] - model(moved)[:, -1]).abs().max()
+    assert difference < 1e-12 if equal else difference > 1e-3
+
+
 def with_equal_weights(case):
     """A model whose keys are 0, so that attention is the mean of the values so far."""
     model = made(case)
