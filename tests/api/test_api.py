@@ -35,7 +35,7 @@ def _in_a_folder_of_its_own(tmp_path, monkeypatch):
         # The list of commands.
         (
             "from llm_icl.experiments.base import experiments; experiments.items()",
-            ("numpy", "torch", "polars", "altair", "transformers"),
+            ("numpy", "torch", "polars", "vl_convert", "transformers"),
         ),
     ],
 )
