@@ -7,7 +7,7 @@ A report makes many comparisons. They are corrected together, so that the probab
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Literal, Protocol, TypeVar
+from typing import ClassVar, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,10 @@ class Difference(Protocol):
     def error(self) -> float:
         """The standard error; NaN if it is unknown."""
 
+    @property
+    def resampled(self) -> bool:
+        """Whether intervals are bootstrap-t intervals, which are wider than Student's."""
+
     def estimate(self, level: float = LEVEL) -> Estimate: ...
 
 
@@ -63,6 +67,7 @@ class Comparison:
     counts: Floats
     differing: int
     margin: float = MARGIN
+    resampled: ClassVar[bool] = True
 
     def estimate(self, level: float = LEVEL) -> Estimate:
         return IDENTICAL if self.problems and not self.differing else mean(self.sums, self.counts, 1.0, level)
@@ -158,41 +163,46 @@ def _judged(comparison: Difference, alpha: float) -> Judgement:
         outcome = "below"
     elif shown.low > -comparison.margin and shown.high < comparison.margin:
         outcome = "equivalent"
-    resolves, needed = power(comparison.error, comparison.problems, alpha, comparison.margin)
+    resolves, needed = power(comparison.error, comparison.problems, alpha, comparison.margin, comparison.resampled)
     return Judgement(
         outcome, shown, comparison.problems, comparison.differing, resolves, needed, comparison.error, alpha
     )
 
 
-def power(error: float, problems: int, alpha: float, margin: float = MARGIN) -> tuple[float, float]:
+def power(
+    error: float, problems: int, alpha: float, margin: float = MARGIN, resampled: bool = True
+) -> tuple[float, float]:
     """The difference that a test of level alpha finds with probability POWER, given its standard error over so many
-    problems; and the number of problems that find one as large as the margin.
+    problems; and the number of problems that find one as large as the margin. The test is by bootstrap-t intervals if
+    `resampled`, else by Student's.
     """
     if not error > 0:
         return float("nan"), float("nan")
-    counts, detectable = _detectable(alpha, POWER)
+    counts, detectable = _detectable(alpha, POWER, resampled)
     resolves = float(np.interp(problems, counts, detectable)) * error
-    return resolves, problems_needed(problems * error**2, problems, alpha, margin)
+    return resolves, problems_needed(problems * error**2, problems, alpha, margin, resampled=resampled)
 
 
 def problems_needed(
-    variance: float, problems: int, alpha: float, difference: float = MARGIN, power: float = POWER
-) -> float:
+    variance: float, problems: int, alpha: float, difference: float = MARGIN, power: float = POWER,
+    resampled: bool = True,
+) -> float:  # fmt: skip
     """How many problems find a difference with this probability by a test of level alpha, where a problem's difference
     has a variance that was estimated from so many problems; infinite if 100 million do not.
     """
-    counts, detectable = _detectable(alpha, power)
+    counts, detectable = _detectable(alpha, power, resampled)
     # The variance is as often too small as too large, and power is concave: more problems are needed.
     variance *= 1 + _UNCERTAIN / max(problems - 1, 1)
     enough = counts >= variance * (detectable / difference) ** 2
-    return max(_FEWEST, float(counts[np.argmax(enough)])) if enough.any() else float("inf")
+    fewest = _FEWEST if resampled else 2
+    return max(fewest, float(counts[np.argmax(enough)])) if enough.any() else float("inf")
 
 
 @cache
-def _detectable(alpha: float, power: float) -> tuple[Floats, Floats]:
+def _detectable(alpha: float, power: float, resampled: bool) -> tuple[Floats, Floats]:
     """Numbers of problems, and the difference that each finds with this probability, in standard errors."""
     from scipy.special import nctdtrinc, stdtrit
 
     counts = np.unique(np.geomspace(2, 1e8, 1000).round())
-    wider = 1 + _WIDER + _WIDER_IF_FEW / counts**1.5
+    wider = 1 + (_WIDER + _WIDER_IF_FEW / counts**1.5 if resampled else 0.0)
     return counts, nctdtrinc(counts - 1, 1 - power, wider * stdtrit(counts - 1, 1 - alpha / 2))

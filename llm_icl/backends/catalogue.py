@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from llm_icl.backends.base import ModelEntry, backends
+from llm_icl.backends.base import LocalModel, ModelEntry, backends
 from llm_icl.config.addresses import checked_url, is_variable
 from llm_icl.config.cards import Card, parse_card, read_card, read_text
 from llm_icl.config.specs import Value, canonical_name, parse_value, written
@@ -57,7 +57,7 @@ def find_model(text: str, base_url: str = "", own: Path | None = None) -> ModelE
     base_url = base_url or entry.base_url
     asked_by = backends.get(entry.backend)
     if not base_url:
-        if asked_by.local and not entry.fingerprint:
+        if issubclass(asked_by, LocalModel) and not entry.fingerprint:
             _check_path(entry.identifier)
         return entry
     if asked_by.local and not asked_by.served_by:

@@ -7,7 +7,7 @@ The units are draws of demonstrations, in the place of problems.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 
@@ -38,6 +38,7 @@ class Effect:
     at: Callable[[float], Estimate]
     draws: int
     margin: float = MARGIN
+    resampled: ClassVar[bool] = False
 
     def estimate(self, level: float = LEVEL) -> Estimate:
         return self.at(level)

@@ -14,7 +14,10 @@ from tests.inside import run_inside
         ("--attention sofmax", "unknown attention 'sofmax': did you mean 'softmax'?"),
         ("--attention softmax:eta=0.5", "attention 'softmax' has no option 'eta'"),
         ("--attention momentum-learned:eta=0.5", "attention 'momentum-learned' has no option 'eta'"),
-        ("--attention momentum:beta=0.5", "attention 'momentum' has no option 'beta': options are eta"),
+        (
+            "--attention momentum:beta=0.5",
+            "attention 'momentum' has no option 'beta': did you mean 'eta'? options are eta",
+        ),
         ("--attention momentum:eta=1", "attention 'momentum:eta=1': eta must be at least 0 and below 1"),
         ("--attention momentum:eta=-0.1", "eta must be at least 0 and below 1"),
         ("--attention momentum:eta=nan", "eta must be at least 0 and below 1"),
