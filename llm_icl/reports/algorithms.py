@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from llm_icl.analysis.identification.verdict import KINDS
+from llm_icl.analysis.identification.verdict import HALF, KINDS
 from llm_icl.analysis.intervals import Estimate
 from llm_icl.config.specs import any_of, counted
 from llm_icl.reports.charts import Axis, Point, lines
@@ -57,11 +57,14 @@ def short(record: Record) -> str:
 
 
 def badge(record: Record) -> Badge:
-    """How firmly a verdict is said: weakly, where others are hardly told apart or no known algorithm fits."""
+    """How firmly a verdict is said: weakly, where others are hardly told apart, where it is nearest to one and not it,
+    or where the interval of what is explained does not show that it is less than half.
+    """
     if record["verdict"] == "too few":
         return "can't tell"
     several = record["verdict"] == "single" and len(record["names"]) > 1
-    return "weak" if several or record["close"] or record["verdict"] == "nearest" else "clear"
+    perhaps_half = record["verdict"] == "none" and not _share(record).high < HALF
+    return "weak" if several or perhaps_half or record["close"] or record["verdict"] == "nearest" else "clear"
 
 
 def algorithms_table(first: Column, records: Iterable[tuple[str | int, Record]]) -> Table:

@@ -2,6 +2,7 @@
 
 import math
 
+from llm_icl.analysis.identification.verdict import HALF
 from llm_icl.config.specs import any_of
 from llm_icl.experiments.identification.findings import Cell, Found
 from llm_icl.experiments.identification.sentences import sentence
@@ -20,7 +21,9 @@ def _badge(found: Found) -> Badge:
     one = found.identification
     if one is None or one.verdict == "too few":
         return "can't tell"
-    return "weak" if one.verdict == "nearest" or (one.verdict == "single" and len(one.names) > 1) else "clear"
+    several = one.verdict == "single" and len(one.names) > 1
+    perhaps_half = one.verdict == "none" and not one.share.high < HALF
+    return "weak" if several or perhaps_half or one.verdict == "nearest" else "clear"
 
 
 def _distance(found: Found) -> Finding:

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from llm_icl.analysis.intervals import Estimate
 from llm_icl.experiments.identification.cards import card_of
 from llm_icl.experiments.identification.findings import read_findings
 from tests.inside import run_inside
@@ -33,18 +34,20 @@ def test_a_card_has_the_numbers_of_the_finding(found):
 
 
 @pytest.mark.parametrize(
-    ("verdict", "names", "badge"),
+    ("verdict", "names", "high", "badge"),
     [
-        ("single", ("a",), "clear"),
-        ("single", ("a", "b"), "weak"),
-        ("nearest", ("a",), "weak"),
-        ("none", (), "clear"),
-        ("too few", ("a", "b"), "can't tell"),
+        ("single", ("a",), 0.9, "clear"),
+        ("single", ("a", "b"), 0.9, "weak"),
+        ("nearest", ("a",), 0.7, "weak"),
+        ("none", (), 0.4, "clear"),
+        ("none", (), 0.6, "weak"),  # perhaps more than half is explained
+        ("too few", ("a", "b"), 0.9, "can't tell"),
     ],
 )
-def test_each_verdict_has_its_badge(found, verdict, names, badge):
+def test_each_verdict_has_its_badge(found, verdict, names, high, badge):
     cell, one = found
-    known = dataclasses.replace(one.identification, verdict=verdict, names=names)
+    share = Estimate(0.3, 0.2, high)
+    known = dataclasses.replace(one.identification, verdict=verdict, names=names, share=share)
     assert card_of(cell, dataclasses.replace(one, identification=known), "here").algorithm.badge == badge
 
 
