@@ -110,7 +110,7 @@ class Judgement:
     `shown` is the difference with the interval that the outcome rests on, wider than 95 % if other comparisons are
     made. `resolves` is the difference that this many problems find with probability POWER, `needed` the number of
     problems that find one as large as the margin; both NaN where the spread over problems is unknown, its standard
-    `error`. `alpha` is the level of the test.
+    `error`. `alpha` is the level of the test, by bootstrap-t intervals if `resampled`.
     """
 
     outcome: Outcome
@@ -121,10 +121,11 @@ class Judgement:
     needed: float = float("nan")
     error: float = float("nan")
     alpha: float = 1 - LEVEL
+    resampled: bool = True
 
     def needed_for(self, difference: float) -> float:
         """The number of problems that find a difference of this size."""
-        return power(self.error, self.problems, self.alpha, difference)[1]
+        return power(self.error, self.problems, self.alpha, difference, self.resampled)[1]
 
 
 def judge(comparisons: Mapping[Key, Difference]) -> dict[Key, Judgement]:
@@ -165,7 +166,15 @@ def _judged(comparison: Difference, alpha: float) -> Judgement:
         outcome = "equivalent"
     resolves, needed = power(comparison.error, comparison.problems, alpha, comparison.margin, comparison.resampled)
     return Judgement(
-        outcome, shown, comparison.problems, comparison.differing, resolves, needed, comparison.error, alpha
+        outcome,
+        shown,
+        comparison.problems,
+        comparison.differing,
+        resolves,
+        needed,
+        comparison.error,
+        alpha,
+        comparison.resampled,
     )
 
 

@@ -17,6 +17,7 @@ from llm_icl.prompting.rendering import Rendered
 FILLED = ("reply", "answer", "probability")
 # The log-probability of what is impossible.
 _NEVER = -1e4
+_EXPECTED = "expected are the fields of 'llm-icl sample --prompts'"
 
 
 @backends.register("answers")
@@ -34,7 +35,7 @@ class CollectedAnswers(WritingModel):
         filled = [row for row in rows if any(row.get(key) is not None for key in FILLED)]
         if not filled:
             raise RequestError(f"{entry.identifier} has no answers: fill in {', '.join(map(repr, FILLED))}")
-        self._replies = {_key(row["messages"] or row["text"]): _reply(row) for row in reversed(filled)}
+        self._replies = {_key(_prompt(row)): _reply(row) for row in reversed(filled)}
         # Labels without probabilities are read as generated text.
         scored = all(row.get("probability") is not None for row in filled)
         self.modes = ("top", "generate") if scored else ("generate",)
@@ -63,6 +64,10 @@ class CollectedAnswers(WritingModel):
         return [self._replies.get(_key(text), nothing) for text in texts]
 
 
+def _prompt(row: Row) -> Any:
+    return row.get("messages") or row.get("text")
+
+
 def _key(prompt: Any) -> str:
     if isinstance(prompt, str):
         return prompt
@@ -83,8 +88,13 @@ def _fault(row: Any) -> str:
     """Why a row cannot be used; empty if it can."""
     if not isinstance(row, Mapping):
         return "not an object"
-    if not isinstance(row.get("messages") or row.get("text"), str | list) or len(row.get("labels") or ()) != 2:
-        return "'text' or 'messages', or 'labels' is missing; expected are the fields of 'llm-icl sample --prompts'"
+    try:
+        _key(_prompt(row))
+    except (TypeError, KeyError):
+        return f"'text' or 'messages' is missing, or is no prompt; {_EXPECTED}"
+    labels = row.get("labels")
+    if not isinstance(labels, list) or len(labels) != 2 or not all(isinstance(label, str) for label in labels):
+        return f"'labels' are not two texts; {_EXPECTED}"
     reply, answer, probability = (row.get(key) for key in FILLED)
     if reply is not None and not isinstance(reply, str):
         return f"'reply' is not a text: {reply!r}"

@@ -40,6 +40,8 @@ def _settings(path: Path) -> dict[str, Any]:
     if not rows:
         raise RequestError(f"{path} has no rows")
     for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict):
+            raise RequestError(f"{path}, row {number}: not an object")
         if missing := [key for key in (*_COMMON, "position") if not isinstance(row.get(key), str | int)]:
             fields = "expected are the fields of 'llm-icl sample --prompts'"
             raise RequestError(f"{path}, row {number}: '{missing[0]}' is missing; {fields}")

@@ -54,7 +54,7 @@ def identify(
 
     Answers are P(answer 1), or labels. agreement (M,) is the share of labels that were repeated when asked again, and
     ceiling (M, C, Q) exact Bayes' P(y = 1), where known. structure is `Structure(design)`, which can be shared by many
-    subjects. flexible says whether to fit the flexible model too, which no verdict depends on: a third of the time.
+    subjects. flexible says whether to fit the flexible model too, which no verdict depends on: a quarter of the time.
     """
     subject = _Subject(design, answers, probabilities, agreement, structure or Structure(design), seed)
     return subject.identify(ceiling, flexible)

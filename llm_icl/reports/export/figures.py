@@ -6,6 +6,7 @@ from html import escape
 from typing import Any
 
 from llm_icl.reports.document import Figure
+from llm_icl.reports.drawing import in_xml
 
 # Inches: a column of two, and the whole width of a page.
 COLUMN, PAGE = 3.3, 6.9
@@ -22,7 +23,6 @@ _FLAT = 0.55
 _BESIDE = 0.4
 # The width and the height of an SVG file, which come first.
 _SIZE = re.compile(r'(width|height)="([\d.]+)"')
-_NOT_XML = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _LEGEND = {"title": None, "orient": "bottom", "symbolType": "stroke", "symbolOpacity": 1, "symbolStrokeWidth": 2,
            "labelLimit": 0}  # fmt: skip
 # Units of a letter and of a symbol in a legend, about.
@@ -33,7 +33,7 @@ def drawn(figure: Figure) -> dict[str, bytes]:
     """The files of a figure by their endings; LaTeX includes the PDF. Fonts are vl-convert's: the same everywhere."""
     import vl_convert
 
-    svg = _described(vl_convert.vegalite_to_svg(_in_xml(paper_specification(figure))), figure.says)
+    svg = _described(vl_convert.vegalite_to_svg(in_xml(paper_specification(figure))), figure.says)
     svg = _scaled(svg, min(1.0, PAGE * _UNITS / float(_SIZE.findall(svg)[0][1])))
     # vl-convert takes a unit for a point, a 72nd of an inch.
     png = vl_convert.svg_to_png(svg, scale=72 / _UNITS, ppi=DENSITY)
@@ -124,16 +124,7 @@ def _scaled(svg: str, factor: float) -> str:
 def _described(svg: str, says: str) -> str:
     """With a text alternative, which Vega leaves out."""
     start = svg.index(">") + 1
-    return f"{svg[:start]}<desc>{escape(_in_xml(says))}</desc>{svg[start:]}"
-
-
-def _in_xml(value: Any) -> Any:
-    """Texts without the characters that SVG cannot hold: vl-convert would end the process."""
-    if isinstance(value, str):
-        return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", value)
-    if isinstance(value, dict):
-        return {_in_xml(key): _in_xml(inner) for key, inner in value.items()}
-    return [_in_xml(inner) for inner in value] if isinstance(value, list | tuple) else value
+    return f"{svg[:start]}<desc>{escape(in_xml(says))}</desc>{svg[start:]}"
 
 
 def _has_names_down(specification: dict[str, Any]) -> bool:

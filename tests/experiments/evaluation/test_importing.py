@@ -99,7 +99,11 @@ def test_replies_are_read_as_any_models_and_what_is_missing_is_said(folder):
         (lambda row: {"probability": 1.5}, "row 1: 'probability' is not a number from 0 to 1: 1.5"),
         (lambda row: {"answer": 2}, "row 1: 'answer' is not 0 or 1: 2"),
         (lambda row: {"reply": 3}, "row 1: 'reply' is not a text: 3"),
-        (lambda row: {"answer": 1, "labels": ["0"]}, "'labels' is missing"),
+        (lambda row: {"answer": 1, "labels": ["0"]}, "row 1: 'labels' are not two texts"),
+        (lambda row: {"answer": 1, "labels": [0, 1]}, "row 1: 'labels' are not two texts"),
+        (lambda row: {"answer": 1, "text": None}, "row 1: 'text' or 'messages' is missing, or is no prompt"),
+        (lambda row: {"answer": 1, "messages": [1, 2]}, "row 1: 'text' or 'messages' is missing, or is no prompt"),
+        (lambda row: {"answer": 1, "messages": [{"role": "user"}]}, "row 1: 'text' or 'messages' is missing"),
         (lambda row: {"answer": 1, "seed": row["position"] % 2}, "mixes seed 0, 1"),
         (lambda row: {"answer": 1, "points": None}, "row 1: 'points' is missing"),
     ],
@@ -108,6 +112,16 @@ def test_a_file_that_cannot_be_used_is_refused(folder, change, said):
     done, _ = imported(folder, [row | change(row) for row in rows(folder / "text.jsonl")], "refused", name="bad.jsonl")
     assert done.returncode == 2
     assert said in done.stderr
+
+
+def test_rows_that_are_no_objects_are_refused_and_texts_need_no_messages(folder):
+    (folder / "list.jsonl").write_text("[1]\n")
+    done = run_cli("import", "list.jsonl", cwd=folder)
+    assert (done.returncode, "row 1: not an object" in done.stderr) == (2, True)
+    found = [{key: value for key, value in row.items() if key != "messages"} for row in rows(folder / "text.jsonl")]
+    done, run = imported(folder, [row | {"answer": 1} for row in found], "texts", name="texts.jsonl")
+    assert done.returncode == 0, done.stderr
+    assert (answers_of(run)["prediction"] == 1).all()
 
 
 def test_other_answers_are_another_run(folder):
