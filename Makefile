@@ -52,7 +52,7 @@ coverage: $(READY)
 probes: $(READY)
 	$(BIN)/python -m tests.simulations.probes
 
-# Known machines, and how often they are named: the table of docs/design/identification.md. 17 hours on one core;
+# Known machines, and how often they are named: the table of docs/design/identification.md. about a minute of processor time for each task and repetition;
 # resumable, and shorter with REPETITIONS=20.
 REPETITIONS ?= 200
 identification: $(READY)

@@ -120,3 +120,12 @@ def assert_close(actual, expected, tolerance=1e-11):
     assert actual.dtype == expected.dtype
     difference = (actual - expected).abs().max().item()
     assert difference <= tolerance * max(1.0, expected.abs().max().item())
+
+
+def assert_is_its_recurrent_form(mixer, x):
+    """All tokens at once equal one after the other to 1e-10, in value and in the gradient of every input."""
+    inputs = (x.requires_grad_(), *mixer.parameters())
+    at_once, recurrent = mixer(x), mixer.unroll(x)
+    assert_close(at_once, recurrent, 1e-10)
+    for actual, expected in zip(gradients(at_once, inputs), gradients(recurrent, inputs), strict=True):
+        assert_close(actual, expected, 1e-10)

@@ -5,7 +5,15 @@ import torch
 
 from local_models import chunks
 from tests.local_models import plain_forms
-from tests.local_models.making import CASES, RECURRENT, assert_close, gradients, made, sequences
+from tests.local_models.making import (
+    CASES,
+    RECURRENT,
+    assert_close,
+    assert_is_its_recurrent_form,
+    gradients,
+    made,
+    sequences,
+)
 
 B, H, N, P = 2, 3, 4, 4
 LENGTHS = (1, 2, 7, 63, 64, 65, 200)
@@ -124,12 +132,7 @@ def test_float32_in_chunks_is_close_to_float64(monkeypatch):
 @pytest.mark.parametrize("chunk", [1, 8, 37])
 def test_a_mixer_in_chunks_is_its_recurrent_form_in_value_and_every_gradient(monkeypatch, case, chunk):
     cut_into(monkeypatch, chunk)
-    model, x = made(case), sequences().requires_grad_()
-    inputs = (x, *model.parameters())
-    chunked, recurrent = model(x), model.unroll(x)
-    assert_close(chunked, recurrent, 1e-10)
-    for actual, expected in zip(gradients(chunked, inputs), gradients(recurrent, inputs), strict=True):
-        assert_close(actual, expected, 1e-10)
+    assert_is_its_recurrent_form(made(case), sequences())
 
 
 @pytest.mark.parametrize("case", CHUNKED)

@@ -5,7 +5,7 @@ import torch
 
 from local_models import selective_scan as scan
 from tests.local_models import plain_forms
-from tests.local_models.making import assert_close, gradients, made, sequences
+from tests.local_models.making import assert_close, assert_is_its_recurrent_form, gradients, made, sequences
 
 B, E, N = 2, 6, 3
 LENGTHS = (1, 2, 7, 63, 64, 65, 200)
@@ -66,12 +66,7 @@ def test_the_gradient_of_one_input_does_not_need_the_others(needed):
 @pytest.mark.parametrize("case", ["mamba", "mamba, narrow"])
 def test_mamba_in_chunks_is_its_recurrent_form_in_value_and_every_gradient(monkeypatch, case, chunk):
     cut_into(monkeypatch, chunk)
-    model, x = made(case), sequences().requires_grad_()
-    inputs = (x, *model.parameters())
-    chunked, recurrent = model(x), model.unroll(x)
-    assert_close(chunked, recurrent, 1e-10)
-    for actual, expected in zip(gradients(chunked, inputs), gradients(recurrent, inputs), strict=True):
-        assert_close(actual, expected, 1e-10)
+    assert_is_its_recurrent_form(made(case), sequences())
 
 
 @pytest.mark.parametrize(("length", "batch"), [(1, 1), (7, 2), (200, 2), (80, 64), (16384, 1000)])

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
@@ -42,3 +43,11 @@ def opened(chromium: str, path: Path, **context: Any) -> Iterator[Any]:
     """One page in a browser of its own."""
     with browser_of(chromium) as browser, visited(browser, path, **context) as page:
         yield page
+
+
+def told(page: Any) -> tuple[str, dict[str, str]]:
+    """The place and the values that the tooltip says."""
+    tip = page.locator("#tip")
+    tip.wait_for(timeout=5_000)
+    rows = tip.locator("tr").evaluate_all("rows => rows.map(row => [...row.cells].map(cell => cell.innerText))")
+    return tip.locator("caption").inner_text(), dict(rows)

@@ -12,16 +12,13 @@ import polars as pl
 import pytest
 
 from llm_icl.experiments.evaluation.report import report_of
-from llm_icl.reports.charts import Axis, Point, colours_of, dots, heat_map, lines, reading
-from llm_icl.reports.document import Report, Section
 from llm_icl.reports.files import write_report
 from llm_icl.runs import RunDirectory
-from tests.reports.browser import browser_of, visited
+from tests.reports.browser import PHONE, WIDE, told, visited
 from tests.reports.making import synthetic_run
 
 HOSTILE = '<script>document.title = "taken"</script><img src=x onerror="document.title=\'taken\'">'
 CELLS = [f"{task}-n{n}" for task in ("majority", "conjunction") for n in (3, 4)]
-WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 pytestmark = pytest.mark.browser
 
@@ -43,12 +40,6 @@ def frame(run):
     return pl.read_parquet(run / "predictions.parquet").with_columns(right=right)
 
 
-@pytest.fixture(scope="module")
-def browser(chromium):
-    with browser_of(chromium) as started:
-        yield started
-
-
 @pytest.fixture
 def page(browser, run):
     with visited(browser, run / "report.html", viewport=WIDE) as one:
@@ -58,14 +49,6 @@ def page(browser, run):
 def open_cell(page, anchor):
     page.evaluate("anchor => { document.getElementById(anchor).open = true; }", anchor)
     page.wait_for_selector(f"#{anchor}-learning-curves svg.marks")
-
-
-def told(page):
-    """The place and the values that the tooltip says."""
-    tip = page.locator("#tip")
-    tip.wait_for(timeout=5_000)
-    rows = tip.locator("tr").evaluate_all("rows => rows.map(row => [...row.cells].map(cell => cell.innerText))")
-    return tip.locator("caption").inner_text(), dict(rows)
 
 
 def shares(frame, task, n):
@@ -423,80 +406,6 @@ def test_nothing_is_wider_than_the_page_and_no_number_hides_on_a_phone(browser, 
         red = int(re.findall(r"\d+", page.evaluate("getComputedStyle(document.body).backgroundColor"))[0])
         assert (red < 64) == (scheme == "dark")
         faults(page)
-
-
-NAMES = ("bayes", 'a "b" & <i>c</i>', "model: d; e")
-POINTS = {name: [Point(x, 0.1 + 0.02 * x + 0.2 * i, f"{name} says {x}", 0.05, 0.9) for x in range(25)]
-          for i, name in enumerate(NAMES)}  # fmt: skip
-FEW = {name: points[:4] for name, points in POINTS.items()}
-
-
-def every_kind_of_figure():
-    """With what each mark says, by the name of the figure."""
-    colours, x, y = colours_of(NAMES), Axis("x (units)", "ordinal"), Axis("y", form="%")
-    cells = [{"x": f"c{i}", "y": f"r{j}", "value": i + j, "text": "", "says": reading(f"r{j}", f"c{i}", f"{i}, {j}")}
-             for i in range(5) for j in range(4)]  # fmt: skip
-    rows = {row: {name: points[place] for name, points in FEW.items()} for place, row in enumerate(("p", "q", "r"))}
-    grouped = {f"{group}\n{row}": points for group in ("one", "two") for row, points in rows.items()}
-    figures = (
-        lines("dense", "dense", POINTS, Axis("x"), y, colours, "says"),
-        lines("few", "few", FEW, x, y, colours, "says", band=False, width=250),
-        lines("scattered", "scattered", POINTS, Axis("x"), y, colours, "says", joined=False),
-        dots("dots", "dots", rows, Axis("value"), colours, "says", zero=True),
-        dots("grouped", "grouped", grouped, Axis("value"), colours, "says", groups=("one", "two")),
-        heat_map("heat", "heat", cells, Axis("c"), Axis("r"), "says", domain=(0, 8)),
-    )
-    return figures, Report("Figures", sections=(Section("All", "all", figures),))
-
-
-@pytest.fixture(scope="module")
-def figures(tmp_path_factory):
-    drawn, report = every_kind_of_figure()
-    return drawn, write_report(report, tmp_path_factory.mktemp("figures"))
-
-
-def readings(page, name):
-    """Of each mark its three lines and its middle, in px of the page."""
-    return page.locator(f"#all-{name} svg.marks [data-says*='says'], #all-{name} .mark-rect [data-says]").evaluate_all(
-        "marks => marks.map(mark => { const box = mark.getBoundingClientRect(); return "
-        "[mark.dataset.says.split('\\n'), box.x + box.width / 2, box.y + box.height / 2]; })")  # fmt: skip
-
-
-@pytest.mark.parametrize("how", ["mouse", "tap"])
-def test_every_kind_of_figure_says_names_and_values_at_fifty_places(browser, figures, how):
-    drawn, path = figures
-    touch = {"has_touch": True, "viewport": PHONE} if how == "tap" else {"viewport": WIDE}
-    random.seed(0)
-    with visited(browser, path, **touch) as page:
-        for figure in drawn:
-            page.locator(f"#all-{figure.name} figcaption").scroll_into_view_if_needed()
-            page.evaluate("name => document.getElementById(name).scrollIntoView()", f"all-{figure.name}")
-            marks = readings(page, figure.name)
-            assert len(marks) >= 9
-            # What is further right is hidden on a phone until the figure is scrolled.
-            shown = [mark for mark in marks if mark[1] < page.viewport_size["width"] - 20]
-            for (series, place, value), x, y in random.choices(shown, k=50):
-                page.mouse.move(x, y) if how == "mouse" else page.touchscreen.tap(x, y)
-                at, values = told(page)
-                assert (at, values[series]) == (place, value)
-                assert (set(values) == {series}) == figure.single
-
-
-def test_arrow_keys_reach_every_place_of_every_kind_of_figure(browser, figures):
-    drawn, path = figures
-    with visited(browser, path, viewport=WIDE) as page:
-        for figure in drawn:
-            said = {(place, series): value for (series, place, value), _, _ in readings(page, figure.name)}
-            page.locator(f"#all-{figure.name} .wide").focus()
-            seen = set()
-            keys = ["ArrowRight"] * 24 + ["Home"] + ["ArrowDown", "ArrowRight", "ArrowRight", "ArrowUp"] * 3 + ["End"]
-            for key in keys:
-                page.keyboard.press(key)
-                if page.locator("#tip").is_visible():
-                    at, values = told(page)
-                    assert all(said[at, series] == value for series, value in values.items())
-                    seen |= {(at, series) for series in values}
-            assert seen == set(said) if not figure.single else len(seen) > 4
 
 
 def axe():
