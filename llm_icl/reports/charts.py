@@ -213,10 +213,7 @@ def _colour(keys: Sequence[Key]) -> Spec:
 
 
 def _whole(specification: Spec, height: int, width: int | None = None) -> Spec:
-    legend = {"orient": "bottom", "labelLimit": 260, "symbolType": "stroke", "symbolStrokeWidth": 3, "columns": 3}
-    return specification | {
-        "width": width or "container", "height": height, "background": "transparent", "config": {"legend": legend},
-    }  # fmt: skip
+    return specification | {"width": width or "container", "height": height, "background": "transparent"}
 
 
 def _names(series: Mapping[str, Sequence[Point]], y: Axis) -> list[Spec]:

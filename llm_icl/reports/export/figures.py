@@ -55,7 +55,6 @@ def paper_specification(figure: Figure) -> dict[str, Any]:
     black = {"labelColor": "black", "titleColor": "black"}
     columns = _legend_columns(drawing, width)
     config = {
-        **drawing.get("config", {}),
         "axis": {**sizes, **black},
         "header": {**sizes, **black},
         "legend": {**sizes, "labelColor": "black", "offset": 6, "columns": columns},
