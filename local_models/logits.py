@@ -8,13 +8,14 @@ from torch import Tensor, nn
 from local_models.kv_cache import cached
 
 
-def logits_at(model: nn.Module, tokens: Tensor, positions: Tensor, cache: Any = None) -> Tensor:
+def logits_at(model: nn.Module, tokens: Tensor, positions: Tensor, cache: Any = None, **seen: Tensor) -> Tensor:
     """tokens (B, T) after those in the cache, positions (P,) among them → logits (B, P, vocabulary) in float32.
 
+    `seen` are the model's own arguments for what each token sees (attention_mask, position_ids), if not all before it.
     Where the model allows it, only these logits are computed. Raises ValueError for a model that gives other positions.
     """
     only = keeping(model, positions)
-    found: Tensor = model(input_ids=tokens, **only, **cached(model, cache)).logits
+    found: Tensor = model(input_ids=tokens, **seen, **only, **cached(model, cache)).logits
     expected = len(positions) if only else tokens.shape[1]
     if found.shape[1] != expected:
         raise ValueError(f"the model gives logits at {found.shape[1]} positions instead of {expected}")

@@ -97,8 +97,8 @@ def check_causal(name: str, run: Run, one: Tensor, other: Tensor, dtype: torch.d
         raise _unusable(name, "it does not give one output for each token")
     if not first.isfinite().all():
         raise _unusable(name, "its outputs are not finite")
-    if _differ(second[:, :half], first[:, :half], dtype) or _differ(alone, first[:, :half], dtype):
-        if _differ(run(one), first, dtype):
+    if differ(second[:, :half], first[:, :half], dtype) or differ(alone, first[:, :half], dtype):
+        if differ(run(one), first, dtype):
             raise _unusable(name, "it gives other outputs at each call")
         raise _unusable(name, "it is not causal: later tokens change its outputs at earlier ones")
     return torch.cat([first, second])
@@ -139,7 +139,7 @@ def _reuse(model: Any, run: Run, both: Tensor, whole: Tensor, dtype: torch.dtype
             return str(problem)
         except Exception as problem:  # caches raise anything
             return _one_line(problem)
-        if not any(_differ(found[:, part], expected[:, part], dtype) for part in (slice(-1), slice(-1, None))):
+        if not any(differ(found[:, part], expected[:, part], dtype) for part in (slice(-1), slice(-1, None))):
             return ""
         return f"probabilities differ by up to {float((found.softmax(-1) - expected.softmax(-1)).abs().max()):.2g}"
 
@@ -154,7 +154,7 @@ def _reuse(model: Any, run: Run, both: Tensor, whole: Tensor, dtype: torch.dtype
     return Reuse(batches=not no_batches, forks=not no_forks, crops=not no_crops, reasons=reasons)
 
 
-def _differ(found: Tensor, expected: Tensor, dtype: torch.dtype) -> bool:
+def differ(found: Tensor, expected: Tensor, dtype: torch.dtype) -> bool:
     """Whether outputs (B, T, D) differ by more than rounding; in half precision, at most positions of a sequence: a
     rounding may send a single token to another expert.
     """

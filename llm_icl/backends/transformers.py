@@ -11,6 +11,7 @@ from llm_icl.backends.embedded import embedded_folder
 from llm_icl.backends.exchange import LabelScores, Reply
 from llm_icl.backends.lengths import context_length, turning_length
 from llm_icl.backends.loading import load_model, loading
+from llm_icl.backends.packing import Packing
 from llm_icl.backends.prefixes import WORTH_SHARING, Prefixes
 from llm_icl.backends.self_check import check_language_model, check_tokens
 from llm_icl.backends.tokenizers import tokens_of
@@ -20,7 +21,7 @@ from llm_icl.errors import RequestError
 from llm_icl.prompting.layout import Curve, LabelPlace
 from llm_icl.prompting.rendering import Rendered
 from llm_icl.runs.versions import versions
-from local_models.kv_cache import forked, new_cache
+from local_models.kv_cache import new_cache
 from local_models.logits import keeping, logits_at
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -65,6 +66,7 @@ class TransformersModel(LocalModel):
         if self.chats:
             self.chat_format  # noqa: B018  (a model without one is refused here)
         self._reuse = check_language_model(entry.name, self._model, self._tokenizer)
+        self._packing = Packing(self._model)
         if not self._reuse.batches:
             self.problems_at_once = 1
 
@@ -100,7 +102,7 @@ class TransformersModel(LocalModel):
         return turning_length(self._model)
 
     def close(self) -> None:
-        del self._prefixes
+        del self._prefixes, self._packing
         del self._model
         if self._device.startswith("cuda"):
             self._torch.cuda.empty_cache()
@@ -136,9 +138,11 @@ class TransformersModel(LocalModel):
             for group in self._groups(curves, shared):
                 batch = [curves[i] for i in group]
                 tokens = torch.tensor([curve.tokens[shared:] for curve in batch], device=self._device)
-                cache = forked(prefix, len(batch)) if prefix is not None else None
                 kept = torch.tensor([end - 1 - shared for end in batch[0].ends], device=self._device)
-                logits = logits_at(self._model, tokens, kept, cache)  # (B, positions, vocabulary)
+                if prefix is None:
+                    logits = logits_at(self._model, tokens, kept)  # (B, positions, vocabulary)
+                else:
+                    logits = self._packing.logits(tokens, kept, prefix, shared)
                 for row, curve, i in zip(logits, batch, group, strict=True):
                     scores[i] = self._read(row, curve.zeros, curve.ones)
         return scores

@@ -58,8 +58,8 @@ def test_queries_behind_the_same_examples_are_asked_together_and_answered_as_alo
     model._model.register_forward_pre_hook(lambda *given: passes.append(1))
     answers = ask(model, "basic", asked, tmp_path, mode, [12]).answers
     if mode == "curve":
-        # The examples of each problem, then all its queries; and, once, the instructions that all problems share.
-        assert len(passes) == 2 * 3 + 1
+        # The examples of each problem, then all its queries; and once what all share, and rows to compare with.
+        assert len(passes) == 2 * 3 + 1 + 1
     alone = [ask(load(path), "basic", asked[i : i + 1], tmp_path / str(i), "positions", [12]) for i in range(24)]
     np.testing.assert_allclose(
         answers.probability[:, 0], [each.answers.probability[0, 0] for each in alone], atol=TOLERANCE

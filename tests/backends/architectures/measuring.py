@@ -1,7 +1,9 @@
 """How far what is asked of a model is from the model itself: the largest difference of a probability."""
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +60,19 @@ def measure(name: str, folder: Path) -> Finding:
     except RequestError as refusal:
         return Finding({}, refused=str(refusal))
     expected = plain_probabilities(plain, tokenizer, problems)
+    queries = np.tile(np.array(list(np.ndindex(2, 2, 2)), dtype=np.uint8)[::2], (len(problems), 1, 1))  # (N, 4, 3)
+    behind = problems.followed_by(queries)
+    expected_behind = plain_probabilities(plain, tokenizer, behind, [behind.points - 1])
 
     def difference(mode: str) -> float:
         with tempfile.TemporaryDirectory() as calls:
             found = ask(model, PROMPT, problems, Path(calls), mode).answers.probability
         return float(np.abs(found - expected).max())
+
+    def difference_behind() -> float:
+        with tempfile.TemporaryDirectory() as calls:
+            found = ask(model, PROMPT, behind, Path(calls), "curve", [behind.points - 1]).answers.probability
+        return float(np.abs(found - expected_behind).max())
 
     reasons = model._reuse.reasons
     differences = {"positions": difference("positions")}
@@ -70,6 +80,7 @@ def measure(name: str, folder: Path) -> Finding:
         differences["curves"] = difference("curve")
     except RequestError as refusal:
         return Finding(differences, spread=float(expected.std()), reasons=(*reasons, str(refusal)))
+    differences["queries behind the same examples"] = difference_behind()
     if model._reuse.batches:
         model.problems_at_once = len(problems)
         differences["curves together"] = difference("curve")
@@ -93,14 +104,17 @@ def prompt_of(problems: Problems, problem: int, position: int) -> str:
 
 
 @torch.inference_mode()
-def plain_probabilities(model: Any, tokenizer: Any, problems: Problems) -> NDArray[np.float64]:
-    """P(1) at every position of every problem, (N, m), by a pass of its own over each prompt: the definition."""
-    found = np.empty(problems.ys.shape)
-    for problem, position in np.ndindex(found.shape):
+def plain_probabilities(
+    model: Any, tokenizer: Any, problems: Problems, positions: Sequence[int] | None = None
+) -> NDArray[np.float64]:
+    """P(1) at positions (all if None) of every problem, (N, P), by passes of their own over prompts: the definition."""
+    asked = range(problems.points) if positions is None else positions
+    found = np.empty((len(problems), len(asked)))
+    for (problem, k), position in zip(np.ndindex(found.shape), cycle(asked)):
         zero, one = (tokenizer(f"{prompt_of(problems, problem, position)} {label}")["input_ids"] for label in "01")
         assert zero[:-1] == one[:-1]
         logits = model(input_ids=torch.tensor([zero[:-1]])).logits[0, -1].double()
-        found[problem, position] = logits[[zero[-1], one[-1]]].softmax(0)[1]
+        found[problem, k] = logits[[zero[-1], one[-1]]].softmax(0)[1]
     return found
 
 

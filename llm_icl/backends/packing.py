@@ -1,0 +1,73 @@
+"""Several ends of prompts behind a prefix that they share, in one sequence, where each sees the prefix and itself.
+
+As rows of a batch, each end has keys and values of the whole prefix copied for it at every layer. In one sequence they
+are read where they are, and a mask keeps the ends apart (as in the packing of training sequences: Krell et al. 2021,
+arXiv 2107.02027).
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from llm_icl.backends.self_check import differ
+from local_models.kv_cache import forked
+from local_models.logits import logits_at
+
+
+class Packing:
+    """Logits of ends behind a prefix; packed, if this model gives the logits of rows of a batch so.
+
+    This is tried with the first ends of each greater length, because what tells them apart (a window, positions by
+    place and not by number) may show only there.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._tried = 0  # tokens of the longest sequence that was packed and compared
+        self._works = True
+
+    def logits(self, tokens: Tensor, kept: Tensor, prefix: Any, before: int) -> Tensor:
+        """tokens (B, T) of B ends, positions kept (K,) of each, the cache of the prefix's `before` tokens → logits
+        (B, K, vocabulary).
+        """
+        size = before // tokens.shape[1]  # more would make a mask of mostly nothing
+        if not self._works or min(size, len(tokens)) < 2:
+            return self._rows(tokens, kept, prefix)
+        return torch.cat([self._tried_on(part, kept, prefix, before) for part in tokens.split(size)])
+
+    def _tried_on(self, tokens: Tensor, kept: Tensor, prefix: Any, before: int) -> Tensor:
+        packed = before + tokens.numel()
+        if packed <= self._tried and self._works:
+            return self._packed(tokens, kept, prefix, before)
+        expected = self._rows(tokens, kept, prefix)
+        if not self._works:
+            return expected
+        self._tried = packed
+        try:
+            found = self._packed(tokens, kept, prefix, before)
+            self._works = not differ(found, expected, self._model.dtype)
+        except Exception:  # models raise anything for a mask that they do not expect
+            self._works = False
+        return found if self._works else expected
+
+    def _rows(self, tokens: Tensor, kept: Tensor, prefix: Any) -> Tensor:
+        return logits_at(self._model, tokens, kept, forked(prefix, len(tokens)))
+
+    def _packed(self, tokens: Tensor, kept: Tensor, prefix: Any, before: int) -> Tensor:
+        count, length = tokens.shape
+        device = tokens.device
+        own = torch.block_diag(*torch.ones(count, length, length, device=device).tril())  # (B T, B T)
+        seen = torch.cat([torch.ones(count * length, before, device=device), own], dim=1).bool()  # (B T, before + B T)
+        lowest = torch.finfo(self._model.dtype).min
+        mask = torch.zeros(seen.shape, dtype=self._model.dtype, device=device).masked_fill(~seen, lowest)
+        place = torch.arange(length, device=device)
+        found = logits_at(
+            self._model,
+            tokens.reshape(1, -1),
+            (torch.arange(count, device=device)[:, None] * length + kept).flatten(),  # (B K,)
+            forked(prefix, 1),
+            attention_mask=mask[None, None],
+            position_ids=(before + place).repeat(count)[None],
+        )
+        return found.view(count, len(kept), -1)
