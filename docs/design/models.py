@@ -41,10 +41,10 @@ is left out, and the reason stands in the run and the report beside the mode:
 | a cache that is cut back | separate prompts that begin alike | whole prompts, unless they go on from the last |
 
 Several queries behind the same examples are packed into one sequence, where each sees the examples and itself
-(`llm_icl/backends/packing.py`): eight queries cost 1.5 times one with SmolLM2 135M (conjunction, n = 5; 5, 10 and 20
-examples; processor time; 1.47 and 1.52 in two runs), where a batch of them cost 1.62 times one. What keeps ends apart
-may fail only in longer sequences (a window of attention, positions by place), so it is compared with the batch at the
-first ends of each greater length, and given up if the logits differ.
+(`llm_icl/backends/packing.py`): eight queries cost 1.4 to 1.5 times one with SmolLM2 135M (conjunction, n = 5; 5, 10
+and 20 examples; processor time of `python -m tests.benchmarks queries`), where a batch of them cost 1.62 times one.
+What keeps ends apart may fail only in longer sequences (a window of attention, positions by place), so it is compared
+with the batch at the first ends of each greater length, and given up if the logits differ.
 
 Logits count as the same if they differ by less than 0.001 of their standard deviation in float32, where rounding gives
 0.00001 (SmolLM2 135M and Gemma 3 270M, 500 tokens). In half precision it is 0.025 (float16) and 0.2 (bfloat16), about
