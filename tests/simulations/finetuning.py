@@ -27,10 +27,11 @@ import torch
 from transformers import GPT2Config, LlamaConfig
 
 import llm_icl
+from llm_icl.analysis.effects import Effect, shown
 from llm_icl.backends.catalogue import find_model
 from llm_icl.experiments.finetuning import choosing, comparison
 from llm_icl.experiments.finetuning.compared import Compared
-from llm_icl.experiments.finetuning.effects import RECOVERY, Effect, effects, shown
+from llm_icl.experiments.finetuning.effects import RECOVERY, effects
 from llm_icl.experiments.finetuning.measures import CONTROLLED, SIMILARITIES
 from llm_icl.experiments.finetuning.methods import CONTROLS, RANDOM
 from llm_icl.experiments.finetuning.request import ComparisonRequest

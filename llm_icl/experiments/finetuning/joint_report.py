@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from llm_icl.analysis.comparisons import Outcome
+from llm_icl.analysis.effects import Effect, shown
 from llm_icl.analysis.intervals import FEWEST_SEEDS, Estimate
 from llm_icl.config.files import file_name
 from llm_icl.config.specs import counted
@@ -13,7 +14,7 @@ from llm_icl.errors import RequestError
 from llm_icl.experiments.finetuning import scores
 from llm_icl.experiments.finetuning.compared import Compared
 from llm_icl.experiments.finetuning.effects import RECOVERY as REC2FTP
-from llm_icl.experiments.finetuning.effects import SYMBOLS, Effect, effects, shown
+from llm_icl.experiments.finetuning.effects import SYMBOLS, effects
 from llm_icl.experiments.finetuning.measures import (
     CONTROLLED,
     KENDALL_PUBLISHED,

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from llm_icl.analysis.effects import shown
 from llm_icl.config.files import file_name
 from llm_icl.experiments.finetuning import scores
 from llm_icl.experiments.finetuning.compared import Compared
-from llm_icl.experiments.finetuning.effects import SYMBOLS, effects, shown
+from llm_icl.experiments.finetuning.effects import SYMBOLS, effects
 from llm_icl.experiments.finetuning.joint_report import joint_report
 from llm_icl.experiments.finetuning.measures import (
     DUAL_COSINE,

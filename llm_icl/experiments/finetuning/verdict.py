@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llm_icl.analysis.comparisons import Judgement
+from llm_icl.analysis.effects import Effect, comparisons
 from llm_icl.analysis.intervals import FEWEST_SEEDS, Estimate
 from llm_icl.config.specs import counted
 from llm_icl.experiments.finetuning import scores
 from llm_icl.experiments.finetuning.compared import Compared
-from llm_icl.experiments.finetuning.effects import MARGIN, MARGIN_OF_RECOVERY, RECOVERY, Effect, comparisons
+from llm_icl.experiments.finetuning.effects import MARGIN, MARGIN_OF_RECOVERY, RECOVERY
 from llm_icl.experiments.finetuning.measures import CONTROLLED, ORDER_FINETUNED, ORDER_IN_CONTEXT, Measure
 from llm_icl.experiments.finetuning.methods import (
     CONTROLS,

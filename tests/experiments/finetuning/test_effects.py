@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from llm_icl.analysis.effects import comparisons, shown
 from llm_icl.analysis.intervals import FEWEST_SEEDS, Estimate
-from llm_icl.experiments.finetuning.effects import RECOVERY, SYMBOLS, comparisons, effects, shown
+from llm_icl.experiments.finetuning.effects import RECOVERY, SYMBOLS, effects
 from llm_icl.experiments.finetuning.measures import CONTROLLED, SIMAOU, SIMILARITIES
 from llm_icl.experiments.finetuning.methods import (
     CONTROLS,

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from llm_icl.experiments.finetuning.effects import effects, shown
+from llm_icl.analysis.effects import shown
+from llm_icl.experiments.finetuning.effects import effects
 from llm_icl.experiments.finetuning.measures import ORDER_FINETUNED, ORDER_IN_CONTEXT, SIMAOU
 from llm_icl.experiments.finetuning.methods import (
     LAYER_CAUSAL,
