@@ -54,6 +54,18 @@ def comparisons(told: Mapping[Key, Judgement]) -> int:
     return sum(one.differing > 0 for one in told.values())
 
 
+def correction(told: Mapping[Key, Judgement]) -> str:
+    """In words; empty where nothing is corrected."""
+    count = comparisons(told)
+    if not count:
+        return ""
+    number = f"the {count} comparisons" if count > 1 else "the one comparison"
+    return (
+        f"Each claim of a difference is corrected for {number} of this report (Holm): with a probability of 95 % none "
+        "of them is false."
+    )
+
+
 def _has_interval(effect: Effect) -> bool:
     return effect.replicates >= FEWEST_SEEDS and bool(np.isfinite(effect.estimate().low))
 

@@ -12,7 +12,7 @@ from llm_icl.reports.document import Block, Bullets, Paragraph, Report, Section
 from llm_icl.reports.frame import tables_of
 from llm_icl.reports.values import Value
 
-FORMAT = 2
+FORMAT = 3
 
 
 def report_data(report: Report) -> dict[str, Any]:

@@ -20,19 +20,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class Card:
-    """The verdict on one model, network or subject `of` a run: which algorithm it runs, how far it is from the best
-    possible, and what that rests on. `where` says on what.
+    """The verdict on one model, network or subject `of` a run; `where` says on what. `findings` are by what each
+    answers, in reading order: of a learner Algorithm (which one it runs), Distance (from the best possible) and Trust
+    (what that rests on).
     """
 
     of: str
     where: str
-    algorithm: Finding
-    distance: Finding
-    trust: Finding
-
-    def findings(self) -> Iterator[tuple[str, Finding]]:
-        """With what each answers, in reading order."""
-        yield from (("Algorithm", self.algorithm), ("Distance", self.distance), ("Trust", self.trust))
+    findings: Mapping[str, Finding]
 
 
 @dataclass(frozen=True)

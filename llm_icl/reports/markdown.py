@@ -47,7 +47,7 @@ def escaped(text: str) -> str:
 
 def _card(card: Card) -> Iterator[str]:
     yield f"**{escaped(card.of)}** on {escaped(card.where)}:"
-    yield from _bullets([f"{name} ({finding.badge}): {finding.text}" for name, finding in card.findings()])
+    yield from _bullets([f"{name} ({finding.badge}): {finding.text}" for name, finding in card.findings.items()])
 
 
 def _section(section: Section, level: int) -> list[str]:

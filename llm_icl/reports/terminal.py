@@ -14,7 +14,7 @@ def terminal_text(report: Report) -> str:
 
 
 def _card(card: Card) -> str:
-    lines = [f"  {name} ({finding.badge}): {finding.text}" for name, finding in card.findings()]
+    lines = [f"  {name} ({finding.badge}): {finding.text}" for name, finding in card.findings.items()]
     return "\n".join([f"{card.of} on {card.where}", *lines])
 
 

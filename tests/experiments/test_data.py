@@ -66,7 +66,11 @@ def test_every_table_and_column_is_documented(runs, names):
     data = report_data(report_of([runs[name] for name in names]))
     assert set(data) == {"format", "title", "setting", "cards", "verdicts", "sections", "notes"}
     for card in data["cards"]:
-        assert set(card) == {"of", "where", "algorithm", "distance", "trust"}
+        assert set(card) == {"of", "where", "findings"}
+        assert "Trust" in card["findings"]
+        for finding in card["findings"].values():
+            assert set(finding) == {"badge", "text"}
+    assert {card["of"] for card in data["cards"]}  # every kind has some
     tables = documented()
     assert [table for table, names in tables.items() if ".+" in names] == ["matrix", "differences", "measures"]
     seen = set()

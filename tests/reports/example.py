@@ -50,5 +50,7 @@ def report_about(text, rows=()):
     section = Section(text, "outer", blocks, (text,), (inner,))
     panel = Panel("problems", text, {"text": text}, {"texts": text.encode(errors="replace")})
     closed = Section(text, "closed", (figure("inside"), panel), folded=True)
-    card = Card(text, text, Finding("clear", text), Finding("weak", text), Finding("can't tell", text))
+    card = Card(
+        text, text, {"A": Finding("clear", text), "B": Finding("weak", text), "Trust": Finding("can't tell", text)}
+    )
     return Report(text, text, (text,), (section, closed), (text,), (Provenance(text, {"fact": text}),), (card,))

@@ -121,7 +121,7 @@ def test_data_have_names_and_json_can_carry_them():
     unknown = {"learner": "y", "mean": NOTHING, "examples": None}
     known = {"learner": "x", "mean": Estimate(0.5, 0.25, 0.75), "examples": Estimate(3.0, 2.0, 5.0)}
     data = json.loads(json.dumps(report_data(report_about("x", (known, unknown))), allow_nan=False))
-    assert data["format"] == 2
+    assert data["format"] == 3
     assert data["title"] == "x"
     assert data["verdicts"] == data["sections"][0]["verdicts"] == ["x"]
     assert data["sections"][0]["sections"][0]["about"] == {"task": "x", "n": 3}
@@ -139,11 +139,11 @@ def test_data_have_names_and_json_can_carry_them():
 def test_every_rendering_has_the_cards_with_their_badges():
     report = report_about("it learns")
     for text in (terminal_text(report), markdown_text(report)):
-        for line in ("Algorithm (clear): it learns", "Distance (weak): it learns", "Trust (can't tell): it learns"):
+        for line in ("A (clear): it learns", "B (weak): it learns", "Trust (can't tell): it learns"):
             assert line in text
     (card,) = report_data(report)["cards"]
     assert card["of"] == "it learns"
-    assert card["trust"] == {"badge": "can't tell", "text": "it learns"}
+    assert card["findings"]["Trust"] == {"badge": "can't tell", "text": "it learns"}
     assert joined([report, report_about("other")]).cards == (*report.cards, *report_about("other").cards)
 
 

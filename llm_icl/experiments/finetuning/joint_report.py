@@ -5,13 +5,14 @@ Dai et al. 2023 with a column for each set, next to the published figures.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from llm_icl.analysis.comparisons import Outcome
-from llm_icl.analysis.effects import Effect, shown
+from llm_icl.analysis.comparisons import Judgement, Outcome
+from llm_icl.analysis.effects import Effect, correction, shown
 from llm_icl.analysis.intervals import FEWEST_SEEDS, Estimate
 from llm_icl.config.files import file_name
 from llm_icl.config.specs import counted
 from llm_icl.errors import RequestError
 from llm_icl.experiments.finetuning import scores
+from llm_icl.experiments.finetuning.cards import card_of
 from llm_icl.experiments.finetuning.compared import Compared
 from llm_icl.experiments.finetuning.effects import RECOVERY as REC2FTP
 from llm_icl.experiments.finetuning.effects import SYMBOLS, effects
@@ -26,9 +27,8 @@ from llm_icl.experiments.finetuning.measures import (
 from llm_icl.experiments.finetuning.methods import CONTROLS, ORDER, PUBLISHED_METHOD, RANDOM
 from llm_icl.experiments.finetuning.published import LEARNING_RATE, MODELS, PUBLISHED, RECOVERY
 from llm_icl.experiments.finetuning.setting import NOTES, losses, rates, scales, setting
-from llm_icl.experiments.finetuning.verdict import correction, loss_sentences, rate_sentences
 from llm_icl.reports.charts import Axis, Point, colours_of, dots
-from llm_icl.reports.document import Column, Figure, Provenance, Report, Row, Section, Table
+from llm_icl.reports.document import Card, Column, Figure, Provenance, Report, Row, Section, Table
 from llm_icl.reports.values import Kind, Value, written
 
 # The measures that have a table of their own.
@@ -88,6 +88,7 @@ class _Joint:
             sections,
             (*NOTES, *(self._about(found, record) for found, record in self._records)),
             tuple(Provenance(record["command"]) for _, record in self._records),
+            self._cards(),
         )
 
     def _accuracy(self) -> Table:
@@ -166,12 +167,29 @@ class _Joint:
         columns = (Column("model and method", "row"), *(Column(name, name, kind) for name in self._sets))
         return Table(key, caption, columns, tuple(row for row in rows if any(_is_known(row[s]) for s in self._sets)))
 
+    def _cards(self) -> tuple[Card, ...]:
+        corrected = correction(self._told)
+        return tuple(card_of(model, own, self._told_of(model), corrected) for model, own in self._by_model().items())
+
+    def _by_model(self) -> dict[str, dict[str, Compared]]:
+        """Each model's comparisons by their sets."""
+        return {
+            model: {name: self._runs[model, name] for name in self._sets if (model, name) in self._runs}
+            for model in self._models
+        }
+
+    def _told_of(self, model: str) -> dict[str, dict[tuple[str, str], Judgement]]:
+        """What is shown on each set, by measure and what it is compared with."""
+        found: dict[str, dict[tuple[str, str], Judgement]] = {}
+        for ((name, texts), measure, against), told in self._told.items():
+            if name == model:
+                found.setdefault(texts, {})[measure, against] = told
+        return found
+
     def _sentences(self) -> list[str]:
-        """Gains first, then what each model's measures show on how many sets, and what qualifies it."""
+        """What each model's measures show on how many sets."""
         sentences = []
-        for model in self._models:
-            own = {name: self._runs[model, name] for name in self._sets if (model, name) in self._runs}
-            sentences.append(f"{model}: {_gains_sentence(own)}")
+        for model, own in self._by_model().items():
             told = [name for name, found in own.items() if scores.seeds(found) >= FEWEST_SEEDS]
             if few := [name for name in own if name not in told]:
                 sentences.append(
@@ -180,9 +198,7 @@ class _Joint:
                 )
             for measure in (REC2FTP, *(measure.name for measure in CONTROLLED)) if told else ():
                 sentences.append(f"{model}: {self._sentence(model, measure, told)}")
-            found = list(own.values())
-            sentences += [f"{model}: {text}" for text in (*loss_sentences(found), *rate_sentences(found))]
-        return [*sentences, correction(self._told)]
+        return sentences
 
     def _sentence(self, model: str, measure: str, sets: Sequence[str]) -> str:
         """On how many sets a measure is above random updates, and how similar the controls are where it is."""
@@ -284,14 +300,3 @@ def _counts(words: Mapping[Outcome, str], outcomes: Collection[Outcome]) -> str:
     """Each word with the number of sets."""
     counts = {word: sum(words[outcome] == word for outcome in outcomes) for word in dict.fromkeys(words.values())}
     return ", ".join(f"{word} on {counted(count, 'set')}" for word, count in counts.items() if count)
-
-
-def _gains_sentence(own: Mapping[str, Compared]) -> str:
-    """The gain in context on each set, and where there is none."""
-    gains = {name: scores.gain(found, "icl") for name, found in own.items()}
-    listed = ", ".join(f"{name} {100 * gain.value:+.1f}" for name, gain in gains.items())
-    shown_on = [name for name, gain in gains.items() if gain.low > 0]
-    text = f"a gain in context is shown on {len(shown_on)} of {counted(len(gains), 'set')} ({listed} points)"
-    if len(shown_on) == len(gains):
-        return f"{text}."
-    return f"{text}; where it is not, there is nothing for finetuning to be similar to."

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from llm_icl.analysis.effects import shown
+from llm_icl.analysis.effects import correction, shown
 from llm_icl.config.files import file_name
 from llm_icl.experiments.finetuning import scores
+from llm_icl.experiments.finetuning.cards import card_of
 from llm_icl.experiments.finetuning.compared import Compared
 from llm_icl.experiments.finetuning.effects import SYMBOLS, effects
 from llm_icl.experiments.finetuning.joint_report import joint_report
@@ -46,7 +47,7 @@ def report_of(runs: Sequence[RunDirectory]) -> Report:
 
 
 def comparison_report(found: Compared, record: dict[str, Any]) -> Report:
-    request = record["request"]
+    model, texts = (record["request"][key]["name"] for key in ("model", "dataset"))
     compared = effects(found)
     told = shown(compared)
     signs = {key: SYMBOLS[one.outcome] for key, one in told.items()}
@@ -64,12 +65,13 @@ def comparison_report(found: Compared, record: dict[str, Any]) -> Report:
         Section("Layer by layer", "layers", tuple(_by_layer(found, measure) for measure in MEASURES if measure.drawn)),
     )
     return Report(
-        f"In-context learning against finetuning: {request['model']['name']} on {request['dataset']['name']}",
+        f"In-context learning against finetuning: {model} on {texts}",
         setting(found, record),
         tuple(verdict(found, compared, told)),
         sections,
         (*NOTES, *record.get("remarks", ())),
         (Provenance(record["command"]),),
+        (card_of(model, {texts: found}, {texts: told}, correction(told)),),
     )
 
 

@@ -1,11 +1,12 @@
-"""What a comparison shows, in sentences: first the gain in context, without which there is nothing to be similar to."""
+"""What a comparison shows, in sentences: the gain in context, without which there is nothing to be similar to; the
+similarity of finetuning with it; and what qualifies both.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from llm_icl.analysis.comparisons import Judgement
-from llm_icl.analysis.effects import Effect, comparisons
+from llm_icl.analysis.effects import Effect
 from llm_icl.analysis.intervals import FEWEST_SEEDS, Estimate
 from llm_icl.config.specs import counted
 from llm_icl.experiments.finetuning import scores
@@ -25,7 +26,7 @@ from llm_icl.experiments.finetuning.methods import (
 )
 
 # What the similarity does not require where this control is at least as similar.
-_NOT_REQUIRED = {
+NOT_REQUIRED = {
     OTHER: "these examples",
     SHUFFLED: "correct labels",
     UNTRAINED: "a trained model",
@@ -37,20 +38,17 @@ Judgements = Mapping[tuple[str, str], Judgement]
 
 
 def verdict(compared: Compared, effects: Effects, told: Judgements) -> list[str]:
-    """Of a comparison, from its effects and what they show."""
-    sentences = [gain_sentence(compared)]
+    """On the similarity of finetuning with in-context learning, from a comparison's effects and what they show."""
     count = scores.seeds(compared)
     if count < FEWEST_SEEDS:
-        sentences.append(
+        sentences = [
             f"{counted(count, 'draw')} of demonstrations: no conclusion about similarity. It takes {FEWEST_SEEDS} at "
             "least (--seed 1,2,3)."
-        )
+        ]
     else:
-        sentences.append(_recovery_sentence(compared, effects, told))
+        sentences = [_recovery_sentence(compared, effects, told)]
         sentences += [_measure_sentence(compared, measure, effects, told) for measure in CONTROLLED]
-        sentences.append(correction(told))
-    sentences += [_order_sentence(compared), *loss_sentences([compared]), *rate_sentences([compared])]
-    return [sentence for sentence in sentences if sentence]
+    return [sentence for sentence in (*sentences, _order_sentence(compared)) if sentence]
 
 
 def gain_sentence(compared: Compared) -> str:
@@ -70,11 +68,15 @@ def has_gain(compared: Compared) -> bool:
     return scores.gain(compared, "icl").low > 0
 
 
-def correction(told: Mapping[Any, Judgement]) -> str:
-    return (
-        f"Each claim of a difference is corrected for the {comparisons(told)} comparisons of this report (Holm): with "
-        "a probability of 95 % none of them is false."
-    )
+def gains_sentence(own: Mapping[str, Compared]) -> str:
+    """The gain in context on each set, and where there is none."""
+    gains = {name: scores.gain(found, "icl") for name, found in own.items()}
+    listed = ", ".join(f"{name} {100 * gain.value:+.1f}" for name, gain in gains.items())
+    shown_on = [name for name, gain in gains.items() if gain.low > 0]
+    text = f"a gain in context is shown on {len(shown_on)} of {counted(len(gains), 'set')} ({listed} points)"
+    if len(shown_on) == len(gains):
+        return f"{text}."
+    return f"{text}; where it is not, there is nothing for finetuning to be similar to."
 
 
 def _recovery_sentence(compared: Compared, effects: Effects, told: Judgements) -> str:
@@ -142,12 +144,12 @@ def _conclusion(
 ) -> str:
     if not has_gain(compared):
         return "a similarity of changes inside the model, without a gain in context"
-    outcomes = {name: one.outcome for name, one in shown.items() if name in _NOT_REQUIRED}
+    outcomes = {name: one.outcome for name, one in shown.items() if name in NOT_REQUIRED}
     if not outcomes:
         return "no control was run"
     as_similar = [name for name, outcome in outcomes.items() if outcome in ("below", "equivalent", "identical")]
     if as_similar:
-        return f"the similarity does not require {' or '.join(_NOT_REQUIRED[name] for name in as_similar)}"
+        return f"the similarity does not require {' or '.join(NOT_REQUIRED[name] for name in as_similar)}"
     if any(outcome != "above" for outcome in outcomes.values()):
         return "too few draws to tell it from the controls"
     left = 100 * min(1.0, min(gains[name].value for name in outcomes) / above.value)

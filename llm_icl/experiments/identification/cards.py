@@ -14,7 +14,8 @@ _MOST_ANSWERED = 0.95
 
 def card_of(cell: Cell, found: Found, heading: str) -> Card:
     algorithm = Finding(_badge(found), sentence(found))
-    return Card(found.subject, heading, algorithm, _distance(found), _trust(cell, found))
+    findings = {"Algorithm": algorithm, "Distance": _distance(found), "Trust": _trust(cell, found)}
+    return Card(found.subject, heading, findings)
 
 
 def _badge(found: Found) -> Badge:

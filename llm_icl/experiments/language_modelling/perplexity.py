@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from llm_icl.analysis.intervals import Estimate, student
+from llm_icl.analysis.intervals import LEVEL, Estimate, student
 
 
 def perplexity(losses: pl.DataFrame, attention: str, length: int, window: int) -> Estimate:
@@ -17,11 +17,13 @@ def perplexity(losses: pl.DataFrame, attention: str, length: int, window: int) -
     return Estimate(*np.exp(student(means)).tolist())
 
 
-def change(losses: pl.DataFrame, attention: str, other: str, length: int, window: int) -> Estimate:
+def change(
+    losses: pl.DataFrame, attention: str, other: str, length: int, window: int, level: float = LEVEL
+) -> Estimate:
     """The relative difference in perplexity between two attentions, paired by seed; the interval is over seeds."""
     paired = _losses(losses, attention, length) - _losses(losses, other, length)
     means = paired.mean(axis=1) / window
-    return _share(student(means))
+    return _share(student(means, level))
 
 
 def change_over_text(losses: pl.DataFrame, attention: str, other: str, length: int, window: int) -> Estimate:

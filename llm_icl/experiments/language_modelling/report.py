@@ -1,19 +1,20 @@
 """The report of a comparison of attentions in language modelling."""
 
-import math
 from collections.abc import Sequence
+from functools import partial
 
 import polars as pl
 
-from llm_icl.analysis.intervals import Estimate
+from llm_icl.analysis.effects import Effect, correction, shown
+from llm_icl.analysis.intervals import LEVEL, Estimate
 from llm_icl.config.specs import counted
 from llm_icl.errors import RequestError
 from llm_icl.experiments.language_modelling import perplexity
+from llm_icl.experiments.language_modelling.cards import card_of
 from llm_icl.experiments.language_modelling.figures import changes_figure, training_figure
 from llm_icl.experiments.language_modelling.run import LOSSES, name_of
-from llm_icl.reports.document import Block, Column, Provenance, Report, Row, Section, Table
+from llm_icl.reports.document import Block, Card, Column, Provenance, Report, Row, Section, Table
 from llm_icl.reports.joined import joined
-from llm_icl.reports.values import written
 from llm_icl.runs import RunDirectory
 from local_models.metrics import read_metrics
 
@@ -27,7 +28,8 @@ _NOTES = (
     "momentum: the formula of Dai et al. 2023, the sum over earlier tokens of eta^(t-i) times their values is added to "
     "each head, not normalised; the paper does not state eta. momentum-learned: the authors' released code, a learned "
     "filter over the values, including the current token.",
-    "All intervals are 95 %, without correction for multiple comparisons.",
+    "Cards compare attentions at the longest context, corrected together (Holm). Intervals in tables and figures are "
+    "95 % each, without correction.",
 )
 
 
@@ -66,9 +68,8 @@ class _Comparison:
             Section("Perplexity on held-out text", "perplexity", tuple(compared)),
             Section("Training curves", "over", (training_figure(self._curves, self._attentions),)),
         )
-        return Report(
-            _TITLE, self._setting(), self._verdict(), sections, _NOTES, (Provenance(self._record["command"]),)
-        )
+        made = (Provenance(self._record["command"]),)
+        return Report(_TITLE, self._setting(), (), sections, _NOTES, made, self._cards())
 
     def _perplexities(self) -> Table:
         columns = (
@@ -99,49 +100,54 @@ class _Comparison:
         rows: list[Row] = []
         for name in self._attentions[1:]:
             over_trainings = {f"tokens_{length}": self._change(name, length) for length in self._lengths}
-            over_text = {f"tokens_{length}_over_text": self._change(name, length, True) for length in self._lengths}
+            over_text = {f"tokens_{length}_over_text": self._change_over_text(name, length) for length in self._lengths}
             rows.append({"attention": name, **over_trainings, **over_text})
         caption = f"Change in perplexity vs. {self._attentions[0]}, in percent"
         return Table("changes", caption, tuple(columns), tuple(rows))
 
-    def _verdict(self) -> tuple[str, ...]:
-        first, length = self._attentions[0], self._lengths[-1]
-        sentences = []
-        for name in self._attentions[1:]:
-            change = self._change(name, length)
-            how = f"{abs(100 * change.value):.2f} % {'lower' if change.value < 0 else 'higher'}"
-            sentences.append(
-                f"At {counted(length, 'token')} the perplexity of {name} is {how} than that of {first} "
-                f"({written(change, 'change')} % over {self._seeds}): {_meaning(change)}."
+    def _cards(self) -> tuple[Card, ...]:
+        """At the longest context."""
+        first, length, seeds = self._attentions[0], self._lengths[-1], len(self._record["request"]["seeds"])
+        told = shown({name: Effect(partial(self._change, name, length), seeds) for name in self._attentions[1:]})
+        sentences = f"{self._seeds.capitalize()}; {self._predicted:,} held-out tokens.", correction(told)
+        trust = " ".join(filter(None, sentences))
+        return tuple(
+            card_of(
+                name,
+                length,
+                perplexity.perplexity(self._losses, name, length, self._window),
+                first,
+                told.get(name),
+                seeds,
+                trust,
             )
-        return tuple(sentences)
+            for name in self._attentions
+        )
 
     def _setting(self) -> str:
         request, tokens = self._record["request"], self._record["tokens"]
         plan = request["plan"]
         seen = plan["steps"] * plan["batch"] * plan["length"]
-        predicted = (tokens["held out"] - 1) // plan["length"] * plan["length"]
         return (
             f"GPT-2 with {counted(request['layers'], 'layer')}, width {request['width']} and "
             f"{counted(request['heads'], 'head')}, trained on {tokens['training']:,} tokens (vocabulary: "
             f"{tokens['vocabulary']:,}, from the same text) for {counted(plan['steps'], 'step')} of {plan['batch']} x "
-            f"{plan['length']} tokens, {seen:,} in total, evaluated on {predicted:,} held-out tokens; {self._seeds}. "
-            f"Wall time {self._record['wall_seconds']:.0f} s."
+            f"{plan['length']} tokens, {seen:,} in total, evaluated on {self._predicted:,} held-out tokens; "
+            f"{self._seeds}. Wall time {self._record['wall_seconds']:.0f} s."
         )
+
+    @property
+    def _predicted(self) -> int:
+        length: int = self._record["request"]["plan"]["length"]
+        return int((self._record["tokens"]["held out"] - 1) // length * length)
 
     @property
     def _seeds(self) -> str:
         count = len(self._record["request"]["seeds"])
         return f"{count} seeds per attention" if count > 1 else "one seed per attention"
 
-    def _change(self, name: str, length: int, over_text: bool = False) -> Estimate:
-        measure = perplexity.change_over_text if over_text else perplexity.change
-        return measure(self._losses, name, self._attentions[0], length, self._window)
+    def _change(self, name: str, length: int, level: float = LEVEL) -> Estimate:
+        return perplexity.change(self._losses, name, self._attentions[0], length, self._window, level)
 
-
-def _meaning(change: Estimate) -> str:
-    if not math.isfinite(change.low):
-        return "no significance test is possible with one seed"
-    if change.high < 0:
-        return "better"
-    return "worse" if change.low > 0 else "no significant difference"
+    def _change_over_text(self, name: str, length: int) -> Estimate:
+        return perplexity.change_over_text(self._losses, name, self._attentions[0], length, self._window)

@@ -1,6 +1,7 @@
 """The report of probes: a heat map over layers and heads for each model and score, and the best heads."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -9,7 +10,7 @@ from llm_icl.analysis.intervals import Estimate
 from llm_icl.config.files import file_name
 from llm_icl.errors import RequestError
 from llm_icl.reports.charts import Axis, heat_map, reading
-from llm_icl.reports.document import Column, Figure, Fold, Provenance, Report, Section, Table
+from llm_icl.reports.document import Badge, Card, Column, Figure, Finding, Fold, Provenance, Report, Section, Table
 from llm_icl.reports.joined import joined
 from llm_icl.reports.values import written
 from llm_icl.runs import RunDirectory
@@ -26,6 +27,9 @@ _COLUMNS = (
 # Heads with at least this score count as strong (Bhattamishra et al. 2024).
 _STRONG = 0.5
 _BEST = 5
+# In half-widths of a 95 % interval: about four standard errors, which the best of a thousand heads does not reach by
+# chance.
+_FAR = 2.0
 # With more heads, numbers do not fit into the heat map.
 _MOST_HEADS = 16
 _NOTES = (
@@ -64,10 +68,14 @@ def _report(run: RunDirectory) -> Report:
     return Report(
         "Attention head scores",
         _setting(record),
-        tuple(f"{model}: {_line(some, score)}" for model, score, some in groups),
+        (),
         (*maps, Section("Top heads", "best", tables)),
         _NOTES,
         (Provenance(record["command"]),),
+        tuple(
+            _card(model, {score: some for name, score, some in groups if name == model}, record)
+            for model in dict.fromkeys(name for name, _, _ in groups)
+        ),
     )
 
 
@@ -78,6 +86,26 @@ def _table(key: str, caption: str, heads: pl.DataFrame) -> Table:
         for row in heads.iter_rows(named=True)
     )
     return Table(key, caption, _COLUMNS, rows)
+
+
+def _card(model: str, scores: Mapping[str, pl.DataFrame], record: dict[str, Any]) -> Card:
+    findings = {
+        f"{score.capitalize()} heads": Finding(_badge(some), _line(some, score)) for score, some in scores.items()
+    }
+    trust = (
+        f"{_setting(record)} The best head is chosen and scored on the same problems: its score is slightly too high. "
+        "Attention shows where a head looks, not what the model computes from it."
+    )
+    task = record["request"]["tasks"][0]["name"]
+    return Card(model, f"{task}, n = {record['request']['n'][0]}", findings | {"Trust": Finding("weak", trust)})
+
+
+def _badge(some: pl.DataFrame) -> Badge:
+    """Clear if the best head is above uniform attention by far more than chance."""
+    best = some.sort("value", descending=True).row(0, named=True)
+    if not math.isfinite(best["low"]):
+        return "can't tell"
+    return "clear" if best["value"] - best["uniform"] > _FAR * (best["value"] - best["low"]) else "weak"
 
 
 def _line(some: pl.DataFrame, score: str) -> str:

@@ -156,7 +156,8 @@ class _Trained:
         asked = f"{self._path} --task {task} --n {self._n} --points {self._points}"
         trust = Finding("weak", f"{HELD_OUT_PROBLEMS} held-out problems, the same for all learners. For intervals and "
                         f"paired differences: llm-icl eval --model {asked}")  # fmt: skip
-        return Card(self.name, f"{task}, n = {self._n} (held-out problems)", algorithm, distance, trust)
+        findings = {"Algorithm": algorithm, "Distance": distance, "Trust": trust}
+        return Card(self.name, f"{task}, n = {self._n} (held-out problems)", findings)
 
     def _accuracy(self, task: str) -> str:
         """The gap to the first reference on these problems."""

@@ -45,11 +45,11 @@ def test_a_card_has_the_judged_gap_to_the_best_possible_and_to_the_better_label(
     said = (
         f"{-100 * gap.value:.1f} points [{-100 * gap.high:.1f}, {-100 * gap.low:.1f}] below the best possible (bayes)"
     )
-    assert said in card.distance.text
-    assert "always guessing the better label" in card.distance.text
-    assert (card.of, card.where, card.distance.badge) == ("m", "majority, n = 3", "clear")
-    assert card.algorithm.badge == "clear"
-    assert "those of perceptron" in card.algorithm.text
+    assert said in card.findings["Distance"].text
+    assert "always guessing the better label" in card.findings["Distance"].text
+    assert (card.of, card.where, card.findings["Distance"].badge) == ("m", "majority, n = 3", "clear")
+    assert card.findings["Algorithm"].badge == "clear"
+    assert "those of perceptron" in card.findings["Algorithm"].text
 
 
 def test_a_small_difference_is_within_the_margin_and_on_no_side():
@@ -59,18 +59,20 @@ def test_a_small_difference_is_within_the_margin_and_on_no_side():
     content = content_of(frame, algorithms=[{}])
     assert content.cells[0].judged["m", "best-constant"].outcome == "equivalent"
     (card,) = cards_of(content)
-    assert re.search(r"Within 5 points of always guessing the better label \([-+][\d.]+ points \[-", card.distance.text)
+    assert re.search(
+        r"Within 5 points of always guessing the better label \([-+][\d.]+ points \[-", card.findings["Distance"].text
+    )
 
 
 def test_several_cells_are_a_range_with_its_ends_and_never_an_average():
     content = content_of(world(0.9), world(0.6), algorithms=[{"m": KNOWN}, {"m": FEW}])
     (card,) = cards_of(content)
     gaps = [100 * cell.judged["m", "bayes"].shown.value for cell in content.cells]
-    assert f"from {gaps[1]:+.1f} points" in card.distance.text
-    assert f"to {gaps[0]:+.1f} points" in card.distance.text
-    assert f"{np.mean(gaps):+.1f}" not in card.distance.text
-    assert card.algorithm.badge == "weak"
-    assert "perceptron: 1 of 2 cells; too few unseen queries to tell: 1 of 2 cells" in card.algorithm.text
+    assert f"from {gaps[1]:+.1f} points" in card.findings["Distance"].text
+    assert f"to {gaps[0]:+.1f} points" in card.findings["Distance"].text
+    assert f"{np.mean(gaps):+.1f}" not in card.findings["Distance"].text
+    assert card.findings["Algorithm"].badge == "weak"
+    assert "perceptron: 1 of 2 cells; too few unseen queries to tell: 1 of 2 cells" in card.findings["Algorithm"].text
 
 
 def test_trust_says_what_is_resolved_and_what_a_wanted_difference_needs():
@@ -78,11 +80,11 @@ def test_trust_says_what_is_resolved_and_what_a_wanted_difference_needs():
     (card,) = cards_of(content)
     judgement = content.cells[0].judged["m", "bayes"]
     assert judgement.needed_for(MARGIN) == judgement.needed
-    assert f"resolves {100 * judgement.resolves:.1f} points" in card.trust.text
+    assert f"resolves {100 * judgement.resolves:.1f} points" in card.findings["Trust"].text
     assert judgement.needed_for(0.03) > judgement.needed
     for said in ("60 problems", "All replies were answers.", "mode curve with prompt basic", "3 comparisons"):
-        assert said in card.trust.text
-    assert card.algorithm.badge == "can't tell"
+        assert said in card.findings["Trust"].text
+    assert card.findings["Algorithm"].badge == "can't tell"
 
 
 def test_replies_without_an_answer_are_said_and_weaken_trust():
@@ -90,23 +92,23 @@ def test_replies_without_an_answer_are_said_and_weaken_trust():
     answers[:20, 0] = -1
     frame = pl.concat([world().filter(pl.col("learner") != "m"), rows("m", answers, "basic", status="unparseable")])
     (card,) = cards_of(content_of(frame, algorithms=[{}]))
-    assert f"{100 * 20 / LABELS.size:.1f} % of the replies were no answer" in card.trust.text
-    assert card.trust.badge != "clear"
+    assert f"{100 * 20 / LABELS.size:.1f} % of the replies were no answer" in card.findings["Trust"].text
+    assert card.findings["Trust"].badge != "clear"
 
 
 def test_too_few_problems_are_no_clear_distance():
     few = world().filter(pl.col("problem") < 3)
     (card,) = cards_of(content_of(few, algorithms=[{}]))
-    assert card.distance.badge == "can't tell"
-    assert "too few problems to tell" in card.distance.text
-    assert card.trust.badge == "can't tell"
+    assert card.findings["Distance"].badge == "can't tell"
+    assert "too few problems to tell" in card.findings["Distance"].text
+    assert card.findings["Trust"].badge == "can't tell"
 
 
 def test_without_exact_bayes_no_best_possible_is_named():
     frame = world().filter(pl.col("learner") != "bayes")
     (card,) = cards_of(content_of(frame, algorithms=[{}]))
-    assert "No best possible learner is known here." in card.distance.text
-    assert card.distance.badge == "can't tell"
+    assert "No best possible learner is known here." in card.findings["Distance"].text
+    assert card.findings["Distance"].badge == "can't tell"
 
 
 def test_the_side_that_a_learner_takes_is_counted_where_two_others_differ_on_unseen_queries():

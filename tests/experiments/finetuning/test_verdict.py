@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from llm_icl.analysis.effects import shown
+from llm_icl.analysis.effects import correction, shown
 from llm_icl.experiments.finetuning.effects import effects
 from llm_icl.experiments.finetuning.measures import ORDER_FINETUNED, ORDER_IN_CONTEXT, SIMAOU
 from llm_icl.experiments.finetuning.methods import (
@@ -17,7 +17,7 @@ from llm_icl.experiments.finetuning.methods import (
     UNTRAINED,
     draws,
 )
-from llm_icl.experiments.finetuning.verdict import loss_sentences, rate_sentences, verdict
+from llm_icl.experiments.finetuning.verdict import gain_sentence, loss_sentences, rate_sentences, verdict
 from tests.experiments.finetuning.worlds import EXAMPLES, around, compared
 
 NUMBERS = np.arange(EXAMPLES)
@@ -28,7 +28,9 @@ GAIN = {"": {"zs": NUMBERS % 6 < 2, "icl": NUMBERS % 6 < 5, "ft": NUMBERS % 6 < 
 def said(values, answers=GAIN, **more):
     found = compared(values, answers, **more)
     told = effects(found)
-    return verdict(found, told, shown(told))
+    judged = shown(told)
+    doubts = (correction(judged), *loss_sentences([found]), *rate_sentences([found]))
+    return [gain_sentence(found), *verdict(found, told, judged), *doubts]
 
 
 def sentence(values, start="SimAOU is", **more):

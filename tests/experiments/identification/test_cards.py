@@ -25,12 +25,17 @@ def test_a_card_has_the_numbers_of_the_finding(found):
     cell, one = found
     known = one.identification
     card = card_of(cell, one, "here")
-    assert (card.of, card.where, card.algorithm.badge, card.trust.badge) == ("averaging", "here", "clear", "clear")
-    assert card.algorithm.text.startswith("averaging explains")
-    points, share = re.findall(r"([\d.]+) points .* loses (\d+) % of that too", card.distance.text)[0]
+    assert (card.of, card.where, card.findings["Algorithm"].badge, card.findings["Trust"].badge) == (
+        "averaging",
+        "here",
+        "clear",
+        "clear",
+    )
+    assert card.findings["Algorithm"].text.startswith("averaging explains")
+    points, share = re.findall(r"([\d.]+) points .* loses (\d+) % of that too", card.findings["Distance"].text)[0]
     assert float(points) == pytest.approx(100 * known.regret, abs=0.051)
     assert float(share) == pytest.approx(100 * known.regret_explained, abs=0.51)
-    assert f"{len(known.candidates)} candidates were compared" in card.trust.text
+    assert f"{len(known.candidates)} candidates were compared" in card.findings["Trust"].text
 
 
 @pytest.mark.parametrize(
@@ -54,5 +59,5 @@ def test_each_verdict_has_its_badge(found, verdict, names, high, badge):
 def test_without_enough_answers_nothing_is_claimed(found):
     cell, one = found
     card = card_of(cell, dataclasses.replace(one, identification=None, answered=0.1), "here")
-    assert [finding.badge for _, finding in card.findings()] == ["can't tell"] * 3
-    assert "10 % answered" in card.trust.text
+    assert [finding.badge for finding in card.findings.values()] == ["can't tell"] * 3
+    assert "10 % answered" in card.findings["Trust"].text

@@ -31,7 +31,12 @@ def cards_of(content: Content) -> tuple[Card, ...]:
 def _card(content: Content, name: str) -> Card:
     cells = [cell for cell in content.cells if name in cell.cell.learners]
     where = cells[0].cell.title if len(cells) == 1 else f"{len(cells)} cells (task and n)"
-    return Card(name, where, _algorithm(cells, name), _distance(cells, name), _trust(content, cells, name))
+    findings = {
+        "Algorithm": _algorithm(cells, name),
+        "Distance": _distance(cells, name),
+        "Trust": _trust(content, cells, name),
+    }
+    return Card(name, where, findings)
 
 
 def _algorithm(cells: Sequence[CellContent], name: str) -> Finding:
