@@ -1,5 +1,6 @@
 """`llm-icl run`: a suite, cell by cell."""
 
+import dataclasses
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,10 @@ from llm_icl.cli.options import declared_options
 from llm_icl.suites.options import SuiteOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from llm_icl.config.cards import Card
+    from llm_icl.suites.published import Claim
     from llm_icl.suites.run import Outcome
 
 
@@ -30,12 +34,14 @@ def command(suite: str, out: Path | None, keep_old: bool, dry_run: bool, as_json
     from llm_icl.cli.progress import speak
     from llm_icl.errors import RequestError
     from llm_icl.suites.cards import find_suite
+    from llm_icl.suites.scales import scaled
 
     speak()
     if out is not None and not out.name:
         raise RequestError(f"--out '{out}' does not name a folder")
     options = SuiteOptions.of(chosen)
     name, card = find_suite(suite, options.tasks_dir)
+    card = scaled(card, options.scale)
     trains = card.fields.get("kind") == "train"
     calls = options.model or options.batch or options.base_url or options.catalogue or options.max_calls
     if trains and (calls or options.concurrency != "auto" or options.max_cost is not None):
@@ -53,16 +59,18 @@ def _train(
     from llm_icl.runs import RunDirectory
     from llm_icl.suites.cards import folder_name
     from llm_icl.suites.crew import Crew, LocalCrew
+    from llm_icl.suites.published import claims_of
     from llm_icl.suites.ray import RayCluster
     from llm_icl.suites.run import run_trainings
     from llm_icl.suites.trainings import load_training_suite
 
-    suite = load_training_suite(name, card, options.tasks_dir)
+    suite, claims = load_training_suite(name, card, options.tasks_dir), claims_of(card)
     folder = out or Path("outputs") / folder_name(name, suite.records())
     if dry_run:
-        for cell in suite.cells:
-            steps, problems = counted(cell.request.schedule.steps, "step"), counted(cell.request.batch, "problem")
-            click.echo(f"{cell.name}: {steps} of {problems}")
+        from llm_icl.suites.costs import described
+
+        for line in described(suite.cells):
+            click.echo(line)
         click.echo(f"{counted(len(suite.cells), 'network')} into {folder}")
         return
     with RunDirectory(folder):
@@ -72,7 +80,7 @@ def _train(
         )
         with Progress() as progress:
             outcome = run_trainings(suite, folder, crew, progress, keep_old)
-        _finish(outcome, folder, len(suite.cells), as_json, "eval")
+        _finish(outcome, folder, len(suite.cells), as_json, "eval", claims)
 
 
 def _evaluate(
@@ -86,9 +94,11 @@ def _evaluate(
     from llm_icl.runs import RunDirectory
     from llm_icl.suites.cards import folder_name
     from llm_icl.suites.evaluations import Places, cells_of, check_cells, load_suite
+    from llm_icl.suites.published import claims_of
     from llm_icl.suites.run import run_evaluations
 
     suite = load_suite(name, card, [name for text in options.model for name in split_models(text)])
+    claims = claims_of(card)
     places = Places(options.tasks_dir, options.prompts_dir, options.catalogue, options.base_url)
     cells = cells_of(suite, places)
     limits = Limits.of(options)
@@ -104,17 +114,21 @@ def _evaluate(
         calling = limits.calling(CallCache(folder.parent / CACHE), folder.name)
         with Progress() as progress:
             outcome = run_evaluations(cells, folder, pool, calling, progress, keep_old)
-        _finish(outcome, folder, len(cells), as_json, suite.kind.experiment.kind)
+        _finish(outcome, folder, len(cells), as_json, suite.kind.experiment.kind, claims)
 
 
-def _finish(outcome: "Outcome", folder: Path, cells: int, as_json: bool, kind: str) -> None:
+def _finish(outcome: "Outcome", folder: Path, cells: int, as_json: bool, kind: str, claims: "Sequence[Claim]") -> None:
     """Print the report of runs of one kind, and the failed cells. Raises WorkError if a cell failed."""
     from llm_icl.cli.showing import show
     from llm_icl.errors import WorkError
     from llm_icl.experiments.base import experiments
+    from llm_icl.suites.published import published_section
 
     if outcome.finished:
-        show(experiments.get(kind).report(outcome.finished), folder, as_json)
+        report = experiments.get(kind).report(outcome.finished)
+        if published := published_section(claims, outcome.finished):
+            report = dataclasses.replace(report, sections=(published, *report.sections))
+        show(report, folder, as_json)
     if outcome.failed:
         for name, reason in outcome.failed.items():
             click.echo(f"failed: {name}: {reason}", err=True)

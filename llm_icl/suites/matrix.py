@@ -37,7 +37,7 @@ class Matrix:
 def read_matrix(card: Card, axes: Sequence[str], defaults: Mapping[str, Any], settings: Mapping[str, Any],
                 check: Check) -> Matrix:  # fmt: skip
     """The matrix of a suite's card. An axis without a default must be given. Raises RequestError, with the line."""
-    card.only(("kind", "description", "matrix", "overrides", *settings), needed=("matrix",))
+    card.only(("kind", "description", "matrix", "overrides", "published", *settings), needed=("matrix",))
     found = _axes(card, card.fields["matrix"], axes, defaults)
     for axis, values in found.items():
         found[axis] = _values(card, check, axis, values, "matrix", f"the axis '{axis}': ")

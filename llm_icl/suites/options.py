@@ -13,6 +13,8 @@ class SuiteOptions(CallingOptions, FolderOptions):
 
     model: tuple[str, ...] = option(())
     """Models to use instead of the suite's."""
+    scale: str = option("laptop")
+    """The scale of the suite: laptop, or another that its card has, such as paper."""
     at_once: int | None = option(None, minimum=1, shown="one per GPU, or one per core")
     """Networks to train concurrently."""
     on: Literal["here", "ray"] = option("here")

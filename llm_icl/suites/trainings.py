@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,16 +48,27 @@ class TrainingCell:
 
 @dataclass(frozen=True)
 class TrainingSuite:
-    """Networks to train, and their evaluation."""
+    """Networks to train, and their evaluation. `learners` are the classical ones; `others` are those at some points
+    (task, n) instead.
+    """
 
     name: str
     cells: Sequence[TrainingCell]
     problems: int
     learners: tuple[Spec, ...] | None
+    others: Mapping[tuple[str, int], tuple[Spec, ...]] = field(default_factory=dict)
 
     def records(self) -> list[Any]:
-        asked = {"problems": self.problems, "learners": self.learners and [str(spec) for spec in self.learners]}
+        asked: dict[str, Any] = {
+            "problems": self.problems,
+            "learners": self.learners and [str(spec) for spec in self.learners],
+        }
+        if self.others:
+            asked["others"] = {str(point): [str(spec) for spec in specs] for point, specs in self.others.items()}
         return [asked, *(cell.request.record() for cell in self.cells)]
+
+    def learners_of(self, task: str, n: int) -> tuple[Spec, ...] | None:
+        return self.others.get((task, n), self.learners)
 
 
 def load_training_suite(name: str, card: Card, tasks_dir: Path | None = None) -> TrainingSuite:
@@ -70,12 +81,24 @@ def load_training_suite(name: str, card: Card, tasks_dir: Path | None = None) ->
     ]
     if len(set(tested)) < len(tested):  # networks for different tasks share an evaluation
         cells = [dataclasses.replace(cell, label=f"{cell.label} on {_tasks(cell.request)}") for cell in cells]
-    learners = tuple(parse_specs(map(str, listed(matrix.settings["learner"])))) or None
     for override in matrix.overrides:
-        for key in set(override) - {"when", *_OPTIONS}:
+        for key in set(override) - {"when", "learner", *_OPTIONS}:
             raise card.error(f"'{key}' applies to the whole suite and cannot be overridden", "overrides")
-    _check_evaluations(name, cells, matrix.settings["problems"], learners or ())
-    return TrainingSuite(name, cells, matrix.settings["problems"], learners)
+        if "learner" in override and not set(override["when"]) <= {"task", "n"}:
+            raise card.error("'learner' can be overridden for a task and an n only", "overrides")
+    suite = TrainingSuite(
+        name,
+        cells,
+        matrix.settings["problems"],
+        _learners(matrix.settings) or None,
+        {
+            (str(point["task"]), int(point["n"])): _learners(settings)
+            for point in matrix.points(("task", "n"))
+            if (settings := matrix.settings_at(point))["learner"] != matrix.settings["learner"]
+        },
+    )
+    _check_evaluations(suite)
+    return suite
 
 
 def evaluations(suite: TrainingSuite, networks: Mapping[str, TrainedNetwork]) -> list[SuiteCell]:
@@ -94,7 +117,7 @@ def evaluations(suite: TrainingSuite, networks: Mapping[str, TrainedNetwork]) ->
                 Request(
                     tasks=(task,), ns=(n,), seeds=(0,), points=points, problems=suite.problems,
                     positions=tuple(range(points)), models=(), trained=tuple(trained), prompts=(),
-                    learners=suite.learners, mode="auto", shuffled_labels=False,
+                    learners=suite.learners_of(task.name, n), mode="auto", shuffled_labels=False,
                 ),
                 Limits(),
             ),
@@ -103,18 +126,22 @@ def evaluations(suite: TrainingSuite, networks: Mapping[str, TrainedNetwork]) ->
     ]  # fmt: skip
 
 
-def _check_evaluations(suite: str, cells: Sequence[TrainingCell], problems: int, learners: Sequence[Spec]) -> None:
+def _learners(settings: Mapping[str, Any]) -> tuple[Spec, ...]:
+    return tuple(parse_specs(map(str, listed(settings["learner"]))))
+
+
+def _check_evaluations(suite: TrainingSuite) -> None:
     """Raise RequestError for evaluations that would fail after training."""
-    tests = {(test.name, cell.request.n): test for cell in cells for test in cell.request.tests}
-    for (_, n), test in tests.items():
-        points = max(cell.request.points for cell in cells if cell.request.n == n)
+    tests = {(test.name, cell.request.n): test for cell in suite.cells for test in cell.request.tests}
+    for (name, n), test in tests.items():
+        points = max(cell.request.points for cell in suite.cells if cell.request.n == n)
         try:
-            draw_problems(test, n, points, problems, 0)
+            draw_problems(test, n, points, suite.problems, 0)
         except RequestError as problem:
-            raise RequestError(f"suite '{suite}', evaluation on {test.name}: {problem}") from None
-        for spec in learners:
+            raise RequestError(f"suite '{suite.name}', evaluation on {test.name}: {problem}") from None
+        for spec in suite.learners_of(name, n) or ():
             if refusal := learner_of(spec).refusal(test, n):
-                raise RequestError(f"suite '{suite}', learner '{spec}': {refusal}")
+                raise RequestError(f"suite '{suite.name}', learner '{spec}': {refusal}")
 
 
 def _tasks(request: TrainingRequest) -> str:

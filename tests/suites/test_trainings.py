@@ -180,7 +180,7 @@ def test_a_network_whose_checkpoint_is_gone_is_trained_again(suite, tmp_path):
 def test_a_dry_run_names_the_cells_and_writes_nothing(tmp_path):
     done = run_inside("run", write_suite(tmp_path / "own.yaml"), "--out", tmp_path / "all", "--dry-run")
     assert done.returncode == 0, done.stderr
-    assert [line.split(":")[0] for line in done.stdout.splitlines()[:-1]] == CELLS
+    assert [line.split(":")[0] for line in done.stdout.splitlines()[:-1]] == [*CELLS, "in all"]
     assert [path.name for path in tmp_path.iterdir()] == ["own.yaml"]
 
 
@@ -188,7 +188,7 @@ def test_one_value_needs_no_list(tmp_path):
     own = write_suite(tmp_path / "own.yaml", "gru", "parity", "n: 3", "points: 6\nlearner: averaging\ntest: parity\n")
     done = run_inside("run", own, "--dry-run")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[0] == "gru+parity+n=3: 2,000 steps of 64 problems"
+    assert done.stdout.startswith("gru+parity+n=3: 2,000 steps of 64 problems, ")
 
 
 def test_networks_of_different_tasks_that_meet_in_one_test_tell_their_tasks(tmp_path):

@@ -1,0 +1,128 @@
+"""What was published on a suite's question, beside what its runs show."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from llm_icl.analysis.cells import Cell
+from llm_icl.analysis.comparisons import Comparison, Judgement, Outcome, compare, judge
+from llm_icl.config.cards import Card
+from llm_icl.experiments.evaluation.reports.content import gather
+from llm_icl.reports.document import Column, Paragraph, Row, Section, Table
+from llm_icl.runs import RunDirectory
+from llm_icl.suites.matrix import listed
+
+Expected = Literal["above", "below", "equivalent"]
+_EXPECTED: tuple[Expected, ...] = ("above", "below", "equivalent")
+# All language models of a suite, whichever they are.
+_MODELS = "models"
+_COLUMNS = (
+    Column("published", "published", short=True),
+    Column("compared here", "compared", short=True),
+    Column("difference (points)", "difference", "points", True),
+    Column("agrees", "agrees", short=True),
+    Column("if not", "reason"),
+)
+_ABOUT = (
+    "Differences are of the accuracy in the last half of the positions, paired by problem, with the intervals that "
+    "the correction for all comparisons of this table (Holm) leaves. *Equivalent* is a difference that is shown to be "
+    "within 5 points."
+)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A published statement as a comparison: on a task (at some n; at all if empty), each of the first learners is
+    above, below or equivalent to each of the second ones. `reason` is why it may be otherwise here.
+    """
+
+    says: str
+    task: str
+    ns: tuple[int, ...]
+    first: tuple[str, ...]
+    second: tuple[str, ...]
+    expected: Expected
+    reason: str
+
+
+def claims_of(card: Card) -> tuple[Claim, ...]:
+    """The claims under `published`. Raises RequestError."""
+    claims = card.fields.get("published", [])
+    if not isinstance(claims, list) or not all(isinstance(claim, dict) for claim in claims):
+        raise card.error("'published' must be a list of statements", "published")
+    return tuple(_claim(card, claim) for claim in claims)
+
+
+def _claim(card: Card, fields: dict[str, Any]) -> Claim:
+    where = Card(f"{card.where}, published", fields, {})
+    where.only(
+        ("says", "task", "n", "first", "second", "expected", "reason"), ("says", "task", "first", "second", "expected")
+    )
+    ns = listed(fields.get("n", []))
+    if not all(isinstance(n, int) and not isinstance(n, bool) for n in ns):
+        raise where.error(f"'n' must be whole numbers, not {fields['n']!r}")
+    if fields["expected"] not in _EXPECTED:
+        raise where.error(f"'expected' must be one of {', '.join(_EXPECTED)}, not {fields['expected']!r}")
+    first, second = (tuple(map(str, listed(fields[key]))) for key in ("first", "second"))
+    return Claim(
+        where.text("says"), where.text("task"), tuple(ns), first, second, fields["expected"], where.text("reason")
+    )
+
+
+def published_section(claims: Sequence[Claim], runs: Sequence[RunDirectory]) -> Section | None:
+    """Each claim with what finished evaluations show of it; None without claims."""
+    if not claims:
+        return None
+    cells = [content.cell for content in gather(runs).cells]
+    pairs = {
+        (i, cell.title, first, second): _compare(cell, first, second)
+        for i, claim in enumerate(claims)
+        for cell, first, second in _places(claim, cells)
+    }
+    told = judge(pairs)
+    rows: list[Row] = []
+    for i, claim in enumerate(claims):
+        mine = {key: judgement for key, judgement in told.items() if key[0] == i}
+        if not mine:
+            rows.append({"published": claim.says, "compared": claim.task, "agrees": "not run"})
+        for (_, title, first, second), judgement in mine.items():
+            agrees = agreement(claim, judgement)
+            rows.append(
+                {
+                    "published": claim.says,
+                    "compared": f"{first} against {second}; {title}",
+                    "difference": judgement.shown,
+                    "agrees": agrees,
+                    "reason": "" if agrees == "yes" else claim.reason,
+                }
+            )
+    table = Table("published", "Published statements, and what was run here", _COLUMNS, tuple(rows))
+    return Section("Published, and here", "published", (Paragraph(_ABOUT), table))
+
+
+def agreement(claim: Claim, judgement: Judgement) -> str:
+    outcome: Outcome = "equivalent" if judgement.outcome == "identical" else judgement.outcome
+    if outcome == claim.expected:
+        return "yes"
+    if outcome in ("too few", "no data"):
+        return "too few problems to tell"
+    return f"no: {outcome}"
+
+
+def _places(claim: Claim, cells: Sequence[Cell]) -> Iterator[tuple[Cell, str, str]]:
+    for cell in cells:
+        if cell.task == claim.task and (not claim.ns or cell.n in claim.ns):
+            for first in claim.first:
+                for name in cell.models if first == _MODELS else [first]:
+                    for second in claim.second:
+                        if name in cell.learners and second in cell.learners:
+                            yield cell, name, second
+
+
+def _compare(cell: Cell, first: str, second: str) -> Comparison:
+    half = cell.positions >= np.median(cell.positions)
+    one, other = cell.learners[first], cell.learners[second]
+    answers = one.prediction[:, half], other.prediction[:, half]
+    return compare(one.correct[:, half], other.correct[:, half], answers)
