@@ -42,13 +42,18 @@ def command(suite: str, out: Path | None, keep_old: bool, dry_run: bool, as_json
     options = SuiteOptions.of(chosen)
     name, card = find_suite(suite, options.tasks_dir)
     card = scaled(card, options.scale)
-    trains = card.fields.get("kind") == "train"
+    kind = card.fields.get("kind", "eval")
+    trains, asks = kind == "train", kind in ("eval", "identify")
     calls = options.model or options.batch or options.base_url or options.catalogue or options.max_calls
-    if trains and (calls or options.concurrency != "auto" or options.max_cost is not None):
-        raise RequestError(f"suite '{name}' trains networks: options for API calls do not apply")
+    if not asks and (calls or options.concurrency != "auto" or options.max_cost is not None):
+        does = "trains networks" if trains else "compares with finetuning"
+        raise RequestError(f"suite '{name}' {does}: options for API calls do not apply")
+    if options.data_dir and kind != "finetune-vs-icl":
+        raise RequestError(f"suite '{name}' takes no texts: --data-dir does not apply")
     if not trains and (options.on == "ray" or options.at_once):
         raise RequestError(f"suite '{name}' trains no networks: --on and --at-once do not apply")
-    (_train if trains else _evaluate)(name, card, options, out, keep_old, dry_run, as_json)
+    run = _train if trains else _evaluate if asks else _compare
+    run(name, card, options, out, keep_old, dry_run, as_json)
 
 
 def _train(
@@ -81,6 +86,29 @@ def _train(
         with Progress() as progress:
             outcome = run_trainings(suite, folder, crew, progress, keep_old)
         _finish(outcome, folder, len(suite.cells), as_json, "eval", claims)
+
+
+def _compare(
+    name: str, card: "Card", options: SuiteOptions, out: Path | None, keep_old: bool, dry_run: bool, as_json: bool
+) -> None:
+    from llm_icl.cli.progress import Progress
+    from llm_icl.config.specs import counted
+    from llm_icl.runs import RunDirectory
+    from llm_icl.suites.cards import folder_name
+    from llm_icl.suites.comparisons import load_comparisons
+    from llm_icl.suites.run import run_comparisons
+
+    cells = load_comparisons(name, card, options.data_dir, options.tasks_dir)
+    folder = out or Path("outputs") / folder_name(name, [cell.experiment.record() for cell in cells])
+    if dry_run:
+        for cell in cells:
+            click.echo(cell.name)
+        click.echo(f"{counted(len(cells), 'comparison')} into {folder}")
+        return
+    with RunDirectory(folder):
+        with Progress() as progress:
+            outcome = run_comparisons(cells, folder, progress, keep_old)
+        _finish(outcome, folder, len(cells), as_json, "finetune-vs-icl", ())
 
 
 def _evaluate(

@@ -6,8 +6,11 @@ from typing import Any
 
 from llm_icl.config.cards import Card, read_card
 from llm_icl.config.files import data_files, file_name
+from llm_icl.config.specs import any_of
 from llm_icl.errors import unknown_name
 from llm_icl.runs.opening import digest, identity
+
+KINDS = ("eval", "identify", "train", "finetune-vs-icl")
 
 
 def suite_names(tasks_dir: Path | None = None) -> dict[str, Path]:
@@ -23,8 +26,8 @@ def find_suite(text: str, tasks_dir: Path | None = None) -> tuple[str, Card]:
             raise unknown_name("suite", text, paths, "; or a YAML file")
         path = paths[text]
     card = read_card(path)
-    if card.fields.get("kind", "eval") not in ("eval", "identify", "train"):
-        raise card.error(f"'kind' must be eval, identify or train, not {card.fields['kind']!r}", "kind")
+    if card.fields.get("kind", "eval") not in KINDS:
+        raise card.error(f"'kind' must be {any_of(KINDS)}, not {card.fields['kind']!r}", "kind")
     return path.stem, card
 
 

@@ -1,6 +1,7 @@
 """The options of suite runs; options of its experiments are in its card."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from llm_icl.config.options import option
@@ -15,6 +16,8 @@ class SuiteOptions(CallingOptions, FolderOptions):
     """Models to use instead of the suite's."""
     scale: str = option("laptop")
     """The scale of the suite: laptop, or another that its card has, such as paper."""
+    data_dir: Path | None = option(None, shown="the hub", exists="folder")
+    """Folder with the texts of a finetune-vs-icl suite: NAME/SPLIT.jsonl, .csv, .tsv or .parquet."""
     at_once: int | None = option(None, minimum=1, shown="one per GPU, or one per core")
     """Networks to train concurrently."""
     on: Literal["here", "ray"] = option("here")

@@ -17,6 +17,7 @@ from llm_icl.experiments.training.experiment import Training
 from llm_icl.networks.trained import TrainedNetwork, find_trained
 from llm_icl.progress import OnProgress
 from llm_icl.runs import RunDirectory
+from llm_icl.suites.comparisons import ComparisonCell
 from llm_icl.suites.crew import Crew
 from llm_icl.suites.evaluations import SuiteCell
 from llm_icl.suites.trainings import TrainingCell, TrainingSuite, evaluations
@@ -65,6 +66,19 @@ def run_evaluations(
             outcome.finished.append(run)
             if failure := asked.failure(run):
                 outcome.failed[cell.name] = str(failure)
+    return outcome
+
+
+def run_comparisons(cells: Sequence[ComparisonCell], folder: Path, on_progress: OnProgress, keep_old: bool) -> Outcome:
+    """Run the remaining comparisons, one after the other."""
+    outcome = Outcome([], {})
+    for i, cell in enumerate(cells):
+
+        def on_cell(what: str, done: int, whole: int, number: int = i + 1) -> None:
+            on_progress(f"[{number}/{len(cells)}] {what}", done, whole)
+
+        with _kept_apart(cell.name, outcome):
+            outcome.finished.append(cell.experiment.run(folder / cell.name, on_cell, keep_old))
     return outcome
 
 

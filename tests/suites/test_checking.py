@@ -4,6 +4,8 @@ import pytest
 import yaml
 
 from llm_icl.config.cards import parse_card
+from llm_icl.suites.comparisons import AXES as COMPARISON_AXES
+from llm_icl.suites.comparisons import SETTINGS as COMPARISON_SETTINGS
 from llm_icl.suites.evaluations import AXES as EVALUATION_AXES
 from llm_icl.suites.evaluations import KINDS, load_suite
 from llm_icl.suites.trainings import _SETTINGS as TRAINING_SETTINGS
@@ -21,6 +23,7 @@ IDENTIFICATION = {
     "matrix": {"model": ["none"], "task": ["majority"], "n": [3]},
     "learner": "averaging",
 }
+COMPARISON = {"kind": "finetune-vs-icl", "matrix": {"model": ["smollm2-135m"], "dataset": ["sst2"]}}
 WRONG = {
     "model": (["nobody"], "nobody"), "prompt": (["no-prompt"], "no-prompt"), "task": (["no-task"], "no-task"),
     "n": ([0], "n 0 is out of range"), "seed": ([-1], "seed"),
@@ -32,19 +35,25 @@ WRONG = {
     "rate": ([0], "rate 0.0 is out of range: above 0"), "steps": (2.5, "steps must be a whole number"),
     "batch-size": (-1, "batch-size -1"), "stop-at": (1.5, "stop-at 1.5 is out of range"),
     "evaluate-every": (0, "evaluate-every 0"), "start-n": (9, "start-n 9 is above --n 3"),
-    "examples": ([0], "examples 0"), "contexts": (3, "contexts 3"), "queries": (0, "queries 0"),
+    "examples": (0, "examples 0"), "contexts": (3, "contexts 3"), "queries": (0, "queries 0"),
     "candidate": (["no-learner"], "no-learner"),
+    "dataset": (["no-texts"], "no-texts"), "demonstrations": (0, "demonstrations 0"),
+    "rates": ("fast", "'fast' is not a list of numbers"), "choose-on": ("both", "choose-on must be one of"),
+    "best-seed": ("perhaps", "best-seed must be true or false"), "too-many": ("keep", "too-many must be one of"),
+    "too-long": ("keep", "too-long must be one of"), "separator": ("blank", "separator must be one of"),
+    "controls": ("perhaps", "controls must be true or false"),
     "start-points": (True, "start-points must be a whole number"), "test": (["no-task"], "no-task"),
 }  # fmt: skip
 CASES = [("eval", EVALUATION, key) for key in (*EVALUATION_AXES, *KINDS["eval"].settings)]
 CASES += [("identify", IDENTIFICATION, key) for key in (*EVALUATION_AXES, *KINDS["identify"].settings)]
+CASES += [("finetune-vs-icl", COMPARISON, key) for key in (*COMPARISON_AXES, *COMPARISON_SETTINGS)]
 CASES += [("train", TRAINING, key) for key in (*TRAINING_AXES, *TRAINING_SETTINGS)]
 
 
 @pytest.mark.parametrize(("kind", "suite", "key"), CASES)
 def test_a_wrong_value_is_refused(kind, suite, key, tmp_path):
     value, words = WRONG[key]
-    axes = TRAINING_AXES if kind == "train" else EVALUATION_AXES
+    axes = {"train": TRAINING_AXES, "finetune-vs-icl": COMPARISON_AXES}.get(kind, EVALUATION_AXES)
     changed = {**suite, "matrix": {**suite["matrix"], key: value}} if key in axes else {**suite, key: value}
     if key == "prompt":  # prompts are for models
         changed["matrix"]["model"] = ["gpt-4.1"]

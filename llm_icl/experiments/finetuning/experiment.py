@@ -34,13 +34,13 @@ class Comparison(Experiment):
         from llm_icl.experiments.finetuning.request import ComparisonRequest
         from llm_icl.experiments.finetuning.text_tasks import load_splits, load_text_task
 
-        model = find_model(options.model or DEFAULT_MODEL)
+        rates, model = options.learning_rates, find_model(options.model or DEFAULT_MODEL)
         backend_with_weights(model)
         task = load_text_task(options.dataset, options.tasks_dir)
         splits = load_splits(task, options.data_dir)
         request = ComparisonRequest(
             model, task, splits, options.seed, options.demonstrations or task.demonstrations,
-            min(options.examples, len(splits.evaluation)), options.learning_rates, options.choose_on,
+            min(options.examples, len(splits.evaluation)), rates, options.choose_on,
             options.separator, options.controls, options.best_seed, cut=options.too_many == "cut",
             drop=options.too_long == "drop",
         )  # fmt: skip
