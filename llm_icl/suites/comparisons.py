@@ -11,7 +11,7 @@ from llm_icl.config.files import file_name
 from llm_icl.errors import RequestError
 from llm_icl.experiments.finetuning.experiment import Comparison
 from llm_icl.experiments.finetuning.options import ComparisonOptions
-from llm_icl.suites.matrix import checked_by, read_matrix, refuse_repeats
+from llm_icl.suites.matrix import Matrix, checked_by, read_matrix, refuse_repeats
 
 AXES = ("model", "dataset")
 _DEFAULT = ComparisonOptions(dataset="")
@@ -34,11 +34,7 @@ def load_comparisons(
     name: str, card: Card, data_dir: Path | None, tasks_dir: Path | None = None
 ) -> list[ComparisonCell]:
     """The cells of a card, with texts from a folder or the hub. Raises RequestError for the first invalid one."""
-    if "published" in card.fields:
-        raise card.error(
-            "published figures of comparisons with finetuning are known, and stand in reports", "published"
-        )
-    matrix = read_matrix(card, AXES, {}, _DEFAULTS, checked_by(ComparisonOptions))
+    matrix = matrix_of(card)
     cells = []
     for point in matrix.points(AXES):
         label = f"{point['model']}+{point['dataset']}"
@@ -51,3 +47,11 @@ def load_comparisons(
         cells.append(ComparisonCell(file_name(label), experiment))
     refuse_repeats(name, [cell.name for cell in cells])
     return cells
+
+
+def matrix_of(card: Card) -> Matrix:
+    if "published" in card.fields:
+        raise card.error(
+            "published figures of comparisons with finetuning are known, and stand in reports", "published"
+        )
+    return read_matrix(card, AXES, {}, _DEFAULTS, checked_by(ComparisonOptions))

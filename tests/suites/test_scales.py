@@ -7,6 +7,7 @@ import yaml
 from llm_icl.config.cards import parse_card
 from llm_icl.errors import RequestError
 from llm_icl.suites.cards import find_suite, suite_names
+from llm_icl.suites.comparisons import matrix_of
 from llm_icl.suites.costs import costs_of
 from llm_icl.suites.evaluations import Places, cells_of, load_suite
 from llm_icl.suites.published import claims_of
@@ -78,6 +79,9 @@ def test_shipped_suites_are_whole_at_every_scale_and_their_claims_meet_what_they
     claims = claims_of(card)
     for scale in ("laptop", *card.fields.get("scales", {})):
         at_scale = scaled(card, scale)
+        if at_scale.fields.get("kind") == "finetune-vs-icl":
+            matrix_of(at_scale)
+            continue
         if at_scale.fields.get("kind") == "train":
             suite = load_training_suite(name, at_scale)
             tasks = {(test.name, cell.request.n) for cell in suite.cells for test in cell.request.tests}
