@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from llm_icl.config.files import file_name
+from llm_icl.experiments.identification.browsing import problems_panel
 from llm_icl.experiments.identification.cards import card_of
 from llm_icl.experiments.identification.figures import (
     identifiability_map,
@@ -70,12 +71,15 @@ _NOTES = (
 
 def report_of(runs: Sequence[RunDirectory]) -> Report:
     """All runs' subjects, those on the same probes side by side. Raises RequestError if a run cannot be read."""
-    cells = _merged([cell for run in runs for cell in read_findings(run.path)])
+    found = [(run, read_findings(run.path)) for run in runs]
+    cells = _merged([cell for _, some in found for cell in some])
+    panel = problems_panel(found)
+    answers = [Section("Problems, prompts and replies", "problems", (panel,), folded=True)] if panel else []
     records = [run.record for run in runs]
     return Report(
         _title(cells),
         _setting(cells),
-        sections=tuple(_section(cell) for cell in cells),
+        sections=(*(_section(cell) for cell in cells), *answers),
         notes=(*_NOTES, *_modes(records)),
         provenance=tuple(Provenance(record["command"], _facts(record)) for record in records),
         cards=tuple(card_of(cell, found, _heading(cell)) for cell in cells for found in cell.found),

@@ -20,6 +20,7 @@ from llm_icl.experiments.base import Session
 from llm_icl.experiments.calling import Calling
 from llm_icl.experiments.identification.answered import Answered, answers_frame, given_frame, read_answers
 from llm_icl.experiments.identification.answers_file import collected
+from llm_icl.experiments.identification.browsing import PROBES, ground_name
 from llm_icl.experiments.identification.findings import Cell, Found, Identifiability, write_findings
 from llm_icl.experiments.identification.options import LEAST_CONTEXTS
 from llm_icl.experiments.identification.request import IdentificationRequest
@@ -30,8 +31,6 @@ from llm_icl.learners.probes import Probes
 from llm_icl.progress import OnProgress
 
 log = logging.getLogger(__name__)
-
-PROBES = "probes"
 
 
 @dataclass
@@ -45,8 +44,7 @@ class Ground:
 
     @property
     def name(self) -> str:
-        name = f"{self.setting.task.name}-n{self.setting.n}-s{self.setting.seed}"
-        return file_name(f"{self.source}-{name}" if self.source else name)
+        return ground_name(self.setting.task.name, self.setting.n, self.setting.seed, self.source)
 
 
 class IdentificationRun:

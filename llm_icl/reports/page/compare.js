@@ -20,9 +20,13 @@ const compare = async (panel) => {
     const body = rows.map(([cell, value, low, high, problems, differing]) => {
       const { title, task, n } = index.cells[cell];
       const look = () => {
-        for (const [key, wanted] of Object.entries({ task, n: String(n), learner: index.names[a], kind: "differ",
-          other: index.names[b], item: "", position: "", text: "" })) address.set(key, wanted);
-        showProblems(panel);
+        const problems = problemsBeside(panel);
+        if (!problems) return;
+        const key = keyOf(problems);
+        for (const [name, wanted] of Object.entries({ task, n: String(n), learner: index.names[a], kind: "differ",
+          other: index.names[b], item: "", position: "", text: "" })) address.set(key(name), wanted);
+        reveal(problems.closest("details.part").id);
+        problems.dispatchEvent(new Event("show"));
       };
       return make("tr", {}, make("th", { scope: "row" }, title),
         make("td", { "data-label": "difference" }, differing ? points(value) + interval(low, high) : "identical"),
@@ -51,11 +55,8 @@ const compare = async (panel) => {
   panel.dataset.drawn = "all";
 };
 
-// Opens the problems of the same report, filtered as the address says.
-const showProblems = (from) => {
+// The problems of the same report.
+const problemsBeside = (from) => {
   const panels = all(".panel.problems");
-  const near = panels.find((panel) => from.closest("section section")?.contains(panel)) ?? panels[0];
-  if (!near) return;
-  reveal(near.closest("details.part").id);
-  near.dispatchEvent(new Event("show"));
+  return panels.find((panel) => from.closest("section section")?.contains(panel)) ?? panels[0];
 };

@@ -35,11 +35,15 @@ const answerAt = (data, id) => {
   const problem = Math.floor(query / cell.width);
   const truth = data.truths[cell.query + query];
   return { id, cell, learner, query, problem, position: cell.positions[query % cell.width], code: data.codes[id],
-    truth: truth & 1, seen: Boolean(truth & 2), probability: data.probabilities[id] };
+    truth: truthOf(truth), seen: Boolean(truth & 2), probability: data.probabilities[id] };
 };
 
+// The label; null where no answer is right or wrong.
+const truthOf = (truth) => truth & 4 ? null : truth & 1;
+
 // Codes: 0 not asked, 1 and 2 the answers 0 and 1, then the statuses of what is no answer.
-const kindOf = (code, truth) => code > 2 ? "none" : code - 1 === truth ? "right" : "wrong";
+const kindOf = (code, truth) =>
+  code > 2 ? "none" : truth === null ? "answered" : code - 1 === truth ? "right" : "wrong";
 
 // Numbers of the answers that pass; `wanted` are task, n, learner, position, kind, other.
 const passing = (data, wanted) => {
@@ -64,7 +68,7 @@ const passing = (data, wanted) => {
             const theirs = data.codes[cell.answer + other * queries + query];
             if (theirs === 0 || theirs > 2 || code > 2 || theirs === code) continue;
           }
-        } else if (wanted.kind && kindOf(code, data.truths[cell.query + query] & 1) !== wanted.kind) continue;
+        } else if (wanted.kind && kindOf(code, truthOf(data.truths[cell.query + query])) !== wanted.kind) continue;
         found[count++] = start + query;
       }
     });
@@ -145,6 +149,7 @@ const detailOf = async (panel, data, index, answer) => {
   data.parameters ??= JSON.parse(await textOf(panel.querySelector(".column[data-name=functions]")));
   const functionText = data.parameters[data.cells.indexOf(cell)][problem] ?? "";
   const title = `${cell.title}: problem ${number}${seed ? `, seed ${seed}` : ""}, position ${answer.position}`;
+  const trueLabel = answer.truth === null ? "" : `; the true label is ${answer.truth}`;
   const points = [];
   for (let k = 0; cell.points && k <= answer.position; k++) {
     const start = cell.bit + (problem * cell.points + k) * cell.n;
@@ -153,7 +158,7 @@ const detailOf = async (panel, data, index, answer) => {
     const at = cell.label + problem * cell.points + k;
     const label = (data.shown[at >> 3] >> (7 - (at & 7))) & 1;
     points.push(make("div", { class: k === answer.position ? "query" : "" },
-      `${String(k).padStart(3)}  ${bits}  ${k === answer.position ? `? (true label ${answer.truth})` : label}`));
+      `${String(k).padStart(3)}  ${bits}  ${k === answer.position ? `?${trueLabel && ` (true label ${answer.truth})`}` : label}`));
   }
   const permuted = cell.learners[answer.learner].includes(index.shuffled)
     ? "This control was shown the labels of the points below in another order." : "";
@@ -163,17 +168,17 @@ const detailOf = async (panel, data, index, answer) => {
     const kind = kindOf(one.code, one.truth);
     return make("tr", { class: learner === answer.learner ? "strong" : "" }, make("th", { scope: "row" }, name),
       make("td", { "data-label": "answer" }, saysOf(data, index, one)),
-      make("td", { "data-label": "" }, kind === "none" ? "no answer" : kind));
+      make("td", { "data-label": "" }, kind === "none" ? "no answer" : kind === "answered" ? "" : kind));
   }).filter(Boolean);
-  const head = make("tr", {}, ...["learner", "answer", "right"].map((name) => make("th", { scope: "col" }, name)));
+  const head = make("tr", {}, ...["learner", "answer", index.scored ? "right" : ""].map((name) => make("th", { scope: "col" }, name)));
   const texts = exchangesOf(await textsOf(panel, data, cell), answer);
   const exchanges = texts.flatMap(({ prompt, reply }) => [
     make("h4", {}, "Prompt"), make("pre", { tabindex: 0 }, prompt),
     make("h4", {}, "Reply"), make("pre", { tabindex: 0 }, reply || "(the probabilities of the labels only)")]);
   return [
     make("h3", {}, title),
-    make("p", { class: "soft" }, `${answer.seen ? "The query is among its examples" : "The query is unseen"}; the true `
-      + `label is ${answer.truth}.${functionText ? ` Function: ${functionText}` : ""}`),
+    make("p", { class: "soft" }, `${answer.seen ? "The query is among its examples" : "The query is unseen"}`
+      + `${trueLabel}.${functionText ? ` Function: ${functionText}` : ""}`),
     permuted && make("p", { class: "soft" }, permuted),
     points.length ? make("pre", { class: "points", tabindex: 0, "aria-label": "Points with their labels" }, ...points) : "",
     make("div", { class: "wide" }, make("table", {}, make("caption", {}, "What every learner answered"),
@@ -183,12 +188,20 @@ const detailOf = async (panel, data, index, answer) => {
   ];
 };
 
+// The keys of a panel in the address: a report of several kinds has several panels.
+const keyOf = (panel) => {
+  const place = all(".panel.problems").indexOf(panel);
+  return (name) => place > 0 ? `${name}${place + 1}` : name;
+};
+
 const explore = async (panel) => {
   const index = JSON.parse(await textOf(panel.querySelector(".index")));
   const data = await answersOf(panel, index);
+  const key = keyOf(panel);
   const some = (values) => [["", "all"], ...[...new Set(values)].map((value) => [String(value), String(value)])];
   const names = data.cells.flatMap((cell) => cell.learners);
-  const kinds = [["", "all"], ["right", "right"], ["wrong", "wrong"], ["none", "no answer"], ["differ", "learners differ"]];
+  const scored = index.scored ? [["right", "right"], ["wrong", "wrong"]] : [];
+  const kinds = [["", "all"], ...scored, ["none", "no answer"], ["differ", "learners differ"]];
   let ids = new Uint32Array();
   let turn = 0;
   const list = listOf("Answers", (i) => {
@@ -202,17 +215,17 @@ const explore = async (panel) => {
   const detail = make("div", { class: "detail" });
   const count = make("p", { class: "soft", role: "status" });
   const open = async (id) => {
-    address.set("item", String(id));
+    address.set(key("item"), String(id));
     detail.replaceChildren(...await detailOf(panel, data, index, answerAt(data, id)));
     const points = detail.querySelector(".points");
     if (points) points.scrollTop = points.scrollHeight; // the query is the last
   };
   const filter = async () => {
     const mine = ++turn;
-    const wanted = Object.fromEntries(Object.entries(choices).map(([key, { select }]) => [key, select.value]));
+    const wanted = Object.fromEntries(Object.entries(choices).map(([name, { select }]) => [name, select.value]));
     if (wanted.kind !== "differ") wanted.other = "";
     choices.other.element.hidden = wanted.kind !== "differ";
-    for (const [key, value] of Object.entries({ ...wanted, text: text.value })) address.set(key, value);
+    for (const [name, value] of Object.entries({ ...wanted, text: text.value })) address.set(key(name), value);
     let found = passing(data, wanted);
     if (text.value) found = await containing(panel, data, found, text.value);
     if (mine !== turn) return;
@@ -235,10 +248,10 @@ const explore = async (panel) => {
     ...Object.values(choices).map(({ element }) => element), make("label", {}, "text in prompt or reply", text));
   panel.append(count, make("div", { class: "explore" }, list.element, detail));
   const restore = async () => {
-    for (const [key, { select }] of Object.entries(choices)) select.value = address.get(key);
-    if (!choices.learner.select.value && !address.get("kind") && !address.get("item")) choices.learner.select.value = index.first;
-    text.value = address.get("text");
-    const item = address.get("item");
+    for (const [name, { select }] of Object.entries(choices)) select.value = address.get(key(name));
+    if (!choices.learner.select.value && !address.get(key("kind")) && !address.get(key("item"))) choices.learner.select.value = index.first;
+    text.value = address.get(key("text"));
+    const item = address.get(key("item"));
     await filter();
     if (item && Number(item) < data.size) await open(Number(item));
   };

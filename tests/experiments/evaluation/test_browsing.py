@@ -89,7 +89,7 @@ def test_much_text_is_sampled_and_said_so(run, monkeypatch):
     assert sum(map(len, texts)) == 2 * 2 * 9
     assert "one problem in" not in whole.says
     size = sum(len(row[3]) + len(row[4]) for rows in texts for row in rows)
-    monkeypatch.setattr(browsing, "MOST_TEXT", size // 3 + 1)
+    monkeypatch.setattr("llm_icl.reports.browsing.MOST_TEXT", size // 3 + 1)
     some = browsing.problems_panel(content, [run])
     kept = [row for i in range(2) for row in json.loads(some.columns[f"texts-{i}"])]
     assert "one problem in 3" in some.says

@@ -53,7 +53,7 @@ def test_each_verdict_has_its_badge(found, verdict, names, high, badge):
     cell, one = found
     share = Estimate(0.3, 0.2, high)
     known = dataclasses.replace(one.identification, verdict=verdict, names=names, share=share)
-    assert card_of(cell, dataclasses.replace(one, identification=known), "here").algorithm.badge == badge
+    assert card_of(cell, dataclasses.replace(one, identification=known), "here").findings["Algorithm"].badge == badge
 
 
 def test_without_enough_answers_nothing_is_claimed(found):

@@ -10,34 +10,29 @@ from numpy.typing import NDArray
 from llm_icl.analysis.cells import Answered, Cell
 from llm_icl.experiments.evaluation.reports.content import Content
 from llm_icl.problems import SHUFFLED, STATUSES, Problems
+from llm_icl.reports.browsing import Text, bits_of, codes, sampled, thousandths
 from llm_icl.reports.document import Panel
 from llm_icl.runs import RunDirectory
 
-# Prompts and replies of more characters than this are sampled.
-MOST_TEXT = 20_000_000
 # Parameters of a function beyond this length are cut.
 _LONGEST = 200
-_NO_PROBABILITY = 65535
 _Bits = NDArray[np.uint8]
 
 
 def problems_panel(content: Content, runs: Sequence[RunDirectory]) -> Panel:
-    """The columns, cell by cell, each learner by learner, problem by problem and position by position.
-
-    answers: 0 not asked, 1 and 2 the answers 0 and 1, then the statuses of what is no answer; probabilities:
-    thousandths of P(y = 1), 16 bits; truths of the queries: the label, plus 2 where it was seen; bits and shown labels
-    of all points; functions: their parameters as text; texts of a cell: learner, problem, positions, prompt and reply.
-    """
+    """The columns of `reports.browsing`; functions: their parameters as text."""
     drawn = _drawn(runs)
     cells = [each.cell for each in content.cells]
     points = [_points(cell, drawn) for cell in cells]
-    texts, note = _texts(cells, runs)
+    texts, note = sampled(_texts(cells, runs))
     columns = {
         "answers": b"".join(_codes(answered) for cell in cells for answered in cell.learners.values()),
-        "probabilities": b"".join(_thousandths(answered) for cell in cells for answered in cell.learners.values()),
+        "probabilities": b"".join(
+            thousandths(answered.probability) for cell in cells for answered in cell.learners.values()
+        ),
         "truths": b"".join(_truths(cell) for cell in cells),
-        "bits": _bytes_of([bits for bits, _, _ in points]),
-        "shown": _bytes_of([shown for _, shown, _ in points]),
+        "bits": bits_of([bits for bits, _, _ in points]),
+        "shown": bits_of([shown for _, shown, _ in points]),
         "functions": json.dumps([functions for _, _, functions in points]).encode(),
     }
     columns |= {f"texts-{i}": json.dumps(rows).encode() for i, rows in enumerate(texts) if rows}
@@ -46,6 +41,7 @@ def problems_panel(content: Content, runs: Sequence[RunDirectory]) -> Panel:
         "statuses": list(STATUSES[1:]),
         "shuffled": SHUFFLED,
         "first": content.subjects[0] if content.subjects else "",
+        "scored": True,
     }
     says = (
         "Every answer, with the problem, the prompt and reply, and what all learners answered. P(1) has three digits; "
@@ -64,24 +60,11 @@ def _about(cell: Cell, bits: _Bits, texts: Sequence[Any]) -> dict[str, Any]:
 
 def _codes(answered: Answered) -> bytes:
     assert answered.codes is not None
-    usable = ~np.isnan(answered.prediction)
-    without = np.where(answered.codes < 0, 0, np.maximum(answered.codes, 1) + 2)
-    return np.where(usable, np.nan_to_num(answered.prediction) + 1, without).astype(np.uint8).tobytes()
-
-
-def _thousandths(answered: Answered) -> bytes:
-    known = ~np.isnan(answered.probability)
-    rounded = np.where(known, np.round(1000 * np.nan_to_num(answered.probability)), _NO_PROBABILITY)
-    return rounded.astype("<u2").tobytes()
+    return codes(answered.prediction, answered.codes)
 
 
 def _truths(cell: Cell) -> bytes:
     return (np.nan_to_num(cell.label) + 2 * cell.seen).astype(np.uint8).tobytes()
-
-
-def _bytes_of(parts: Sequence[_Bits]) -> bytes:
-    """Bits of all cells in a row."""
-    return np.packbits(np.concatenate([part.ravel() for part in parts])).tobytes()
 
 
 def _drawn(runs: Sequence[RunDirectory]) -> dict[tuple[str, int, int], Problems]:
@@ -121,11 +104,11 @@ def _function(problems: Problems, row: int) -> str:
     return said if len(said) <= _LONGEST else f"{said[:_LONGEST]} …"
 
 
-def _texts(cells: Sequence[Cell], runs: Sequence[RunDirectory]) -> tuple[list[list[Any]], str]:
-    """Of each cell its exchanges; of more than MOST_TEXT characters those of every k-th problem, which a note says."""
+def _texts(cells: Sequence[Cell], runs: Sequence[RunDirectory]) -> list[list[Text]]:
+    """Of each cell its exchanges."""
     places = {(cell.task, cell.n): i for i, cell in enumerate(cells)}
     rows_of = [{(int(s), int(i)): row for row, (s, i) in enumerate(cell.ids)} for cell in cells]
-    texts: list[list[Any]] = [[] for _ in cells]
+    texts: list[list[Text]] = [[] for _ in cells]
     for one in (exchange for run in runs for exchange in run.exchanges()):
         place = places.get((one["task"], one["n"]))
         row = None if place is None else rows_of[place].get((one["seed"], one["problem"]))
@@ -134,20 +117,10 @@ def _texts(cells: Sequence[Cell], runs: Sequence[RunDirectory]) -> tuple[list[li
         for learner in _named(cells[place], one):
             reply = one["reply"].get("text") or one["reply"].get("message") or ""
             texts[place].append([learner, row, one["positions"], one["text"], reply])
-    whole = sum(_size(row) for rows in texts for row in rows)
-    if whole <= MOST_TEXT:
-        return texts, ""
-    every = -(-whole // MOST_TEXT)
-    sampled = [[row for row in rows if row[1] % every == 0] for rows in texts]
-    note = f" Prompts and replies are those of one problem in {every}; exchanges.jsonl of the run has all."
-    return sampled, note
+    return texts
 
 
 def _named(cell: Cell, exchange: Mapping[str, Any]) -> Iterator[int]:
     """The place of the learner that was asked, which may have its prompt in its name."""
     names = (exchange["learner"], f"{exchange['learner']} [{exchange['prompt']}]")
     yield from (i for i, name in enumerate(cell.learners) if name in names)
-
-
-def _size(row: Sequence[Any]) -> int:
-    return len(row[3]) + len(row[4])
