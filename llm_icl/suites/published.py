@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from llm_icl.analysis.cells import Cell
-from llm_icl.analysis.comparisons import Comparison, Judgement, Outcome, compare, judge
+from llm_icl.analysis.comparisons import MARGIN, Comparison, Judgement, Outcome, compare, judge
 from llm_icl.config.cards import Card
 from llm_icl.experiments.evaluation.reports.content import gather
 from llm_icl.reports.document import Column, Paragraph, Row, Section, Table
@@ -27,9 +27,10 @@ _COLUMNS = (
 )
 _ABOUT = (
     "Differences are of the accuracy in the last half of the positions, paired by problem, with the intervals that "
-    "the correction for all comparisons of this table (Holm) leaves. *Equivalent* is a difference that is shown to be "
-    "within 5 points."
+    "the correction for all comparisons of this table (Holm) leaves. As good as, nearly perfect, at chance: shown to "
+    f"be within {100 * MARGIN:.0f} points of the other, of the best possible, of the best constant."
 )
+_UNTOLD = "too few problems to tell"
 
 
 @dataclass(frozen=True)
@@ -103,12 +104,20 @@ def published_section(claims: Sequence[Claim], runs: Sequence[RunDirectory]) -> 
 
 
 def agreement(claim: Claim, judgement: Judgement) -> str:
+    """Whether what is shown is what was published. A difference may be clear and still small: equivalence asks only for
+    the margin.
+    """
+    if claim.expected == "equivalent":
+        _, low, high = judgement.shown
+        if judgement.outcome == "identical" or (low > -MARGIN and high < MARGIN):
+            return "yes"
+        if low > MARGIN or high < -MARGIN:
+            return f"no: {judgement.outcome}, by more than {100 * MARGIN:.0f} points"
+        return _UNTOLD
     outcome: Outcome = "equivalent" if judgement.outcome == "identical" else judgement.outcome
-    if outcome == claim.expected:
-        return "yes"
     if outcome in ("too few", "no data"):
-        return "too few problems to tell"
-    return f"no: {outcome}"
+        return _UNTOLD
+    return "yes" if outcome == claim.expected else f"no: {outcome}"
 
 
 def _places(claim: Claim, cells: Sequence[Cell]) -> Iterator[tuple[Cell, str, str]]:

@@ -1,11 +1,13 @@
 """Published statements beside what runs show, on learners whose difference is known."""
 
+from math import nan
+
 import polars as pl
 import pytest
 import yaml
 
 from llm_icl.analysis.comparisons import Judgement
-from llm_icl.analysis.intervals import NOTHING
+from llm_icl.analysis.intervals import Estimate
 from llm_icl.suites.published import Claim, agreement
 from tests.inside import run_inside
 from tests.reports.reading import table_of
@@ -40,7 +42,12 @@ def test_each_statement_stands_beside_what_was_found(done):
     assert [(row["published"], row["compared"], row["agrees"], row["reason"]) for row in rows] == [
         ("Bayes wins", "bayes against nearest-neighbour; conjunction, n = 4", "yes", ""),
         ("Bayes wins", "bayes against best-constant; conjunction, n = 4", "yes", ""),
-        ("A constant is good", "best-constant against bayes; conjunction, n = 4", "no: below", "it is not"),
+        (
+            "A constant is good",
+            "best-constant against bayes; conjunction, n = 4",
+            "no: below, by more than 5 points",
+            "it is not",
+        ),
         ("It is itself", "bayes against bayes; conjunction, n = 4", "yes", ""),
         ("Nobody asked", "conjunction", "not run", None),
     ]
@@ -59,19 +66,26 @@ def test_differences_are_of_the_last_half_of_the_positions(done):
 
 
 @pytest.mark.parametrize(
-    ("outcome", "expected", "words"),
+    ("outcome", "low", "high", "expected", "words"),
     [
-        ("above", "above", "yes"),
-        ("identical", "equivalent", "yes"),
-        ("identical", "above", "no: equivalent"),
-        ("too few", "equivalent", "too few problems to tell"),
-        ("no data", "below", "too few problems to tell"),
-        ("below", "above", "no: below"),
+        ("above", 0.01, 0.2, "above", "yes"),
+        ("identical", nan, nan, "equivalent", "yes"),
+        ("identical", nan, nan, "above", "no: equivalent"),
+        ("too few", -0.2, 0.1, "above", "too few problems to tell"),
+        ("no data", nan, nan, "below", "too few problems to tell"),
+        ("below", -0.2, -0.1, "above", "no: below"),
+        ("equivalent", -0.02, 0.02, "above", "no: equivalent"),
+        # Clear, and within five points.
+        ("below", -0.04, -0.02, "equivalent", "yes"),
+        ("below", -0.07, -0.02, "equivalent", "too few problems to tell"),
+        ("above", 0.06, 0.09, "equivalent", "no: above, by more than 5 points"),
+        ("too few", -0.07, 0.02, "equivalent", "too few problems to tell"),
+        ("no data", nan, nan, "equivalent", "too few problems to tell"),
     ],
 )
-def test_what_is_not_shown_neither_agrees_nor_disagrees(outcome, expected, words):
+def test_what_is_not_shown_neither_agrees_nor_disagrees(outcome, low, high, expected, words):
     claim = Claim("", "t", (), ("a",), ("b",), expected, "")
-    assert agreement(claim, Judgement(outcome, NOTHING, 0, 0)) == words
+    assert agreement(claim, Judgement(outcome, Estimate((low + high) / 2, low, high), 9, 9)) == words
 
 
 @pytest.mark.parametrize(
