@@ -84,7 +84,9 @@ def tasks() -> Iterator[str]:
     for name, kind in function_classes.items():
         yield f"### {name} functions\n"
         yield from (f"{part}\n" for part in text_of(kind))
-        given = {one.name: "" if one.default is dataclasses.MISSING else one.default for one in dataclasses.fields(kind)}
+        given = {
+            one.name: "" if one.default is dataclasses.MISSING else one.default for one in dataclasses.fields(kind)
+        }
         yield options_of(given) + "\n"
 
 
@@ -95,7 +97,9 @@ def learners_page() -> Iterator[str]:
         "How exact Bayes is computed, and where it is a ceiling: [exact Bayes](../design/bayes.md).\n"
     )
     for name, learner in learners.items():
-        yield "\n".join([f"## {name}\n", *(f"{part}\n" for part in text_of(learner)), options_of(fields_of(learner)), ""])
+        yield "\n".join(
+            [f"## {name}\n", *(f"{part}\n" for part in text_of(learner)), options_of(fields_of(learner)), ""]
+        )
 
 
 def architectures_page() -> Iterator[str]:
@@ -196,7 +200,9 @@ def suites() -> Iterator[str]:
         for name, kind in evaluations.KINDS.items()
     } | {"train": (trainings.AXES, trainings.DEFAULT_AXES, trainings.SETTINGS, TrainingOptions)}
     for name, (axes, axis_defaults, settings, options) in kinds.items():
-        own = {name.replace("_", "-"): one.text for name, one in (shared | {o.name: o for o in declared(options)}).items()}
+        own = {
+            name.replace("_", "-"): one.text for name, one in (shared | {o.name: o for o in declared(options)}).items()
+        }
         yield f"## kind: {name}\n"
         rows = [(f"`{axis}`", "axis", _default(axis_defaults.get(axis, "**required**")), own[axis]) for axis in axes]
         rows += [(f"`{key}`", "setting", _default(value), own[key]) for key, value in settings.items()]
