@@ -1,4 +1,4 @@
-"""The reference page of the Python API, made from signatures and docstrings: `python docs/reference/api.py` writes it."""
+"""The reference page of the Python API, from signatures and docstrings: `python docs/reference/api.py` writes it."""
 
 import importlib
 import inspect

@@ -31,6 +31,62 @@ from local_models.architectures import architectures  # noqa: E402
 FOLDER = Path(__file__).parent
 MADE = "<!-- Made by docs/reference/names.py from the sources: change those, not this page. -->"
 
+INTRODUCTIONS = {
+    "tasks": """# Tasks
+
+A task is a card in `tasks/`: a function class with its parameters, and how inputs are drawn. What the options
+`noise`, `bias`, `planted`, `teaching` and `drop-constant` mean, and how to write a card: [tasks, prompts and
+learners](../guide/tasks-and-prompts.md#tasks). `llm-icl show problem NAME` draws one.
+
+A function of your own needs no card: `expr: FORMULA` is a formula such as `expr: (x1 & ~x3) | x7`, and `table: BITS`
+the 2^n labels.
+""",
+    "learners": """# Learners
+
+Classical learners and exact Bayes: `--learner NAME:option=value`. Those that suit a task are run where none is named.
+All see the same problems as the models, and at each position the examples before it. How exact Bayes is computed, and
+where it is a ceiling: [exact Bayes](../design/bayes.md).
+""",
+    "architectures": """# Architectures
+
+Networks that `llm-icl train --architecture NAME:option=value` trains: blocks of a mixer, which passes information
+between tokens, and an MLP. Symbols: T tokens, D width, H heads, P width of a head, N states. A language model of
+[`llm-icl list models`](models.md) is an architecture too ([a frozen language
+model](../guide/training.md#a-frozen-language-model)).
+""",
+    "models": """# Models
+
+The catalogue, `llm_icl/backends/catalogue.yaml`: names for `--model`. Any other model is named by its backend,
+`BACKEND/IDENTIFIER`, by a folder, a GGUF file or a training run ([what `--model`
+takes](../guide/evaluating.md#what---model-takes)). Prices are US dollars per million tokens, as public lists had them
+on the day given; your own entries: [hosted models](../guide/hosted-models.md#your-own-models).
+""",
+    "prompts": """# Prompts
+
+Templates in `prompts/`, for `--prompt NAME`, with the options `inputs` (`spaced`, `compact`, `words`, `list`) and
+`labels` (`ZERO/ONE`). Their fields, and templates of your own: [tasks, prompts and
+learners](../guide/tasks-and-prompts.md#prompts). `llm-icl show prompt NAME` prints what a model would get.
+""",
+    "texts": """# Data sets
+
+Labelled texts, for `llm-icl finetune-vs-icl --dataset NAME`: cards in `tasks/text/`. A set of your own: [texts of
+your own](../guide/texts.md).
+""",
+    "measures": """# Measures of similarity
+
+What `llm-icl finetune-vs-icl` measures, at the last token of a query, layer by layer, averaged over layers and
+queries. Each is compared with the same measure of random updates of the weights, those that are *controlled* also
+with that of the controls; why, and where the published code does otherwise: [the design
+note](../design/finetuning.md). Accuracies and Rec2FTP: [metrics](metrics.md#in-context-learning-against-finetuning).
+""",
+    "suites": """# Suites
+
+A suite is a YAML file for `llm-icl run`: a `matrix` of axes, settings, and `overrides` of settings at some points of
+it ([how they are written](../guide/suites.md)). `kind` says what each cell is, `description` is a line for lists.
+Values are checked like the options of the command with the same name.
+""",
+}
+
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [header, ["---"] * len(header), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
@@ -62,13 +118,6 @@ def fields_of(kind: Any) -> dict[str, Any]:
 
 
 def tasks() -> Iterator[str]:
-    yield (
-        "# Tasks\n\nA task is a card in `tasks/`: a function class with its parameters, and how inputs are drawn. What "
-        "the options `noise`, `bias`, `planted`, `teaching` and `drop-constant` mean, and how to write a card: [tasks, "
-        "prompts and learners](../guide/tasks-and-prompts.md#tasks). `llm-icl show problem NAME` draws one.\n\nA "
-        "function of your own needs no card: `expr: FORMULA` is a formula such as `expr: (x1 & ~x3) | x7`, and `table: "
-        "BITS` the 2^n labels.\n"
-    )
     for name in task_names():
         task = load_task(Spec(name))
         yield f"## {name}\n\n{sentence(task.description)}"
@@ -80,7 +129,7 @@ def tasks() -> Iterator[str]:
             if (value := getattr(task, key)) != usual[key]:
                 facts[key.replace("_", "-")] = written(value)
         yield listed(facts)
-    yield "## Function classes\n\nTheir options are the `parameters` of cards, and follow a task's name after a colon.\n"
+    yield "## Function classes\n\nTheir options are the `parameters` of cards, and follow a task's name.\n"
     for name, kind in function_classes.items():
         yield f"### {name} functions\n"
         yield from (f"{part}\n" for part in text_of(kind))
@@ -91,11 +140,6 @@ def tasks() -> Iterator[str]:
 
 
 def learners_page() -> Iterator[str]:
-    yield (
-        "# Learners\n\nClassical learners and exact Bayes: `--learner NAME:option=value`. Those that suit a task are "
-        "run where none is named. All see the same problems as the models, and at each position the examples before it. "
-        "How exact Bayes is computed, and where it is a ceiling: [exact Bayes](../design/bayes.md).\n"
-    )
     for name, learner in learners.items():
         yield "\n".join(
             [f"## {name}\n", *(f"{part}\n" for part in text_of(learner)), options_of(fields_of(learner)), ""]
@@ -103,12 +147,6 @@ def learners_page() -> Iterator[str]:
 
 
 def architectures_page() -> Iterator[str]:
-    yield (
-        "# Architectures\n\nNetworks that `llm-icl train --architecture NAME:option=value` trains: blocks of a mixer, "
-        "which passes information between tokens, and an MLP. Symbols: T tokens, D width, H heads, P width of a head, "
-        "N states. A language model of [`llm-icl list models`](models.md) is an architecture too ([a frozen language "
-        "model](../guide/training.md#a-frozen-language-model)).\n"
-    )
     for name, one in architectures().items():
         yield f"## {name}\n\n{sentence(one.description)}"
         for mixer in one.mixers:
@@ -124,12 +162,6 @@ def architectures_page() -> Iterator[str]:
 
 
 def models() -> Iterator[str]:
-    yield (
-        "# Models\n\nThe catalogue, `llm_icl/backends/catalogue.yaml`: names for `--model`. Any other model is named by "
-        "its backend, `BACKEND/IDENTIFIER`, by a folder, a GGUF file or a training run ([what `--model` "
-        "takes](../guide/evaluating.md#what---model-takes)). Prices are US dollars per million tokens, as public lists "
-        "had them on the day given; your own entries: [hosted models](../guide/hosted-models.md#your-own-models).\n"
-    )
     rows = []
     for name, entry in model_names(None).items():
         price = f"{entry.price['input']:g} in, {entry.price['output']:g} out ({entry.priced})" if entry.price else ""
@@ -144,11 +176,6 @@ def models() -> Iterator[str]:
 
 
 def prompts() -> Iterator[str]:
-    yield (
-        "# Prompts\n\nTemplates in `prompts/`, for `--prompt NAME`, with the options `inputs` (`spaced`, `compact`, "
-        "`words`, `list`) and `labels` (`ZERO/ONE`). Their fields, and templates of your own: [tasks, prompts and "
-        "learners](../guide/tasks-and-prompts.md#prompts). `llm-icl show prompt NAME` prints what a model would get.\n"
-    )
     for name, path in prompt_names().items():
         prompt = load_prompt(Spec(name))
         yield f"## {name}\n\n{sentence(prompt.description)}"
@@ -163,10 +190,6 @@ def prompts() -> Iterator[str]:
 
 
 def texts() -> Iterator[str]:
-    yield (
-        "# Data sets\n\nLabelled texts, for `llm-icl finetune-vs-icl --dataset NAME`: cards in `tasks/text/`. A set of "
-        "your own: [texts of your own](../guide/texts.md).\n"
-    )
     for name in text_task_names():
         loaded = load_text_task(name)
         yield f"## {name}\n\n{sentence(loaded.description)}"
@@ -176,23 +199,11 @@ def texts() -> Iterator[str]:
 
 
 def measures() -> Iterator[str]:
-    yield (
-        "# Measures of similarity\n\nWhat `llm-icl finetune-vs-icl` measures, at the last token of a query, layer by "
-        "layer, averaged over layers and queries. Each is compared with the same measure of random updates of the "
-        "weights, those that are *controlled* also with that of the controls; why, and where the published code does "
-        "otherwise: [the design note](../design/finetuning.md). Accuracies and Rec2FTP: "
-        "[metrics](metrics.md#in-context-learning-against-finetuning).\n"
-    )
     rows = [(one.name, one.note or f"SimAOU, {one.comparand}.", "yes" if one.controlled else "") for one in MEASURES]
     yield table(("measure", "what it is", "controlled"), rows)
 
 
 def suites() -> Iterator[str]:
-    yield (
-        "# Suites\n\nA suite is a YAML file for `llm-icl run`: a `matrix` of axes, settings, and `overrides` of settings "
-        "at some points of it ([how they are written](../guide/suites.md)). `kind` says what each cell is, `description` "
-        "is a line for lists. Values are checked like the options of the command with the same name.\n"
-    )
     # Settings of a training suite that its evaluation takes.
     shared = {one.name: one for one in declared(EvaluationOptions)}
     kinds = {
@@ -234,11 +245,10 @@ def pages() -> dict[str, str]:
         "tasks": tasks(), "learners": learners_page(), "architectures": architectures_page(), "models": models(),
         "prompts": prompts(), "texts": texts(), "suites": suites(), "measures": measures(),
     }  # fmt: skip
-    found = {}
-    for name, blocks in parts.items():
-        heading, rest = "\n".join(blocks).split("\n", 1)
-        found[f"{name}.md"] = f"{heading}\n\n{MADE}\n{rest}".rstrip() + "\n"
-    return found
+    return {
+        f"{name}.md": "\n".join([INTRODUCTIONS[name], MADE, "", *blocks]).rstrip() + "\n"
+        for name, blocks in parts.items()
+    }
 
 
 if __name__ == "__main__":
