@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check site bench ceilings deaths coverage verdicts identification asked-anyway probes finetuning-null docs models picture format clean \
+.PHONY: demo test check site bench ceilings deaths coverage verdicts identification asked-anyway probes finetuning-null docs documents models picture format clean \
 	test-ray test-vllm bench-vllm newest oldest lock
 
 # Makes an environment in the folder $(1), with the versions in the file $(2), and installs $(3). The build backend is
@@ -105,6 +105,10 @@ docs: $(READY)
 	$(BIN)/python docs/reference/names.py
 	$(BIN)/python docs/reference/api.py
 	$(BIN)/python docs/design/house.py
+
+# Runs every command of the README and the guide at a small size; with PAGES="README.md …", of these. Half an hour.
+documents: $(READY)
+	$(BIN)/python -m tests.simulations.documents $(PAGES)
 
 # The picture of a report: runs an evaluation, needs Chromium.
 picture: $(READY)

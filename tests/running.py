@@ -1,12 +1,29 @@
-"""Runs what the documents show, at a small size: commands in order, in one folder, with the files that a page shows."""
+"""What documents show, and how it is run at a small size: commands in order, in one folder."""
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
-# What is asked for takes minutes or hours: the most that a run here needs, for each command.
+# What may stand before a command: indentation, or who starts it.
+STARTED = re.compile(r"^(?: {4,}|srun | +podman run .* )(llm-icl [^\n]*?)(?: &)?$", re.MULTILINE)
+
+
+def shown_commands(page):
+    """The command lines of a page's code blocks, as lists of arguments."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    return [shlex.split(line, comments=True)[1:] for line in STARTED.findall(text)]
+
+
+def shown_files(page):
+    """The files that a page shows in full: their name alone before the block."""
+    return dict(re.findall(r"`([\w./-]+)`:\n\n```\w+\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL))
+
+
+# What pages ask for takes minutes or hours: the most that a run here needs, for each command.
 _DRAWN = {"--n": 5, "--points": 9, "--problems": 8}
 LARGEST = {
     "eval": _DRAWN,
@@ -15,7 +32,6 @@ LARGEST = {
     "probe": _DRAWN,
     "sample": _DRAWN,
 }
-EMBEDDED = ("smollm2-135m", "gemma3-270m")
 _PROGRAM = """
 import json, sys
 from llm_icl.cli.main import cli
@@ -27,8 +43,8 @@ for block in json.loads(sys.argv[2]):
 """
 
 
-def small(words, model):
-    """A command with small numbers, one n, and the folder of a tiny model in the place of embedded ones."""
+def small(words, models=()):
+    """A command with small numbers and one n; `models` are what is asked in the place of others, by name."""
     verb, *rest = words
     numbers = dict(LARGEST.get(verb, {}))
     kept = []
@@ -38,8 +54,7 @@ def small(words, model):
             given = rest.pop(0).split(",")[0]
             numbers[word] = min(int(given), numbers[word])
         elif word == "--model":
-            names = [str(model) if name in EMBEDDED else name for name in rest.pop(0).split(",")]
-            kept += [word, ",".join(names)]
+            kept += [word, ",".join(str(dict(models).get(name, name)) for name in rest.pop(0).split(","))]
         else:
             kept.append(word)
     return [verb, *kept, *(str(part) for pair in numbers.items() for part in pair)]

@@ -28,6 +28,7 @@ from llm_icl.suites.options import SuiteOptions
 from llm_icl.tasks.cards import load_task
 from llm_icl.tasks.options import PREFIX, SamplingOptions
 from local_models.architectures import architectures
+from tests.running import shown_commands, shown_files
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -50,21 +51,6 @@ def _load(path):
 
 def _name(page):
     return str(page.relative_to(ROOT))
-
-
-# What may stand before a command: indentation, or who starts it.
-STARTED = re.compile(r"^(?: {4,}|srun | +podman run .* )(llm-icl [^\n]*?)(?: &)?$", re.MULTILINE)
-
-
-def shown_commands(page):
-    """The command lines of a page's code blocks, as lists of arguments."""
-    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
-    return [shlex.split(line, comments=True)[1:] for line in STARTED.findall(text)]
-
-
-def shown_files(page):
-    """The files that a page shows in full: their name alone before the block."""
-    return dict(re.findall(r"`([\w./-]+)`:\n\n```\w+\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL))
 
 
 def made_names(page):

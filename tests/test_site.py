@@ -34,8 +34,8 @@ from llm_icl.reports.terms import TERMS
 from llm_icl.suites.cards import suite_names
 from llm_icl.tasks.cards import task_names
 from local_models.architectures import architectures
-from tests.running import run_all, small
-from tests.test_documents import _load, shown_commands, shown_files
+from tests.running import run_all, shown_commands, shown_files, small
+from tests.test_documents import _load
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -212,7 +212,7 @@ def model(tiny_model, one_thread):
 
 def test_the_tutorial_runs(tmp_path, model):
     page = DOCS / "tutorial.md"
-    commands = [small(words, model) for words in shown_commands(page)]
+    commands = [small(words, {"smollm2-135m": model}) for words in shown_commands(page)]
     blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     assert len(commands) == 7
     assert len(blocks) == 1
@@ -248,8 +248,10 @@ def test_what_one_adds_by_the_guide_works(tmp_path, model):
               for group, names in project["entry-points"].items()]  # fmt: skip
     (about / "entry_points.txt").write_text("\n".join(groups) + "\n")
     env = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
-    commands = [small(words if "--model" in words or words[0] != "eval" else [*words, "--model", "smollm2-135m"], model)
-                for words in shown_commands(page)]  # fmt: skip
+    commands = [small(words) for words in shown_commands(page)]
+    for words in commands:
+        if words[0] == "eval" and "--model" not in words:  # the default is downloaded
+            words += ["--model", str(model)]
     checks = """
 import numpy as np, torch
 import llm_icl
