@@ -112,7 +112,8 @@ def _written(name: str, function: Any) -> str:
         shown.append(f"{stars}{one.name}: {_annotation(one.annotation)}{default}")
     long = len(", ".join(shown)) > 80
     inside = "\n    " + ",\n    ".join(shown) + ",\n" if long else ", ".join(shown)
-    return f"def {name}({inside}) -> {_annotation(signature.return_annotation)}: ..."
+    # In the quotes that the formatter writes, which formats the code in pages too.
+    return f"def {name}({inside}) -> {_annotation(signature.return_annotation)}: ...".replace("'", '"')
 
 
 def _annotation(kind: Any) -> str:
