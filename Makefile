@@ -85,7 +85,7 @@ finetuning-null: $(READY)
 # All tests with the newest version of everything; what today's packages break shows here first.
 newest:
 	rm -rf .venv-newest
-	$(call environment,.venv-newest,/dev/null,--editable '.[dev]')
+	$(call environment,.venv-newest,/dev/null,--editable $(WITH_DOCS))
 	.venv-newest/bin/python -m pip list
 	.venv-newest/bin/python -m pytest --numprocesses 2 --dist loadfile -m "not locked"
 
