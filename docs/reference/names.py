@@ -162,14 +162,22 @@ def architectures_page() -> Iterator[str]:
 
 
 def models() -> Iterator[str]:
-    rows = []
-    for name, entry in model_names(None).items():
-        price = f"{entry.price['input']:g} in, {entry.price['output']:g} out ({entry.priced})" if entry.price else ""
-        context = f"{entry.context:,}" if entry.context else ""
-        memory = f"{entry.memory:g}" if entry.memory else ""
-        rows.append((f"`{name}`", entry.description, f"`{entry.backend}/{entry.identifier}`", context, memory, price))
-    header = ("name", "description", "backend and identifier", "context, tokens", "memory, GB", "price")
-    yield table(header, rows)
+    known = model_names(None)
+    usual = ("name", "description", "backend and identifier", "context, tokens")
+    for heading, priced, more in (
+        ("Hosted models", True, ("input, $", "output, $", "prices of")),
+        ("Models with open weights", False, ("memory, GB",)),
+    ):
+        rows = []
+        for name, entry in known.items():
+            if bool(entry.price) is priced:
+                price = [f"{entry.price[key]:g}" for key in ("input", "output") if key in entry.price]
+                end = [*price, entry.priced] if priced else [f"{entry.memory:g}" if entry.memory else ""]
+                identifier = f"`{entry.backend}/{entry.identifier}`"
+                context = f"{entry.context:,}" if entry.context else ""
+                rows.append((f"`{name}`", entry.description, identifier, context, *end))
+        yield f"## {heading}\n"
+        yield table((*usual, *more), rows)
     yield "## Backends\n\nWho runs a model, and the options that may follow its name.\n"
     for name, backend in backends.items():
         yield "\n".join([f"### {name}\n", *(f"{part}\n" for part in text_of(backend))])
