@@ -50,8 +50,10 @@ def main() -> None:
     for page in pages:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            run_all([*RUNS, NETWORK], folder)
-            for words in shown_commands(page):
+            commands = shown_commands(page)
+            makes_its_own = any("outputs/mine" in words and words[0] == "train" for words in commands)
+            run_all(RUNS if makes_its_own else [*RUNS, NETWORK], folder)
+            for words in commands:
                 command, why = planned(words)
                 began = time.monotonic()
                 done = run_all([command], folder) if command else None
