@@ -27,7 +27,7 @@ def planned(words):
     verb, text = words[0], " ".join(words)
     if verb in ("import", "train-lm", "finetune-vs-icl") or "--answers" in words or "./my-" in text:
         return None, "the reader's files, or a download"
-    if re.search(r"--model (hf|vllm)/[A-Z]{3}|MODEL|SUITE|STEP|my-suite|paper|/NAME", text):
+    if re.search(r"--model (hf|vllm)/[A-Z]{3}|MODEL|SUITE|STEP|my-suite|/NAME", text):
         return None, "a name that stands for others"
     if verb == "serve":
         return [*words, *(["--dry-run"] if "--dry-run" not in words else [])], "a GPU"
