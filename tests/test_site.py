@@ -31,7 +31,7 @@ from llm_icl.learners import learners
 from llm_icl.prompting import load_prompt, render
 from llm_icl.prompting.templates import prompt_names
 from llm_icl.reports.terms import TERMS
-from llm_icl.suites.cards import suite_names
+from llm_icl.suites.cards import KINDS, suite_names
 from llm_icl.tasks.cards import task_names
 from local_models.architectures import architectures
 from tests.running import run_all, shown_commands, shown_files, small
@@ -69,6 +69,7 @@ def test_every_page_is_in_the_contents_once():
         ("prompts", prompt_names()),
         ("texts", text_task_names()),
         ("models", dict(backends.items())),
+        ("suites", [f"kind: {name}" for name in KINDS]),
         ("api", llm_icl.__all__),
     ],
 )

@@ -17,13 +17,14 @@ from llm_icl.config.options import declared  # noqa: E402
 from llm_icl.config.specs import Spec, written  # noqa: E402
 from llm_icl.experiments.evaluation.options import EvaluationOptions  # noqa: E402
 from llm_icl.experiments.finetuning.measures import MEASURES  # noqa: E402
+from llm_icl.experiments.finetuning.options import ComparisonOptions  # noqa: E402
 from llm_icl.experiments.finetuning.text_tasks import FIELDS, load_text_task, text_task_names  # noqa: E402
 from llm_icl.experiments.training.options import TrainingOptions  # noqa: E402
 from llm_icl.function_classes import function_classes  # noqa: E402
 from llm_icl.learners import learners  # noqa: E402
 from llm_icl.prompting import load_prompt  # noqa: E402
 from llm_icl.prompting.templates import prompt_names  # noqa: E402
-from llm_icl.suites import evaluations, trainings  # noqa: E402
+from llm_icl.suites import comparisons, evaluations, trainings  # noqa: E402
 from llm_icl.suites.cards import suite_names  # noqa: E402
 from llm_icl.tasks.cards import load_task, task_names  # noqa: E402
 from local_models.architectures import architectures  # noqa: E402
@@ -81,9 +82,17 @@ note](../design/finetuning.md). Accuracies and Rec2FTP: [metrics](metrics.md#in-
 """,
     "suites": """# Suites
 
-A suite is a YAML file for `llm-icl run`: a `matrix` of axes, settings, and `overrides` of settings at some points of
-it ([how they are written](../guide/suites.md)). `kind` says what each cell is, `description` is a line for lists.
-Values are checked like the options of the command with the same name.
+A suite is a YAML file for `llm-icl run` ([how it is written](../guide/suites.md)). Values are checked like the options
+of the command with the same name.
+
+| key of every suite | what it is |
+| --- | --- |
+| `kind` | what each cell is: `eval` (the default), `identify`, `train` or `finetune-vs-icl` |
+| `description` | a line for lists |
+| `matrix` | lists of values for axes: a cell for each combination |
+| `overrides` | settings that hold at some points of the matrix: a list, each with `when` |
+| `scales` | by name (`--scale NAME`), the keys and axes that replace these |
+| `published` | what a paper says, as comparisons: `says`, `task`, `n`, `first`, `second`, `expected`, `reason` |
 """,
 }
 
@@ -217,7 +226,9 @@ def suites() -> Iterator[str]:
     kinds = {
         name: (evaluations.AXES, evaluations.DEFAULT_AXES, kind.defaults(), type(kind.options))
         for name, kind in evaluations.KINDS.items()
-    } | {"train": (trainings.AXES, trainings.DEFAULT_AXES, trainings.SETTINGS, TrainingOptions)}
+    }
+    kinds["train"] = (trainings.AXES, trainings.DEFAULT_AXES, trainings.SETTINGS, TrainingOptions)
+    kinds["finetune-vs-icl"] = (comparisons.AXES, {}, comparisons.SETTINGS, ComparisonOptions)
     for name, (axes, axis_defaults, settings, options) in kinds.items():
         own = {
             name.replace("_", "-"): one.text for name, one in (shared | {o.name: o for o in declared(options)}).items()
@@ -230,8 +241,9 @@ def suites() -> Iterator[str]:
     rows = []
     for name, path in suite_names().items():
         card = read_card(path)
-        rows.append((f"`{name}`", str(card.fields.get("kind", "eval")), card.text("description")))
-    yield table(("name", "kind", "description"), rows)
+        scales = ", ".join(("laptop", *card.fields.get("scales", {})))
+        rows.append((f"`{name}`", str(card.fields.get("kind", "eval")), scales, card.text("description")))
+    yield table(("name", "kind", "scales", "description"), rows)
 
 
 def _default(value: Any) -> str:
