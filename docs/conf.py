@@ -12,7 +12,6 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 
 project = "llm-icl"
-author = "the llm-icl authors"
 version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
 
 extensions = ["myst_parser"]
@@ -32,6 +31,7 @@ html_title = "llm-icl"
 html_static_path = ["site"]
 html_css_files = ["site.css"]
 html_copy_source = False
+html_show_copyright = False
 html_show_sourcelink = False
 pygments_dark_style = "github-dark"
 
