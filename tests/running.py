@@ -24,11 +24,11 @@ def shown_files(page):
 
 
 # What pages ask for takes minutes or hours: the most that a run here needs, for each command.
-_DRAWN = {"--n": 5, "--points": 9, "--problems": 8}
+_DRAWN = {"--n": 5, "--points": 12, "--problems": 8}
 LARGEST = {
     "eval": _DRAWN,
     "identify": {"--n": 5, "--examples": 3, "--contexts": 10, "--queries": 2},
-    "train": {"--n": 5, "--points": 9, "--layers": 1, "--width": 16, "--batch-size": 4, "--steps": 3},
+    "train": {"--n": 5, "--points": 12, "--layers": 1, "--width": 16, "--batch-size": 4, "--steps": 3},
     "probe": _DRAWN,
     "sample": _DRAWN,
 }

@@ -18,7 +18,7 @@ RUNS = [
     f"eval --model none --task {task} --n 3 --points 8 --problems 8 --out outputs/{name}".split()
     for task, name in (("majority", "RUN"), ("parity", "OTHER-RUN"), ("majority", "first"))
 ]
-NETWORK = "train --task conjunction --n 5 --points 40 --steps 2 --width 16 --layers 1 --out outputs/mine".split()
+NETWORK = "train --task conjunction --n 5 --points 12 --steps 2 --width 16 --layers 1 --out outputs/mine".split()
 EMBEDDED = ("smollm2-135m", "gemma3-270m", "none")
 
 
@@ -27,7 +27,7 @@ def planned(words):
     verb, text = words[0], " ".join(words)
     if verb in ("import", "train-lm", "finetune-vs-icl") or "--answers" in words or "./my-" in text:
         return None, "the reader's files, or a download"
-    if re.search(r"--model (hf|vllm)/[A-Z]{3}|MODEL|SUITE|STEP|my-suite|/NAME", text):
+    if re.search(r"--model (hf|vllm)/[A-Z]{3}|MODEL|SUITE|@[1-9]|my-suite|/NAME", text):
         return None, "a name that stands for others"
     if verb == "serve":
         return [*words, *(["--dry-run"] if "--dry-run" not in words else [])], "a GPU"
