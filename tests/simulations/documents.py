@@ -37,7 +37,7 @@ def planned(words):
         return None, "minutes"
     models = words[words.index("--model") + 1].split(",") if "--model" in words else []
     if any(model not in EMBEDDED and not model.startswith("outputs/") for model in models) and verb != "plan":
-        return [*small(words), *(["--dry-run"] if "--dry-run" not in words else [])], "a provider or a GPU"
+        return [*words, *(["--dry-run"] if "--dry-run" not in words else [])], "a provider or a GPU"
     return small(words), ""
 
 
