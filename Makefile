@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench ceilings deaths coverage verdicts identification asked-anyway probes finetuning-null docs models picture format clean \
+.PHONY: demo test check site bench ceilings deaths coverage verdicts identification asked-anyway probes finetuning-null docs documents models picture format clean \
 	test-ray test-vllm bench-vllm newest oldest lock
 
 # Makes an environment in the folder $(1), with the versions in the file $(2), and installs $(3). The build backend is
@@ -19,7 +19,7 @@ endef
 demo: $(READY)
 	$(BIN)/llm-icl eval --model smollm2-135m,gemma3-270m --task majority-llm --n 3 --points 40 --problems 24
 
-test: check
+test: check site
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: $(READY)
@@ -27,7 +27,12 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# A name, since a comma ends an argument of make's call.
+# The site, in build/site: its first page is index.html. What is wrong in a page, such as a link to nowhere, is an error.
+site: $(READY)
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --conf-dir docs . build/site
+
+# Names, since a comma ends an argument of make's call.
+WITH_DOCS := '.[dev,docs]'
 WITH_RAY := '.[dev,ray]'
 
 test-ray: .venv-ray/.ready
@@ -80,7 +85,7 @@ finetuning-null: $(READY)
 # All tests with the newest version of everything; what today's packages break shows here first.
 newest:
 	rm -rf .venv-newest
-	$(call environment,.venv-newest,/dev/null,--editable '.[dev]')
+	$(call environment,.venv-newest,/dev/null,--editable $(WITH_DOCS))
 	.venv-newest/bin/python -m pip list
 	.venv-newest/bin/python -m pytest --numprocesses 2 --dist loadfile -m "not locked"
 
@@ -94,10 +99,16 @@ oldest: .venv-oldest/.ready
 lock: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" locks/renew.sh
 
-# What is made from the sources: the reference of commands, the picture of the packages.
+# What is made from the sources: the reference, the picture of the packages.
 docs: $(READY)
 	$(BIN)/python docs/reference/commands.py
+	$(BIN)/python docs/reference/names.py
+	$(BIN)/python docs/reference/api.py
 	$(BIN)/python docs/design/house.py
+
+# Runs every command of the README and the guide at a small size; with PAGES="README.md …", of these. Half an hour.
+documents: $(READY)
+	$(BIN)/python -m tests.simulations.documents $(PAGES)
 
 # The picture of a report: runs an evaluation, needs Chromium.
 picture: $(READY)
@@ -108,7 +119,7 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 
 $(READY): pyproject.toml locks/main.txt
-	$(call environment,$(VENV),locks/main.txt,--editable '.[dev]')
+	$(call environment,$(VENV),locks/main.txt,--editable $(WITH_DOCS))
 	touch $@
 
 .venv-ray/.ready: pyproject.toml locks/main.txt

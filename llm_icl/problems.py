@@ -79,6 +79,7 @@ class Problems:
 
     @property
     def points(self) -> int:
+        """Points of each problem, m."""
         return int(self.xs.shape[1])
 
     @cached_property
@@ -140,6 +141,7 @@ class Problems:
 
     @classmethod
     def load(cls, path: Path) -> "Problems":
+        """Read what `save` wrote."""
         with np.load(path) as file:
             record = json.loads(str(file["record"]))
             arrays = {key: file[key] for key in ("xs", "ys", "shown", "taught", "indices")}
@@ -192,4 +194,5 @@ class Answers:
         return Answers(self.probability.reshape(-1, 1), self.prediction.reshape(-1, 1), self.status.reshape(-1, 1))
 
     def at(self, positions: NDArray[np.int64]) -> "Answers":
+        """The answers at some positions, (N, P)."""
         return Answers(self.probability[:, positions], self.prediction[:, positions], self.status[:, positions])

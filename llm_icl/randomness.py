@@ -59,6 +59,7 @@ class Source:
 
     @classmethod
     def of(cls, identity: str, problems: Sequence[int] | NDArray[np.int64]) -> "Source":
+        """The numbers of these problems; other identities have independent ones."""
         digest = hashlib.sha256(identity.encode()).digest()
         indices = np.asarray(problems, dtype=np.uint64)
         key = (int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:8], "little"))
@@ -69,6 +70,7 @@ class Source:
         return Source(self.key, self.problems[chosen], self.attempts[chosen] + np.uint64(1))
 
     def words(self, purpose: str, *shape: int) -> Words:
+        """Uniform 32-bit words, from which the others are made."""
         size = math.prod(shape)
         counter = (
             self.problems[:, None],

@@ -28,16 +28,18 @@ from llm_icl.suites.options import SuiteOptions
 from llm_icl.tasks.cards import load_task
 from llm_icl.tasks.options import PREFIX, SamplingOptions
 from local_models.architectures import architectures
+from tests.running import shown_commands, shown_files
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "outputs/README.md")),
     *(path for path in sorted((ROOT / "docs").rglob("*.md")) if path.name != "report.md"),
 ]
+SCRIPTS = sorted((ROOT / "docs").rglob("*.sbatch"))
 DECLARED = {"run": SuiteOptions, "sample": SamplingOptions} | {name: kind.options for name, kind in experiments.items()}
 # The functions of the Python API, and the command that each is like.
-FUNCTIONS = {"evaluate": "eval", "train": "train", "probe": "probe", "finetune_vs_icl": "finetune-vs-icl",
-             "draw": "sample"}  # fmt: skip
+FUNCTIONS = {"evaluate": "eval", "train": "train", "identify": "identify", "probe": "probe",
+             "finetune_vs_icl": "finetune-vs-icl", "draw": "sample"}  # fmt: skip
 
 
 def _load(path):
@@ -51,11 +53,11 @@ def _name(page):
     return str(page.relative_to(ROOT))
 
 
-def shown_commands(page):
-    """The command lines of a page's code blocks, as lists of arguments."""
-    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
-    lines = [line.strip() for line in text.split("\n") if line.startswith("    llm-icl ")]
-    return [shlex.split(line, comments=True)[1:] for line in lines]
+def made_names(page):
+    """The names that a page itself makes, by files that it shows and by what is registered in them."""
+    files = shown_files(page)
+    registered = re.compile(r'@(?:learners\.register|architecture)\("([\w-]+)"')
+    return {Path(name).stem for name in files} | set(registered.findall("".join(files.values())))
 
 
 def mentioned_commands(page):
@@ -64,7 +66,7 @@ def mentioned_commands(page):
     return [shlex.split(code)[1:] for code in re.findall(r"`(llm-icl\s[^`]+)`", text)]
 
 
-SHOWN = [(_name(page), words) for page in PAGES for words in shown_commands(page)]
+SHOWN = [(_name(page), words) for page in (*PAGES, *SCRIPTS) for words in shown_commands(page)]
 MENTIONED = [(_name(page), words) for page in PAGES for words in mentioned_commands(page)]
 
 
@@ -80,23 +82,24 @@ def command_of(words):
     return name, command, rest
 
 
-def check_names(verb, values):
-    """Whatever is named exists: a task, a prompt, a learner, a model, an architecture, a data set, a suite."""
+def check_names(verb, values, made):
+    """Whatever is named exists, or is made by the page: a task, a prompt, a learner, a model, an architecture, a data
+    set, a suite.
+    """
     tasks = [task.removeprefix(PREFIX) for task in (*listed(values.get("task")), *listed(values.get("test")))]
-    for spec in parse_specs(tasks):
-        load_task(spec)
-    for spec in parse_specs(listed(values.get("prompt"))):
-        load_prompt(spec)
-    for spec in parse_specs(listed(values.get("learner"))):
-        learner_of(spec)
+    kinds = {load_task: tasks, load_prompt: listed(values.get("prompt")), learner_of: listed(values.get("learner"))}
+    for load, names in kinds.items():
+        for spec in parse_specs(names):
+            if spec.name not in made:
+                load(spec)
     if values.get("architecture"):
         name = parse_specs([values["architecture"]])[0].name
-        assert name in architectures() or pretrained_entry(name)
+        assert name in architectures() or name in made or pretrained_entry(name)
     for text in listed(values.get("model")):
         for model in split_models(text):
             if model not in ("none", "MODEL") and not re.match(r"[.]?/|outputs/", model):
                 find_model(model)
-    if values.get("dataset") not in (None, "SET"):
+    if values.get("dataset") and values["dataset"] not in {*made, "SET"}:
         load_text_task(values["dataset"])
     if verb == "run" and not values["suite"].endswith(".yaml"):
         find_suite(values["suite"])
@@ -114,7 +117,7 @@ def test_a_command_in_a_document_is_valid(page, words, monkeypatch):
     if verb in DECLARED:
         names = {one.name for one in declared(DECLARED[verb])}
         DECLARED[verb].of({name: value for name, value in values.items() if name in names and value is not None})
-    check_names(verb, values)
+    check_names(verb, values, made_names(ROOT / page))
 
 
 @pytest.mark.parametrize(("page", "words"), MENTIONED)
@@ -152,14 +155,16 @@ def test_a_file_that_a_document_names_exists(page):
     tops = {path.name for folder in (ROOT, ROOT / "llm_icl") for path in folder.iterdir() if path.is_dir()} - {
         "outputs"
     }
-    for name in re.findall(r"`((?:[\w.-]+/)+[\w.-]*)`", page.read_text(encoding="utf-8")):
+    for name in set(re.findall(r"`((?:[\w.-]+/)+[\w.-]*)`", page.read_text(encoding="utf-8"))) - set(shown_files(page)):
         if name.split("/")[0] in tops and not re.search(r"\b[A-Z]{2,}\b", name):
             assert any((folder / name).exists() for folder in (ROOT, ROOT / "llm_icl")), f"{_name(page)} names {name}"
 
 
-def test_the_reference_of_commands_is_what_the_sources_declare():
-    made = _load(ROOT / "docs" / "reference" / "commands.py").page()
-    assert (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8") == made, "run make docs"
+def test_the_reference_is_what_the_sources_declare():
+    folder = ROOT / "docs" / "reference"
+    commands, names, api = (_load(folder / f"{name}.py") for name in ("commands", "names", "api"))
+    for name, made in (names.pages() | {"commands.md": commands.page(), "api.md": api.page()}).items():
+        assert (folder / name).read_text(encoding="utf-8") == made, f"{name} is not current: run make docs"
 
 
 def test_the_reference_of_files_has_every_field_and_column():
@@ -177,6 +182,9 @@ def test_python_in_a_document_calls_functions_with_options_that_they_have(page):
     for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL):
         for node in ast.walk(ast.parse(block)):
             if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("llm_icl."):
-                verb = FUNCTIONS[ast.unparse(node.func).removeprefix("llm_icl.")]
+                name = ast.unparse(node.func).removeprefix("llm_icl.")
+                if name in ("load", "report"):
+                    continue
+                verb = FUNCTIONS[name]
                 known = {one.name for one in declared(DECLARED[verb])} | {"out", "keep_old", "on_progress"}
                 assert {keyword.arg for keyword in node.keywords} <= known

@@ -43,7 +43,9 @@ def test_a_lock_holds_names_and_exact_versions_only(name):
         assert re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", line), line
 
 
-@pytest.mark.parametrize(("name", "extras"), [("main", ("", "dev", "ray")), ("oldest", ("", "dev")), ("vllm", ("",))])
+@pytest.mark.parametrize(
+    ("name", "extras"), [("main", ("", "dev", "docs", "ray")), ("oldest", ("", "dev")), ("vllm", ("",))]
+)
 def test_a_lock_has_every_dependency_in_a_version_that_is_allowed(name, extras):
     lock = locked(name)
     for requirement in (one for extra in extras for one in dependencies(extra)):

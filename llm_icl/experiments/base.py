@@ -78,6 +78,7 @@ class Session:
         self.run.write_record(dataclasses.asdict(self._record) | self.results)
 
     def finish(self) -> None:
+        """Record that all work is done, and remove what only resuming needed."""
         self._record.status, self._record.finished = "complete", now()
         self.save()
         self.run.forget_parts()

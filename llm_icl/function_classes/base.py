@@ -75,6 +75,7 @@ class FunctionClass(ABC):
         return self.evaluate(parameters, xs)
 
     def planting(self, parameters: Parameters) -> Planting:
+        """What a planted point overwrites. Raises RequestError where nothing decides a function."""
         raise RequestError("this function class does not support planting: omit 'planted'")
 
     def teaching_sequence(self, parameters: Parameters) -> TeachingSequence:

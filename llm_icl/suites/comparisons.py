@@ -15,11 +15,11 @@ from llm_icl.suites.matrix import Matrix, checked_by, read_matrix, refuse_repeat
 
 AXES = ("model", "dataset")
 _DEFAULT = ComparisonOptions(dataset="")
-SETTINGS = (
+_OPTIONS = (
     "demonstrations", "examples", "seed", "rates", "choose-on", "best-seed", "too-many", "too-long", "separator",
     "controls",
 )  # fmt: skip
-_DEFAULTS: dict[str, Any] = {name: getattr(_DEFAULT, name.replace("-", "_")) for name in SETTINGS}
+SETTINGS: dict[str, Any] = {name: getattr(_DEFAULT, name.replace("-", "_")) for name in _OPTIONS}
 
 
 @dataclass(frozen=True)
@@ -54,4 +54,4 @@ def matrix_of(card: Card) -> Matrix:
         raise card.error(
             "published figures of comparisons with finetuning are known, and stand in reports", "published"
         )
-    return read_matrix(card, AXES, {}, _DEFAULTS, checked_by(ComparisonOptions))
+    return read_matrix(card, AXES, {}, SETTINGS, checked_by(ComparisonOptions))

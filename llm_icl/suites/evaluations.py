@@ -19,7 +19,7 @@ from llm_icl.suites.matrix import Matrix, checked_by, listed, read_matrix, refus
 # The axes of a matrix. A baseline cell has the classical learners of one (task, n, seed).
 AXES = ("model", "prompt", "task", "n", "seed")
 _BASELINE_AXES = ("task", "n", "seed")
-_DEFAULT_AXES: dict[str, list[Any]] = {"model": ["smollm2-135m"], "prompt": ["basic"], "seed": [0]}
+DEFAULT_AXES: dict[str, list[Any]] = {"model": ["smollm2-135m"], "prompt": ["basic"], "seed": [0]}
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Places:
 def load_suite(name: str, card: Card, models: Sequence[str] = ()) -> Suite:
     """The suite of a card, optionally with other models. Raises RequestError, with the line."""
     kind = KINDS[card.fields.get("kind", "eval")]
-    matrix = read_matrix(card, AXES, _DEFAULT_AXES, kind.defaults(), checked_by(type(kind.options)))
+    matrix = read_matrix(card, AXES, DEFAULT_AXES, kind.defaults(), checked_by(type(kind.options)))
     if "none" in matrix.axes["model"] and len(matrix.axes["model"]) > 1:
         raise card.error("the axis 'model': none excludes other models", "matrix")
     if models:

@@ -26,10 +26,10 @@ from llm_icl.tasks.drawing import draw_problems
 
 AXES = ("architecture", "task", "n", "layers", "width", "parameters", "optimiser", "rate", "seed")
 _DEFAULT = TrainingOptions(task=())
-_DEFAULT_AXES = {axis: [getattr(_DEFAULT, axis)] for axis in AXES if axis not in ("architecture", "task", "n")}
+DEFAULT_AXES = {axis: [getattr(_DEFAULT, axis)] for axis in AXES if axis not in ("architecture", "task", "n")}
 _OPTIONS = ("points", "steps", "batch-size", "stop-at", "evaluate-every", "start-n", "start-points", "test")
 # The number of evaluation problems, and the classical learners for comparison.
-_SETTINGS: dict[str, Any] = {
+SETTINGS: dict[str, Any] = {
     **{option: getattr(_DEFAULT, option.replace("-", "_")) for option in _OPTIONS},
     "problems": 100,
     "learner": [],
@@ -73,7 +73,7 @@ class TrainingSuite:
 
 def load_training_suite(name: str, card: Card, tasks_dir: Path | None = None) -> TrainingSuite:
     """The suite of a card. Raises RequestError for the first invalid cell."""
-    matrix = read_matrix(card, AXES, _DEFAULT_AXES, _SETTINGS, _CHECK)
+    matrix = read_matrix(card, AXES, DEFAULT_AXES, SETTINGS, _CHECK)
     cells = [_cell(name, matrix, point, tasks_dir) for point in matrix.points(AXES)]
     refuse_repeats(name, [cell.name for cell in cells])
     tested = [

@@ -8,8 +8,8 @@ from llm_icl.suites.comparisons import AXES as COMPARISON_AXES
 from llm_icl.suites.comparisons import SETTINGS as COMPARISON_SETTINGS
 from llm_icl.suites.evaluations import AXES as EVALUATION_AXES
 from llm_icl.suites.evaluations import KINDS, load_suite
-from llm_icl.suites.trainings import _SETTINGS as TRAINING_SETTINGS
 from llm_icl.suites.trainings import AXES as TRAINING_AXES
+from llm_icl.suites.trainings import SETTINGS as TRAINING_SETTINGS
 from tests.inside import run_inside
 
 EVALUATION = {"matrix": {"model": ["none"], "task": ["parity"], "n": [3]}, "points": 4, "problems": 2}
