@@ -7,6 +7,7 @@ from typing import Any
 
 from llm_icl.backends.base import ModelEntry, backends
 from llm_icl.backends.exchange import GenerateRequest, Reply, Request
+from llm_icl.backends.hosted.bounded import bounded_client
 from llm_icl.backends.hosted.model import CLOCKS, BatchModel, BatchProgress, Collected, connecting, listing
 from llm_icl.backends.hosted.reading import message_usage_of, model_of, read_message
 from llm_icl.config.addresses import checked_url
@@ -79,7 +80,7 @@ class AnthropicModel(BatchModel):
                 base_url=self.address,
                 timeout=self.timeout,
                 max_retries=0,
-                http_client=anthropic.DefaultAioHttpClient(follow_redirects=False),
+                http_client=bounded_client(anthropic),
             )
 
     async def aclose(self) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
+from llm_icl.backends.hosted.bounded import ReplyTooLargeError
 from llm_icl.backends.hosted.reasons import Reason, reason_in, reason_of
 from llm_icl.config.secrets import redact
 
@@ -103,6 +104,8 @@ def fault_of(problem: Exception, model: str, timeout: float) -> Exception:
     # Not a lost connection: nothing can be received any more, and every further attempt would be paid for and lost.
     if without_memory := next((cause for cause in causes if isinstance(cause, MemoryError)), None):
         return MemoryError(str(without_memory) or "no memory is left")
+    if too_large := next((cause for cause in causes if isinstance(cause, ReplyTooLargeError)), None):
+        return UnusableError(str(too_large))
     names = [type(cause).__name__ for cause in causes]
     if not isinstance(problem, OSError) and names[0] not in ("APIConnectionError", "APITimeoutError"):
         return problem

@@ -8,6 +8,7 @@ from typing import Any
 
 from llm_icl.backends.base import ModelEntry, backends
 from llm_icl.backends.exchange import EchoRequest, Reply, Request, TopRequest
+from llm_icl.backends.hosted.bounded import bounded_client
 from llm_icl.backends.hosted.faults import clean, reason_for
 from llm_icl.backends.hosted.logprobs import NoLogprobsError, top_of_echo
 from llm_icl.backends.hosted.model import CLOCKS, BatchModel, BatchProgress, Collected, connecting, listing, positive
@@ -117,8 +118,7 @@ class OpenAIModel(BatchModel):
                 base_url=self.address,
                 timeout=self.timeout,
                 max_retries=0,
-                # Uses less CPU time than the default client.
-                http_client=openai.DefaultAioHttpClient(follow_redirects=False),
+                http_client=bounded_client(openai),
             )
 
     async def aclose(self) -> None:

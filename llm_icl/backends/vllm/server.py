@@ -11,6 +11,7 @@ from typing import Any
 from llm_icl.backends.base import ModelEntry, TokenModel, backends
 from llm_icl.backends.chat import DAY, ChatFormat, TemplateError, writes_today
 from llm_icl.backends.exchange import CurveRequest, LabelScores, PositionsRequest, Reply, Request
+from llm_icl.backends.hosted.bounded import bounded_client
 from llm_icl.backends.hosted.faults import TransientError, clean
 from llm_icl.backends.hosted.model import RemoteModel, connecting
 from llm_icl.backends.hosted.reasons import reason_in
@@ -149,7 +150,7 @@ class VllmServer(RemoteModel, TokenModel):
                 base_url=self.address,
                 timeout=self.timeout,
                 max_retries=0,
-                http_client=openai.DefaultAioHttpClient(follow_redirects=False),
+                http_client=bounded_client(openai),
             )
 
     async def aclose(self) -> None:
