@@ -41,7 +41,7 @@ def _read(output: ModelOutput, prompt: Prompt, compared: bool) -> tuple[dict[str
     text, truncated = output.completion, output.stop_reason == "max_tokens"
     if not prompt.label_comes_next:
         return {"reply": text}, from_text(Reply(text=text, truncated=truncated), prompt)
-    top, absent = _top(output, prompt, compared)
+    top, absent = _top(output, prompt)
     listed = from_top(top, prompt, absent)
     if compared and top is not None:
         outcome, text = listed, "" if listed.label is None else prompt.labels[listed.label]
@@ -51,11 +51,11 @@ def _read(output: ModelOutput, prompt: Prompt, compared: bool) -> tuple[dict[str
     return {"reply": text, "log_probabilities": top, "probability": probability}, outcome
 
 
-def _top(output: ModelOutput, prompt: Prompt, compared: bool) -> tuple[Top | None, str]:
+def _top(output: ModelOutput, prompt: Prompt) -> tuple[Top | None, str]:
     """The likeliest tokens at the answer's place, or why there are none."""
     logprobs = output.choices[0].logprobs if output.choices else None
     try:
         tokens = tokens_of(logprobs.model_dump() if logprobs else None)
-        return (tokens[0].listed() if compared else top_of_answer(tokens, output.completion, stop=prompt.stop)), ""
+        return top_of_answer(tokens, output.completion, stop=prompt.stop), ""
     except NoLogprobsError as reason:
         return None, str(reason)
