@@ -11,8 +11,11 @@ from llm_icl.errors import RequestError
 
 def read_answers(path: Path) -> list[Row]:
     """Raises RequestError if the file is none of these, or the log not whole."""
-    if path.suffix in (".eval", ".json"):
-        return _whole(inspect_log.rows_of(path), path)
+    if path.suffix == ".eval":
+        return _whole(inspect_log.rows_of_archive(path), path)
+    if path.suffix == ".json":
+        log = inspect_log.read_json(path)
+        return _whole(inspect_log.rows_of(*log, path), path) if log else read_rows(path)
     if path.is_dir() and (samples := sorted(path.rglob("samples_*.jsonl"))):
         if len(samples) > 1:
             raise RequestError(f"{path} holds {len(samples)} logs: import each on its own")
@@ -25,9 +28,11 @@ def read_answers(path: Path) -> list[Row]:
 
 def _whole(rows: list[Row], path: Path) -> list[Row]:
     """Raise RequestError if prompts are missing: of every problem, each position must have been asked."""
-    positions = {row.get("position") for row in rows}
-    expected = int(rows[0].get("problems", 0)) * len(positions) if rows else 0
-    found = len({row.get("id") for row in rows})
+    try:
+        expected = int(rows[0]["problems"]) * len({row["position"] for row in rows}) if rows else 0
+        found = len({row["id"] for row in rows})
+    except (KeyError, TypeError, ValueError):
+        raise RequestError(f"{path} is not a log of this package's tasks") from None
     if not found or found != expected:
         raise RequestError(f"{path} is not whole: it holds {found:,} of {expected:,} prompts")
     return rows

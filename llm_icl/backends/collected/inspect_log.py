@@ -7,7 +7,7 @@ import json
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,42 +16,52 @@ from llm_icl.config.texts import read_text
 from llm_icl.errors import RequestError
 
 _ZSTANDARD = 93
-# Bytes of one member; larger ones are no samples of this task.
-_LARGEST = 2**28
+# What reading a broken archive raises.
+_BROKEN = (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError, struct.error)
+# Bytes of all that is read.
+_LARGEST = 2**30
 # Where a member's own header has the lengths of its name and of its extra field, which its data follow.
 _NAME_LENGTH = 26
 
 
-def rows_of(path: Path) -> list[Row]:
+def rows_of_archive(path: Path) -> list[Row]:
     """The rows that the samples were made of, with what was answered. Raises RequestError."""
-    header, samples = _archive(path) if path.suffix == ".eval" else _json(path)
-    status = header.get("status")
-    if status != "success":
+    return rows_of(*_archive(path), path)
+
+
+def read_json(path: Path) -> tuple[Mapping[str, Any], list[Any]] | None:
+    """What a log says of itself, and its samples; None if the file is one of rows. Raises RequestError."""
+    text = read_text(path)
+    try:
+        whole = json.loads(text)
+    except (ValueError, RecursionError):
+        whole = None
+    if isinstance(whole, Mapping) and isinstance(whole.get("eval"), Mapping):
+        samples = whole.get("samples")
+        return whole, samples if isinstance(samples, list) else []
+    if text.lstrip().startswith('{"') and whole is None:
+        return None  # an object a line
+    if isinstance(whole, Mapping) and "labels" in whole:
+        return None  # a single row
+    raise RequestError(f"{path} is not a whole log of inspect_ai")
+
+
+def rows_of(header: Mapping[str, Any], samples: Sequence[Any], path: Path) -> list[Row]:
+    if (status := header.get("status")) != "success":
         raise RequestError(f"{path}: the evaluation did not finish (status '{status}'): inspect eval-retry resumes it")
     return [_row(sample, path) for sample in samples]
 
 
 def _row(sample: Any, path: Path) -> Row:
     try:
-        row, scores = sample["metadata"], sample["scores"]
-        score = scores["label"]
-        if "labels" not in row:
-            raise KeyError
-        said = score["metadata"] or {}
-        answered = {key: said.get(key) for key in ("reply", "log_probabilities")}
+        row, said = sample["metadata"], sample["scores"]["label"]["metadata"] or {}
+        answered = {**row, "labels": row["labels"]} | {key: said.get(key) for key in ("reply", "log_probabilities")}
+        epoch = sample.get("epoch", 1)
     except (KeyError, TypeError, AttributeError):
         raise RequestError(f"{path} is not a log of the task llm_icl/boolean with its scores") from None
-    if sample.get("epoch", 1) != 1:
+    if epoch != 1:
         raise RequestError(f"{path} has several epochs: a run has one answer to each prompt")
-    return {**row, **answered}
-
-
-def _json(path: Path) -> tuple[Mapping[str, Any], list[Any]]:
-    whole = _parsed(read_text(path), path)
-    if not isinstance(whole.get("eval"), Mapping):
-        raise RequestError(f"{path} is not a log of inspect_ai")
-    samples = whole.get("samples")
-    return whole, samples if isinstance(samples, list) else []
+    return answered
 
 
 def _archive(path: Path) -> tuple[Mapping[str, Any], list[Any]]:
@@ -64,18 +74,18 @@ def _archive(path: Path) -> tuple[Mapping[str, Any], list[Any]]:
                     raise RequestError(f"{path} is not a log of inspect_ai")
                 return {"status": "started"}, []
             wanted = ["header.json", *(name for name in members if name.startswith("samples/"))]
-            texts = [_text(stream, archive, members[name], path) for name in wanted]
+            if sum(members[name].file_size for name in wanted) > _LARGEST:
+                raise RequestError(f"{path} is larger than {_LARGEST >> 20} MiB")
+            texts = [_text(stream, archive, members[name]) for name in wanted]
     except FileNotFoundError:
         raise RequestError(f"{path} does not exist") from None
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, ValueError) as problem:
-        raise RequestError(f"{path} is not a whole log of inspect_ai: {str(problem).splitlines()[0]}") from None
+    except _BROKEN as problem:
+        raise RequestError(f"{path} is not a whole log of inspect_ai: {' '.join(str(problem).split())}") from None
     header, *samples = (_parsed(text, path) for text in texts)
     return header, samples
 
 
-def _text(stream: BinaryIO, archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> str:
-    if max(member.file_size, member.compress_size) > _LARGEST:
-        raise RequestError(f"{path}: {member.filename} is larger than {_LARGEST >> 20} MiB")
+def _text(stream: BinaryIO, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> str:
     if member.compress_type != _ZSTANDARD:
         return archive.read(member).decode()
     import pyarrow

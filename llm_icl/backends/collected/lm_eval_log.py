@@ -17,13 +17,17 @@ def is_sample(row: Any) -> bool:
     return isinstance(row, Mapping) and {"doc_id", "doc", "arguments", "resps"} <= set(row)
 
 
+def _two_texts(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(text, str) for text in value)
+
+
 def rows_of(samples: Sequence[Row], path: Path) -> list[Row]:
     """The rows that were exported, with what was answered. Raises RequestError."""
     return [_row(sample, f"{path}, row {number}") for number, sample in enumerate(samples, 1)]
 
 
 def _row(sample: Any, place: str) -> Row:
-    if not is_sample(sample) or not isinstance(doc := sample["doc"], Mapping) or "labels" not in doc:
+    if not is_sample(sample) or not isinstance(doc := sample["doc"], Mapping) or not _two_texts(doc.get("labels")):
         raise RequestError(f"{place}: not a sample of a task of 'llm-icl export-tasks'")
     try:
         labels = doc["labels"]

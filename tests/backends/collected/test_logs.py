@@ -4,8 +4,10 @@ The logs in the folder beside this file were written by inspect_ai 0.3.285 and l
 SmolLM2 135M; of the one in JSON, the events were left out. `make harnesses` writes and reads others.
 """
 
+import contextlib
 import json
 import math
+import random
 import shutil
 import zipfile
 from pathlib import Path
@@ -13,6 +15,8 @@ from pathlib import Path
 import pytest
 
 import llm_icl
+from llm_icl.backends.base import ModelEntry
+from llm_icl.backends.collected import CollectedAnswers
 from llm_icl.backends.collected.files import read_answers
 from llm_icl.errors import RequestError
 from llm_icl.runs import RunDirectory
@@ -43,8 +47,8 @@ def archived(log, path):
     """The archive with these contents, without compression."""
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("_journal/start.json", json.dumps({"version": 2, "eval": log["eval"]}))
-        for sample in log["samples"]:
-            archive.writestr(f"samples/{sample['id']}_epoch_{sample['epoch']}.json", json.dumps(sample))
+        for i, sample in enumerate(log["samples"]):
+            archive.writestr(f"samples/{i}_epoch_1.json", json.dumps(sample))
         archive.writestr("header.json", json.dumps({key: log[key] for key in ("version", "status", "eval")}))
     return path
 
@@ -135,6 +139,10 @@ def _repeated(log):
         (_foreign, "is not a log of the task llm_icl/boolean"),
         (_unscored, "is not a log of the task llm_icl/boolean with its scores"),
         (_repeated, "has several epochs"),
+        (lambda log: log["samples"][0]["metadata"].pop("problems"), "is not a log of this package's tasks"),
+        (lambda log: log["samples"][1].update(metadata="labels"), "is not a log of the task llm_icl/boolean"),
+        (lambda log: log.update(samples=[1, None]), "is not a log of"),
+        (lambda log: log["samples"].clear(), "is not whole: it holds 0 of 0 prompts"),
     ],
 )
 @pytest.mark.parametrize("ending", ["json", "eval"])
@@ -176,9 +184,9 @@ def _damaged(path):
         ("boolean.eval", _damaged, "is not a whole log of inspect_ai"),
         ("boolean.eval", _without_header, "did not finish"),
         ("boolean.eval", _other_archive, "is not a log of inspect_ai"),
-        ("boolean.json", _cut(0.9), "is not a log of inspect_ai: not JSON"),
-        ("boolean.json", lambda path: path.write_text("[1]"), "is not a log of inspect_ai"),
-        ("boolean.json", lambda path: path.write_text('{"results": {}}'), "is not a log of inspect_ai"),
+        ("boolean.json", _cut(0.9), "is not a whole log of inspect_ai"),
+        ("boolean.json", lambda path: path.write_text("[1]"), "is not a whole log of inspect_ai"),
+        ("boolean.json", lambda path: path.write_text('{"results": {}}'), "is not a whole log of inspect_ai"),
         (NAMES[2], _cut(0.9), "line 4 is not a JSON object"),
     ],
 )
@@ -240,3 +248,41 @@ def test_a_limited_log_of_lm_eval_is_not_whole_and_a_folder_has_one_log(tmp_path
     shutil.copy(first, first.with_name("samples_b.jsonl"))
     with pytest.raises(RequestError, match="holds 2 logs: import each on its own"):
         read_answers(tmp_path / "out")
+
+
+def test_damaged_bytes_are_read_as_they_were_or_refused(tmp_path):
+    """An archive has checksums: no damage changes an answer."""
+    whole, chance = (LOGS / "boolean.eval").read_bytes(), random.Random(0)
+    expected, path, refused = read_answers(LOGS / "boolean.eval"), tmp_path / "log.eval", 0
+    for _ in range(300):
+        data = bytearray(whole)
+        for _ in range(chance.choice([1, 3, 20])):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        path.write_bytes(data[: chance.choice([None, chance.randrange(len(data))])])
+        try:
+            assert read_answers(path) == expected
+        except RequestError:
+            refused += 1
+    assert refused > 100
+
+
+def test_odd_values_in_a_log_are_refused_in_a_line(tmp_path):
+    lines, chance = (LOGS / NAMES[2]).read_text().splitlines(), random.Random(0)
+    for _ in range(150):
+        log, samples = logged(), [json.loads(line) for line in lines]
+        for part in (log, samples):
+            holder, key = chance.choice(list(_places(part)))
+            holder[key] = chance.choice([None, 1, -1, "x", "", [], {}, [[1]], {"a": 1}, True, "nan", 2**70])
+        (tmp_path / "log.json").write_text(json.dumps(log))
+        (tmp_path / "samples_x.jsonl").write_text("".join(json.dumps(sample) + "\n" for sample in samples))
+        for name in ("log.json", "samples_x.jsonl"):
+            with contextlib.suppress(RequestError):
+                CollectedAnswers(ModelEntry("odd", "answers", str(tmp_path / name)))
+
+
+def _places(value):
+    """Every member of nested data, with what holds it."""
+    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, member in list(members):
+        yield value, key
+        yield from _places(member)
