@@ -18,7 +18,7 @@ import yaml
 
 from tests.benchmarks.timing import show
 
-TIMED = {"task": "majority", "n": 7, "points": 21, "problems": 10, "positions": "all"}
+TIMED = {"task": "majority", "n": 7, "points": 21, "problems": 4, "positions": "all"}
 ASKED = {"task": "majority", "n": 7, "points": 21, "problems": 25, "positions": ",".join(map(str, range(1, 21)))}
 # Requests in flight, and seconds that the server takes for each.
 IN_FLIGHT, LATENCY = 8, 0.1

@@ -24,8 +24,9 @@ from inspect_ai.tool import ToolChoice, ToolInfo
 
 from llm_icl.backends.base import LocalModel, backends
 from llm_icl.backends.catalogue import find_model
+from llm_icl.backends.exchange import LabelScores
 from llm_icl.errors import RequestError
-from llm_icl.prompting.layout import CannotScoreError, label_places
+from llm_icl.prompting.layout import CannotScoreError, LabelPlace, label_places
 from llm_icl.prompting.rendering import Message
 
 # The log-probability of what is impossible: -inf is no JSON.
@@ -54,22 +55,23 @@ class OwnModel(ModelAPI):
         assert isinstance(model, LocalModel)
         self._model = model
         self._one_at_a_time = anyio.Lock()
+        self._waiting: set[LabelPlace] = set()
+        self._scored: dict[LabelPlace, LabelScores] = {}
 
     async def generate(
         self, input: list[ChatMessage], tools: list[ToolInfo], tool_choice: ToolChoice, config: GenerateConfig
     ) -> ModelOutput:
+        told: Mapping[str, Any] = input[-1].metadata or {}
+        text, gap = self._text(input, told)
+        if labels := told.get("labels"):
+            return await self._compared(text, gap, labels)
         async with self._one_at_a_time:
-            return await anyio.to_thread.run_sync(partial(self._answer, input, config))
+            return await anyio.to_thread.run_sync(partial(self._written, text, config))
 
     def close(self) -> None:
         self._model.close()
 
-    def _answer(self, asked: Sequence[ChatMessage], config: GenerateConfig) -> ModelOutput:
-        told: Mapping[str, Any] = asked[-1].metadata or {}
-        labels = told.get("labels")
-        text, gap = self._text(asked, told)
-        if labels:
-            return self._compared(text, gap, labels)
+    def _written(self, text: str, config: GenerateConfig) -> ModelOutput:
         most = config.max_tokens or 1
         if len(self._model.tokenize([text])[0]) + most > self._model.context_length:
             return self._output("", "model_length")
@@ -97,7 +99,7 @@ class OwnModel(ModelAPI):
                     return rest[: len(rest) - len(rest.lstrip())]
         raise RequestError(f"the chat template of '{self.model_name}' does not show where an answer stands")
 
-    def _compared(self, text: str, gap: str, labels: Sequence[str]) -> ModelOutput:
+    async def _compared(self, text: str, gap: str, labels: Sequence[str]) -> ModelOutput:
         """The likelier label, and the log-probabilities of both."""
         zero, one = labels
         try:
@@ -106,12 +108,23 @@ class OwnModel(ModelAPI):
             raise RequestError(str(problem)) from None
         if len(place.context) + max(len(place.zero), len(place.one)) > self._model.context_length:
             return self._output("", "model_length")
-        (scores,) = self._model.score_positions([place])
+        scores = await self._scores(place)
         found = {zero: max(scores.zero, _NEVER), one: max(scores.one, _NEVER)}
         answer = one if scores.one > scores.zero else zero
         tops = [TopLogprob(token=label, logprob=value) for label, value in found.items()]
         token = Logprob(token=answer, logprob=found[answer], top_logprobs=tops)
         return self._output(answer, "stop", Logprobs(content=[token]))
+
+    async def _scores(self, place: LabelPlace) -> LabelScores:
+        """Prompts that wait are scored together, ordered by their tokens: the model keeps what they have in common."""
+        self._waiting.add(place)
+        async with self._one_at_a_time:
+            if place not in self._scored:
+                together = sorted({*self._waiting, place}, key=lambda one: one.context)
+                self._waiting.clear()
+                found = await anyio.to_thread.run_sync(self._model.score_positions, together)
+                self._scored.update(zip(together, found, strict=True))
+            return self._scored.pop(place)
 
     def _output(self, text: str, stopped: StopReason, logprobs: Logprobs | None = None) -> ModelOutput:
         message = ChatMessageAssistant(content=text, model=self.model_name, source="generate")
