@@ -11,6 +11,7 @@ from llm_icl.backends.catalogue import find_model
 from llm_icl.backends.embedded import embedded_weights
 from llm_icl.runs import RunDirectory
 from tests.conftest import run_cli
+from tests.servers.provider import Provider
 
 pytestmark = [pytest.mark.harnesses, pytest.mark.embedded]
 DRAWN = {"task": "majority", "n": 7, "points": 16, "problems": 4, "positions": "0,3,15"}
@@ -78,6 +79,23 @@ def test_a_chat_prompt_is_asked_in_the_models_chat_format(tmp_path):
     )
     assert found["prediction"].to_list() == expected["prediction"].to_list()
     assert found["probability"].to_list() == pytest.approx(expected["probability"].to_list(), abs=1e-4)
+
+
+def test_a_server_gives_the_same_answers_through_inspect(tmp_path, monkeypatch):
+    provider = Provider()
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    server = ("--model", "openai/gpt-4.1", "--model-base-url", provider.url + "/v1", "--log-dir", "served")
+    ran(tmp_path, "inspect", "eval", "llm_icl/boolean", *ARGUMENTS, "--display", "none", *server)
+    (log,) = (tmp_path / "served").glob("*.eval")
+    done = run_cli("import", str(log), "--learner", "averaging", "--out", "imported", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    given = ("--no-shuffled-labels", "--learner", "averaging", "--out", "direct", "--base-url", provider.url + "/v1")
+    done = run_cli("eval", "--model", "openai/gpt-4.1", *OPTIONS, *given, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found, expected = answers_of(tmp_path / "imported"), answers_of(tmp_path / "direct")
+    assert set(found["status"]) == {"ok"}
+    assert found["prediction"].to_list() == expected["prediction"].to_list()
+    assert found["probability"].to_list() == pytest.approx(expected["probability"].to_list(), abs=1e-6)
 
 
 @pytest.mark.parametrize(
