@@ -65,7 +65,6 @@ def card(tables: Sequence[Table], content: Content) -> str:
     head = {
         "pretty_name": "Boolean functions to learn in context",
         "license": "apache-2.0",
-        "language": ["en"],
         "tags": ["in-context-learning", "boolean-functions", "llm-icl"],
         "configs": [{"config_name": "default", "data_files": files}],
     }
@@ -76,7 +75,10 @@ def card(tables: Sequence[Table], content: Content) -> str:
         "its distribution of inputs. A learner sees points with their labels, and predicts the next label.\n",
         "## Splits\n",
         "| split | task | n | rows | labels are |\n| --- | --- | --- | --- | --- |",
-        *(f"| `{t.split}` | `{t.task.name}` | {t.n} | {len(t.rows)} | {_cell(t.task.description)} |" for t in tables),
+        *(
+            f"| `{t.split}` | `{_cell(t.task.name)}` | {t.n} | {len(t.rows)} | {_cell(t.task.description)} |"
+            for t in tables
+        ),
         "\n## Columns\n",
         "| column | |\n| --- | --- |",
         *(f"| `{name}` | {text} |" for name, text in content.columns.items()),
