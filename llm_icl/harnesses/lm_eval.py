@@ -37,7 +37,9 @@ def export(queries: Sequence[Queries], folder: Path) -> list[str]:
     names = []
     for asked in queries:
         drawn = asked.problems
-        name, gap = f"{_TAG}_{identifier(drawn.task.name)}_n{drawn.n}", asked.gap()
+        name, gap = f"{_TAG}_{identifier(drawn.task.name)}_n{drawn.n}", asked.gap
+        if name in names:
+            raise RequestError(f"two tasks would have the name {name}: write each into a folder of its own")
         rows = [row | {"gap": gap} for row, _ in asked.rendered()]
         if any(row["text"] is None for row in rows):
             raise RequestError(f"prompt '{asked.prompt.name}' has turns, and lm-evaluation-harness is given texts")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from llm_icl.errors import RequestError
@@ -54,6 +55,7 @@ class Queries:
         for row, _ in self.rendered():
             yield row | {"reply": None, "answer": None, "probability": None}
 
+    @cached_property
     def gap(self) -> str:
         """The text between the end of a completion prompt and the label. Raises RequestError where the label does not
         come next.

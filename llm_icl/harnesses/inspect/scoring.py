@@ -14,7 +14,7 @@ from llm_icl.backends.hosted.logprobs import NoLogprobsError, Top, tokens_of, to
 from llm_icl.config.specs import parse_specs
 from llm_icl.prompting import Prompt, load_prompt
 
-# Of these models in this process, label probabilities are the answer, whatever they would write.
+# Of models in this process label probabilities are the answer, whatever is written; of others only beside a label.
 _COMPARED = ("llm_icl", "hf")
 
 
@@ -43,7 +43,7 @@ def _read(output: ModelOutput, prompt: Prompt, compared: bool) -> tuple[dict[str
         return {"reply": text}, from_text(Reply(text=text, truncated=truncated), prompt)
     top, absent = _top(output, prompt)
     listed = from_top(top, prompt, absent)
-    if compared and top is not None:
+    if compared and listed.status != "error":
         outcome, text = listed, "" if listed.label is None else prompt.labels[listed.label]
     else:
         outcome = with_probability(from_text(Reply(text=text, truncated=truncated), prompt), listed)

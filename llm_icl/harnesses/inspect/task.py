@@ -60,7 +60,7 @@ def _turns(asked: Queries, rendered: Rendered) -> list[ChatMessage]:
     if asked.prompt.label_comes_next:
         told["labels"] = list(asked.prompt.labels)
         if not rendered.has_turns:
-            told["gap"] = asked.gap()
+            told["gap"] = asked.gap
     turns[-1].metadata = told
     return turns
 
