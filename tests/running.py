@@ -31,6 +31,7 @@ LARGEST = {
     "train": {"--n": 5, "--points": 12, "--layers": 1, "--width": 16, "--batch-size": 4, "--steps": 3},
     "probe": _DRAWN,
     "sample": _DRAWN,
+    "export-tasks": _DRAWN,
 }
 _PROGRAM = """
 import json, sys

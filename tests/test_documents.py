@@ -26,7 +26,7 @@ from llm_icl.runs import RunRecord
 from llm_icl.suites.cards import find_suite
 from llm_icl.suites.options import SuiteOptions
 from llm_icl.tasks.cards import load_task
-from llm_icl.tasks.options import PREFIX, SamplingOptions
+from llm_icl.tasks.options import PREFIX, QueryOptions, SamplingOptions
 from local_models.architectures import architectures
 from tests.running import shown_commands, shown_files
 
@@ -36,7 +36,9 @@ PAGES = [
     *(path for path in sorted((ROOT / "docs").rglob("*.md")) if path.name != "report.md"),
 ]
 SCRIPTS = sorted((ROOT / "docs").rglob("*.sbatch"))
-DECLARED = {"run": SuiteOptions, "sample": SamplingOptions} | {name: kind.options for name, kind in experiments.items()}
+DECLARED = {"run": SuiteOptions, "sample": SamplingOptions, "export-tasks": QueryOptions} | {
+    name: kind.options for name, kind in experiments.items()
+}
 # The functions of the Python API, and the command that each is like.
 FUNCTIONS = {"evaluate": "eval", "train": "train", "identify": "identify", "probe": "probe",
              "finetune_vs_icl": "finetune-vs-icl", "draw": "sample"}  # fmt: skip

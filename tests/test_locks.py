@@ -36,7 +36,7 @@ def test_what_is_installed_is_what_is_locked():
     assert others == {name: lock.get(name) for name in others}
 
 
-@pytest.mark.parametrize("name", ["main", "oldest", "vllm"])
+@pytest.mark.parametrize("name", ["main", "oldest", "harnesses", "vllm"])
 def test_a_lock_holds_names_and_exact_versions_only(name):
     lines = (ROOT / "locks" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
     for line in lines[1:]:

@@ -17,7 +17,7 @@ PACKAGE = "llm_icl"
 FLOORS = (
     ("cli", "api"),
     ("suites",),
-    ("experiments",),
+    ("experiments", "harnesses"),
     ("asking", "networks", "reports"),
     ("backends", "tasks", "learners"),
     ("prompting", "function_classes", "analysis"),

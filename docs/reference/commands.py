@@ -19,11 +19,12 @@ from llm_icl.config.options import Declared, Options, declared  # noqa: E402
 from llm_icl.experiments.base import experiments  # noqa: E402
 from llm_icl.experiments.options import FolderOptions  # noqa: E402
 from llm_icl.suites.options import SuiteOptions  # noqa: E402
-from llm_icl.tasks.options import SamplingOptions  # noqa: E402
+from llm_icl.tasks.options import QueryOptions, SamplingOptions  # noqa: E402
 
 TARGET = Path(__file__).with_name("commands.md")
 OPTIONS: dict[str, type[Options]] = {
-    "list": FolderOptions, "run": SuiteOptions, "sample": SamplingOptions, "show": FolderOptions
+    "export-tasks": QueryOptions, "list": FolderOptions, "run": SuiteOptions, "sample": SamplingOptions,
+    "show": FolderOptions,
 }  # fmt: skip
 KINDS = {int: "whole number", float: "number", str: "text", bool: "true or false", Path: "path"}
 INTRODUCTION = """# Commands

@@ -10,16 +10,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from llm_icl.backends.exchange import Reply
+from llm_icl.backends.exchange import LEAST_MASS, Reply
 from llm_icl.backends.spelling import begins, spells
 from llm_icl.backends.thinking import without_thinking
 from llm_icl.prompting.templates import Prompt
 
-# The least probability of both labels together for an answer. Below it a model would write something else in 99 of 100
-# samples, and a comparison of the labels says nothing about what it does. Small models exceed it without any example
-# (SmolLM2 135M and Gemma 3 270M: 0.06 or more, and 0.3 or more after the first); labels at a place where another text
-# is due have 1e-5 or less, as has a uniform distribution over a vocabulary.
-LEAST_MASS = 0.01
 # If a label is not among the top tokens, P(y = 1) is known within a range. The midpoint of a narrower one is used.
 _NARROW = 0.01
 # A written label to which log-probabilities give less than this share is not what they describe.

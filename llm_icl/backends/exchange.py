@@ -13,6 +13,12 @@ from typing import Any, ClassVar
 from llm_icl.problems import STATUSES
 from llm_icl.prompting.layout import Curve, LabelPlace
 
+# The least probability of both labels together for an answer. Below it a model would write something else in 99 of 100
+# samples, and a comparison of the labels says nothing about what it does. Small models exceed it without any example
+# (SmolLM2 135M and Gemma 3 270M: 0.06 or more, and 0.3 or more after the first); labels at a place where another text
+# is due have 1e-5 or less, as has a uniform distribution over a vocabulary.
+LEAST_MASS = 0.01
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request(ABC):

@@ -18,7 +18,9 @@ _COMMON = ("task", "n", "seed", "points", "problems", "prompt")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 @click.pass_context
 def command(context: click.Context, answers: Path, **chosen: Any) -> None:
-    """Evaluate ANSWERS, a file of 'llm-icl sample --prompts' that was filled in.
+    """Evaluate ANSWERS: a file of 'llm-icl sample --prompts' that was filled in, or the log of another harness: of
+    inspect_ai (.eval or .json, of the task llm_icl/boolean), or of lm-evaluation-harness (samples_….jsonl, or the
+    folder with it, of a task of 'llm-icl export-tasks').
 
     The same as 'llm-icl eval --model answers/FILE' with the task, n, seed, points, problems, prompt and positions of
     the file, without shuffled labels.
@@ -33,10 +35,10 @@ def command(context: click.Context, answers: Path, **chosen: Any) -> None:
 
 def _settings(path: Path) -> dict[str, Any]:
     """The options of an evaluation that asks these prompts. Raises RequestError if there is none."""
-    from llm_icl.config.rows import read_rows
+    from llm_icl.backends.collected.files import read_answers
     from llm_icl.errors import RequestError
 
-    rows = read_rows(path)
+    rows = read_answers(path)
     if not rows:
         raise RequestError(f"{path} has no rows")
     for number, row in enumerate(rows, 1):

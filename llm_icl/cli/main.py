@@ -19,6 +19,7 @@ from llm_icl.errors import RequestError, WorkError
 # The verbs other than experiments, which come from their registry.
 VERBS = {
     "doctor": "What this machine has, and what works here.",
+    "export-tasks": "Write tasks for another evaluation harness.",
     "import": "Make a run of answers that were collected elsewhere.",
     "list": "List available models, tasks, prompts, learners, …",
     "plan": "How many problems a study needs, and what they cost.",
@@ -44,7 +45,7 @@ class Verbs(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in VERBS:
-            module = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+            module = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name.replace("-", "_")
             command: click.Command = importlib.import_module(f"llm_icl.cli.{module}").command
             return command
         if cmd_name not in _summaries():

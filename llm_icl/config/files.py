@@ -2,12 +2,14 @@
 
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from llm_icl.config.specs import canonical_name
+from llm_icl.errors import RequestError
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -31,6 +33,24 @@ def write_text(path: Path, text: str) -> None:
     """Write any text: half a surrogate pair becomes its escape, which JSON reads as the same."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A temporary folder that becomes `folder` when all is written. Raises RequestError if that exists."""
+    if folder.exists():
+        raise RequestError(f"{folder} already exists: choose a new folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as work:
+        written = Path(work) / "written"
+        written.mkdir()
+        yield written
+        written.rename(folder)
+
+
+def identifier(name: str) -> str:
+    """A name of letters, digits and underscores, different for different names."""
+    return re.sub(r"\W+", "_", file_name(name), flags=re.ASCII)
 
 
 def file_name(name: str) -> str:

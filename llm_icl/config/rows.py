@@ -35,6 +35,11 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def _dataset(path: Path) -> list[Row]:
+    files = sorted((path / "data").glob("*.parquet"))
+    if len(files) == 1:
+        return read_rows(files[0])
+    if files:
+        raise RequestError(f"{path} has {len(files)} splits: give the file of one, such as {files[0]}")
     from datasets import Dataset, load_from_disk
 
     try:

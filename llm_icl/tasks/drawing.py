@@ -11,7 +11,7 @@ from llm_icl.function_classes.base import FunctionClass, function_class_of
 from llm_icl.problems import PROBLEMS_VERSION, Bits, Parameters, Problems, Task
 from llm_icl.randomness import Source
 from llm_icl.tasks.cards import load_task
-from llm_icl.tasks.options import DrawingOptions
+from llm_icl.tasks.options import DrawingOptions, QueryOptions
 
 MAX_POINTS = 10_000
 # The maximum number of bits, or of distances between points, in memory.
@@ -32,6 +32,12 @@ def draw(options: DrawingOptions) -> Problems:
         raise RequestError(f"--task takes one task, not '{options.task}'")
     task = load_task(specs[0], options.tasks_dir)
     return draw_problems(task, options.n, options.points, options.problems, options.seed)
+
+
+def draw_each(options: QueryOptions) -> list[Problems]:
+    """Draw the requested problems of each task at each n. Raises RequestError."""
+    tasks = [load_task(spec, options.tasks_dir) for spec in parse_specs(options.task)]
+    return [draw_problems(task, n, options.points, options.problems, options.seed) for task in tasks for n in options.n]
 
 
 def draw_problems(

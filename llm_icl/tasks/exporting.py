@@ -1,23 +1,20 @@
-"""Exports problems to common file formats."""
+"""Exports problems, prompts and probes to common file formats."""
 
 import json
-import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from llm_icl.config.files import atomic_path, write_text
 from llm_icl.errors import RequestError
 from llm_icl.problems import Problems
+from llm_icl.tasks.dataset_folder import Content, Table, write_dataset, write_parquet
 
-Row = Mapping[str, Any]
 
-
-def rows(problems: Problems) -> list[Row]:
+def table_of(problems: Problems) -> Table:
     """One row per problem: its index, inputs (m, n), true and shown labels (m,), and its parameters as JSON."""
     parameters = {key: value.tolist() for key, value in problems.parameters.items()}
     fixed = {"task": problems.task.name, "n": problems.n, "seed": problems.seed}
-    return [
+    rows = [
         fixed
         | {
             "problem": int(problems.indices[i]),
@@ -29,58 +26,38 @@ def rows(problems: Problems) -> list[Row]:
         }
         for i in range(len(problems))
     ]
+    return Table(problems.task, problems.n, rows)
 
 
-def _export_dataset(rows: list[Row], target: Path) -> None:
-    """Write a new folder for `datasets.load_from_disk`, atomically."""
-    if target.exists():
-        raise RequestError(f"{target} already exists: choose a new folder for the dataset")
-    from datasets import Dataset, disable_progress_bars
+def export(tables: Sequence[Table], content: Content, target: Path, other: str = "") -> None:
+    """Write JSON lines, Parquet, or a dataset folder, by extension. `other` extensions are for messages.
 
-    disable_progress_bars()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as work:
-        Dataset.from_list([dict(row) for row in rows]).save_to_disk(str(Path(work) / "dataset"))
-        (Path(work) / "dataset").rename(target)
-
-
-def export(problems: Problems, target: Path) -> None:
-    """Write npz, JSON lines, Parquet, or a Hugging Face dataset folder, by extension.
-
-    Raises RequestError for an unknown extension or an unwritable path.
+    Raises RequestError for an unknown extension, an unwritable path, or several tables in one file.
     """
-    if target.suffix == ".npz":
-        _writing(target, problems.save)
-    else:
-        export_rows(rows(problems), target, " .npz,")
-
-
-def export_rows(rows: Iterable[Row], target: Path, other: str = "") -> None:
-    """Write JSON lines, Parquet, or a Hugging Face dataset folder, by extension. `other` extensions are for messages.
-
-    Raises RequestError for an unknown extension or an unwritable path.
-    """
-    found = list(rows)
-    if target.suffix == ".jsonl":
-        _writing(target, lambda path: write_text(path, "".join(json.dumps(row) + "\n" for row in found)))
-    elif target.suffix == ".parquet":
-        _writing(target, lambda path: _export_parquet(found, path))
-    elif target.suffix == "":
-        _writing(target, lambda path: _export_dataset(found, path))
-    else:
+    if target.suffix not in (".jsonl", ".parquet", ""):
         raise RequestError(
             f"'{target.name}' must end in{other} .jsonl or .parquet (or have no extension, for a dataset folder)"
         )
+    if target.suffix and len(tables) > 1:
+        raise RequestError(
+            f"{len(tables)} tables (of each task and n one) do not fit into {target.name}: write a folder"
+        )
+    if target.suffix == ".jsonl":
+        text = "".join(json.dumps(row) + "\n" for row in tables[0].rows)
+        writing(target, lambda path: write_text(path, text))
+    elif target.suffix == ".parquet":
+        writing(target, lambda path: _write_parquet(tables[0], path))
+    else:
+        writing(target, lambda path: write_dataset(tables, content, path))
 
 
-def _export_parquet(rows: list[Row], target: Path) -> None:
-    import polars as pl
-
+def _write_parquet(table: Table, target: Path) -> None:
     with atomic_path(target) as temporary:
-        pl.DataFrame(rows, infer_schema_length=None).write_parquet(temporary)
+        write_parquet(table.rows, temporary)
 
 
-def _writing(target: Path, write: Callable[[Path], None]) -> None:
+def writing(target: Path, write: Callable[[Path], None]) -> None:
+    """Raises RequestError for an unwritable path."""
     try:
         write(target)
     except OSError as problem:

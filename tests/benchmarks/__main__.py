@@ -7,6 +7,7 @@ from tests.benchmarks import (
     curves,
     demonstrations,
     drawing,
+    harnesses,
     mixers,
     neighbours,
     queries,
@@ -28,6 +29,7 @@ BENCHMARKS = {
     "reaching": reaching,
     "mixers": mixers,
     "report": report,
+    "harnesses": harnesses,
 }
 
 

@@ -235,9 +235,10 @@ def test_sample_writes_the_same_problems_in_every_format(tmp_path, target):
 
         rows = pl.read_parquet(path).to_dicts()
     else:
-        from datasets import load_from_disk
+        from datasets import load_dataset
 
-        rows = list(load_from_disk(str(path)))
+        (rows,) = load_dataset(str(path), cache_dir=str(tmp_path / "cache")).values()
+        rows = list(rows)
     assert [row["inputs"] for row in rows] == drawn.xs.tolist()
     assert [row["labels"] for row in rows] == drawn.ys.tolist()
     assert [row["shown_labels"] for row in rows] == drawn.shown.tolist()

@@ -37,10 +37,11 @@ class Evaluation(AskingExperiment):
     def of(cls, options: EvaluationOptions) -> "Evaluation":
         from llm_icl.config.specs import parse_specs
         from llm_icl.experiments.calling import Limits
-        from llm_icl.experiments.evaluation.request import Request, read_positions
+        from llm_icl.experiments.evaluation.request import Request
         from llm_icl.networks.named import named_models
         from llm_icl.prompting import load_prompt
         from llm_icl.tasks.cards import load_task
+        from llm_icl.tasks.options import read_positions
 
         models, trained = named_models(options.model, options.base_url, options.catalogue)
         request = Request(

@@ -8,8 +8,7 @@ from llm_icl.backends import ModelEntry
 from llm_icl.backends.base import record_of
 from llm_icl.config.cards import read_text
 from llm_icl.config.files import file_name
-from llm_icl.config.specs import Spec, whole_numbers
-from llm_icl.errors import RequestError
+from llm_icl.config.specs import Spec
 from llm_icl.networks.trained import TrainedNetwork
 from llm_icl.problems import PROBLEMS_VERSION, Task
 from llm_icl.prompting.templates import Prompt
@@ -58,15 +57,3 @@ class Request:
         """A readable name, unique to the request."""
         readable = file_name("+".join(task.name for task in self.tasks))[:60]
         return f"eval-{readable}-n{','.join(map(str, self.ns))}-{digest(self.record())}"
-
-
-def read_positions(text: str, points: int) -> tuple[int, ...]:
-    """`all`, or a comma list of numbers of examples before the query."""
-    if text == "all":
-        return tuple(range(points))
-    positions = tuple(sorted(whole_numbers("--positions", [text], 0)))
-    if positions[-1] >= points:
-        raise RequestError(
-            f"--positions {positions[-1]} is out of range: with --points {points} the maximum is {points - 1}"
-        )
-    return positions

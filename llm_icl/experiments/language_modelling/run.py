@@ -10,10 +10,11 @@ import polars as pl
 import torch
 
 from llm_icl.backends.loading import load_model
-from llm_icl.config.files import atomic_path
+from llm_icl.config.files import atomic_path, write_text
 from llm_icl.config.specs import Spec
 from llm_icl.errors import WorkError
 from llm_icl.experiments.base import Session
+from llm_icl.experiments.language_modelling.card import language_card
 from llm_icl.experiments.language_modelling.request import LanguageRequest, build, tokens_of, train_tokenizer
 from llm_icl.progress import OnProgress
 from local_models.checkpoints import CheckpointError
@@ -108,13 +109,16 @@ def _one(
         _save(model, tokenizer, own)
     model = load_model(AutoModelForCausalLM, own.name, own, torch.float32, {})
     model.to("cuda" if torch.cuda.is_available() else "cpu")
-    frames = []
+    frames, by_length = [], {}
     for length in request.lengths:
         found = losses(model, held_out, length, request.context).numpy()
         if not np.isfinite(found).all():
             raise WorkError(f"{own}: the held-out loss at a context of {length} tokens is not finite")
+        by_length[length] = found
         columns = {"attention": str(spec), "seed": seed, "length": length, "window": range(len(found)), "loss": found}
         frames.append(pl.DataFrame(columns))
+    card = language_card(request, str(spec), seed, model.num_parameters(), by_length)
+    write_text(own / "README.md", card)
     last = read_metrics(own)[-1]
     about = [pl.lit(model.num_parameters()).alias("parameters"), pl.lit(last["steps_per_second"]).alias("speed")]
     return pl.concat(frames).with_columns(about)

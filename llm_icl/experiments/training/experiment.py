@@ -72,7 +72,7 @@ class Training(Experiment):
         return self.request.directory_name()
 
     def products(self) -> tuple[str, ...]:
-        return *self.needed, "tensorboard", *(("checkpoints",) if self.request.keep_checkpoints else ())
+        return *self.needed, "README.md", "tensorboard", *(("checkpoints",) if self.request.keep_checkpoints else ())
 
     def check(self) -> None:
         self.request.check()

@@ -4,9 +4,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from llm_icl.config.files import write_text
 from llm_icl.errors import WorkError
 from llm_icl.experiments.base import Session
 from llm_icl.experiments.likelihood import Likelihood
+from llm_icl.experiments.training.card import model_card
 from llm_icl.experiments.training.request import TrainingRequest
 from llm_icl.learners.observed import PROBLEMS
 from llm_icl.networks.shapes import build
@@ -59,6 +61,8 @@ def train_in(session: Session, request: TrainingRequest, on_progress: OnProgress
     if kept:
         session.results["kept"] = list(map(spent, kept))
     on_progress("which algorithm it runs", last["step"], request.schedule.steps)
+    card = model_card(session.path.resolve().name, request, session.results, network_at(session.path))
+    write_text(session.path / "README.md", card)
     session.results["algorithms"] = _algorithms(session.path, request, kept, last["step"])
 
 

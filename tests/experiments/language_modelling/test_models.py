@@ -1,6 +1,7 @@
 """The models: what they begin with, their tokens, and their use in other verbs."""
 
 import dataclasses
+import math
 import subprocess
 import sys
 
@@ -128,3 +129,21 @@ def test_their_folders_are_models_for_finetune_vs_icl(long, which):
     assert set(answers["way"]) >= {"gradient descent", "untrained model", "shuffled labels"}
     measures = pl.read_parquet(folder / f"against-{which}" / "measures.parquet")
     assert measures.filter(pl.col("measure") == "dual form, gap")["value"].max() < 1e-9
+
+
+def test_a_models_card_says_its_perplexity(made):
+    folder, _ = made
+    losses = pl.read_parquet(folder / "run" / "losses.parquet")
+    for name in MODELS:
+        card = (folder / "run" / name / "README.md").read_text()
+        rows = [line.strip("| ").split(" | ") for line in card.splitlines() if line.startswith("| ")]
+        found = {int(length): (int(windows), float(text.split()[0])) for length, windows, text in
+                 (row for row in rows if len(row) == 3 and row[0].isdigit())}  # fmt: skip
+        attention, _, seed = name.rpartition("-")
+        own = losses.filter(seed=int(seed)).filter(pl.col("attention").str.replace_all("[:=]", "-") == attention)
+        context = own["length"].max()
+        assert set(found) == set(own["length"])
+        for length, (windows, perplexity) in found.items():
+            loss = own.filter(length=length)["loss"]
+            assert windows == len(loss)
+            assert perplexity == pytest.approx(math.exp(loss.mean() / context), abs=0.006)

@@ -56,6 +56,25 @@ def test_it_learns_conjunctions_nearly_as_well_as_exact_bayes(trained):
     assert lines[0]["last_half"] < lines[-1]["last_half"]
 
 
+def test_its_card_says_what_it_is_and_how_well_it_does(trained, tmp_path):
+    card = (trained / "run" / "README.md").read_text()
+    assert "n = 5, 20 points, seed 0" in card
+    (row,) = [line for line in card.splitlines() if line.startswith("| `conjunction` |")]
+    _, problems, whole, last = (cell.strip() for cell in row.strip("|").split("|"))
+    record = json.loads((trained / "run" / "run.json").read_text())
+    assert problems == "256"
+    for text, key in ((whole, "accuracy"), (last, "last_half")):
+        value, low, high = map(float, text.replace("[", "").replace("]", "").replace(",", "").split())
+        assert low < value < high
+        assert value == pytest.approx(100 * record["evaluation"][key], abs=0.051)
+    # Its command asks the network that is given away.
+    shutil.copytree(trained / "run", tmp_path / "given")
+    (command,) = [line.strip() for line in card.splitlines() if line.startswith("    llm-icl ")]
+    words = command.replace("FOLDER", "given").removeprefix("llm-icl ").split()
+    done = run_inside(*words, "--problems", "5", "--learner", "averaging", "--out", "asked", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
 def test_what_was_trained_answers_like_any_other_learner(trained):
     asked = "eval --model run --task conjunction --n 5 --points 20 --problems 100 --out asked".split()
     done = run_inside(*asked, cwd=trained)

@@ -1,4 +1,6 @@
-"""Answers that were collected elsewhere, in place of a model: a file of `llm-icl sample --prompts`, filled in."""
+"""Answers that were collected elsewhere, in place of a model: a file of `llm-icl sample --prompts` that was filled in,
+or the log of another harness.
+"""
 
 import hashlib
 import json
@@ -8,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from llm_icl.backends.base import ModelEntry, WritingModel, backends
+from llm_icl.backends.collected.files import read_answers
 from llm_icl.backends.exchange import Reply
-from llm_icl.config.rows import Row, read_rows
+from llm_icl.config.rows import Row
 from llm_icl.errors import RequestError
 from llm_icl.prompting.rendering import Rendered
 
 # What may be filled in; the first that is there counts.
 FILLED = ("reply", "answer", "probability")
+TOPS = "log_probabilities"
 # The log-probability of what is impossible.
 _NEVER = -1e4
 _EXPECTED = "expected are the fields of 'llm-icl sample --prompts'"
@@ -22,13 +26,15 @@ _EXPECTED = "expected are the fields of 'llm-icl sample --prompts'"
 
 @backends.register("answers")
 class CollectedAnswers(WritingModel):
-    """Answers in a file: `reply` (a text, which is read as any model's), `answer` (0 or 1) or `probability` (of 1)."""
+    """Answers in a file: `reply` (a text, which is read as any model's), `answer` (0 or 1) or `probability` (of 1). A
+    reply may have `log_probabilities`, of the likeliest tokens at its label's place.
+    """
 
     texts_at_once = 1_000_000
 
     def __init__(self, entry: ModelEntry) -> None:
         self._entry = entry
-        rows = read_rows(Path(entry.identifier))
+        rows = read_answers(Path(entry.identifier))
         for number, row in enumerate(rows, 1):
             if reason := _fault(row):
                 raise RequestError(f"{entry.identifier}, row {number}: {reason}")
@@ -37,7 +43,7 @@ class CollectedAnswers(WritingModel):
             raise RequestError(f"{entry.identifier} has no answers: fill in {', '.join(map(repr, FILLED))}")
         self._replies = {_key(_prompt(row)): _reply(row) for row in reversed(filled)}
         # Labels without probabilities are read as generated text.
-        scored = all(row.get("probability") is not None for row in filled)
+        scored = all(row.get("probability") is not None or row.get(TOPS) is not None for row in filled)
         self.modes = ("top", "generate") if scored else ("generate",)
 
     @classmethod
@@ -77,7 +83,7 @@ def _key(prompt: Any) -> str:
 def _reply(row: Row) -> Reply:
     zero, one = row["labels"]
     if row.get("reply") is not None:
-        return Reply(text=row["reply"], truncated=False)
+        return Reply(text=row["reply"], tops=[row[TOPS]] if row.get(TOPS) else None, truncated=False)
     if (p := row.get("probability")) is None:
         return Reply(text=row["labels"][int(row["answer"])], truncated=False)
     scores = {zero: math.log(1 - p) if p < 1 else _NEVER, one: math.log(p) if p > 0 else _NEVER}
@@ -100,6 +106,9 @@ def _fault(row: Any) -> str:
         return f"'reply' is not a text: {reply!r}"
     if answer is not None and str(answer).strip() not in ("0", "1"):
         return f"'answer' is not 0 or 1: {answer!r}"
+    tops = row.get(TOPS)
+    if tops is not None and not (isinstance(tops, Mapping) and all(type(one) in (int, float) for one in tops.values())):
+        return f"'{TOPS}' are not numbers by token: {tops!r:.60}"
     if probability is not None and not (type(probability) in (int, float) and 0 <= probability <= 1):
         return f"'probability' is not a number from 0 to 1: {probability!r}"
     return ""
