@@ -27,7 +27,6 @@ from llm_icl.tasks.cards import load_task
 from llm_icl.tasks.drawing import draw_problems
 from local_models import trainer
 from local_models.checkpoints import shape_of
-from local_models.optimisers import orthogonalised
 from local_models.sequence import tokens_of
 from local_models.trainer import Schedule, kept_steps
 from tests.conftest import run_cli
@@ -243,14 +242,6 @@ def test_the_rate_rises_stays_and_falls():
     schedule = Schedule(steps=100, warmup=10, decay=0.5)
     assert [schedule.learning_rate_factor(step) for step in (0, 4, 9, 30, 50)] == pytest.approx([0.1, 0.5, 1, 1, 1])
     assert [schedule.learning_rate_factor(step) for step in (75, 99)] == pytest.approx([0.5, 0.02])
-
-
-def test_muon_makes_all_singular_values_about_equal():
-    torch.manual_seed(0)
-    for shape in ((16, 16), (16, 40), (40, 16)):
-        values = torch.linalg.svdvals(orthogonalised(torch.randn(shape)))
-        assert values.min() > 0.6
-        assert values.max() < 1.3
 
 
 def test_a_rate_that_is_far_too_great_stops_with_the_step_and_the_seed(tmp_path):
