@@ -8,6 +8,7 @@ import random
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from llm_icl.experiments.training.experiment import Training
 from llm_icl.experiments.training.options import TrainingOptions
 from local_models.backbone import Backbone, parameter_count
 from local_models.optimisers import optimisers_for
@@ -21,9 +22,9 @@ _STEPS = 3
 
 def run() -> None:
     torch.set_num_threads(1)
-    request = TrainingOptions(
-        ("conjunction",), n=N, points=POINTS, batch_size=BATCH, layers=LAYERS, width=WIDTH
-    ).request()
+    request = Training.of(
+        TrainingOptions(task=("conjunction",), n=N, points=POINTS, batch_size=BATCH, layers=LAYERS, width=WIDTH)
+    ).request
     rows = []
     for name, model, learn, draw in (
         ("llm-icl, AdamW", *_ours(request, "adamw")),
