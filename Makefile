@@ -90,7 +90,7 @@ GPU_PACKAGES := accelerate anyio charset-normalizer dill filelock h11 httpcore2 
 	markupsafe numpy packaging protobuf psutil pyyaml regex safetensors scipy sniffio tabulate tensorboardx tokenizers tqdm \
 	transformers truststore typing-extensions
 wheels:
-	for name in $(GPU_PACKAGES); do grep -i "^$$name==" locks/main.txt; done > .wheels.txt
+	for name in $(GPU_PACKAGES); do grep -i "^$$(echo $$name | tr - .)==" locks/main.txt || exit 1; done > .wheels.txt
 	$(PYTHON) -m pip download --quiet --no-deps --only-binary=:all: --python-version $(PYTHON_VERSION) \
 		--platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --dest $(or $(WHEELS),wheels) -r .wheels.txt
 	rm .wheels.txt

@@ -1,4 +1,4 @@
-"""Spending limits, and the number of concurrent requests. Light: what calls hosted models is loaded when one is called."""
+"""Spending limits and the number of concurrent requests; what calls hosted models is loaded when one is called."""
 
 import logging
 from collections.abc import Sequence

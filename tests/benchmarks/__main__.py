@@ -7,6 +7,7 @@ from tests.benchmarks import (
     curves,
     demonstrations,
     drawing,
+    lower_precision,
     mixers,
     neighbours,
     queries,
@@ -26,6 +27,7 @@ BENCHMARKS = {
     "demonstrations": demonstrations,
     "training": training,
     "reaching": reaching,
+    "lower_precision": lower_precision,
     "mixers": mixers,
     "report": report,
 }

@@ -1,5 +1,5 @@
-"""Every mixer computes where its input is. The device `meta`, which has shapes and no numbers, stands for a GPU: what is
-made elsewhere is an error there too.
+"""Every mixer computes where its input is. The device `meta`, which has shapes and no numbers, stands for a GPU: what
+is made elsewhere is an error there too.
 """
 
 import contextlib

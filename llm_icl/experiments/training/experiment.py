@@ -63,6 +63,7 @@ class Training(Experiment):
             start_n=options.start_n or options.n,
             start_points=options.start_points or options.points,
             keep_checkpoints=options.keep_checkpoints,
+            bfloat16=options.bfloat16,
         )
         return cls(request)
 
