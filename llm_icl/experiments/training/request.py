@@ -11,6 +11,7 @@ import torch
 from llm_icl.config.files import file_name
 from llm_icl.errors import RequestError
 from llm_icl.learners import learners
+from llm_icl.networks.shapes import is_pretrained
 from llm_icl.problems import PROBLEMS_VERSION, Problems, Task
 from llm_icl.runs.opening import digest
 from llm_icl.runs.versions import versions
@@ -94,7 +95,9 @@ class TrainingRequest:
             raise RequestError(
                 f"{self.schedule.steps} steps with a batch of {self.batch} take more than the 2^32 problems of a seed"
             )
-        if self.bfloat16 and not (torch.cuda.is_available() or has_bfloat16()):
+        if self.bfloat16 and not torch.cuda.is_available() and is_pretrained(self.shape):
+            raise RequestError("--bfloat16: the attention of pretrained models is slower in bfloat16 on a CPU")
+        if self.bfloat16 and not torch.cuda.is_available() and not has_bfloat16():
             raise RequestError(
                 "--bfloat16: this processor has no instructions for it (AVX512_BF16 or AMX), and would be slower than "
                 "with float32"
