@@ -16,8 +16,8 @@ from local_models.mixers.base import (
     inverse_softplus,
     join_heads,
     linear,
-    normalised,
     log_uniform,
+    normalised,
     special,
     split_heads,
 )
