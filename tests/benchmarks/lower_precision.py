@@ -25,7 +25,7 @@ def run() -> None:
     for seed in range(_SEEDS):
         (exact, slow), (lower, fast) = _trained(seed, False), _trained(seed, True)
         rows.append([seed, 100 * exact, 100 * lower, 100 * (lower - exact), slow, fast, slow / fast])
-        show(rows[-1:], [] if seed else ["seed", "float32", "bfloat16", "difference", "s", "s in bfloat16", "ratio"])
+    show(rows, ["seed", "float32", "bfloat16", "difference", "s", "s in bfloat16", "ratio"])
     differences = torch.tensor([float(row[3]) for row in rows])  # type: ignore[arg-type]
     error = float(differences.std()) / _SEEDS**0.5
     print(f"mean difference {float(differences.mean()):+.2f} points, standard error {error:.2f}")

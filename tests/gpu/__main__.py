@@ -60,8 +60,10 @@ def limited(part: str, limit: float) -> list[Row]:
         if process.returncode:
             errors.seek(0)
             last = errors.read().decode(errors="replace").strip().splitlines()[-1:]
-            rows.append({"what": part, "problem": f"ended after {limit} s" if late else "".join(last)[:200]})
-            rows[-1]["holds"] = late
+            ended: Row = (
+                {"problem": f"ended after {limit} s"} if late else {"problem": "".join(last)[:200], "holds": False}
+            )
+            rows.append({"what": part} | ended)
     return rows
 
 
