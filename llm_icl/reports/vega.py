@@ -37,23 +37,34 @@ def start() -> None:
 
 def svg(specification: dict[str, Any], config: dict[str, Any]) -> str:
     """Raises WorkError, with the reason, if it cannot be drawn."""
+    request = json.dumps([specification, config]) + "\n"
     with _one_at_a_time:
-        process = _process(os.getpid())
-        assert process.stdin
-        assert process.stdout
-        try:
-            process.stdin.write(json.dumps([specification, config]) + "\n")
-            process.stdin.flush()
-            line = process.stdout.readline()
-        except OSError:
-            line = ""
-        if not line:
-            _process.cache_clear()
-            raise WorkError(f"a figure cannot be drawn: vl-convert ended with status {process.wait()}")
+        line, status = _drawn(request)
+        if not line:  # it may have been ended while it waited
+            line, status = _drawn(request)
+    if not line:
+        raise WorkError(f"a figure cannot be drawn: vl-convert ended with status {status}")
     answer: dict[str, str] = json.loads(line)
     if "problem" in answer:
         raise WorkError(f"a figure cannot be drawn: {answer['problem']}")
     return answer["svg"]
+
+
+def _drawn(request: str) -> tuple[str, int]:
+    """The answer of the process; if there is none, it has ended: the next request starts another."""
+    process = _process(os.getpid())
+    assert process.stdin
+    assert process.stdout
+    try:
+        process.stdin.write(request)
+        process.stdin.flush()
+        line = process.stdout.readline()
+    except OSError:
+        line = ""
+    if line:
+        return line, 0
+    _process.cache_clear()
+    return "", process.wait()
 
 
 @cache

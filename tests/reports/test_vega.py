@@ -28,11 +28,18 @@ def test_what_cannot_be_drawn_is_an_error_with_its_reason_and_the_next_figure_is
     assert "<svg" in vega.svg(dots(1), CONFIG)
 
 
-def test_a_process_that_ends_is_an_error_and_the_next_figure_is_drawn():
+def test_a_process_that_was_ended_is_started_again():
     vega.start()
     vega._process(os.getpid()).kill()
-    with pytest.raises(WorkError, match="ended with status -9"):
-        vega.svg(dots(1), CONFIG)
+    assert "<svg" in vega.svg(dots(1), CONFIG)
+
+
+def test_a_drawing_that_ends_its_process_is_an_error_and_not_our_end(monkeypatch):
+    vega._process.cache_clear()
+    with monkeypatch.context() as patched:
+        patched.setattr(vega, "_DRAWING", "import sys; sys.stdin.readline(); sys.exit(3)")
+        with pytest.raises(WorkError, match="vl-convert ended with status 3"):
+            vega.svg(dots(1), CONFIG)
     assert "<svg" in vega.svg(dots(1), CONFIG)
 
 
