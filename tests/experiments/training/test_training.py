@@ -258,10 +258,10 @@ def test_a_training_that_diverges_in_its_last_step_is_not_finished_and_keeps_its
     command = [*SHORT, *"--steps 6 --evaluate-every 2 --seed 3 --out run".split()]
     step = trainer.one_step
 
-    def diverging(model, optimisers, batch, clip):
+    def diverging(model, optimisers, batch, clip, lower):
         if (tmp_path / "run" / "metrics.jsonl").read_text().count("\n") == 2:  # after the fourth step
             next(model.parameters()).register_hook(lambda gradient: gradient * number)
-        return step(model, optimisers, batch, clip)
+        return step(model, optimisers, batch, clip, lower)
 
     with monkeypatch.context() as patched:
         patched.setattr(trainer, "one_step", diverging)
