@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check site bench ceilings deaths coverage verdicts identification asked-anyway probes finetuning-null docs documents models picture format clean \
+.PHONY: demo test check site bench gpu wheels ceilings deaths coverage verdicts identification asked-anyway probes finetuning-null docs documents models picture format clean \
 	test-ray test-vllm bench-vllm harnesses newest oldest lock
 
 # Makes an environment in the folder $(1), with the versions in the file $(2), and installs $(3). The build backend is
@@ -78,6 +78,27 @@ deaths: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks
+
+# What a GPU changes, checked against the CPU and timed in eight minutes: docs/design/gpu.md. WHEELS is a folder of wheels
+# for a machine without network whose Python has PyTorch; `make wheels` fills it on another, for PYTHON_VERSION.
+gpu: $(if $(WHEELS),.venv-gpu/.ready,$(READY))
+	$(if $(WHEELS),.venv-gpu,$(VENV))/bin/python -m tests.gpu
+
+.venv-gpu/.ready: pyproject.toml
+	$(PYTHON) -m venv --system-site-packages .venv-gpu
+	.venv-gpu/bin/python -m pip install --quiet --no-index --no-deps $(wildcard $(WHEELS)/*.whl)
+	touch $@
+
+# Of the locked packages those that the parts need, without PyTorch.
+PYTHON_VERSION ?= 3.12
+GPU_PACKAGES := accelerate anyio charset-normalizer dill filelock h11 httpcore2 httpx2 huggingface-hub idna jinja2 \
+	markupsafe numpy packaging protobuf psutil pyyaml regex safetensors scipy sniffio tabulate tensorboardx tokenizers tqdm \
+	transformers truststore typing-extensions
+wheels:
+	for name in $(GPU_PACKAGES); do grep -i "^$$(echo $$name | tr - .)==" locks/main.txt || exit 1; done > .wheels.txt
+	$(PYTHON) -m pip download --quiet --no-deps --only-binary=:all: --python-version $(PYTHON_VERSION) \
+		--platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --dest $(or $(WHEELS),wheels) -r .wheels.txt
+	rm .wheels.txt
 
 # No learner is above its ceiling: a simulation of every task, option and learner, which writes docs/design/ceilings.md.
 ceilings: $(READY)

@@ -98,6 +98,8 @@ CONTENTS = {
             "docs/design/deaths",
             "docs/design/vllm",
             "docs/design/ceilings",
+            "docs/design/gpu",
+            "docs/design/start",
             "docs/design/reports",
         ]
     },

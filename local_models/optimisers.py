@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -22,30 +22,44 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
         for group in self.param_groups:
+            alike: dict[tuple[torch.Size, torch.device], list[Tensor]] = {}
             for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                state = self.state[parameter]
-                if not state:
-                    state["momentum"] = torch.zeros_like(parameter)
-                velocity = state["momentum"].mul_(group["momentum"]).add_(parameter.grad)
-                ahead = parameter.grad.add(velocity, alpha=group["momentum"])  # Nesterov's
-                scale = 0.2 * math.sqrt(max(parameter.shape))
-                parameter.add_(orthogonalised(ahead), alpha=-group["lr"] * scale)
+                if parameter.grad is not None:
+                    alike.setdefault((parameter.shape, parameter.device), []).append(parameter)
+            for parameters in alike.values():
+                self._update(parameters, group["lr"], group["momentum"])
+
+    def _update(self, parameters: list[Tensor], rate: float, momentum: float) -> None:
+        """One step of matrices of equal shape, whose iterations run together."""
+        for parameter in parameters:
+            if not self.state[parameter]:
+                self.state[parameter]["momentum"] = torch.zeros_like(parameter)
+        gradients = [cast(Tensor, parameter.grad) for parameter in parameters]
+        velocities = [self.state[parameter]["momentum"] for parameter in parameters]
+        torch._foreach_mul_(velocities, momentum)
+        torch._foreach_add_(velocities, gradients)
+        ahead = torch._foreach_add(gradients, velocities, alpha=momentum)  # Nesterov's
+        updates = orthogonalised(torch.stack(ahead)).unbind()
+        scale = 0.2 * math.sqrt(max(parameters[0].shape))
+        torch._foreach_add_(parameters, updates, alpha=-rate * scale)
 
 
-def orthogonalised(matrix: Tensor, steps: int = 5) -> Tensor:
-    """About U V^T where the matrix is U S V^T: five Newton-Schulz steps, which move all singular values near 1."""
+def orthogonalised(matrices: Tensor, steps: int = 5) -> Tensor:
+    """About U V^T for each matrix U S V^T of (..., rows, columns): five Newton-Schulz steps, which move all singular
+    values near 1.
+    """
     a, b, c = 3.4445, -4.7750, 2.0315
-    # bfloat16 is fast on a GPU, but ten times slower than float32 on a CPU.
-    x = matrix.to(torch.bfloat16 if matrix.is_cuda else torch.float32)
-    wide = x.shape[0] <= x.shape[1]
-    x = x if wide else x.T
-    x = x / (x.norm() + 1e-7)
+    # bfloat16 is fast on a GPU, but without the instructions for it ten times slower than float32 on a CPU.
+    x = matrices.to(torch.bfloat16 if matrices.is_cuda else torch.float32)
+    x = x.reshape(-1, *x.shape[-2:])  # (G, rows, columns)
+    tall = x.shape[1] > x.shape[2]
+    x = x.mT if tall else x
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(steps):
-        square = x @ x.T
-        x = a * x + (b * square + c * square @ square) @ x
-    return (x if wide else x.T).to(matrix.dtype)
+        square = x @ x.mT
+        polynomial = torch.baddbmm(square, square, square, beta=b, alpha=c)  # b X X^T + c (X X^T)^2
+        x = torch.baddbmm(x, polynomial, x, beta=a)
+    return (x.mT if tall else x).reshape(matrices.shape).to(matrices.dtype)
 
 
 def optimisers_for(model: nn.Module, name: str, rate: float) -> list[torch.optim.Optimizer]:

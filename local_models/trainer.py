@@ -86,13 +86,14 @@ class StepProgress:
 
 def train(
     model: Network, schedule: Schedule, batches: Batches, held_out: HeldOut, folder: Path,
-    on_step: Callable[[StepProgress], None], keep: Container[int] = (),
+    on_step: Callable[[StepProgress], None], keep: Container[int] = (), lower: bool = False,
 ) -> None:  # fmt: skip
     """Train to the end of the schedule, resuming from the checkpoint in `folder` if there is one.
 
     The networks of the steps in `keep` are saved too; step 0 is the untrained one. Every `evaluate_every` steps the
     model is validated on the held-out problems, metrics are written, and a checkpoint is saved. Training stops early if
-    the accuracy over the last half of the points reaches `stop_at`. Raises TrainingError, with the step, the learning
+    the accuracy over the last half of the points reaches `stop_at`. With `lower`, steps multiply in bfloat16 on a CPU
+    too; validation does not. Raises TrainingError, with the step, the learning
     rate and the seed, if a number is not finite: nothing of that step is saved. Raises CheckpointError if the
     checkpoint does not belong to this model.
     """
@@ -121,7 +122,7 @@ def train(
             factor = schedule.learning_rate_factor(step)
             set_learning_rates(optimisers, rates, factor)
             with all_finite(step + 1, schedule.steps, factor * schedule.rate, schedule.seed, saved):
-                loss = one_step(learner, optimisers, batches(step).to(device), schedule.clip)
+                loss = one_step(learner, optimisers, batches(step).to(device), schedule.clip, lower)
                 if step + 1 in keep:  # before the checkpoint from which training resumes
                     _keep(folder, model, step + 1)
                 if (step + 1) % schedule.evaluate_every == 0 or step + 1 == schedule.steps:
@@ -151,9 +152,17 @@ def _keep(folder: Path, model: Network, step: int) -> None:
     checkpoints.save(path, model, (), {"step": step}, model.shape)
 
 
-def logits(model: Network, batch: Batch) -> Tensor:
-    """The logit of label 1 for each point, from the points and shown labels before it: (B, m)."""
-    with torch.autocast(batch.xs.device.type, torch.bfloat16, enabled=batch.xs.is_cuda):
+def has_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 by instructions of its own (AVX512_BF16 or AMX); else it is slow."""
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, check, lambda: False)() for check in checks)
+
+
+def logits(model: Network, batch: Batch, lower: bool = False) -> Tensor:
+    """The logit of label 1 for each point, from the points and shown labels before it: (B, m). In bfloat16 on a GPU,
+    with `lower` on a CPU too.
+    """
+    with torch.autocast(batch.xs.device.type, torch.bfloat16, enabled=batch.xs.is_cuda or lower):
         tokens = tokens_of(batch.xs, batch.shown, model.shape.inputs)  # (B, 2m, inputs)
         found = model(tokens, every=POINT)  # (B, m, outputs)
         return found[..., 0].float()
@@ -186,12 +195,14 @@ def _scores(model: Network, batch: Batch, size: int = 256) -> dict[str, float]:
     return dict(zip(SCORES, (loss, float(right.mean()), float(right[:, right.shape[1] // 2 :].mean())), strict=True))
 
 
-def one_step(model: Network, optimisers: list[torch.optim.Optimizer], batch: Batch, clip: float) -> float:
+def one_step(
+    model: Network, optimisers: list[torch.optim.Optimizer], batch: Batch, clip: float, lower: bool = False
+) -> float:
     """One optimisation step. Returns the loss before the update, in nats.
 
     Raises FloatingPointError, before the update, if the loss or its gradient is not finite.
     """
-    loss = F.binary_cross_entropy_with_logits(logits(model, batch), batch.truth.float())
+    loss = F.binary_cross_entropy_with_logits(logits(model, batch, lower), batch.truth.float())
     model.zero_grad(set_to_none=True)
     loss.backward()
     norm = torch.nn.utils.clip_grad_norm_((p for p in model.parameters() if p.grad is not None), clip)

@@ -14,8 +14,8 @@ from llm_icl.backends.catalogue import find_model
 from llm_icl.cli.main import cli
 from llm_icl.config.options import Declared, declared
 from llm_icl.config.specs import parse_specs
-from llm_icl.experiments.base import experiments
 from llm_icl.experiments.finetuning.text_tasks import load_text_task
+from llm_icl.experiments.kinds import experiments
 from llm_icl.experiments.tally import Tally
 from llm_icl.learners import learner_of
 from llm_icl.networks.named import split_models

@@ -62,7 +62,8 @@ import json
 from dataclasses import dataclass
 
 from llm_icl.config.options import Options, option
-from llm_icl.experiments.base import Experiment, experiments
+from llm_icl.experiments.base import Experiment
+from llm_icl.experiments.kinds import experiments
 from llm_icl.reports.document import Column, Report, Section, Table
 from llm_icl.runs import digest
 from llm_icl.tasks.drawing import draw

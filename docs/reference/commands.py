@@ -16,7 +16,7 @@ import click  # noqa: E402
 
 from llm_icl.cli.main import cli  # noqa: E402
 from llm_icl.config.options import Declared, Options, declared  # noqa: E402
-from llm_icl.experiments.base import experiments  # noqa: E402
+from llm_icl.experiments.kinds import experiments  # noqa: E402
 from llm_icl.experiments.options import FolderOptions  # noqa: E402
 from llm_icl.suites.options import SuiteOptions  # noqa: E402
 from llm_icl.tasks.options import QueryOptions, SamplingOptions  # noqa: E402

@@ -195,11 +195,24 @@ def examples_needed(correct: Floats, positions: NDArray[np.int64], level: float 
 
 
 def _reached(correct: Floats, examples: Floats) -> float:
-    from scipy.optimize import isotonic_regression
-
-    rising = isotonic_regression(np.nanmean(correct, axis=0), weights=(~np.isnan(correct)).sum(axis=0).astype(float)).x
-    there = np.flatnonzero(rising >= TARGET)
+    rising = isotonic(np.nanmean(correct, axis=0), (~np.isnan(correct)).sum(axis=0).astype(float))
+    there = np.flatnonzero(rising >= TARGET - 1e-12)  # rounding does not decide
     return float(examples[there[0]]) if len(there) else float("inf")
+
+
+def isotonic(values: Floats, weights: Floats) -> Floats:
+    """The non-decreasing values nearest to these in weighted squares, by pooling neighbours that fall (Ayer et al.
+    1955). (SciPy has it, beside so much else that its import takes longer than a small report.)
+    """
+    pools: list[tuple[float, float, int]] = []  # mean, weight, count
+    for value, weight in zip(values.tolist(), weights.tolist(), strict=True):
+        pool = (value, weight, 1)
+        while pools and pools[-1][0] >= pool[0]:
+            mean, before, count = pools.pop()
+            whole = before + pool[1]
+            pool = ((mean * before + pool[0] * pool[1]) / whole, whole, count + pool[2])
+        pools.append(pool)
+    return np.repeat([mean for mean, _, _ in pools], [count for _, _, count in pools])
 
 
 def siding(cell: Cell, learner: str, first: str, second: str) -> tuple[int, Estimate]:

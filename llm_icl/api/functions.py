@@ -10,7 +10,7 @@ from llm_icl.api.results import Result
 from llm_icl.config.options import Options, declared
 from llm_icl.config.secrets import redact
 from llm_icl.errors import RequestError
-from llm_icl.experiments.base import experiments
+from llm_icl.experiments.kinds import experiments
 from llm_icl.problems import Problems
 from llm_icl.progress import OnProgress, silent
 from llm_icl.runs import RunDirectory

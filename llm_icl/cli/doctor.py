@@ -59,7 +59,7 @@ def _machine() -> dict[str, str]:
 
 def _caches() -> dict[str, str]:
     from llm_icl.backends.embedded import cache_folder
-    from llm_icl.experiments.calling import CACHE
+    from llm_icl.experiments.limits import CACHE
 
     hub = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
     places = {"embedded models": cache_folder(), "Hugging Face": hub, "replies": Path("outputs") / CACHE}

@@ -17,6 +17,7 @@ def command_of(kind: type[Experiment]) -> click.Command:
         from llm_icl.cli.showing import show
         from llm_icl.errors import RequestError
         from llm_icl.experiments.reporting import report_of
+        from llm_icl.reports import vega
         from llm_icl.runs import readable
 
         speak()
@@ -27,6 +28,7 @@ def command_of(kind: type[Experiment]) -> click.Command:
         if dry_run:
             experiment.describe(folder, click.echo)
             return
+        vega.start()
         with Progress() as progress:
             finished = experiment.run(folder, progress, keep_old)
         show(report_of([finished]), folder, as_json, run=str(folder))

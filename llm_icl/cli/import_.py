@@ -26,7 +26,7 @@ def command(context: click.Context, answers: Path, **chosen: Any) -> None:
     the file, without shuffled labels.
     """
     from llm_icl.cli.experiment import command_of
-    from llm_icl.experiments.base import experiments
+    from llm_icl.experiments.kinds import experiments
 
     kind = experiments.get("eval")
     given = _settings(answers) | {"model": (f"answers/{answers}",), "shuffled_labels": False}

@@ -51,7 +51,7 @@ class Verbs(click.Group):
         if cmd_name not in _summaries():
             return None
         from llm_icl.cli.experiment import command_of
-        from llm_icl.experiments.base import experiments
+        from llm_icl.experiments.kinds import experiments
 
         return command_of(experiments.get(cmd_name))
 
@@ -71,9 +71,9 @@ class Verbs(click.Group):
 
 def _summaries() -> dict[str, str]:
     """One line on each verb."""
-    from llm_icl.experiments.base import experiments
+    from llm_icl.experiments.kinds import experiments
 
-    return VERBS | {name: kind.summary for name, kind in experiments.items()}
+    return VERBS | experiments.summaries()
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})

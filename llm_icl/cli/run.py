@@ -117,7 +117,7 @@ def _evaluate(
     from llm_icl.asking.cache import CallCache
     from llm_icl.backends.pool import ModelPool
     from llm_icl.cli.progress import Progress
-    from llm_icl.experiments.calling import CACHE, Limits
+    from llm_icl.experiments.limits import CACHE, Limits
     from llm_icl.networks.named import split_models
     from llm_icl.runs import RunDirectory
     from llm_icl.suites.cards import folder_name
@@ -149,7 +149,7 @@ def _finish(outcome: "Outcome", folder: Path, cells: int, as_json: bool, kind: s
     """Print the report of runs of one kind, and the failed cells. Raises WorkError if a cell failed."""
     from llm_icl.cli.showing import show
     from llm_icl.errors import WorkError
-    from llm_icl.experiments.base import experiments
+    from llm_icl.experiments.kinds import experiments
     from llm_icl.suites.published import published_section
 
     if outcome.finished:

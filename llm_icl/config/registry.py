@@ -15,12 +15,11 @@ class Registry(Generic[T]):
     """The entries of one kind, by name.
 
     Loads every module of `package`, and every entry point of the group with the same name in other distributions.
-    `folders`: each entry is a package of its own, and the modules beside them are what they share, which can be heavy.
     """
 
-    def __init__(self, kind: str, package: str, folders: bool = False) -> None:
+    def __init__(self, kind: str, package: str) -> None:
         self.kind = kind
-        self._package, self._folders = package, folders
+        self._package = package
         self._entries: dict[str, T] = {}
         self._loaded = False
 
@@ -46,10 +45,14 @@ class Registry(Generic[T]):
         if self._loaded:
             return
         self._loaded = True
-        package = importlib.import_module(self._package)
-        for module in pkgutil.iter_modules(package.__path__):
-            if self._folders and not module.ispkg:
-                continue
-            importlib.import_module(f"{self._package}.{module.name}")
+        self._load_own()
+        self._load_foreign()
+
+    def _load_foreign(self) -> None:
         for point in entry_points(group=self._package):
             point.load()
+
+    def _load_own(self) -> None:
+        package = importlib.import_module(self._package)
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{self._package}.{module.name}")

@@ -14,7 +14,8 @@ from llm_icl.runs import RunDirectory
 if TYPE_CHECKING:
     from llm_icl.backends import ModelEntry
     from llm_icl.backends.pool import ModelPool
-    from llm_icl.experiments.calling import Calling, Limits
+    from llm_icl.experiments.calling import Calling
+    from llm_icl.experiments.limits import Limits
 
 
 class AskingRequest(Protocol):
@@ -86,7 +87,7 @@ class AskingExperiment(Experiment):
         self.limits.check(self.request.models)
 
     def describe(self, folder: Path, say: Callable[[str], None]) -> None:
-        from llm_icl.experiments.calling import CACHE
+        from llm_icl.experiments.limits import CACHE
 
         self.check_request(will_ask=False)
         self.plan([self.request], folder.parent / CACHE, self.limits.batch, say)
@@ -129,11 +130,11 @@ class AskingExperiment(Experiment):
         return WorkError("; ".join(parts)) if parts else None
 
     def _execution(self, session: Session, on_progress: OnProgress) -> Execution:
-        from llm_icl.asking.cache import CallCache
-        from llm_icl.experiments.calling import CACHE
-
         assert self._pool is not None
         calling = self._calling
         if calling is None and self.request.models:
+            from llm_icl.asking.cache import CallCache
+            from llm_icl.experiments.limits import CACHE
+
             calling = self.limits.calling(CallCache(session.path.parent / CACHE), session.path.name)
         return self.execution(session, self._pool, calling, on_progress)

@@ -29,7 +29,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from llm_icl.config.options import Options
-from llm_icl.config.registry import Registry
 from llm_icl.errors import RequestError, WorkError
 from llm_icl.progress import OnProgress, silent
 from llm_icl.runs import RunDirectory, RunRecord, readable
@@ -89,7 +88,8 @@ class Experiment(ABC):
     """A request, and how it is executed and reported. Subclasses are registered under the name of their kind."""
 
     kind: ClassVar[str]
-    # A one-line summary for the list of commands; the docstring is the command's help.
+    # One line for the list of commands, where no package's docstring is that (see `kinds`); the docstring is the
+    # command's help.
     summary: ClassVar[str]
     options: ClassVar[type[Options]]
     # Whether `describe` is implemented (--dry-run).
@@ -245,6 +245,3 @@ class Experiment(ABC):
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
-
-
-experiments: Registry[type[Experiment]] = Registry("experiment", "llm_icl.experiments", folders=True)

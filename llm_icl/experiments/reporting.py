@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from llm_icl.experiments.base import experiments
+from llm_icl.experiments.kinds import experiments
 from llm_icl.runs import RunDirectory, readable
 
 if TYPE_CHECKING:

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from llm_icl.asking.answers import AnsweredPlan
-from llm_icl.asking.modes.base import Plan
 from llm_icl.config.specs import counted
+
+if TYPE_CHECKING:
+    from llm_icl.asking.answers import AnsweredPlan
+    from llm_icl.asking.modes.base import Plan
 
 
 @dataclass
@@ -46,7 +48,7 @@ class Tally:
     def data(self) -> dict[str, Any]:
         return asdict(self)
 
-    def count(self, learner: str, cell: str, prompt: str, plan: Plan, answered: AnsweredPlan) -> None:
+    def count(self, learner: str, cell: str, prompt: str, plan: "Plan", answered: "AnsweredPlan") -> None:
         """Add what a model was asked in a cell: the mode, calls, tokens and failures."""
         mode = {"learner": learner, "cell": cell, "prompt": prompt, "mode": plan.mode}
         without = dict(answered.without_probability)

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from llm_icl.reports.document import Figure
+from llm_icl.reports.vega import svg
 
 # The width of a figure that fills its container, in px. Pages scale it: readable at half and at twice the width.
 _WIDTH = 560
@@ -27,18 +28,16 @@ _NOT_XML = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 def svg_of(figure: Figure) -> str:
     """The drawing without a legend, which a page writes itself."""
-    import vl_convert
-
     specification = in_xml(figure.specification)
     if specification.get("width") == "container":
         specification["width"] = _WIDTH
     specification["padding"] = {"left": 4, "top": 6, "bottom": 4, "right": 16}
-    svg = _ROLES.sub("", vl_convert.vegalite_to_svg(specification, config=_CONFIG))
-    svg = svg.replace(' aria-label="', ' data-says="')
-    start = svg.index(">") + 1
-    width, height = re.findall(r'(?:width|height)="([\d.]+)"', svg[:start])[:2]
+    drawn = _ROLES.sub("", svg(specification, _CONFIG))
+    drawn = drawn.replace(' aria-label="', ' data-says="')
+    start = drawn.index(">") + 1
+    width, height = re.findall(r'(?:width|height)="([\d.]+)"', drawn[:start])[:2]
     size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
-    return f'<svg class="marks" aria-hidden="true" {size}>{svg[start:]}'
+    return f'<svg class="marks" aria-hidden="true" {size}>{drawn[start:]}'
 
 
 def in_xml(value: Any) -> Any:

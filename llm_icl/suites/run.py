@@ -11,8 +11,9 @@ from llm_icl.backends.pool import ModelPool
 from llm_icl.errors import BudgetSpentError, RequestError, WorkError
 from llm_icl.experiments.asking import AskingExperiment
 from llm_icl.experiments.base import State
-from llm_icl.experiments.calling import Calling, Limits
+from llm_icl.experiments.calling import Calling
 from llm_icl.experiments.evaluation.experiment import Evaluation
+from llm_icl.experiments.limits import Limits
 from llm_icl.experiments.training.experiment import Training
 from llm_icl.networks.trained import TrainedNetwork, find_trained
 from llm_icl.progress import OnProgress

@@ -10,10 +10,10 @@ from llm_icl.config.cards import Card
 from llm_icl.config.files import file_name
 from llm_icl.config.specs import Spec, parse_specs
 from llm_icl.errors import RequestError
-from llm_icl.experiments.calling import Limits
 from llm_icl.experiments.evaluation.experiment import Evaluation
 from llm_icl.experiments.evaluation.options import EvaluationOptions
 from llm_icl.experiments.evaluation.request import Request
+from llm_icl.experiments.limits import Limits
 from llm_icl.experiments.training.experiment import Training
 from llm_icl.experiments.training.options import TrainingOptions
 from llm_icl.experiments.training.request import TrainingRequest

@@ -177,6 +177,13 @@ def full_precision(x: Tensor) -> Iterator[Tensor]:
         yield x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
+def normalised(norm: nn.Module, x: Tensor) -> Tensor:
+    """A normalisation whose weights are in float32, of what autocast may have made bfloat16."""
+    with full_precision(x) as precise:
+        result: Tensor = norm(precise)
+    return result.to(x.dtype)
+
+
 class ShortConvolution(nn.Module):
     """A depthwise causal convolution over the last few tokens."""
 

@@ -17,6 +17,7 @@ from local_models.mixers.base import (
     join_heads,
     linear,
     log_uniform,
+    normalised,
     special,
     split_heads,
 )
@@ -92,5 +93,6 @@ class DeltaNet(Mixer):
         return write, -self.log_decay.exp() * F.softplus(rates[..., self.heads :] + self.step_bias)
 
     def _finished(self, mixed: Tensor, gate: Tensor) -> Tensor:
-        normed = self.norm(mixed.unflatten(-1, (self.heads, -1))).flatten(-2)  # (..., H, P), and back to (..., D)
+        # (..., H, P), and back to (..., D)
+        normed = normalised(self.norm, mixed.unflatten(-1, (self.heads, -1))).flatten(-2)
         return self.outside(normed * F.silu(gate))

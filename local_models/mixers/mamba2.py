@@ -13,6 +13,7 @@ from local_models.mixers.base import (
     inverse_softplus,
     linear,
     log_uniform,
+    normalised,
     special,
 )
 
@@ -50,7 +51,7 @@ class Mamba2(Mixer):
             heads = precise.transpose(1, 2)  # (B, H, T, P)
             y = decayed_sums(read, write, heads * step.transpose(1, 2).unsqueeze(-1), log_decay)  # (B, H, T, P)
             y = (y + self.direct.reshape(-1, 1, 1) * heads).transpose(1, 2).flatten(2)  # (B, T, H P)
-        return self.outside(self.norm(y.to(x.dtype) * F.silu(gate)))
+        return self.outside(normalised(self.norm, y.to(x.dtype) * F.silu(gate)))
 
     def initial_state(self, batch: int) -> Memory:
         """The state (B, H, N, P), and the state of the short convolution."""
@@ -67,7 +68,7 @@ class Mamba2(Mixer):
         memory = decay * memory + written
         y = (read.unsqueeze(1).unsqueeze(1) @ memory).squeeze(-2)  # (B, H, P)
         y = y + self.direct.unsqueeze(-1) * inputs
-        return self.outside(self.norm(y.flatten(1) * F.silu(gate))), (memory, recent)
+        return self.outside(normalised(self.norm, y.flatten(1) * F.silu(gate))), (memory, recent)
 
     def _projected(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         gate, mixed, step = self.inside(x).split([self.inner, self.inner + 2 * self.states, self.heads], -1)

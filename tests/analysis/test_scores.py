@@ -3,6 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
+from scipy.optimize import isotonic_regression
 
 from llm_icl.analysis.cells import Answered, arrange
 from llm_icl.analysis.scores import (
@@ -11,6 +12,7 @@ from llm_icl.analysis.scores import (
     curve,
     difference,
     examples_needed,
+    isotonic,
     log_loss,
     log_losses,
     overconfidence,
@@ -212,3 +214,19 @@ def test_runs_that_cannot_be_compared_are_refused():
     with pytest.raises(RequestError, match="contain different problems"):
         arrange(pl.concat([one, frame("b", [[0.1, 0.1], [0.9, 0.9]], labels=((0, 0), (1, 1)))]))
     assert len(arrange(pl.concat([one, one]))) == 1  # the same run twice says nothing new
+
+
+def test_the_nearest_rising_values_are_scipys():
+    rng = np.random.default_rng(0)
+    for i in range(200):
+        count = int(rng.integers(1, 40))
+        values = rng.integers(0, 5, count) / 4 if i % 2 else rng.random(count)
+        weights = rng.integers(1, 30, count).astype(float)
+        np.testing.assert_allclose(
+            isotonic(values, weights), isotonic_regression(values, weights=weights).x, atol=1e-12
+        )
+
+
+def test_falling_neighbours_are_pooled_by_their_weights():
+    found = isotonic(np.array([0.1, 0.8, 0.2, 0.9]), np.array([1.0, 1.0, 3.0, 1.0]))
+    np.testing.assert_allclose(found, [0.1, 0.35, 0.35, 0.9])

@@ -15,7 +15,7 @@ from nbclient import NotebookClient
 import llm_icl
 from llm_icl.config.options import declared
 from llm_icl.errors import RequestError
-from llm_icl.experiments.base import experiments
+from llm_icl.experiments.kinds import experiments
 from llm_icl.predictions import COLUMNS
 from tests.conftest import run_cli
 
@@ -34,7 +34,7 @@ def _in_a_folder_of_its_own(tmp_path, monkeypatch):
         ("import llm_icl", ("numpy", "torch", "polars", "click", "yaml", "transformers")),
         # The list of commands.
         (
-            "from llm_icl.experiments.base import experiments; experiments.items()",
+            "from llm_icl.experiments.kinds import experiments; experiments.items()",
             ("numpy", "torch", "polars", "vl_convert", "transformers"),
         ),
     ],

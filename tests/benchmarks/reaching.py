@@ -8,6 +8,7 @@ import time
 
 import torch
 
+from llm_icl.experiments.training.experiment import Training
 from llm_icl.experiments.training.options import TrainingOptions
 from local_models.backbone import Backbone
 from local_models.optimisers import optimisers_for
@@ -22,9 +23,11 @@ _LAYERS, _WIDTH, _STEPS, _TRY_EVERY = 3, 64, 1600, 50
 def run() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    request = TrainingOptions(
-        ("conjunction",), n=N, points=POINTS, batch_size=BATCH, layers=_LAYERS, width=_WIDTH, steps=_STEPS
-    ).request()
+    request = Training.of(
+        TrainingOptions(
+            task=("conjunction",), n=N, points=POINTS, batch_size=BATCH, layers=_LAYERS, width=_WIDTH, steps=_STEPS
+        )
+    ).request
     held_out = request.held_out()["conjunction"]
     model = Backbone(request.shape)
     optimisers = optimisers_for(model, "muon", request.schedule.rate)

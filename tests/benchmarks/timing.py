@@ -1,7 +1,8 @@
 """How the benchmarks measure time."""
 
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from tabulate import tabulate
 
@@ -14,6 +15,20 @@ def best(work: Callable[[], object], repeats: int = 5, clock: Callable[[], float
         work()
         times.append(clock() - start)
     return min(times)
+
+
+def by_turns(
+    work: Mapping[str, Callable[[], object]], rounds: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, float]:
+    """The median time of each, in seconds; all run in every round, so that what disturbs one disturbs the others."""
+    times: dict[str, list[float]] = {name: [] for name in work}
+    for repeat in range(rounds + 1):
+        for name, call in work.items():
+            start = clock()
+            call()
+            if repeat:  # the first round warms
+                times[name].append(clock() - start)
+    return {name: statistics.median(some) for name, some in times.items()}
 
 
 def show(rows: list[list[object]], headers: list[str]) -> None:

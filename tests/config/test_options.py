@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from llm_icl.cli.options import declared_options
 from llm_icl.config.options import Options, declared, option
 from llm_icl.errors import RequestError
-from llm_icl.experiments.base import experiments
+from llm_icl.experiments.kinds import experiments
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """A small request of every kind that is made on the spot."""
 
-from llm_icl.experiments.base import experiments
+from llm_icl.experiments.kinds import experiments
 from tests.conftest import TinyModels
 from tests.experiments.finetuning.own_texts import write_own_texts
 from tests.experiments.language_modelling.making import write_texts

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from llm_icl.experiments.base import experiments
+from llm_icl.experiments.kinds import experiments
 from llm_icl.experiments.reporting import report_of
 from llm_icl.reports.data import report_data
 from llm_icl.reports.document import Table

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from llm_icl.errors import RequestError
-from llm_icl.experiments.base import State, experiments
+from llm_icl.experiments.base import State
+from llm_icl.experiments.kinds import experiments
 from llm_icl.runs import RunDirectory
 from tests.experiments.making import KINDS, made, write_places
 

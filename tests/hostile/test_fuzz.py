@@ -20,7 +20,7 @@ from llm_icl.backends.hosted.faults import HopelessError, RejectedError, Transie
 from llm_icl.backends.hosted.reasons import reason_in
 from llm_icl.config.options import declared
 from llm_icl.errors import RequestError, WorkError
-from llm_icl.experiments.base import experiments
+from llm_icl.experiments.kinds import experiments
 from llm_icl.prompting import limited
 from tests.hostile.making import TEXTS, VALUES, changed, garbled
 from tests.inside import run_inside

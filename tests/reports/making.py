@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from llm_icl.config.files import file_name
-from llm_icl.experiments.base import experiments
+from llm_icl.experiments.kinds import experiments
 from llm_icl.problems import SHUFFLED, Problems
 
 # Of the answers of models, those that cannot be read, and those that are refused.

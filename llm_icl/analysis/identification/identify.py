@@ -218,12 +218,12 @@ class _Subject:
 
     def several(self) -> _Decision:
         """A mixture; or nothing that is known."""
-        from scipy.stats import chi2
+        from scipy.special import chdtri
 
         matters = (1 - WHOLE) * self.span if self.probabilities else 0.0
 
         def enough(others: int) -> float:
-            return max(float(chi2.isf(LEVEL / others, len(self.answers)) / 2), matters)
+            return max(float(chdtri(len(self.answers), LEVEL / others) / 2), matters)
 
         found = [
             best_mixture(self.design, self.answers, self.alone.scores, over, self.probabilities, enough)

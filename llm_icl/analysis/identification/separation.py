@@ -77,15 +77,15 @@ def told_apart(truth: Floats, models: Floats, known: NDArray[np.bool_]) -> tuple
 
 def needed(strength: Floats, problems: int, level: float, power: float = POWER) -> Floats:
     """The number of problems for this power at this level, from the strength at `problems`."""
-    from scipy.stats import norm
+    from scipy.special import ndtri
 
-    wanted = norm.isf(level) + norm.ppf(power)
+    wanted = ndtri(power) - ndtri(level)
     with np.errstate(divide="ignore"):
         return np.where(strength > 0, problems * (wanted / strength) ** 2, np.inf)
 
 
 def power(strength: float, level: float) -> float:
     """The probability that a pull of this strength is found at this level."""
-    from scipy.stats import norm
+    from scipy.special import ndtr, ndtri
 
-    return float(norm.cdf(strength - norm.isf(level)))
+    return float(ndtr(strength + ndtri(level)))

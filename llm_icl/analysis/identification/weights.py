@@ -33,11 +33,11 @@ def intervals(mixture: Mixture) -> tuple[list[list[Estimate]], list[Estimate]]:
 
 
 def _interval(weights: Floats, influence: Floats, vague: Floats, slack: Floats) -> list[Estimate]:
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     count = len(influence)
     variance = count / max(count - 1, 1) * ((influence - influence.mean(axis=0)) ** 2).sum(axis=0) + vague
-    half = np.maximum(t.ppf((1 + LEVEL) / 2, max(count - 1, 1)) * np.sqrt(variance), LEAST)
+    half = np.maximum(stdtrit(max(count - 1, 1), (1 + LEVEL) / 2) * np.sqrt(variance), LEAST)
     bound = -np.log(1 - LEVEL) / np.maximum(slack, 1e-9)
     half = np.where(weights < 1e-6, np.maximum(half, bound), half)
     return [

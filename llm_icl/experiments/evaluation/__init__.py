@@ -1,5 +1,3 @@
-"""Learners × tasks → predictions."""
+"""Evaluate models and learners on the same problems."""
 
-from llm_icl.experiments.evaluation import experiment  # registers itself
-
-__all__ = ["experiment"]
+KIND = "eval"

@@ -1,6 +1,5 @@
 """Checks of an evaluation before it starts."""
 
-from llm_icl.asking.plan import plan_for
 from llm_icl.backends import ModelEntry, backends
 from llm_icl.backends.pool import ModelPool
 from llm_icl.errors import RequestError
@@ -34,6 +33,8 @@ def modes_of(request: Request, entry: ModelEntry, pool: ModelPool) -> list[str]:
 
     Raises RequestError if no mode is possible.
     """
+    from llm_icl.asking.plan import plan_for
+
     model, found = pool.get(entry), []
     for setting in settings(request):
         problem = draw_problems(setting.task, setting.n, request.points, 1, setting.seed)

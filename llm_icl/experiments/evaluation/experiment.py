@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llm_icl.experiments.asking import AskingExperiment, Execution
-from llm_icl.experiments.base import Session, experiments
+from llm_icl.experiments.base import Session
+from llm_icl.experiments.evaluation import KIND
 from llm_icl.experiments.evaluation.options import EvaluationOptions
+from llm_icl.experiments.kinds import experiments
 from llm_icl.progress import OnProgress
 from llm_icl.runs import RunDirectory
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from llm_icl.reports.document import Report
 
 
-@experiments.register("eval")
+@experiments.register(KIND)
 class Evaluation(AskingExperiment):
     """Evaluate models and learners on the same problems.
 
@@ -27,8 +29,7 @@ class Evaluation(AskingExperiment):
     is finished.
     """
 
-    kind = "eval"
-    summary = "Evaluate models and learners on the same problems."
+    kind = KIND
     options = EvaluationOptions
     needed = ("predictions.parquet",)
     request: "Request"
@@ -36,8 +37,8 @@ class Evaluation(AskingExperiment):
     @classmethod
     def of(cls, options: EvaluationOptions) -> "Evaluation":
         from llm_icl.config.specs import parse_specs
-        from llm_icl.experiments.calling import Limits
         from llm_icl.experiments.evaluation.request import Request
+        from llm_icl.experiments.limits import Limits
         from llm_icl.networks.named import named_models
         from llm_icl.prompting import load_prompt
         from llm_icl.tasks.cards import load_task

@@ -5,19 +5,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from llm_icl.asking.channels import Channel
 from llm_icl.backends import LanguageModel
 from llm_icl.backends.pool import ModelPool
 from llm_icl.config.files import file_name
-from llm_icl.experiments.asker import Asker, Questions
 from llm_icl.experiments.base import Session
-from llm_icl.experiments.calling import Calling
 from llm_icl.experiments.evaluation.checking import modes_of
-from llm_icl.experiments.evaluation.identifying import algorithms_of
 from llm_icl.experiments.evaluation.request import Request
 from llm_icl.experiments.evaluation.steps import Step, steps
 from llm_icl.experiments.tally import Tally
@@ -26,6 +23,11 @@ from llm_icl.problems import Answers, Problems
 from llm_icl.progress import OnProgress
 from llm_icl.tasks.drawing import draw_problems
 
+if TYPE_CHECKING:
+    from llm_icl.asking.channels import Channel
+    from llm_icl.experiments.asker import Asker, Questions
+    from llm_icl.experiments.calling import Calling
+
 log = logging.getLogger(__name__)
 
 
@@ -33,8 +35,8 @@ class EvaluationRun:
     """The execution of one request in an open session. Finished steps are not repeated."""
 
     def __init__(
-        self, request: Request, session: Session, pool: ModelPool, calling: Calling | None, on_progress: OnProgress
-    ) -> None:
+        self, request: Request, session: Session, pool: ModelPool, calling: "Calling | None", on_progress: OnProgress,
+    ) -> None:  # fmt: skip
         self._request, self._session, self._pool, self._calling = request, session, pool, calling
         self._on_progress = on_progress
         self._tally = Tally.resumed(session.earlier)
@@ -58,8 +60,7 @@ class EvaluationRun:
         parts = [step.part for step in self._steps]
         exchanges = [exchange for part in parts for exchange in self._exchanges.get(part, [])]
         self._session.run.finish([self._frames[part] for part in parts], exchanges)
-        self._on_progress("which algorithm", len(self._steps), len(self._steps))
-        self._session.results["algorithms"] = algorithms_of(self._request, self._steps, self._frames, self._problems)
+        self._session.results["algorithms"] = self._algorithms()
         self._on_progress("done", len(self._steps), len(self._steps))
 
     def submit(self) -> None:
@@ -68,8 +69,19 @@ class EvaluationRun:
             with self._model(index):
                 pass
 
+    def _algorithms(self) -> list[dict[str, Any]]:
+        """Which algorithm each language model and network runs."""
+        if not self._request.models and not self._request.trained:
+            return []
+        from llm_icl.experiments.evaluation.identifying import algorithms_of
+
+        self._on_progress("which algorithm", len(self._steps), len(self._steps))
+        return algorithms_of(self._request, self._steps, self._frames, self._problems)
+
     @cached_property
-    def _asker(self) -> Asker:
+    def _asker(self) -> "Asker":
+        from llm_icl.experiments.asker import Asker
+
         assert self._calling is not None
         return Asker(self._pool, self._calling, self._tally, self._on_progress)
 
@@ -99,7 +111,7 @@ class EvaluationRun:
             self._keep(step, problems, answers, began)
 
     @contextmanager
-    def _model(self, index: int) -> Iterator[tuple[LanguageModel, Channel | None]]:
+    def _model(self, index: int) -> "Iterator[tuple[LanguageModel, Channel | None]]":
         """A language model during its steps; with --batch, all its requests are submitted first."""
         entry = self._request.models[index]
         for mode in modes_of(self._request, entry, self._pool):
@@ -107,17 +119,19 @@ class EvaluationRun:
         with self._asker.model(entry, lambda: map(self._questions, self._steps_of(index))) as opened:
             yield opened
 
-    def _questions(self, step: Step) -> Questions:
+    def _questions(self, step: Step) -> "Questions":
+        from llm_icl.experiments.asker import Questions
+
         assert step.job.prompt is not None
         request = self._request
         shown = self._shown(step)
         return Questions(str(step.setting), step.job.prompt, shown, request.positions, request.mode, request.repeats)
 
-    def _ask_all(self, index: int, model: LanguageModel, channel: Channel | None) -> None:
+    def _ask_all(self, index: int, model: LanguageModel, channel: "Channel | None") -> None:
         asked = [partial(self._ask, step, model) for step in self._steps_of(index)]
         self._asker.ask_all(model, channel, asked, alone=len(self._request.models) == 1)
 
-    def _ask(self, step: Step, model: LanguageModel, channel: Channel | None) -> None:
+    def _ask(self, step: Step, model: LanguageModel, channel: "Channel | None") -> None:
         """A language model's answers, and the exchanges."""
         job, setting, began = step.job, step.setting, time.monotonic()
         questions = self._questions(step)

@@ -1,5 +1,3 @@
-"""In-context learning against finetuning on the same demonstrations."""
+"""Compare in-context learning with finetuning on the same demonstrations."""
 
-from llm_icl.experiments.finetuning import experiment  # registers itself
-
-__all__ = ["experiment"]
+KIND = "finetune-vs-icl"

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from llm_icl.experiments.base import Experiment, Session, experiments
+from llm_icl.experiments.base import Experiment, Session
+from llm_icl.experiments.finetuning import KIND
 from llm_icl.experiments.finetuning.options import ComparisonOptions
+from llm_icl.experiments.kinds import experiments
 from llm_icl.progress import OnProgress
 from llm_icl.runs import RunDirectory, digest
 
@@ -13,14 +15,13 @@ if TYPE_CHECKING:
     from llm_icl.reports.document import Report
 
 
-@experiments.register("finetune-vs-icl")
+@experiments.register(KIND)
 class Comparison(Experiment):
     """Compare what demonstrations do in a model's context with what finetuning on them does (Dai et al. 2023), with the
     controls that show how much of the similarity remains.
     """
 
-    kind = "finetune-vs-icl"
-    summary = "Compare in-context learning with finetuning on the same demonstrations."
+    kind = KIND
     options = ComparisonOptions
     needed = ("answers.parquet", "measures.parquet", "layers.parquet")
 

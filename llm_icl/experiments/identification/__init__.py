@@ -1,5 +1,3 @@
-"""Which learning algorithm a subject runs in context."""
+"""Find out which learning algorithm a model runs in context."""
 
-from llm_icl.experiments.identification import experiment  # registers itself
-
-__all__ = ["experiment"]
+KIND = "identify"

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from llm_icl.errors import RequestError
 from llm_icl.experiments.asking import AskingExperiment, Execution
-from llm_icl.experiments.base import Session, experiments
+from llm_icl.experiments.base import Session
+from llm_icl.experiments.identification import KIND
 from llm_icl.experiments.identification.options import IdentifyOptions
+from llm_icl.experiments.kinds import experiments
 from llm_icl.progress import OnProgress
 from llm_icl.runs import RunDirectory
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from llm_icl.reports.document import Report
 
 
-@experiments.register("identify")
+@experiments.register(KIND)
 class Identification(AskingExperiment):
     """Find out which learning algorithm a subject runs in context: one that is known, a mixture, or none of these.
 
@@ -29,8 +31,7 @@ class Identification(AskingExperiment):
     the results if it is finished.
     """
 
-    kind = "identify"
-    summary = "Find out which learning algorithm a model runs in context."
+    kind = KIND
     options = IdentifyOptions
     needed = ("predictions.parquet", "findings.json", "probes")
     request: "IdentificationRequest"
@@ -38,9 +39,9 @@ class Identification(AskingExperiment):
     @classmethod
     def of(cls, options: IdentifyOptions) -> "Identification":
         from llm_icl.config.specs import parse_specs
-        from llm_icl.experiments.calling import Limits
         from llm_icl.experiments.identification.answers_file import AnswersFile
         from llm_icl.experiments.identification.request import IdentificationRequest
+        from llm_icl.experiments.limits import Limits
         from llm_icl.networks.named import named_models
         from llm_icl.prompting import load_prompt
         from llm_icl.tasks.cards import load_task

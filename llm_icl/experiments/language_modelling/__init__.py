@@ -1,5 +1,3 @@
-"""Attentions compared in language modelling."""
+"""Train small GPTs with and without momentum attention."""
 
-from llm_icl.experiments.language_modelling import experiment  # registers itself
-
-__all__ = ["experiment"]
+KIND = "train-lm"

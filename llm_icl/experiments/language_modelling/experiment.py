@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from llm_icl.experiments.base import Experiment, Session, experiments
+from llm_icl.experiments.base import Experiment, Session
+from llm_icl.experiments.kinds import experiments
+from llm_icl.experiments.language_modelling import KIND
 from llm_icl.experiments.language_modelling.options import LanguageOptions
 from llm_icl.progress import OnProgress
 from llm_icl.runs import RunDirectory, digest
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 _WARM_UP = 100
 
 
-@experiments.register("train-lm")
+@experiments.register(KIND)
 class LanguageModelling(Experiment):
     """Train small GPTs from scratch that differ only in their attention, and compare their perplexity on held-out text
     (Dai et al. 2023, section 5).
@@ -24,8 +26,7 @@ class LanguageModelling(Experiment):
     can be passed as --model.
     """
 
-    kind = "train-lm"
-    summary = "Train small GPTs with and without momentum attention."
+    kind = KIND
     options = LanguageOptions
     needed = ("losses.parquet",)
 

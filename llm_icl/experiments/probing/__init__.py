@@ -1,5 +1,3 @@
-"""Scores of attention heads."""
+"""Score attention heads: induction and nearest neighbour."""
 
-from llm_icl.experiments.probing import experiment  # registers itself
-
-__all__ = ["experiment"]
+KIND = "probe"

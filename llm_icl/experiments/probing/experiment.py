@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from llm_icl.errors import RequestError
-from llm_icl.experiments.base import Experiment, Session, experiments
+from llm_icl.experiments.base import Experiment, Session
+from llm_icl.experiments.kinds import experiments
+from llm_icl.experiments.probing import KIND
 from llm_icl.experiments.probing.options import ProbeOptions
 from llm_icl.progress import OnProgress
 from llm_icl.runs import RunDirectory, digest
@@ -18,14 +20,13 @@ _POINTS = 40
 HEADS = "heads.parquet"
 
 
-@experiments.register("probe")
+@experiments.register(KIND)
 class Probe(Experiment):
     """Score every attention head: the attention from a query to the labels of earlier copies of the same point
     (induction), and to the labels of the nearest earlier points (nearest neighbour).
     """
 
-    kind = "probe"
-    summary = "Score attention heads: induction and nearest neighbour."
+    kind = KIND
     options = ProbeOptions
     needed = (HEADS,)
 

@@ -1,5 +1,3 @@
-"""Training networks to learn in context."""
+"""Train a small network to learn in context."""
 
-from llm_icl.experiments.training import experiment  # registers itself
-
-__all__ = ["experiment"]
+KIND = "train"

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from llm_icl.errors import RequestError
-from llm_icl.experiments.base import Experiment, Session, experiments
+from llm_icl.experiments.base import Experiment, Session
+from llm_icl.experiments.kinds import experiments
+from llm_icl.experiments.training import KIND
 from llm_icl.experiments.training.options import TrainingOptions
 from llm_icl.progress import OnProgress
 from llm_icl.runs import RunDirectory
@@ -14,15 +16,14 @@ if TYPE_CHECKING:
     from llm_icl.reports.document import Report
 
 
-@experiments.register("train")
+@experiments.register(KIND)
 class Training(Experiment):
     """Train a network to learn in context; evaluate it with `llm-icl eval --model RUN`.
 
     Re-running a command resumes it, to the same weights, or prints the results if it is finished.
     """
 
-    kind = "train"
-    summary = "Train a small network to learn in context."
+    kind = KIND
     options = TrainingOptions
     needed = ("checkpoint.safetensors", "metrics.jsonl")
 
@@ -62,6 +63,7 @@ class Training(Experiment):
             start_n=options.start_n or options.n,
             start_points=options.start_points or options.points,
             keep_checkpoints=options.keep_checkpoints,
+            bfloat16=options.bfloat16,
         )
         return cls(request)
 

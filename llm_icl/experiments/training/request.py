@@ -11,12 +11,13 @@ import torch
 from llm_icl.config.files import file_name
 from llm_icl.errors import RequestError
 from llm_icl.learners import learners
+from llm_icl.networks.shapes import is_pretrained
 from llm_icl.problems import PROBLEMS_VERSION, Problems, Task
 from llm_icl.runs.opening import digest
 from llm_icl.runs.versions import versions
 from llm_icl.tasks.drawing import MAX_PROBLEMS, draw_problems
 from local_models.backbone import Shape
-from local_models.trainer import Batch, Schedule, kept_steps
+from local_models.trainer import Batch, Schedule, has_bfloat16, kept_steps
 
 # Incremented when the same request would train on, or be validated on, other problems.
 _STREAMS_VERSION = 2
@@ -46,9 +47,10 @@ class TrainingRequest:
     start_n: int
     start_points: int
     keep_checkpoints: bool = False
+    bfloat16: bool = False
 
     def record(self) -> dict[str, Any]:
-        kept = {"keep_checkpoints": True} if self.keep_checkpoints else {}
+        chosen = {"keep_checkpoints": self.keep_checkpoints, "bfloat16": self.bfloat16}
         return {
             "tasks": [dataclasses.asdict(task) for task in self.tasks],
             "tests": [dataclasses.asdict(task) for task in self.tests],
@@ -60,7 +62,7 @@ class TrainingRequest:
             "start_n": self.start_n,
             "start_points": self.start_points,
             "versions": {"problems": PROBLEMS_VERSION, "streams": _STREAMS_VERSION, "llm-icl": versions()["llm-icl"]},
-            **kept,
+            **{name: True for name, on in chosen.items() if on},
         }
 
     def directory_name(self) -> str:
@@ -92,6 +94,13 @@ class TrainingRequest:
         if self.schedule.steps * self.batch > MAX_PROBLEMS:
             raise RequestError(
                 f"{self.schedule.steps} steps with a batch of {self.batch} take more than the 2^32 problems of a seed"
+            )
+        if self.bfloat16 and not torch.cuda.is_available() and is_pretrained(self.shape):
+            raise RequestError("--bfloat16: the attention of pretrained models is slower in bfloat16 on a CPU")
+        if self.bfloat16 and not torch.cuda.is_available() and not has_bfloat16():
+            raise RequestError(
+                "--bfloat16: this processor has no instructions for it (AVX512_BF16 or AMX), and would be slower than "
+                "with float32"
             )
         for step in (0, self.schedule.steps - 1):
             n, points = self.size_at(step)

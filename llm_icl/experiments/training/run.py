@@ -38,7 +38,8 @@ def train_in(session: Session, request: TrainingRequest, on_progress: OnProgress
 
     try:
         train(
-            model, request.schedule, request.batches, request.held_out(), session.path, on_step, request.kept_steps
+            model, request.schedule, request.batches, request.held_out(), session.path, on_step, request.kept_steps,
+            request.bfloat16,
         )  # fmt: skip
     except (TrainingError, CheckpointError) as problem:
         raise WorkError(f"{session.path}: {problem}") from None

@@ -1,0 +1,1 @@
+"""What a GPU changes, checked against the CPU and timed: `make gpu`."""
