@@ -79,8 +79,8 @@ def _shown(run: RunDirectory, cell: Cell) -> Iterator[dict[str, Any]]:
         queries = np.array(asked["query"].to_list(), np.uint8)[:, None]  # (C Q, 1, n)
         seen = next(iter(given.values()))["seen"].to_numpy()
         yield {
-            "task": cell.task, "n": cell.n, "title": f"{cell.task}, n = {cell.n}, {examples} examples",
-            "learners": [*given, *candidates.columns], "positions": [examples],
+            "task": cell.task, "n": cell.n, "title": f"{cell.task}, n = {cell.n}",
+            "learners": [*given, *(f"{name} (candidate)" for name in candidates.columns)], "positions": [examples],
             "ids": asked.select("seed", "problem").rows(), "points": examples + 1,
             "answers": b"".join(answer for answer, _ in columns),
             "probabilities": b"".join(probability for _, probability in columns),

@@ -208,7 +208,8 @@ const explore = async (panel) => {
     const answer = answerAt(data, ids[i]);
     const kind = kindOf(answer.code, answer.truth);
     const [seed, number] = answer.cell.ids[answer.problem];
-    return [make("span", { class: kind }, kind === "none" ? "no answer" : kind), make("span", {}, answer.cell.title),
+    const said = kind === "answered" ? [] : [make("span", { class: kind }, kind === "none" ? "no answer" : kind)];
+    return [...said, make("span", {}, answer.cell.title),
       make("span", {}, `problem ${number}${seed ? ` (seed ${seed})` : ""}, position ${answer.position}`),
       make("span", {}, answer.cell.learners[answer.learner]), make("span", { class: "soft" }, saysOf(data, index, answer))];
   }, (i) => open(ids[i]));
