@@ -283,7 +283,10 @@ def cluster(tmp_path):
     programs = tmp_path / "bin"
     programs.mkdir()
     scripts = {
-        "srun": 'exec "$@"',
+        # As the real one: at SIGTERM it kills its task.
+        "srun": '"$@" &\necho $! > task\ntrap "kill -KILL $!" TERM\nwait $!\nstatus=$?\n'
+        "[[ $status == 143 ]] && wait $!\nexit $status",
+        "scancel": '[[ "$*" == "--signal=TERM 17.0" ]] && kill -TERM "$(cat task)"',
         "scontrol": 'echo "$@" >> scontrol.txt',
         # Ends at SIGTERM as the real one does, or after a while.
         "llm-icl": 'trap "exit 130" TERM\ntouch started\nfor _ in $(seq $TENTHS); do sleep 0.1; done\nexit $STATUS',

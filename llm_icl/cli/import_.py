@@ -36,8 +36,11 @@ def command(context: click.Context, answers: Path, **chosen: Any) -> None:
 def _settings(path: Path) -> dict[str, Any]:
     """The options of an evaluation that asks these prompts. Raises RequestError if there is none."""
     from llm_icl.backends.collected.files import read_answers
+    from llm_icl.config.specs import Spec, parse_specs
     from llm_icl.errors import RequestError
 
+    if parse_specs([f"answers/{path}"]) != [Spec(f"answers/{path}")]:
+        raise RequestError(f"{path}: a path with a comma, or with a colon and '=', is read as options: rename it")
     rows = read_answers(path)
     if not rows:
         raise RequestError(f"{path} has no rows")
@@ -50,8 +53,10 @@ def _settings(path: Path) -> dict[str, Any]:
     several = {key: sorted({str(row[key]) for row in rows}) for key in _COMMON}
     if mixed := [f"{key} {', '.join(values)}" for key, values in several.items() if len(values) > 1]:
         raise RequestError(f"{path} mixes {'; '.join(mixed)}: import each on its own")
-    (settings,) = {tuple(row[key] for key in _COMMON) for row in rows}
-    found = dict(zip(_COMMON, settings, strict=True))
-    positions = ",".join(map(str, sorted({int(row["position"]) for row in rows})))
+    found = rows[0]
+    try:
+        positions = ",".join(map(str, sorted({int(row["position"]) for row in rows})))
+    except ValueError:
+        raise RequestError(f"{path}: a 'position' is not a whole number") from None
     lists = {key: (str(found[key]),) for key in ("task", "n", "seed", "prompt")}
     return lists | {"points": found["points"], "problems": found["problems"], "positions": positions}

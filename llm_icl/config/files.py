@@ -49,7 +49,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 
 def identifier(name: str) -> str:
-    """A name of letters, digits and underscores, different for different names."""
+    """A name of letters, digits and underscores; names that differ in other characters alone may give the same."""
     return re.sub(r"\W+", "_", file_name(name), flags=re.ASCII)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
-from llm_icl.errors import unknown_name
+from llm_icl.errors import RequestError, unknown_name
 
 T = TypeVar("T")
 
@@ -49,8 +49,14 @@ class Registry(Generic[T]):
         self._load_foreign()
 
     def _load_foreign(self) -> None:
+        """Raises RequestError if one cannot be loaded."""
         for point in entry_points(group=self._package):
-            point.load()
+            try:
+                point.load()
+            except Exception as problem:
+                owner = point.dist.name if point.dist else "a package"
+                reason = f"{type(problem).__name__}: {problem}"
+                raise RequestError(f"{self.kind} '{point.name}' of {owner} cannot be loaded: {reason}") from problem
 
     def _load_own(self) -> None:
         package = importlib.import_module(self._package)

@@ -28,7 +28,7 @@ def read_rows(path: Path) -> list[Row]:
             continue
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise RequestError(f"{path}, line {number} is not a JSON object: one object a line is expected") from None
         rows.append(row)
     return rows

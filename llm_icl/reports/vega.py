@@ -13,10 +13,9 @@ from typing import Any
 
 from llm_icl.errors import WorkError
 
-# Reads a line of JSON for each drawing and writes one; Ctrl-C is for whom it draws.
+# Reads a line of JSON for each drawing and writes one, while there is someone to draw for.
 _DRAWING = """
-import json, signal, sys
-signal.signal(signal.SIGINT, signal.SIG_IGN)
+import json, os, sys
 import vl_convert
 vl_convert.vegalite_to_svg({"mark": "point"})  # loads what draws
 for line in sys.stdin:
@@ -25,7 +24,10 @@ for line in sys.stdin:
         answer = {"svg": vl_convert.vegalite_to_svg(specification, config=config)}
     except Exception as problem:
         answer = {"problem": str(problem)}
-    print(json.dumps(answer), flush=True)
+    try:
+        print(json.dumps(answer), flush=True)
+    except BrokenPipeError:
+        os._exit(0)
 """
 _one_at_a_time = threading.Lock()
 
@@ -61,7 +63,11 @@ def _drawn(request: str) -> tuple[str, int]:
         line = process.stdout.readline()
     except OSError:
         line = ""
-    if line:
+    except BaseException:  # Ctrl-C: the answer that still comes must not be taken for that to the next request
+        process.kill()
+        _process.cache_clear()
+        raise
+    if line.endswith("\n"):
         return line, 0
     _process.cache_clear()
     return "", process.wait()
@@ -72,6 +78,7 @@ def _process(_: int) -> subprocess.Popen[str]:
     """One for each process of ours: a fork must not share its pipes."""
     process = subprocess.Popen(
         [sys.executable, "-P", "-c", _DRAWING], stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8",
+        process_group=0,  # Ctrl-C is for whom it draws
     )  # fmt: skip
     atexit.register(_end, process, os.getpid())
     return process

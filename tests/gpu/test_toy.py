@@ -5,7 +5,7 @@ import importlib
 import pytest
 import torch
 
-from tests.gpu.__main__ import PARTS, limited, table
+from tests.gpu.__main__ import PARTS, fails, limited, table
 from tests.gpu.card import Card, difference
 
 TOY = Card(torch.device("cpu"), toy=True)
@@ -38,3 +38,19 @@ def test_a_difference_is_relative_to_what_is_expected():
     expected = [torch.tensor([3.0]), torch.tensor([0.0, 4.0])]
     actual = [torch.tensor([3.0]), torch.tensor([0.5, 4.0])]
     assert difference(actual, expected) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("row", "fails_"),
+    [
+        ({"form": "float32", "loss error": 1e-6}, False),
+        ({"form": "float32", "gradient error": 0.01}, True),
+        ({"form": "bfloat16", "output error": 0.01}, False),
+        ({"form": "bfloat16", "output error": float("nan")}, True),
+        ({"holds": False}, True),
+        ({"problem": "ended after 20 s"}, False),
+        ({"problem": "CUDA error: an illegal memory access was encountered"}, True),
+    ],
+)
+def test_what_differs_or_breaks_fails_and_what_has_no_time_does_not(row, fails_):
+    assert fails(row) is fails_

@@ -1,6 +1,7 @@
 """Figures are drawn in a process of their own, as vl-convert draws them, whatever became of the one before."""
 
 import os
+import signal
 
 import pytest
 import vl_convert
@@ -50,3 +51,21 @@ def test_a_fork_has_a_process_of_its_own():
         os._exit(0 if "<svg" in vega.svg(dots(1), CONFIG) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert "<svg" in vega.svg(dots(2), CONFIG)
+
+
+def test_after_an_interrupt_a_figure_is_not_the_one_before(monkeypatch):
+    """The answer to the interrupted request still comes."""
+    late = "import sys\nfor line in sys.stdin: print('{\"svg\": \"' + str(len(line)) + '\"}', flush=True)"
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    vega._process.cache_clear()
+    with monkeypatch.context() as patched:
+        patched.setattr(vega, "_DRAWING", f"import time; time.sleep(0.6)\n{late}")
+        before = signal.signal(signal.SIGALRM, interrupted)
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(KeyboardInterrupt):
+            vega.svg(dots(*range(100)), CONFIG)
+        signal.signal(signal.SIGALRM, before)
+    assert vega.svg(dots(1), CONFIG) == vl_convert.vegalite_to_svg(dots(1), config=CONFIG)

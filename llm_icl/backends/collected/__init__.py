@@ -107,11 +107,15 @@ def _fault(row: Any) -> str:
     if answer is not None and str(answer).strip() not in ("0", "1"):
         return f"'answer' is not 0 or 1: {answer!r}"
     tops = row.get(TOPS)
-    if tops is not None and not (isinstance(tops, Mapping) and all(type(one) in (int, float) for one in tops.values())):
+    if tops is not None and not (isinstance(tops, Mapping) and all(map(_is_number, tops.values()))):
         return f"'{TOPS}' are not numbers by token: {tops!r:.60}"
     if probability is not None and not (type(probability) in (int, float) and 0 <= probability <= 1):
         return f"'probability' is not a number from 0 to 1: {probability!r}"
     return ""
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is float or (type(value) is int and abs(value) < 2**63)
 
 
 def _digest(path: Path) -> str:

@@ -31,8 +31,10 @@ def _whole(rows: list[Row], path: Path) -> list[Row]:
     try:
         expected = int(rows[0]["problems"]) * len({row["position"] for row in rows}) if rows else 0
         found = len({row["id"] for row in rows})
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise RequestError(f"{path} is not a log of this package's tasks") from None
+    if len(rows) > found:
+        raise RequestError(f"{path} has {len(rows):,} answers to {found:,} prompts: a run has one to each")
     if not found or found != expected:
         raise RequestError(f"{path} is not whole: it holds {found:,} of {expected:,} prompts")
     return rows

@@ -17,7 +17,7 @@ from llm_icl.errors import RequestError
 
 _ZSTANDARD = 93
 # What reading a broken archive raises.
-_BROKEN = (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError, struct.error)
+_BROKEN = (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError, OverflowError, struct.error)
 # Bytes of all that is read.
 _LARGEST = 2**30
 # Where a member's own header has the lengths of its name and of its extra field, which its data follow.
@@ -86,8 +86,11 @@ def _archive(path: Path) -> tuple[Mapping[str, Any], list[Any]]:
 
 
 def _text(stream: BinaryIO, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> str:
+    if member.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        with archive.open(member) as opened:  # `archive.read` would unpack more than the size that is stated
+            return opened.read(member.file_size + 1).decode()
     if member.compress_type != _ZSTANDARD:
-        return archive.read(member).decode()
+        raise zipfile.BadZipFile(f"compression of {member.filename}")
     import pyarrow
 
     stream.seek(member.header_offset + _NAME_LENGTH)

@@ -35,7 +35,7 @@ def _row(sample: Any, place: str) -> Row:
         asked = [(one["arg_0"], one["arg_1"]) for one in given]
         due = [(doc["text"], doc["gap"] + label) for label in labels]
         zero, one = (float(sample["resps"][i][0][0]) for i in (0, 1))
-    except (KeyError, IndexError, TypeError, ValueError):
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError):
         raise RequestError(f"{place}: no log-likelihoods of two choices") from None
     if asked != due:
         raise RequestError(

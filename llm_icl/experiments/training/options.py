@@ -46,7 +46,7 @@ class TrainingOptions(FolderOptions):
     keep_checkpoints: bool = option(False)
     """Keep the networks of steps 0, 1, 2, 5, 10, 20, 50, … (--model RUN@STEP); report which algorithm each runs."""
     bfloat16: bool = option(False)
-    """Multiply in bfloat16 on a CPU too, as on a GPU: 1.2 to 1.7 times faster if the CPU has it."""
+    """Multiply in bfloat16 on a CPU too, as on a GPU: 1.2 to 1.6 times faster if the CPU has it."""
     start_n: int | None = option(None, minimum=1, shown="n")
     """Curriculum: initial number of bits."""
     start_points: int | None = option(None, minimum=1, shown="points")

@@ -9,6 +9,7 @@ import json
 import math
 import random
 import shutil
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -286,3 +287,75 @@ def _places(value):
     for key, member in list(members):
         yield value, key
         yield from _places(member)
+
+
+def test_an_archive_is_read_to_the_size_that_it_states_and_only_in_known_compressions(tmp_path):
+    log = logged()
+    for kind in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        with zipfile.ZipFile(tmp_path / "boolean.eval", "w", kind) as archive:
+            archive.writestr("header.json", json.dumps({key: log[key] for key in ("version", "status", "eval")}))
+        with pytest.raises(RequestError):
+            read_answers(tmp_path / "boolean.eval")
+    packed = tmp_path / "packed.eval"
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("header.json", json.dumps(log["eval"]) + " " * 2**26)
+    content = packed.read_bytes()
+    size = len(json.dumps(log["eval"])) + 2**26
+    small = content.replace(size.to_bytes(4, "little"), (100).to_bytes(4, "little"))
+    assert small != content
+    packed.write_bytes(small)
+    tracemalloc.start()
+    with pytest.raises(RequestError):
+        read_answers(packed)
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("kind", [zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED])
+def test_damaged_archives_are_read_or_refused(tmp_path, kind):
+    log, rng = logged(), random.Random(0)
+    whole = tmp_path / "whole.eval"
+    with zipfile.ZipFile(whole, "w", kind) as archive:
+        archive.writestr("_journal/start.json", json.dumps({"version": 2, "eval": log["eval"]}))
+        archive.writestr("header.json", json.dumps({key: log[key] for key in ("version", "status", "eval")}))
+        for i, sample in enumerate(log["samples"]):
+            archive.writestr(f"samples/{i}_epoch_1.json", json.dumps(sample))
+    content = whole.read_bytes()
+    for _ in range(150):
+        place = rng.randrange(len(content))
+        (tmp_path / "cut.eval").write_bytes(content[:place] + bytes([rng.randrange(256)]) + content[place + 1 :])
+        with contextlib.suppress(RequestError):
+            read_answers(tmp_path / "cut.eval")
+
+
+def test_two_logs_in_one_file_are_refused(tmp_path):
+    content = (LOGS / NAMES[2]).read_text()
+    (tmp_path / "samples_twice.jsonl").write_text(content + content)
+    with pytest.raises(RequestError, match="8 answers to 4 prompts: a run has one to each"):
+        read_answers(tmp_path / "samples_twice.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"position": ""}, "a 'position' is not a whole number"),
+        ({"position": "all"}, "a 'position' is not a whole number"),
+        ({"log_probabilities": {"0": 10**400}}, "are not numbers by token"),
+    ],
+)
+def test_rows_with_absurd_values_are_refused_in_a_line(tmp_path, change, said):
+    size = "--task majority --n 3 --points 3 --problems 2 --prompts rows.jsonl"
+    done = run_cli("sample", *size.split(), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row | {"answer": 1} | change) + "\n" for row in rows))
+    done, _ = imported(tmp_path, "rows.jsonl")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert said in done.stderr
+
+
+def test_a_path_that_reads_as_options_is_refused_with_the_reason(tmp_path):
+    shutil.copy(LOGS / NAMES[2], tmp_path / "a,b.jsonl")
+    done, _ = imported(tmp_path, "a,b.jsonl")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "a path with a comma" in done.stderr
