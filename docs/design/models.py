@@ -44,7 +44,8 @@ Several queries behind the same examples are packed into one sequence, where eac
 (`llm_icl/backends/packing.py`): eight queries cost 1.4 to 1.5 times one with SmolLM2 135M (conjunction, n = 5; 5, 10
 and 20 examples; processor time of `python -m tests.benchmarks queries`), where a batch of them cost 1.62 times one.
 What keeps ends apart may fail only in longer sequences (a window of attention, positions by place), so it is compared
-with the batch at the first ends of each greater length, and given up if the logits differ.
+with the batch at the first ends of each greater length, of the whole sequence or of what one end sees, and given up if
+the logits differ; a model that takes no numbers of positions (ALiBi) is never packed.
 
 Logits count as the same if they differ by less than 0.001 of their standard deviation in float32, where rounding gives
 0.00001 (SmolLM2 135M and Gemma 3 270M, 500 tokens). In half precision it is 0.025 (float16) and 0.2 (bfloat16), about

@@ -1,21 +1,22 @@
 """What was published on a suite's question, beside what its runs show."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from llm_icl.analysis.cells import Cell
 from llm_icl.analysis.comparisons import MARGIN, Comparison, Judgement, Outcome, compare, judge
+from llm_icl.analysis.intervals import LEVEL
 from llm_icl.config.cards import Card
 from llm_icl.experiments.evaluation.reports.content import gather
 from llm_icl.reports.document import Column, Paragraph, Row, Section, Table
 from llm_icl.runs import RunDirectory
 from llm_icl.suites.matrix import listed
 
-Expected = Literal["above", "below", "equivalent"]
-_EXPECTED: tuple[Expected, ...] = ("above", "below", "equivalent")
+Expected = Literal["above", "below", "equivalent", "not below"]
+_EXPECTED: tuple[Expected, ...] = ("above", "below", "equivalent", "not below")
 # All language models of a suite, whichever they are.
 _MODELS = "models"
 _COLUMNS = (
@@ -26,21 +27,23 @@ _COLUMNS = (
     Column("if not", "reason"),
 )
 _ABOUT = (
-    "Differences are of the accuracy in the last half of the positions, paired by problem, with the intervals that "
-    "the correction for all comparisons of this table (Holm) leaves. As good as, nearly perfect, at chance: shown to "
-    f"be within {100 * MARGIN:.0f} points of the other, of the best possible, of the best constant."
+    "Differences are of the accuracy in the last half of the positions, paired by problem, with intervals that are "
+    "corrected for all comparisons of this table: of a difference by Holm, of equivalence by Bonferroni. As good as, "
+    f"nearly perfect, at chance: shown to be within {100 * MARGIN:.0f} points of the other, of the best possible, of "
+    "the best constant."
 )
 _UNTOLD = "too few problems to tell"
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A published statement as a comparison: on a task (at some n; at all if empty), each of the first learners is
-    above, below or equivalent to each of the second ones. `reason` is why it may be otherwise here.
+    """A published statement as a comparison: on each of the tasks that are run (at some n; at all if empty), each of
+    the first learners is above, below, equivalent to or not below each of the second ones. `reason` is why it may be
+    otherwise here.
     """
 
     says: str
-    task: str
+    tasks: tuple[str, ...]
     ns: tuple[int, ...]
     first: tuple[str, ...]
     second: tuple[str, ...]
@@ -51,6 +54,8 @@ class Claim:
 def claims_of(card: Card) -> tuple[Claim, ...]:
     """The claims under `published`. Raises RequestError."""
     claims = card.fields.get("published", [])
+    if claims and card.fields.get("kind") == "identify":
+        raise card.error("'published' compares accuracies, and answers to probes are not scored", "published")
     if not isinstance(claims, list) or not all(isinstance(claim, dict) for claim in claims):
         raise card.error("'published' must be a list of statements", "published")
     return tuple(_claim(card, claim) for claim in claims)
@@ -66,10 +71,8 @@ def _claim(card: Card, fields: dict[str, Any]) -> Claim:
         raise where.error(f"'n' must be whole numbers, not {fields['n']!r}")
     if fields["expected"] not in _EXPECTED:
         raise where.error(f"'expected' must be one of {', '.join(_EXPECTED)}, not {fields['expected']!r}")
-    first, second = (tuple(map(str, listed(fields[key]))) for key in ("first", "second"))
-    return Claim(
-        where.text("says"), where.text("task"), tuple(ns), first, second, fields["expected"], where.text("reason")
-    )
+    tasks, first, second = (tuple(map(str, listed(fields[key]))) for key in ("task", "first", "second"))
+    return Claim(where.text("says"), tasks, tuple(ns), first, second, fields["expected"], where.text("reason"))
 
 
 def published_section(claims: Sequence[Claim], runs: Sequence[RunDirectory]) -> Section | None:
@@ -83,11 +86,16 @@ def published_section(claims: Sequence[Claim], runs: Sequence[RunDirectory]) -> 
         for cell, first, second in _places(claim, cells)
     }
     told = judge(pairs)
+    # Intervals that all hold together: those of Holm's steps bound false differences from 0, not from the margin.
+    level = 1 - (1 - LEVEL) / max(sum(one.differing > 0 for one in told.values()), 1)
+    for key, one in told.items():
+        if claims[key[0]].expected in ("equivalent", "not below"):
+            told[key] = replace(one, shown=pairs[key].estimate(level))
     rows: list[Row] = []
     for i, claim in enumerate(claims):
         mine = {key: judgement for key, judgement in told.items() if key[0] == i}
-        if not mine:
-            rows.append({"published": claim.says, "compared": claim.task, "agrees": "not run"})
+        if absent := _absent(claim, cells):
+            rows.append({"published": claim.says, "compared": absent, "agrees": "not run"})
         for (_, title, first, second), judgement in mine.items():
             agrees = agreement(claim, judgement)
             rows.append(
@@ -107,8 +115,12 @@ def agreement(claim: Claim, judgement: Judgement) -> str:
     """Whether what is shown is what was published. A difference may be clear and still small: equivalence asks only for
     the margin.
     """
+    _, low, high = judgement.shown
+    if claim.expected == "not below":
+        if judgement.outcome == "identical" or low > -MARGIN:
+            return "yes"
+        return f"no: below, by more than {100 * MARGIN:.0f} points" if high < -MARGIN else _UNTOLD
     if claim.expected == "equivalent":
-        _, low, high = judgement.shown
         if judgement.outcome == "identical" or (low > -MARGIN and high < MARGIN):
             return "yes"
         if low > MARGIN or high < -MARGIN:
@@ -122,12 +134,27 @@ def agreement(claim: Claim, judgement: Judgement) -> str:
 
 def _places(claim: Claim, cells: Sequence[Cell]) -> Iterator[tuple[Cell, str, str]]:
     for cell in cells:
-        if cell.task == claim.task and (not claim.ns or cell.n in claim.ns):
+        if _is_about(claim, cell):
             for first in claim.first:
                 for name in cell.models if first == _MODELS else [first]:
                     for second in claim.second:
                         if name in cell.learners and second in cell.learners:
                             yield cell, name, second
+
+
+def _is_about(claim: Claim, cell: Cell) -> bool:
+    return cell.task in claim.tasks and (not claim.ns or cell.n in claim.ns)
+
+
+def _absent(claim: Claim, cells: Sequence[Cell]) -> str:
+    """What a claim needs that was not run: its tasks, or learners on them; empty if all was."""
+    about = [cell for cell in cells if _is_about(claim, cell)]
+    if not about:
+        return " or ".join(claim.tasks)
+    known = {name for cell in about for name in cell.learners} | (
+        {_MODELS} if any(cell.models for cell in about) else set()
+    )
+    return ", ".join(name for name in (*claim.first, *claim.second) if name not in known)
 
 
 def _compare(cell: Cell, first: str, second: str) -> Comparison:

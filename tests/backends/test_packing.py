@@ -2,7 +2,16 @@
 
 import pytest
 import torch
-from transformers import Gemma3ForCausalLM, Gemma3TextConfig, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    BloomConfig,
+    BloomForCausalLM,
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
 
 from llm_icl.backends.packing import Packing
 from local_models.kv_cache import new_cache
@@ -62,6 +71,26 @@ def test_ends_are_not_packed_beyond_a_window_of_attention():
         found, whole, taken = asked(model, packing, before, count, seed=before)
         torch.testing.assert_close(found, whole, atol=1e-4, rtol=1e-3)
         assert taken == passes, (before, count)
+
+
+def test_what_one_end_sees_may_be_longer_in_a_sequence_that_is_not():
+    """A short prefix with many ends, and then a longer one with few: in all fewer tokens, but beyond the window."""
+    model = model_of("sliding")
+    packing = Packing(model)
+    for before, count in ((40, 6), (62, 2), (40, 6)):
+        found, whole, _ = asked(model, packing, before, count, seed=before)
+        torch.testing.assert_close(found, whole, atol=1e-4, rtol=1e-3)
+
+
+def test_a_model_without_numbers_of_positions_is_not_packed():
+    """ALiBi goes by place; in half precision what is wrong then could pass for rounding."""
+    torch.manual_seed(0)
+    model = BloomForCausalLM(BloomConfig(vocab_size=VOCABULARY, hidden_size=32, n_layer=2, n_head=2)).eval()
+    packing = Packing(model)
+    for before, count in ((40, 4), (40, 4)):
+        found, whole, taken = asked(model, packing, before, count, seed=before)
+        torch.testing.assert_close(found, whole, atol=1e-4, rtol=1e-3)
+        assert taken == 1
 
 
 def test_a_model_that_expects_no_such_mask_is_asked_in_rows():

@@ -24,6 +24,8 @@ SUITE = {
          "expected": "equivalent", "reason": "it is not"},
         {"says": "It is itself", "task": "conjunction", "first": "bayes", "second": "bayes", "expected": "equivalent"},
         {"says": "Nobody asked", "task": "conjunction", "n": 9, "first": "bayes", "second": "x", "expected": "above"},
+        {"says": "In part", "task": ["conjunction", "parity"], "first": ["bayes", "lstm"], "second": "best-constant",
+         "expected": "not below"},
     ],
 }  # fmt: skip
 
@@ -50,6 +52,8 @@ def test_each_statement_stands_beside_what_was_found(done):
         ),
         ("It is itself", "bayes against bayes; conjunction, n = 4", "yes", ""),
         ("Nobody asked", "conjunction", "not run", None),
+        ("In part", "lstm", "not run", None),
+        ("In part", "bayes against best-constant; conjunction, n = 4", "yes", ""),
     ]
 
 
@@ -81,10 +85,15 @@ def test_differences_are_of_the_last_half_of_the_positions(done):
         ("above", 0.06, 0.09, "equivalent", "no: above, by more than 5 points"),
         ("too few", -0.07, 0.02, "equivalent", "too few problems to tell"),
         ("no data", nan, nan, "equivalent", "too few problems to tell"),
+        ("above", 0.06, 0.09, "not below", "yes"),
+        ("below", -0.04, -0.01, "not below", "yes"),
+        ("below", -0.09, -0.06, "not below", "no: below, by more than 5 points"),
+        ("too few", -0.09, 0.2, "not below", "too few problems to tell"),
+        ("no data", nan, nan, "not below", "too few problems to tell"),
     ],
 )
 def test_what_is_not_shown_neither_agrees_nor_disagrees(outcome, low, high, expected, words):
-    claim = Claim("", "t", (), ("a",), ("b",), expected, "")
+    claim = Claim("", ("t",), (), ("a",), ("b",), expected, "")
     assert agreement(claim, Judgement(outcome, Estimate((low + high) / 2, low, high), 9, 9)) == words
 
 
@@ -94,7 +103,10 @@ def test_what_is_not_shown_neither_agrees_nor_disagrees(outcome, low, high, expe
         ("Bayes wins", "'published' must be a list of statements"),
         (["Bayes wins"], "'published' must be a list of statements"),
         ([{"says": "x"}], "the field 'task' is missing"),
-        ([SUITE["published"][0] | {"expected": "better"}], "'expected' must be one of above, below, equivalent"),
+        (
+            [SUITE["published"][0] | {"expected": "better"}],
+            "'expected' must be one of above, below, equivalent, not below",
+        ),
         ([SUITE["published"][0] | {"n": "five"}], "'n' must be whole numbers"),
         ([SUITE["published"][0] | {"says": 3}], "'says' must be text"),
         ([SUITE["published"][0] | {"tempo": 3}], "unknown field 'tempo'"),

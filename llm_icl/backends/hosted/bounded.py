@@ -24,7 +24,10 @@ async def _bound(response: Any) -> None:
     """Called with the headers of a reply, before its content is read."""
     import httpx2
 
-    compressed = response.headers.get("content-encoding", "identity").lower() != "identity"
+    codings = [one.strip().lower() for one in response.headers.get("content-encoding", "").split(",")]
+    compressed = [one for one in codings if one not in ("", "identity")]
+    if len(compressed) > 1:  # each a thousand times
+        raise ReplyTooLargeError("a reply that is compressed several times")
     most = LONGEST_COMPRESSED if compressed else LONGEST
     stream = response.stream
 

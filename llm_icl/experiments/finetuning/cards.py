@@ -37,7 +37,7 @@ def card_of(model: str, own: Mapping[str, Compared], told: Mapping[str, Told], c
         "Similarity": _similarity(own, told),
         "Trust": _trust(own, corrected),
     }
-    return Card(model, f"on {', '.join(own)}", findings)
+    return Card(model, ", ".join(own), findings)
 
 
 def _gain_badge(found: Sequence[Compared]) -> Badge:

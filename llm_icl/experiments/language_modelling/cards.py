@@ -30,12 +30,14 @@ def card_of(
         found = Finding("clear" if told.outcome in _WORDS else "can't tell", f"{own}. {change(name, first, told)}")
     few: Badge = "weak" if seeds > 1 else "can't tell"
     findings = {"Perplexity": found, "Trust": Finding("clear" if seeds >= FEWEST_SEEDS else few, trust)}
-    return Card(name, f"at {counted(tokens, 'token')}", findings)
+    return Card(name, f"a context of {counted(tokens, 'token')}", findings)
 
 
 def change(name: str, first: str, told: Judgement) -> str:
     """How an attention's perplexity differs from that of the first one, in a sentence."""
     found = told.shown
+    if told.outcome == "identical":
+        return f"{name} has the same losses as {first}."
     how = f"{abs(100 * found.value):.2f} % {'lower' if found.value < 0 else 'higher'}"
     return f"That of {name} is {how} than that of {first} ({written(found, 'change')} %): {_meaning(told)}."
 

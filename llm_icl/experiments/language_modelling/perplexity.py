@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from llm_icl.analysis.intervals import LEVEL, Estimate, student
+from llm_icl.analysis.intervals import IDENTICAL, LEVEL, Estimate, student
 
 
 def perplexity(losses: pl.DataFrame, attention: str, length: int, window: int) -> Estimate:
@@ -23,7 +23,7 @@ def change(
     """The relative difference in perplexity between two attentions, paired by seed; the interval is over seeds."""
     paired = _losses(losses, attention, length) - _losses(losses, other, length)
     means = paired.mean(axis=1) / window
-    return _share(student(means, level))
+    return _share(student(means, level)) if paired.any() else IDENTICAL
 
 
 def change_over_text(losses: pl.DataFrame, attention: str, other: str, length: int, window: int) -> Estimate:

@@ -1,10 +1,11 @@
 """The report of a comparison of attentions in language modelling."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import polars as pl
 
+from llm_icl.analysis.comparisons import Judgement
 from llm_icl.analysis.effects import Effect, correction, shown
 from llm_icl.analysis.intervals import LEVEL, Estimate
 from llm_icl.config.specs import counted
@@ -35,7 +36,13 @@ _NOTES = (
 
 def report_of(runs: Sequence[RunDirectory]) -> Report:
     """Raises RequestError if a run is unfinished."""
-    return joined([_Comparison(run).report() for run in runs], _TITLE)
+    found = [_Comparison(run) for run in runs]
+    told = shown({(i, name): effect for i, one in enumerate(found) for name, effect in one.effects().items()})
+    reports = []
+    for i, one in enumerate(found):
+        own = {name: judgement for (j, name), judgement in told.items() if i == j}
+        reports.append(one.report(own, correction(told)))
+    return joined(reports, _TITLE)
 
 
 class _Comparison:
@@ -57,7 +64,13 @@ class _Comparison:
             for line in read_metrics(run.path / name_of(name, seed))
         )
 
-    def report(self) -> Report:
+    def effects(self) -> dict[str, Effect]:
+        """At the longest context, each attention against the first one."""
+        length, seeds = self._lengths[-1], len(self._record["request"]["seeds"])
+        return {name: Effect(partial(self._change, name, length), seeds) for name in self._attentions[1:]}
+
+    def report(self, told: Mapping[str, Judgement], corrected: str) -> Report:
+        """`told` is what its effects show among all comparisons of a report, which `corrected` says."""
         compared: list[Block] = [self._perplexities()]
         if len(self._attentions) > 1:
             changes = {
@@ -69,7 +82,7 @@ class _Comparison:
             Section("Training curves", "over", (training_figure(self._curves, self._attentions),)),
         )
         made = (Provenance(self._record["command"]),)
-        return Report(_TITLE, self._setting(), (), sections, _NOTES, made, self._cards())
+        return Report(_TITLE, self._setting(), (), sections, _NOTES, made, self._cards(told, corrected))
 
     def _perplexities(self) -> Table:
         columns = (
@@ -105,11 +118,10 @@ class _Comparison:
         caption = f"Change in perplexity vs. {self._attentions[0]}, in percent"
         return Table("changes", caption, tuple(columns), tuple(rows))
 
-    def _cards(self) -> tuple[Card, ...]:
+    def _cards(self, told: Mapping[str, Judgement], corrected: str) -> tuple[Card, ...]:
         """At the longest context."""
         first, length, seeds = self._attentions[0], self._lengths[-1], len(self._record["request"]["seeds"])
-        told = shown({name: Effect(partial(self._change, name, length), seeds) for name in self._attentions[1:]})
-        sentences = f"{self._seeds.capitalize()}; {self._predicted:,} held-out tokens.", correction(told)
+        sentences = f"{self._seeds.capitalize()}; {self._predicted:,} held-out tokens.", corrected
         trust = " ".join(filter(None, sentences))
         return tuple(
             card_of(

@@ -3,12 +3,17 @@
 const address = (() => {
   let anchor = "";
   let values = new Map();
+  const plain = (text) => {
+    try {
+      return decodeURIComponent(text);
+    } catch { return text; } // written by hand, with a % that encodes nothing
+  };
   const read = () => {
     const parts = location.hash.slice(1).split("&").filter(Boolean);
-    anchor = parts.length && !parts[0].includes("=") ? decodeURIComponent(parts.shift()) : "";
+    anchor = parts.length && !parts[0].includes("=") ? plain(parts.shift()) : "";
     values = new Map(parts.map((part) => {
       const [key, value = ""] = part.split("=");
-      return [key, value.split(",").filter(Boolean).map(decodeURIComponent)];
+      return [key, value.split(",").filter(Boolean).map(plain)];
     }));
   };
   const write = (how = "replaceState") => {

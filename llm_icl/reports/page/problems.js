@@ -254,7 +254,7 @@ const explore = async (panel) => {
     text.value = address.get(key("text"));
     const item = address.get(key("item"));
     await filter();
-    if (item && Number(item) < data.size) await open(Number(item));
+    if (/^\d+$/.test(item) && Number(item) < data.size) await open(Number(item));
   };
   await restore();
   panel.addEventListener("show", restore);

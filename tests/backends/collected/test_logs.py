@@ -344,7 +344,7 @@ def test_two_logs_in_one_file_are_refused(tmp_path):
     ],
 )
 def test_rows_with_absurd_values_are_refused_in_a_line(tmp_path, change, said):
-    size = "--task majority --n 3 --points 3 --problems 2 --prompts rows.jsonl"
+    size = "--task majority --n 3 --points 3 --problems 2 --prompts --to rows.jsonl"
     done = run_cli("sample", *size.split(), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]

@@ -125,6 +125,12 @@ def test_a_reply_without_end_is_not_read_to_its_end(sdk, monkeypatch):
     assert sum(sent) < 2**25
 
 
+def test_a_reply_that_is_compressed_twice_is_not_unpacked():
+    body = gzip.compress(gzip.compress(bytes(2**20)))
+    with serving(whole(body, ("content-encoding", "gzip, gzip"))) as (address, _, _):
+        assert str(fault(openai, address)) == "a reply that is compressed several times"
+
+
 @pytest.mark.parametrize("sdk", [openai, anthropic])
 def test_a_long_compressed_reply_is_refused_before_it_is_unpacked(sdk):
     body = gzip.compress(os.urandom(2 * bounded.LONGEST_COMPRESSED), compresslevel=1)

@@ -135,7 +135,7 @@ def test_a_card_has_the_gain_counts_the_sets_and_tells_what_qualifies_them(repor
     assert [(name, finding.badge) for name, finding in one.findings.items()] == [
         ("Gain in context", "clear"), ("Similarity", "weak"), ("Trust", "weak"),
     ]  # fmt: skip
-    assert (one.of, one.where) == ("one", "on sst2, mr")
+    assert (one.of, one.where) == ("one", "sst2, mr")
     gain, similarity, trust = (finding.text for finding in one.findings.values())
     assert gain == "A gain in context is shown on 2 of 2 sets (sst2 +75.0, mr +50.0 points)."
     # On mr, shuffled labels are as similar.

@@ -74,7 +74,8 @@ def test_a_finished_run_is_kept_and_runs_on_the_same_probes_stand_side_by_side(r
     other = run_inside("identify", "--learner", "majority-label", *SMALL, "--out", "other", cwd=folder.parent)
     assert other.returncode == 0, other.stderr
     both = run_inside("report", "run", "other", "--out", "both", "--json", cwd=folder.parent)
-    (section,) = json.loads(both.stdout)["sections"]
+    section, answers = json.loads(both.stdout)["sections"]
+    assert answers["heading"] == "Problems, prompts and replies"
     assert [row["subject"] for row in section["tables"]["verdicts"]] == [
         "nearest-neighbour", "averaging", "bayes-labels", "majority-label",
     ]  # fmt: skip
