@@ -219,13 +219,19 @@ def test_without_tokens_that_can_be_believed_what_was_held_stands(provider, tmp_
 
 
 def test_the_first_signal_waits_for_what_is_in_flight(provider, tmp_path, caplog):
-    provider.latency = 0.3
     model = openai(provider)
     sender = Sender(model, cache(tmp_path), "run", Budget(), at_once=8, patience=QUICK)
-    timer = threading.Timer(0.4, os.kill, (os.getpid(), signal.SIGTERM))
+    sender.send(questions(model, 1), lambda done, what: None)  # the first question goes alone
+    provider.latency = 0.7
+
+    def told_when_eight_are_in_flight():
+        while len(provider.received) < 9:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        timer.start()
+        threading.Thread(target=told_when_eight_are_in_flight, daemon=True).start()
         with pytest.raises(KeyboardInterrupt):
             sender.send(questions(model, 100), lambda done, what: None)
     finally:
