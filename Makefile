@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check site bench gpu wheels ceilings deaths coverage verdicts identification asked-anyway probes finetuning-null docs documents models picture format clean \
+.PHONY: demo test suite check site bench gpu wheels ceilings deaths coverage verdicts identification asked-anyway probes finetuning-null docs documents models picture format clean \
 	test-ray test-vllm bench-vllm harnesses newest oldest lock
 
 # Makes an environment in the folder $(1), with the versions in the file $(2), and installs $(3). The build backend is
@@ -19,7 +19,11 @@ endef
 demo: $(READY)
 	$(BIN)/llm-icl eval --model smollm2-135m,gemma3-270m --task majority-llm --n 3 --points 40 --problems 24
 
-test: check site
+# The type checker runs beside the tests, which also build the site.
+test: $(READY)
+	$(MAKE) --no-print-directory --jobs 2 check suite
+
+suite: $(READY)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: $(READY)
