@@ -61,8 +61,8 @@ def correction(told: Mapping[Key, Judgement]) -> str:
         return ""
     number = f"the {count} comparisons" if count > 1 else "the one comparison"
     return (
-        f"Each claim of a difference is corrected for {number} of this report (Holm): with a probability of 95 % none "
-        "of them is false."
+        f"Each claim of a difference is corrected for {number} of such runs in this report (Holm): with a probability "
+        "of 95 % none of them is false."
     )
 
 

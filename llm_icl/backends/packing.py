@@ -19,34 +19,29 @@ from local_models.logits import logits_at
 class Packing:
     """Logits of ends behind a prefix; packed, if this model gives the logits of rows of a batch so.
 
-    This is tried with the first ends of each greater length, of the sequence and of what one end sees,
-    because what tells them apart (a window, positions by place and not by number) may show only there. A model that
-    takes no numbers of positions is never packed: in half precision, places that are wrong can pass for rounding.
+    This is tried with the first ends of each greater length, of the sequence and of what one end sees, because what
+    tells them apart (a window, positions by place and not by number) may show only there. A model that takes no numbers
+    of positions is never packed: in half precision, places that are wrong can pass for rounding.
     """
 
     def __init__(self, model: Any) -> None:
         self._model = model
         # The most that was packed and compared: tokens in all, and that one end sees.
-        self._tried: tuple[int, ...] = (0, 0)
+        self._tried = (0, 0)
         self._works = "position_ids" in inspect.signature(model.forward).parameters
 
     def logits(self, tokens: Tensor, kept: Tensor, prefix: Any, before: int) -> Tensor:
         """tokens (B, T) of B ends, positions kept (K,) of each, the cache of the prefix's `before` tokens → logits
         (B, K, vocabulary).
         """
-        size = before // tokens.shape[1]  # more would make a mask of mostly nothing
-        if not self._works or min(size, len(tokens)) < 2:
+        # Longer than the prefix, they would make a mask of mostly nothing.
+        if not self._works or len(tokens) == 1 or tokens.numel() > before:
             return self._rows(tokens, kept, prefix)
-        return torch.cat([self._tried_on(part, kept, prefix, before) for part in tokens.split(size)])
-
-    def _tried_on(self, tokens: Tensor, kept: Tensor, prefix: Any, before: int) -> Tensor:
         sizes = before + tokens.numel(), before + tokens.shape[1]
-        if self._works and all(size <= tried for size, tried in zip(sizes, self._tried, strict=True)):
+        if all(size <= tried for size, tried in zip(sizes, self._tried, strict=True)):
             return self._packed(tokens, kept, prefix, before)
+        self._tried = max(sizes[0], self._tried[0]), max(sizes[1], self._tried[1])
         expected = self._rows(tokens, kept, prefix)
-        if not self._works:
-            return expected
-        self._tried = tuple(map(max, sizes, self._tried))
         try:
             found = self._packed(tokens, kept, prefix, before)
             self._works = not differ(found, expected, self._model.dtype)

@@ -12,7 +12,7 @@ from llm_icl.cli.completing import completing
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Folder for report.html and report.md [the run's or suite's; for several a name under ./outputs].",
+    help="Folder for report.html and report.md [the run's; for several, or a suite, a name under ./outputs].",
 )
 @click.option(
     "--export",
@@ -31,8 +31,10 @@ def command(runs: tuple[Path, ...], out: Path | None, export: Path | None, as_js
 
     paths = {run.resolve(): run for run in runs}
     several = Path("outputs") / f"report-{digest(sorted(map(str, paths)))}"
-    folder = out or (runs[0] if len(paths) == 1 else several)
-    report = report_of([run for path in paths.values() for run in finished_runs(path)])
+    found = [run for path in paths.values() for run in finished_runs(path)]
+    # A suite has a report of its own, with what was published, which is not in its runs.
+    folder = out or (runs[0] if [run.path for run in found] == [runs[0]] else several)
+    report = report_of(found)
     if export:
         with Progress() as progress:
             write_export(report, export, progress)

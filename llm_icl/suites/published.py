@@ -1,14 +1,14 @@
 """What was published on a suite's question, beside what its runs show."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from llm_icl.analysis.cells import Cell
-from llm_icl.analysis.comparisons import MARGIN, Comparison, Judgement, Outcome, compare, judge
-from llm_icl.analysis.intervals import LEVEL
+from llm_icl.analysis.comparisons import MARGIN, Comparison, compare
+from llm_icl.analysis.intervals import LEVEL, Estimate
 from llm_icl.config.cards import Card
 from llm_icl.experiments.evaluation.reports.content import gather
 from llm_icl.reports.document import Column, Paragraph, Row, Section, Table
@@ -28,11 +28,10 @@ _COLUMNS = (
 )
 _ABOUT = (
     "Differences are of the accuracy in the last half of the positions, paired by problem, with intervals that are "
-    "corrected for all comparisons of this table: of a difference by Holm, of equivalence by Bonferroni. As good as, "
+    "corrected for all comparisons of this table (Bonferroni). As good as, "
     f"nearly perfect, at chance: shown to be within {100 * MARGIN:.0f} points of the other, of the best possible, of "
     "the best constant."
 )
-_UNTOLD = "too few problems to tell"
 
 
 @dataclass(frozen=True)
@@ -85,24 +84,20 @@ def published_section(claims: Sequence[Claim], runs: Sequence[RunDirectory]) -> 
         for i, claim in enumerate(claims)
         for cell, first, second in _places(claim, cells)
     }
-    told = judge(pairs)
-    # Intervals that all hold together: those of Holm's steps bound false differences from 0, not from the margin.
-    level = 1 - (1 - LEVEL) / max(sum(one.differing > 0 for one in told.values()), 1)
-    for key, one in told.items():
-        if claims[key[0]].expected in ("equivalent", "not below"):
-            told[key] = replace(one, shown=pairs[key].estimate(level))
+    # Intervals that all hold together (Bonferroni): Holm's bound is on false differences from 0, not from the margin.
+    level = 1 - (1 - LEVEL) / max(sum(pair.differing > 0 for pair in pairs.values()), 1)
     rows: list[Row] = []
     for i, claim in enumerate(claims):
-        mine = {key: judgement for key, judgement in told.items() if key[0] == i}
+        mine = {key: pair.estimate(level) for key, pair in pairs.items() if key[0] == i}
         if absent := _absent(claim, cells):
             rows.append({"published": claim.says, "compared": absent, "agrees": "not run"})
-        for (_, title, first, second), judgement in mine.items():
-            agrees = agreement(claim, judgement)
+        for (_, title, first, second), difference in mine.items():
+            agrees = agreement(claim, difference)
             rows.append(
                 {
                     "published": claim.says,
                     "compared": f"{first} against {second}; {title}",
-                    "difference": judgement.shown,
+                    "difference": difference,
                     "agrees": agrees,
                     "reason": "" if agrees == "yes" else claim.reason,
                 }
@@ -111,25 +106,26 @@ def published_section(claims: Sequence[Claim], runs: Sequence[RunDirectory]) -> 
     return Section("Published, and here", "published", (Paragraph(_ABOUT), table))
 
 
-def agreement(claim: Claim, judgement: Judgement) -> str:
+def agreement(claim: Claim, difference: Estimate) -> str:
     """Whether what is shown is what was published. A difference may be clear and still small: equivalence asks only for
     the margin.
     """
-    _, low, high = judgement.shown
-    if claim.expected == "not below":
-        if judgement.outcome == "identical" or low > -MARGIN:
-            return "yes"
-        return f"no: below, by more than {100 * MARGIN:.0f} points" if high < -MARGIN else _UNTOLD
+    _, low, high = (0.0, 0.0, 0.0) if difference.identical else difference
+    within = low > -MARGIN and high < MARGIN
+    beyond = f", by more than {100 * MARGIN:.0f} points"
     if claim.expected == "equivalent":
-        if judgement.outcome == "identical" or (low > -MARGIN and high < MARGIN):
-            return "yes"
-        if low > MARGIN or high < -MARGIN:
-            return f"no: {judgement.outcome}, by more than {100 * MARGIN:.0f} points"
-        return _UNTOLD
-    outcome: Outcome = "equivalent" if judgement.outcome == "identical" else judgement.outcome
-    if outcome in ("too few", "no data"):
-        return _UNTOLD
-    return "yes" if outcome == claim.expected else f"no: {outcome}"
+        found = {"yes": within, f"no: above{beyond}": low > MARGIN, f"no: below{beyond}": high < -MARGIN}
+    elif claim.expected == "not below":
+        found = {"yes": low > -MARGIN, f"no: below{beyond}": high < -MARGIN}
+    else:
+        above, below = low > 0, high < 0
+        yes, other = (above, below) if claim.expected == "above" else (below, above)
+        found = {
+            "yes": yes,
+            f"no: {'below' if claim.expected == 'above' else 'above'}": other,
+            "no: equivalent": within,
+        }
+    return next((said for said, holds in found.items() if holds), "too few problems to tell")
 
 
 def _places(claim: Claim, cells: Sequence[Cell]) -> Iterator[tuple[Cell, str, str]]:

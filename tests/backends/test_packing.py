@@ -58,7 +58,7 @@ def asked(model, packing, before, count, length=6, seed=0):
 def test_packed_ends_have_the_logits_of_whole_sequences(kind):
     model = model_of(kind)
     packing = Packing(model)
-    for before, count, passes in ((40, 4, 2), (30, 5, 1), (40, 4, 1), (50, 8, 2), (20, 8, 3), (8, 3, 1), (60, 1, 1)):
+    for before, count, passes in ((40, 4, 2), (30, 5, 1), (40, 4, 1), (50, 8, 2), (20, 8, 1), (8, 3, 1), (60, 1, 1)):
         found, whole, taken = asked(model, packing, before, count, seed=before + count)
         torch.testing.assert_close(found, whole, atol=1e-4, rtol=1e-3)
         assert taken == passes, (before, count)

@@ -6,8 +6,7 @@ import polars as pl
 import pytest
 import yaml
 
-from llm_icl.analysis.comparisons import Judgement
-from llm_icl.analysis.intervals import Estimate
+from llm_icl.analysis.intervals import IDENTICAL, Estimate
 from llm_icl.suites.published import Claim, agreement
 from tests.inside import run_inside
 from tests.reports.reading import table_of
@@ -70,31 +69,41 @@ def test_differences_are_of_the_last_half_of_the_positions(done):
 
 
 @pytest.mark.parametrize(
-    ("outcome", "low", "high", "expected", "words"),
+    ("low", "high", "expected", "words"),
     [
-        ("above", 0.01, 0.2, "above", "yes"),
-        ("identical", nan, nan, "equivalent", "yes"),
-        ("identical", nan, nan, "above", "no: equivalent"),
-        ("too few", -0.2, 0.1, "above", "too few problems to tell"),
-        ("no data", nan, nan, "below", "too few problems to tell"),
-        ("below", -0.2, -0.1, "above", "no: below"),
-        ("equivalent", -0.02, 0.02, "above", "no: equivalent"),
+        (0.01, 0.2, "above", "yes"),
+        (0.01, 0.2, "below", "no: above"),
+        (-0.2, 0.1, "above", "too few problems to tell"),
+        (-0.2, -0.1, "above", "no: below"),
+        (-0.02, 0.02, "above", "no: equivalent"),
+        (-0.02, 0.02, "equivalent", "yes"),
         # Clear, and within five points.
-        ("below", -0.04, -0.02, "equivalent", "yes"),
-        ("below", -0.07, -0.02, "equivalent", "too few problems to tell"),
-        ("above", 0.06, 0.09, "equivalent", "no: above, by more than 5 points"),
-        ("too few", -0.07, 0.02, "equivalent", "too few problems to tell"),
-        ("no data", nan, nan, "equivalent", "too few problems to tell"),
-        ("above", 0.06, 0.09, "not below", "yes"),
-        ("below", -0.04, -0.01, "not below", "yes"),
-        ("below", -0.09, -0.06, "not below", "no: below, by more than 5 points"),
-        ("too few", -0.09, 0.2, "not below", "too few problems to tell"),
-        ("no data", nan, nan, "not below", "too few problems to tell"),
+        (-0.04, -0.02, "equivalent", "yes"),
+        (-0.04, -0.02, "below", "yes"),
+        (-0.07, -0.02, "equivalent", "too few problems to tell"),
+        (0.06, 0.09, "equivalent", "no: above, by more than 5 points"),
+        (-0.09, -0.06, "equivalent", "no: below, by more than 5 points"),
+        (0.06, 0.09, "not below", "yes"),
+        (-0.04, -0.01, "not below", "yes"),
+        (-0.09, -0.06, "not below", "no: below, by more than 5 points"),
+        (-0.09, 0.2, "not below", "too few problems to tell"),
+        *(
+            (nan, nan, expected, "too few problems to tell")
+            for expected in ("above", "below", "equivalent", "not below")
+        ),
     ],
 )
-def test_what_is_not_shown_neither_agrees_nor_disagrees(outcome, low, high, expected, words):
+def test_what_is_not_shown_neither_agrees_nor_disagrees(low, high, expected, words):
     claim = Claim("", ("t",), (), ("a",), ("b",), expected, "")
-    assert agreement(claim, Judgement(outcome, Estimate((low + high) / 2, low, high), 9, 9)) == words
+    assert agreement(claim, Estimate((low + high) / 2, low, high)) == words
+
+
+@pytest.mark.parametrize(
+    ("expected", "words"),
+    [("equivalent", "yes"), ("not below", "yes"), ("above", "no: equivalent"), ("below", "no: equivalent")],
+)
+def test_identical_learners_are_equivalent(expected, words):
+    assert agreement(Claim("", ("t",), (), ("a",), ("b",), expected, ""), IDENTICAL) == words
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,6 @@ from llm_icl.reports.document import Badge, Card, Finding
 Told = Mapping[tuple[str, str], Judgement]
 
 _MEASURES = (RECOVERY, *(measure.name for measure in CONTROLLED))
-_UNTOLD = ("too few", "no data")
 
 
 def card_of(model: str, own: Mapping[str, Compared], told: Mapping[str, Told], corrected: str) -> Card:
@@ -56,7 +55,10 @@ def _similarity(own: Mapping[str, Compared], told: Mapping[str, Told]) -> Findin
     parts: list[str] = []
     outcomes: list[Outcome] = []
     for measure in _MEASURES:
-        shown = {name: told[name][measure, RANDOM].outcome for name in enough if (measure, RANDOM) in told[name]}
+        compared = {name: told[name][measure, RANDOM].outcome for name in enough if (measure, RANDOM) in told[name]}
+        shown = {name: outcome for name, outcome in compared.items() if outcome != "no data"}
+        if not shown:
+            continue
         outcomes += shown.values()
         above = [name for name, outcome in shown.items() if outcome == "above"]
         text = f"{measure} is above random updates on {len(above)} of {counted(len(shown), 'set')}"
@@ -64,7 +66,9 @@ def _similarity(own: Mapping[str, Compared], told: Mapping[str, Told]) -> Findin
             beyond = [name for name in above if _above_controls(told[name], measure)]
             text += f", and above the controls too on {len(beyond)}"
         parts.append(text)
-    unknown = sum(outcome in _UNTOLD for outcome in outcomes)
+    if not outcomes:
+        return Finding("can't tell", "No measure could be compared with random updates.")
+    unknown = outcomes.count("too few")
     text = "; ".join(parts)
     if unknown:
         text += f"; {unknown} of these {counted(len(outcomes), 'comparison')} have too few draws to tell"

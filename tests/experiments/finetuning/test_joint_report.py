@@ -144,7 +144,7 @@ def test_a_card_has_the_gain_counts_the_sets_and_tells_what_qualifies_them(repor
     assert "Layer-causal gradient descent raises the loss of the demonstrations in 10 of 10 draws" in trust
     assert "The learning rate is the largest candidate in 10 of 10" in trust
     # Rec2FTP, and SimAOU against random updates, shuffled labels and layer-causal descent, on two sets.
-    assert "corrected for the 8 comparisons of this report (Holm)" in trust
+    assert "corrected for the 8 comparisons of such runs in this report (Holm)" in trust
     assert [finding.badge for finding in two.findings.values()] == ["can't tell"] * 3
 
 

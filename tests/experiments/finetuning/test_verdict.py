@@ -121,7 +121,7 @@ def test_without_controls_that_is_said():
 def test_the_number_of_comparisons_is_said():
     values = {PUBLISHED_METHOD: around(0.2, 0.01), OTHER: around(0.1, 0.01, 1)}
     # SimAOU against random updates and against others, and Rec2FTP.
-    assert any("corrected for the 3 comparisons of this report (Holm)" in line for line in said(values))
+    assert any("corrected for the 3 comparisons of such runs in this report (Holm)" in line for line in said(values))
 
 
 def test_recovery_stands_beside_that_of_random_updates():

@@ -141,7 +141,9 @@ def _trust(content: Content, cells: Sequence[CellContent], name: str) -> Finding
     unusable, usable = _unusable(cells, name)
     sentences += [*power, *control, *unusable, *_asked(content, name)]
     if content.comparisons:
-        sentences.append(f"{counted(content.comparisons, 'comparison')} in this report, corrected together (Holm).")
+        sentences.append(
+            f"{counted(content.comparisons, 'comparison')} of evaluations in this report, corrected together (Holm)."
+        )
     firm = _badge([resolves <= MARGIN, used, usable]) if resolves < _NOTHING else "can't tell"
     return Finding(firm, " ".join(sentences))
 
