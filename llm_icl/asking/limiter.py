@@ -43,17 +43,17 @@ class Limiter:
         self._resume = max(self._resume, self._clock() + seconds)
 
     async def enter(self) -> int:
-        """Wait for a slot. Returns a mark to pass to `leave`."""
-        while self._busy >= self.limit:
-            place = asyncio.get_running_loop().create_future()
-            self._waiting.append(place)
-            try:
-                await place
-            except asyncio.CancelledError:
-                if place.done() and not place.cancelled():
-                    self._wake()  # the slot was granted but not used: pass it on
-                raise
-        self._busy += 1
+        """Wait for a slot, first come, first served. Returns a mark to pass to `leave`."""
+        place = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
+        self._grant()
+        try:
+            await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled():  # the slot was granted but not used: pass it on
+                self._busy -= 1
+                self._grant()
+            raise
         return self._decreases
 
     def leave(self, mark: int, overloaded: bool, answered: bool) -> None:
@@ -68,12 +68,12 @@ class Limiter:
                     self._decreases += 1
             elif answered and (full or self._waiting):
                 self._limit = min(float(MOST), self._limit + (1.0 if self._beginning else 1.0 / self._limit))
-        self._wake()
+        self._grant()
 
-    def _wake(self) -> None:
-        free = self.limit - self._busy
-        while self._waiting and free > 0:
+    def _grant(self) -> None:
+        """Free slots to those who have waited longest, before anyone who comes later can take them."""
+        while self._waiting and self._busy < self.limit:
             place = self._waiting.popleft()
             if not place.done():
+                self._busy += 1
                 place.set_result(None)
-                free -= 1

@@ -238,9 +238,7 @@ class Sender:
 
     async def _first_alone(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Until something has been answered, one question at a time: what is wrong for all of them is found with it."""
-        if self.model.served:
-            return await ask()
-        async with self._first:
+        async with self._first:  # which keeps the order of the questions
             if not self.model.served:
                 return await ask()
         return await ask()

@@ -318,6 +318,28 @@ def test_a_place_given_to_a_task_that_is_cancelled_goes_to_the_next():
     asyncio.run(work())
 
 
+def test_whoever_comes_later_takes_no_place_that_another_waits_for():
+    async def work():
+        limiter, order = Limiter(1), []
+
+        async def pass_through(name):
+            mark = await limiter.enter()
+            order.append(name)
+            limiter.leave(mark, overloaded=False, answered=True)
+
+        mark = await limiter.enter()
+        waiting = [asyncio.create_task(pass_through(name)) for name in "ab"]
+        await asyncio.sleep(0)
+        # The place is free before the one that waits for it runs again; another comes in that moment.
+        limiter.leave(mark, overloaded=False, answered=True)
+        await pass_through("late")
+        await asyncio.gather(*waiting)
+        assert order == ["a", "b", "late"]
+        assert limiter.in_flight == 0
+
+    asyncio.run(work())
+
+
 def test_a_pause_lasts_as_long_as_the_longest_that_was_asked_for():
     now = 100.0
     limiter = Limiter(clock=lambda: now)
