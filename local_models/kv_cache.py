@@ -7,15 +7,15 @@ code may keep the old one. All use of these names is here.
 import copy
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
+if TYPE_CHECKING:  # torch is loaded with a model, not before
+    from torch import nn
 
 _NAMES = ("cache", "past_key_values")
 
 
-def new_cache(model: nn.Module) -> Any:
+def new_cache(model: "nn.Module") -> Any:
     """An empty cache for a transformers model.
 
     A layer with a sliding window keeps all keys and values: the model's mask hides what is outside the window, and the
@@ -31,6 +31,7 @@ def new_cache(model: nn.Module) -> Any:
 
 def forked(cache: Any, count: int) -> Any:
     """A cache of one sequence, for `count` sequences that continue it; the original stays as it is."""
+    import torch
     from transformers.cache_utils import DynamicLayer
 
     twin = copy.copy(cache)
@@ -51,7 +52,7 @@ def _spread(layer: Any, count: int) -> Any:
     return twin
 
 
-def cached(model: nn.Module, cache: Any) -> dict[str, Any]:
+def cached(model: "nn.Module", cache: Any) -> dict[str, Any]:
     """The arguments of a forward pass that continues from `cache` and extends it; None disables caching."""
     known = inspect.signature(model.forward).parameters
     name = next((name for name in _NAMES if name in known), _NAMES[-1])

@@ -1,14 +1,17 @@
 """The logits of a transformers model at the positions that are read."""
 
 import inspect
-from typing import Any
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any
 
 from local_models.kv_cache import cached
 
+if TYPE_CHECKING:  # torch is loaded with a model, not before
+    from torch import Tensor, nn
 
-def logits_at(model: nn.Module, tokens: Tensor, positions: Tensor, cache: Any = None, **seen: Tensor) -> Tensor:
+
+def logits_at(
+    model: "nn.Module", tokens: "Tensor", positions: "Tensor", cache: Any = None, **seen: "Tensor"
+) -> "Tensor":
     """tokens (B, T) after those in the cache, positions (P,) among them → logits (B, P, vocabulary) in float32.
 
     `seen` are the model's own arguments for what each token sees (attention_mask, position_ids), if not all before it.
@@ -22,7 +25,7 @@ def logits_at(model: nn.Module, tokens: Tensor, positions: Tensor, cache: Any = 
     return (found if only else found[:, positions]).float()
 
 
-def keeping(model: nn.Module, positions: Tensor | int) -> dict[str, Any]:
+def keeping(model: "nn.Module", positions: "Tensor | int") -> dict[str, Any]:
     """The argument of a forward pass that computes the logits at these positions only, or at so many last ones; none
     for a model that always computes all.
     """

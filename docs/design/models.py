@@ -28,11 +28,11 @@ inside a layer, or beside weights of a module that the model has, such as a bias
 of a quantized weight, an adapter. Left over and harmless are another head, a vision tower, layers that predict further
 tokens, and buffers that follow from the configuration. A GGUF file must not have more weights than the model.
 
-**Checked before it is asked** (`llm_icl/backends/self_check.py`): nine passes over 16 tokens, once for each loaded
-model. It is refused if its outputs are not finite, differ between calls, or change with what follows (an encoder that
-is loaded as a decoder, which would read the labels that it should predict; the same holds for `train` on a pretrained
-model). What saves work is used only if it gives the same logits as separate passes over whole sequences; what does not
-is left out, and the reason stands in the run and the report beside the mode:
+**Checked before it is asked** (`llm_icl/backends/forward/self_check.py`): nine passes over 16 tokens, once for each
+loaded model. It is refused if its outputs are not finite, differ between calls, or change with what follows (an encoder
+that is loaded as a decoder, which would read the labels that it should predict; the same holds for `train` on a
+pretrained model). What saves work is used only if it gives the same logits as separate passes over whole sequences;
+what does not is left out, and the reason stands in the run and the report beside the mode:
 
 | what | used for | else |
 | --- | --- | --- |
@@ -41,11 +41,11 @@ is left out, and the reason stands in the run and the report beside the mode:
 | a cache that is cut back | separate prompts that begin alike | whole prompts, unless they go on from the last |
 
 Several queries behind the same examples are packed into one sequence, where each sees the examples and itself
-(`llm_icl/backends/packing.py`): eight queries cost 1.4 to 1.5 times one with SmolLM2 135M (conjunction, n = 5; 5, 10
-and 20 examples; processor time of `python -m tests.benchmarks queries`), where a batch of them cost 1.62 times one.
-What keeps ends apart may fail only in longer sequences (a window of attention, positions by place), so it is compared
-with the batch at the first ends of each greater length, of the whole sequence or of what one end sees, and given up if
-the logits differ; a model that takes no numbers of positions (ALiBi) is never packed.
+(`llm_icl/backends/forward/packing.py`): eight queries cost 1.4 to 1.5 times one with SmolLM2 135M (conjunction, n = 5;
+5, 10 and 20 examples; processor time of `python -m tests.benchmarks queries`), where a batch of them cost 1.62 times
+one. What keeps ends apart may fail only in longer sequences (a window of attention, positions by place), so it is
+compared with the batch at the first ends of each greater length, of the whole sequence or of what one end sees, and
+given up if the logits differ; a model that takes no numbers of positions (ALiBi) is never packed.
 
 Logits count as the same if they differ by less than 0.001 of their standard deviation in float32, where rounding gives
 0.00001 (SmolLM2 135M and Gemma 3 270M, 500 tokens). In half precision it is 0.025 (float16) and 0.2 (bfloat16), about

@@ -12,7 +12,7 @@ from llm_icl.asking.room import Room
 from llm_icl.backends.exchange import Reply
 
 # Entries within this many seconds are committed together.
-_MOMENT = 0.01
+_MOMENT = 0.002
 
 
 class ElsewhereError(Exception):

@@ -9,11 +9,9 @@ from llm_icl.backends.catalogue import model_names
 from llm_icl.backends.chat import ChatFormat, chat_of
 from llm_icl.backends.embedded import embedded_folder
 from llm_icl.backends.exchange import LabelScores, Reply
+from llm_icl.backends.forward.prefixes import WORTH_SHARING, Prefixes
 from llm_icl.backends.lengths import context_length, turning_length
 from llm_icl.backends.loading import load_model, loading
-from llm_icl.backends.packing import Packing
-from llm_icl.backends.prefixes import WORTH_SHARING, Prefixes
-from llm_icl.backends.self_check import check_language_model, check_tokens
 from llm_icl.backends.tokenizers import tokens_of
 from llm_icl.backends.weights import source_of
 from llm_icl.config.specs import only_known
@@ -42,6 +40,9 @@ class TransformersModel(LocalModel):
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
+        from llm_icl.backends.forward.packing import Packing
+        from llm_icl.backends.forward.self_check import check_language_model, check_tokens
+
         options = dict(entry.options)
         only_known("model", entry.name, options, ("dtype", "device", "revision", "chat"))
         self._torch = torch
@@ -67,6 +68,7 @@ class TransformersModel(LocalModel):
             self.chat_format  # noqa: B018  (a model without one is refused here)
         self._reuse = check_language_model(entry.name, self._model, self._tokenizer)
         self._packing = Packing(self._model)
+        self._check_tokens = check_tokens
         if not self._reuse.batches:
             self.problems_at_once = 1
 
@@ -124,7 +126,7 @@ class TransformersModel(LocalModel):
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         found = self._tokens(texts)
-        check_tokens(self._entry.name, self._model, found)
+        self._check_tokens(self._entry.name, self._model, found)
         return found
 
     def score_curves(self, curves: Sequence[Curve], shared: int) -> list[list[LabelScores]]:

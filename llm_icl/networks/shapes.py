@@ -7,8 +7,8 @@ import torch
 
 from llm_icl.backends.base import ModelEntry, backends
 from llm_icl.backends.catalogue import find_model, model_names
+from llm_icl.backends.forward.self_check import check_causal
 from llm_icl.backends.loading import load_model, loading
-from llm_icl.backends.self_check import check_causal
 from llm_icl.config.specs import Spec, only_known
 from llm_icl.errors import RequestError, unknown_name
 from local_models.architectures import architectures

@@ -37,6 +37,11 @@ def _in_a_folder_of_its_own(tmp_path, monkeypatch):
             "from llm_icl.experiments.kinds import experiments; experiments.items()",
             ("numpy", "torch", "polars", "vl_convert", "transformers"),
         ),
+        # A hosted model needs nothing of those that run here.
+        (
+            "from llm_icl.backends import find_model; find_model('openai/gpt-4.1')",
+            ("torch", "transformers", "scipy", "polars", "openai", "anthropic"),
+        ),
     ],
 )
 def test_what_is_imported_first_brings_nothing_heavy(work, heavy):

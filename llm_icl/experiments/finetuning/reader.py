@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from llm_icl.backends.base import ModelEntry, backend_with_weights
+from llm_icl.backends.forward.self_check import check_language_model
 from llm_icl.backends.lengths import context_length, turning_length
 from llm_icl.backends.loading import load_model, loading
-from llm_icl.backends.self_check import check_language_model
 from llm_icl.backends.tokenizers import tokens_of
 from llm_icl.errors import RequestError
 from llm_icl.experiments.finetuning.projections import Layer, attention_layers

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from llm_icl.backends.self_check import differ
+from llm_icl.backends.forward.self_check import differ
 from local_models.kv_cache import forked
 from local_models.logits import logits_at
 

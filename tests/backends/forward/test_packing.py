@@ -13,7 +13,7 @@ from transformers import (
     LlamaForCausalLM,
 )
 
-from llm_icl.backends.packing import Packing
+from llm_icl.backends.forward.packing import Packing
 from local_models.kv_cache import new_cache
 
 VOCABULARY = 50
