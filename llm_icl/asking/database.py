@@ -1,5 +1,7 @@
 """The SQLite database of all calls: replies, what they cost, and what is in flight."""
 
+import fcntl
+import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -38,7 +40,10 @@ class Database:
         self.path = path
         self._writing = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
-        with self._usable():
+        # SQLite has those who wait for another process look again and again, and one of them may never be lucky where
+        # others write all the time. The system wakes those who wait for a locked file.
+        with self._usable((sqlite3.Error, OSError)):
+            self._turn = os.open(path.with_name(f"{path.name}-turn"), os.O_RDWR | os.O_CREAT, 0o644)
             # Transactions come from several threads, one at a time.
             self._connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
             self._connection.execute("PRAGMA journal_mode=WAL")
@@ -62,22 +67,26 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         with self._writing, self._usable():
-            self._connection.execute("BEGIN IMMEDIATE")
+            fcntl.flock(self._turn, fcntl.LOCK_EX)
             try:
+                self._connection.execute("BEGIN IMMEDIATE")
                 yield
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:  # a full disk has ended it
                     self._connection.execute("ROLLBACK")
                 raise
+            finally:
+                fcntl.flock(self._turn, fcntl.LOCK_UN)
 
     def close(self) -> None:
         self._connection.close()
+        os.close(self._turn)
 
     @contextmanager
-    def _usable(self) -> Iterator[None]:
+    def _usable(self, problems: tuple[type[Exception], ...] = (sqlite3.Error,)) -> Iterator[None]:
         """Turn a full disk, missing permissions or a corrupt file into a one-line RequestError."""
         try:
             yield
-        except sqlite3.Error as problem:
+        except problems as problem:
             raise RequestError(f"the cache of calls {self.path} cannot be used: {problem}") from None

@@ -4,14 +4,10 @@ reply when it arrives.
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import TypeVar
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
-from tenacity.wait import wait_exponential, wait_random
-
+from llm_icl.asking.attempts import USUAL, Attempts, Patience
 from llm_icl.asking.budget import Budget, BudgetError
 from llm_icl.asking.cache import Call, CallCache
 from llm_icl.asking.channels import OnCalls
@@ -29,9 +25,8 @@ from llm_icl.errors import BudgetSpentError, WorkError
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-# Seconds. A wait longer than the second constant is logged, longer than the third stops the run.
+# Seconds. A server that asks for a longer wait than the second stops the run.
 _BETWEEN_REPORTS = 0.5
-_NOTICEABLE = 5.0
 _TOO_LONG = 900.0
 # Seconds between looks for the reply to a request that another process has in flight.
 _BETWEEN_LOOKS = 0.25
@@ -41,15 +36,6 @@ _ABSURD = 10**12
 _GONE = 10
 # Attempts at faults that pass if anything has been answered before; where nothing has, they are likely to stay.
 _FEW = {"reply": 3, "timeout": 3, "server": 5, "connection": 5}
-
-
-@dataclass(frozen=True)
-class Patience:
-    """The maximum number of attempts, and the waits between them in seconds."""
-
-    attempts: int = 10
-    first_wait: float = 0.5
-    longest_wait: float = 60.0
 
 
 class Sender:
@@ -62,7 +48,7 @@ class Sender:
         account: str,
         budget: Budget,
         at_once: int | None = None,
-        patience: Patience = Patience(),
+        patience: Patience = USUAL,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.model = model
@@ -71,17 +57,14 @@ class Sender:
         self.shared = 0
         self.journal = Journal(cache, account)
         self._budget = budget
-        self._patience = patience
-        self._sleep = sleep
+        self._attempts = Attempts(model.entry.name, patience, sleep)
         self._limiter = Limiter(at_once)
         self._runner = asyncio.Runner()
         self._is_open = False
         self._alive = max(MOST, at_once or 0)
         self._first = asyncio.Lock()
         self._stop: BaseException | None = None
-        self._stopped = asyncio.Event()
         self._without_answer = 0
-        self._waits: dict[object, tuple[float, str]] = {}
 
     def send(self, requests: Mapping[str, Request], on_calls: OnCalls) -> dict[str, Reply]:
         """The reply to each request, by key; a failure is a reply with a status and a message.
@@ -102,7 +85,7 @@ class Sender:
         async def do() -> T:
             await self._open()
             try:
-                return await self._again(lambda: self._translated(work))
+                return await self._attempts.again(lambda: self._translated(work))
             except (TransientError, RejectedError, HopelessError) as problem:
                 raise WorkError(f"{self.model.entry.name}: {problem}") from None
 
@@ -192,7 +175,7 @@ class Sender:
         """A committed reply, or a permanent failure; None if the work must stop."""
         try:
             reply = await self._first_alone(
-                lambda: self._again(lambda: self._attempt(key, request), self._most_attempts)
+                lambda: self._attempts.again(lambda: self._attempt(key, request), self._most_attempts)
             )
         except RejectedError as problem:
             if problem.status == "error" and not self.model.served:
@@ -234,7 +217,7 @@ class Sender:
     def _halt(self, problem: BaseException) -> None:
         """Send nothing more, for this reason; requests in flight are waited for."""
         self._stop = self._stop or problem
-        self._stopped.set()
+        self._attempts.stopped.set()
 
     async def _first_alone(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Until something has been answered, one question at a time: what is wrong for all of them is found with it."""
@@ -243,51 +226,10 @@ class Sender:
                 return await ask()
         return await ask()
 
-    async def _again(
-        self, attempt: Callable[[], Awaitable[T]], most: Callable[[BaseException | None], int] | None = None
-    ) -> T:
-        """Retries with backoff, at most as often as `most` says of the last fault."""
-        me = object()
-        first, longest = self._patience.first_wait, self._patience.longest_wait
-        backoff = wait_exponential(first, longest) + wait_random(0, first)
-
-        def wait(state: RetryCallState) -> float:
-            assert state.outcome is not None
-            problem = state.outcome.exception()
-            asked = problem.wait if isinstance(problem, TransientError) else None
-            seconds = max(asked or 0.0, float(backoff(state)))
-            self._waits[me] = (time.monotonic() + seconds, str(problem))
-            if seconds > _NOTICEABLE:
-                log.info("%s: retrying in %.0f s: %s", self.model.entry.name, seconds, problem)
-            return seconds
-
-        def stop(state: RetryCallState) -> bool:
-            problem = state.outcome.exception() if state.outcome is not None else None
-            return bool(self._stop) or state.attempt_number >= (most(problem) if most else self._patience.attempts)
-
-        async def sleep(seconds: float) -> None:
-            try:
-                await self._rest(seconds)
-            finally:
-                del self._waits[me]
-
-        attempts = AsyncRetrying(
-            retry=retry_if_exception_type(TransientError),
-            stop=stop,
-            wait=wait,
-            sleep=sleep,
-            reraise=True,
-        )
-        async for one in attempts:
-            with one:
-                return await attempt()
-        raise AssertionError("unreachable: the last attempt raises")
-
     def _most_attempts(self, problem: BaseException | None) -> int:
         """Fewer where nothing has been answered yet, and for replies that may be charged without being answers."""
-        kind = problem.kind if isinstance(problem, TransientError) else ""
-        few = _FEW.get(kind, self._patience.attempts) if kind == "reply" or not self.model.served else None
-        return min(few or self._patience.attempts, self._patience.attempts)
+        kind, most = problem.kind if isinstance(problem, TransientError) else "", self._attempts.patience.attempts
+        return min(_FEW.get(kind, most), most) if kind == "reply" or not self.model.served else most
 
     async def _attempt(self, key: str, request: Request) -> Reply:
         while True:
@@ -343,7 +285,7 @@ class Sender:
             if answered:
                 await saved
                 return reply
-            await self._rest(_BETWEEN_LOOKS)
+            await self._attempts.rest(_BETWEEN_LOOKS)
 
     async def _begin(self, intent: Intent) -> tuple[Ending, Reply | None]:
         """Commit an intent. Returns its ending as long as nothing else is known, or the reply that another process has
@@ -372,7 +314,7 @@ class Sender:
         """A slot of the limiter, after any pause requested by the server."""
         while True:
             if pause := self._limiter.paused_for:
-                await self._rest(pause)
+                await self._attempts.rest(pause)
             mark = await self._limiter.enter()
             if not self._limiter.paused_for and not self._stop:
                 return mark
@@ -380,22 +322,10 @@ class Sender:
             if self._stop:
                 raise HopelessError(str(self._stop))
 
-    async def _rest(self, seconds: float) -> None:
-        """Sleep, but not after the work must stop."""
-        sleeping, stopped = asyncio.ensure_future(self._sleep(seconds)), asyncio.ensure_future(self._stopped.wait())
-        try:
-            await asyncio.wait((sleeping, stopped), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            sleeping.cancel()
-            stopped.cancel()
-
     def _count(self, problem: TransientError) -> None:
         self.retries[problem.kind] = self.retries.get(problem.kind, 0) + 1
 
     def _state(self) -> str:
         """A status text: 12 in flight, 3 waiting (HTTP 429: …; next in 8 s)."""
         state = f"{'stopping, ' if self._stop else ''}{self._limiter.in_flight} in flight"
-        if self._waits:
-            until, reason = min(self._waits.values())
-            state += f", {len(self._waits)} waiting ({reason}; next in {max(0.0, until - time.monotonic()):.0f} s)"
-        return state
+        return f"{state}, {self._attempts.waiting}" if self._attempts.waiting else state

@@ -1,7 +1,7 @@
 """Models at the local server, and questions for them."""
 
+from llm_icl.asking.attempts import Patience
 from llm_icl.asking.cache import call_key
-from llm_icl.asking.sending import Patience
 from llm_icl.backends import find_model
 from llm_icl.backends.exchange import GenerateRequest, TopRequest
 from llm_icl.backends.hosted.anthropic import AnthropicModel

@@ -10,11 +10,12 @@ from collections import Counter
 
 import pytest
 
+from llm_icl.asking.attempts import Patience
 from llm_icl.asking.budget import Budget
 from llm_icl.asking.cache import CallCache
 from llm_icl.asking.intents import Intents
 from llm_icl.asking.modes import MODES
-from llm_icl.asking.sending import Patience, Sender
+from llm_icl.asking.sending import Sender
 from llm_icl.backends import find_model
 from llm_icl.backends.hosted.openai import OpenAIModel
 from llm_icl.config.specs import parse_specs

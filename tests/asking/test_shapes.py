@@ -9,10 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from llm_icl.asking.attempts import Patience
 from llm_icl.asking.budget import Budget
 from llm_icl.asking.cache import CallCache, call_key
 from llm_icl.asking.modes import MODES
-from llm_icl.asking.sending import Patience, Sender
+from llm_icl.asking.sending import Sender
 from llm_icl.backends import backends, find_model
 from llm_icl.backends.exchange import GenerateRequest, TopRequest
 from llm_icl.config.specs import parse_specs

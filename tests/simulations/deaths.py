@@ -185,9 +185,14 @@ class Runs:
 def _child(command: list[str], folder: Path, url: str, prepare: Callable[[Path, int], None] | None, seed: int) -> None:
     from llm_icl.cli.main import main
     from llm_icl.experiments.evaluation.experiment import Evaluation
+    from llm_icl.experiments.evaluation.run import EvaluationRun
+    from llm_icl.reports import vega
 
     os.chdir(folder)
-    Evaluation.report = lambda runs: None  # type: ignore[method-assign, assignment] # as expensive as all the calls
+    # What comes after the calls is more expensive than they are.
+    EvaluationRun._algorithms = lambda run: []  # type: ignore[method-assign]
+    Evaluation.report = lambda runs: None  # type: ignore[method-assign, assignment]
+    vega.start = lambda: None
     sys.modules["llm_icl.cli.showing"].show = lambda *given, **named: None  # type: ignore[attr-defined]
     os.environ |= {"OPENAI_BASE_URL": f"{url}/v1", "ANTHROPIC_BASE_URL": url}
     os.environ |= {"OPENAI_API_KEY": "a-key-of-nobody", "ANTHROPIC_API_KEY": "a-key-of-nobody"}
@@ -202,9 +207,10 @@ def _child(command: list[str], folder: Path, url: str, prepare: Callable[[Path, 
 # A start of a process that has loaded its packages takes a tenth of the time.
 FORKS = multiprocessing.get_context("forkserver")
 PRELOADED = [
-    "torch", "aiohttp", "httpx_aiohttp", "openai.resources.chat", "anthropic.resources", "llm_icl.learners",
+    "torch", "aiohttp", "httpx_aiohttp", "httpcore2", "openai.resources.chat", "anthropic.resources", "jinja2.sandbox",
+    "llm_icl.backends.transformers", "llm_icl.learners", "llm_icl.experiments.asker", "llm_icl.experiments.calling",
     "llm_icl.tasks.drawing", "llm_icl.experiments.evaluation.run", "llm_icl.experiments.evaluation.experiment",
-    "llm_icl.cli.main", "llm_icl.cli.experiment", "llm_icl.cli.run", "llm_icl.cli.showing",
+    "llm_icl.reports.vega", "llm_icl.cli.main", "llm_icl.cli.experiment", "llm_icl.cli.run", "llm_icl.cli.showing",
 ]  # fmt: skip
 
 
