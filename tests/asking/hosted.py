@@ -10,11 +10,11 @@ from llm_icl.backends.hosted.openai import OpenAIModel
 QUICK = Patience(attempts=5, first_wait=0.01, longest_wait=0.05)
 
 
-def openai(provider, options="timeout=1", **fields):
+def openai(provider, options="timeout=20", **fields):
     return OpenAIModel(find_model(f"openai/gpt-4.1:{options}", f"{provider.url}/v1"))
 
 
-def anthropic(provider, options="timeout=1"):
+def anthropic(provider, options="timeout=20"):
     return AnthropicModel(find_model(f"anthropic/claude-sonnet-5-5:{options}", provider.url))
 
 

@@ -70,7 +70,8 @@ def first_time(fault):
 )  # fmt: skip
 def test_what_passes_is_survived_with_one_more_call_for_each_fault(provider, tmp_path, make, fault, kind):
     provider.fault = first_time(fault)
-    sent = Sent(make(provider), tmp_path)
+    model = make(provider, "timeout=1") if fault == "hang" else make(provider)
+    sent = Sent(model, tmp_path)
     assert sent.is_right()
     assert sent.sender.retries == {kind: 6}
     assert set(provider.prompts().values()) == {2}

@@ -240,21 +240,21 @@ def test_the_first_signal_waits_for_what_is_in_flight(provider, tmp_path, caplog
     stored = cache(tmp_path).get(questions(model, 100))
     assert 0 < len(provider.received) == len(stored) <= 24
     assert not intended(tmp_path)
-    assert "waiting for 8 requests in flight, at most 1 s; interrupt again to end at once" in caplog.text
+    assert "waiting for 8 requests in flight, at most 20 s; interrupt again to end at once" in caplog.text
 
 
 def test_the_second_signal_ends_at_once_and_what_was_in_flight_is_known(provider, tmp_path):
-    model = openai(provider, "timeout=20")
+    model = openai(provider)
     sender = Sender(model, cache(tmp_path), "run", Budget(), at_once=8, patience=QUICK)
     sender.send(questions(model, 1), lambda done, what: None)  # the first question goes alone
-    provider.latency = 0.9
+    provider.latency = 9.0
     timers = [threading.Timer(delay, os.kill, (os.getpid(), signal.SIGINT)) for delay in (0.3, 0.4)]
     began = time.monotonic()
     for timer in timers:
         timer.start()
     with pytest.raises(KeyboardInterrupt):
         sender.send(questions(model, 100), lambda done, what: None)
-    assert time.monotonic() - began < 0.8
+    assert time.monotonic() - began < 8
     sender.close()
     assert cache(tmp_path).unanswered("run")[1] == 8
     assert len(provider.received) == cache(tmp_path).spent("run")[1] == 9
