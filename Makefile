@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test suite check site bench gpu wheels ceilings deaths coverage verdicts identification asked-anyway probes finetuning-null docs documents models picture format clean \
+.PHONY: demo test suite check site bench gpu wheels ceilings deaths coverage plan verdicts identification asked-anyway probes finetuning-null docs documents models picture format clean \
 	test-ray test-vllm bench-vllm harnesses newest oldest lock
 
 # Makes an environment in the folder $(1), with the versions in the file $(2), and installs $(3). The build backend is
@@ -54,13 +54,17 @@ harnesses: .venv-harnesses/.ready
 bench-vllm: .venv-vllm/.ready
 	VLLM_CPU_KVCACHE_SPACE=2 .venv-vllm/bin/python -m tests.backends.vllm.rule
 
-# Remakes the tables of docs/design/intervals.md; an hour.
 # How often a report's verdicts are wrong: docs/design/comparisons.md.
 verdicts: $(READY)
 	$(BIN)/python -m tests.simulations.verdicts
 
+# How often intervals contain the truth: the tables of docs/design/intervals.md; an hour, resumable.
 coverage: $(READY)
 	$(BIN)/python -m tests.simulations.coverage
+
+# The number of problems that `llm-icl plan` names finds the difference: a table of docs/design/comparisons.md. Resumable.
+plan: $(READY)
+	$(BIN)/python -m tests.simulations.plan
 
 # Searched probes against random ones: the second table of docs/design/identification.md; five minutes.
 probes: $(READY)

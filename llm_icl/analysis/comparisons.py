@@ -24,9 +24,9 @@ MARGIN = 0.05
 POWER = 0.8
 # Bootstrap-t intervals are wider than Student's by 1.8 % and 8 / N^1.5, as measured (docs/design/comparisons.md).
 _WIDER, _WIDER_IF_FEW = 0.018, 8.0
-# The square of a standard error from N problems varies by 2 / (N - 1), relatively, for normal differences; times the
-# curvature of the power curve over its slope, the share of problems that is needed on top.
-_UNCERTAIN = 1.7
+# The curvature of the power curve over its slope: times the relative variance of the square of a standard error, the
+# share of problems that is needed on top.
+_CURVED = 0.85
 # So few problems do not show how skewed their differences are.
 _FEWEST = 20
 
@@ -49,6 +49,10 @@ class Difference(Protocol):
     @property
     def error(self) -> float:
         """The standard error; NaN if it is unknown."""
+
+    @property
+    def uncertainty(self) -> float:
+        """The relative variance of the square of `error`."""
 
     @property
     def resampled(self) -> bool:
@@ -79,12 +83,24 @@ class Comparison:
     @cached_property
     def error(self) -> float:
         """The standard error over problems; NaN for fewer than two."""
+        rest = self._residuals
+        if len(rest) < 2:
+            return float("nan")
+        return float(np.sqrt(len(rest) / (len(rest) - 1) * (rest**2).sum()) / self.counts.sum())
+
+    @cached_property
+    def uncertainty(self) -> float:
+        """From the fourth moment: 2 / (N - 1) for normal differences, and more where a few problems differ by much."""
+        squares = self._residuals**2
+        if len(squares) < 2 or not squares.any():
+            return float("nan")
+        return float(((squares**2).mean() / squares.mean() ** 2 - 1) / (len(squares) - 1))
+
+    @property
+    def _residuals(self) -> Floats:
         used = self.counts > 0
         sums, counts = self.sums[used], self.counts[used]
-        if len(sums) < 2:
-            return float("nan")
-        residuals = sums - sums.sum() / counts.sum() * counts
-        return float(np.sqrt(len(sums) / (len(sums) - 1) * (residuals**2).sum()) / counts.sum())
+        return sums - sums.sum() / counts.sum() * counts if len(sums) else sums
 
 
 def compare(
@@ -110,7 +126,8 @@ class Judgement:
     `shown` is the difference with the interval that the outcome rests on, wider than 95 % if other comparisons are
     made. `resolves` is the difference that this many problems find with probability POWER, `needed` the number of
     problems that find one as large as the margin; both NaN where the spread over problems is unknown, its standard
-    `error`. `alpha` is the level of the test, by bootstrap-t intervals if `resampled`.
+    `error`. `uncertainty` is the relative variance of the square of this; `alpha` the level of the test, by bootstrap-t
+    intervals if `resampled`.
     """
 
     outcome: Outcome
@@ -120,12 +137,13 @@ class Judgement:
     resolves: float = float("nan")
     needed: float = float("nan")
     error: float = float("nan")
+    uncertainty: float = float("nan")
     alpha: float = 1 - LEVEL
     resampled: bool = True
 
     def needed_for(self, difference: float) -> float:
         """The number of problems that find a difference of this size."""
-        return power(self.error, self.problems, self.alpha, difference, self.resampled)[1]
+        return power(self.error, self.problems, self.uncertainty, self.alpha, difference, self.resampled)[1]
 
 
 def judge(comparisons: Mapping[Key, Difference]) -> dict[Key, Judgement]:
@@ -164,44 +182,38 @@ def _judged(comparison: Difference, alpha: float) -> Judgement:
         outcome = "below"
     elif shown.low > -comparison.margin and shown.high < comparison.margin:
         outcome = "equivalent"
-    resolves, needed = power(comparison.error, comparison.problems, alpha, comparison.margin, comparison.resampled)
+    error, problems, uncertainty = comparison.error, comparison.problems, comparison.uncertainty
+    resolves, needed = power(error, problems, uncertainty, alpha, comparison.margin, comparison.resampled)
     return Judgement(
-        outcome,
-        shown,
-        comparison.problems,
-        comparison.differing,
-        resolves,
-        needed,
-        comparison.error,
-        alpha,
+        outcome, shown, problems, comparison.differing, resolves, needed, error, uncertainty, alpha,
         comparison.resampled,
-    )
+    )  # fmt: skip
 
 
 def power(
-    error: float, problems: int, alpha: float, margin: float = MARGIN, resampled: bool = True
+    error: float, problems: int, uncertainty: float, alpha: float, margin: float = MARGIN, resampled: bool = True
 ) -> tuple[float, float]:
     """The difference that a test of level alpha finds with probability POWER, given its standard error over so many
-    problems; and the number of problems that find one as large as the margin. The test is by bootstrap-t intervals if
-    `resampled`, else by Student's.
+    problems and the relative variance of its square; and the number of problems that find one as large as the margin.
+    The test is by bootstrap-t intervals if `resampled`, else by Student's.
     """
     if not error > 0:
         return float("nan"), float("nan")
     counts, detectable = _detectable(alpha, POWER, resampled)
     resolves = float(np.interp(problems, counts, detectable)) * error
-    return resolves, problems_needed(problems * error**2, problems, alpha, margin, resampled=resampled)
+    return resolves, problems_needed(problems * error**2, uncertainty, alpha, margin, resampled=resampled)
 
 
 def problems_needed(
-    variance: float, problems: int, alpha: float, difference: float = MARGIN, power: float = POWER,
+    variance: float, uncertainty: float, alpha: float, difference: float = MARGIN, power: float = POWER,
     resampled: bool = True,
 ) -> float:  # fmt: skip
     """How many problems find a difference with this probability by a test of level alpha, where a problem's difference
-    has a variance that was estimated from so many problems; infinite if 100 million do not.
+    has a variance that was estimated, with this relative variance; infinite if 100 million do not.
     """
     counts, detectable = _detectable(alpha, power, resampled)
     # The variance is as often too small as too large, and power is concave: more problems are needed.
-    variance *= 1 + _UNCERTAIN / max(problems - 1, 1)
+    variance *= 1 + _CURVED * uncertainty
     enough = counts >= variance * (detectable / difference) ** 2
     fewest = _FEWEST if resampled else 2
     return max(fewest, float(counts[np.argmax(enough)])) if enough.any() else float("inf")

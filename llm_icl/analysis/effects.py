@@ -42,6 +42,11 @@ class Effect:
         value, low, high = self.estimate()
         return float(max(value - low, high - value) / stdtrit(self.replicates - 1, (1 + LEVEL) / 2))
 
+    @property
+    def uncertainty(self) -> float:
+        """That of normal differences."""
+        return 2 / (self.replicates - 1)
+
 
 def shown(found: Mapping[Key, Effect]) -> dict[Key, Judgement]:
     """What all comparisons of a report show. Those without an interval claim nothing, and do not count."""

@@ -93,7 +93,7 @@ def test_false_claims_in_a_report_are_at_most_5_percent():
 def test_what_a_run_resolves_is_found_in_80_percent():
     """Spread 0.4 over 50 problems: differences of exactly the resolved size, and 5 points with the needed number."""
     random = np.random.default_rng(3)
-    resolves, needed = power(0.4 / np.sqrt(50), 50, 0.05)
+    resolves, needed = power(0.4 / np.sqrt(50), 50, 2 / 49, 0.05)
     for difference, count in ((resolves, 50), (MARGIN, int(needed))):
         found = [
             judge({0: comparison(random.normal(difference, 0.4, count))})[0].outcome == "above" for _ in range(400)

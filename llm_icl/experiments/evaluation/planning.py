@@ -30,8 +30,9 @@ from llm_icl.tasks.cards import load_task
 from llm_icl.tasks.drawing import draw_problems
 from llm_icl.tasks.options import DEFAULT_N
 
-# Without a pilot, classical learners stand in for models on so many problems.
-STAND_INS = 200
+# Without a pilot, classical learners stand in for models: on so many problems, or on fewer if these have many points,
+# whose squares add up to this.
+_STAND_INS, _SQUARES, _FEWEST = 10_000, 25_000_000, 200
 # Calls are counted on so many problems.
 _DRAWN = 20
 # Numbers of positions that are planned for, beside all of them.
@@ -119,7 +120,8 @@ def plan(options: PlanOptions) -> Report:
     names = [name for text in options.model for name in split_models(text)]
     entries = [find_model(name, own=options.catalogue) for name in names]
     count = options.comparisons or _REFERENCES * max(len(entries), 1) * len(pilots)
-    known = "in the pilot" if options.pilot else f"between classical learners on {STAND_INS} problems, drawn here"
+    drawn = f"between classical learners on {_stand_in_problems(options.points):,} problems, drawn here"
+    known = "in the pilot" if options.pilot else drawn
     return Report(
         f"To find {options.difference:g} points with probability {options.power:g}",
         f"Corrected for {counted(count, 'comparison')}. How much differences vary from problem to problem is known as "
@@ -154,12 +156,16 @@ def _of_runs(paths: Sequence[Path]) -> list[Pilot]:
     return found
 
 
+def _stand_in_problems(points: int) -> int:
+    return max(_FEWEST, min(_STAND_INS, _SQUARES // points**2))
+
+
 def _stand_ins(options: PlanOptions) -> list[Pilot]:
     """Classical learners in place of models, on problems of each task."""
     found = []
     for task in (load_task(spec, options.tasks_dir) for spec in parse_specs(options.task)):
         for n in options.n:
-            problems = draw_problems(task, n, options.points, STAND_INS, 0)
+            problems = draw_problems(task, n, options.points, _stand_in_problems(options.points), 0)
             correct = {
                 name: (kind().answer(problems).prediction == problems.ys).astype(float)
                 for name, kind in learners.items()
@@ -184,7 +190,7 @@ def _section(pilot: Pilot, options: PlanOptions, entries: Sequence[ModelEntry], 
             needed = math.nan
             if one.differing and one.problems > 1:
                 variance = one.problems * one.error**2
-                needed = problems_needed(variance, one.problems, alpha, options.difference / 100, options.power)
+                needed = problems_needed(variance, one.uncertainty, alpha, options.difference / 100, options.power)
                 most[positions] = max(most[positions], needed)
             rows.append(
                 {"compared": pair, "positions": positions, "known": one.estimate(), "from": one.problems,

@@ -35,7 +35,7 @@ def test_a_planned_number_of_problems_finds_the_planned_difference(n, learner, p
     for _ in range(200):
         pilot = random.integers(3000, size=60)
         known = compare(first[pilot], second[pilot], (first[pilot], second[pilot]))
-        wanted = int(problems_needed(60 * known.error**2, 60, 0.05, difference))
+        wanted = int(problems_needed(60 * known.error**2, known.uncertainty, 0.05, difference))
         study = random.integers(3000, size=wanted)
         a, b = first[study], second[study]
         found += judge({0: compare(a, b, (a, b))})[0].outcome in ("above", "below")
@@ -52,7 +52,7 @@ def test_a_plan_is_of_the_pairs_that_stand_in_for_models():
     assert needed[-1] == min(needed)
     # Two independent samples of the same learners: their variances agree.
     known = compare(first, second, (first, second))
-    assert needed[-1] == pytest.approx(problems_needed(200 * known.error**2, 200, 0.05 / 4, 0.1), rel=0.35)
+    assert needed[-1] == pytest.approx(problems_needed(200 * known.error**2, 0.01, 0.05 / 4, 0.1), rel=0.35)
 
 
 def test_smaller_differences_more_power_and_more_comparisons_need_more():
@@ -90,7 +90,9 @@ def test_a_pilot_says_what_is_compared_and_how_long_it_takes(tmp_path):
     right = [last[f"prediction{suffix}"] == last["label"] for suffix in ("", "_other")]
     difference = right[0].cast(int) - right[1].cast(int)
     assert by_positions[1]["known"].value == pytest.approx(difference.mean())
-    needed = problems_needed(difference.var(), 30, 0.05, 0.1)
+    squares = (difference.to_numpy() - difference.mean()) ** 2
+    uncertainty = ((squares**2).mean() / squares.mean() ** 2 - 1) / 29
+    needed = problems_needed(difference.var(), uncertainty, 0.05, 0.1)
     assert by_positions[1]["problems"] == pytest.approx(needed)
 
 
