@@ -28,25 +28,28 @@ def command(context: click.Context, answers: Path, **chosen: Any) -> None:
     from llm_icl.cli.experiment import command_of
     from llm_icl.experiments.kinds import experiments
 
-    kind = experiments.get("eval")
-    given = _settings(answers) | {"model": (f"answers/{answers}",), "shuffled_labels": False}
-    context.invoke(command_of(kind), **given, **{key: value for key, value in chosen.items() if value is not None})
+    settings = _settings(answers, {key: chosen[key] for key in ("tasks_dir", "prompts_dir")})
+    given = settings | {"model": (f"answers/{answers}",), "shuffled_labels": False}
+    own = {key: value for key, value in chosen.items() if value is not None}
+    context.invoke(command_of(experiments.get("eval")), **given, **own)
 
 
-def _settings(path: Path) -> dict[str, Any]:
-    """The options of an evaluation that asks these prompts. Raises RequestError if there is none."""
-    from llm_icl.backends.collected.files import read_answers
+def _settings(path: Path, folders: dict[str, Any]) -> dict[str, Any]:
+    """The options of an evaluation that asks these prompts. Raises RequestError if there is none, or if a row is not
+    what is drawn here.
+    """
+    from llm_icl.backends.collected import usable_answers
     from llm_icl.config.specs import Spec, parse_specs
     from llm_icl.errors import RequestError
+    from llm_icl.tasks.options import QueryOptions
+    from llm_icl.tasks.queries import queries
 
     if parse_specs([f"answers/{path}"]) != [Spec(f"answers/{path}")]:
         raise RequestError(f"{path}: a path with a comma, or with a colon and '=', is read as options: rename it")
-    rows = read_answers(path)
+    rows = usable_answers(path)
     if not rows:
         raise RequestError(f"{path} has no rows")
     for number, row in enumerate(rows, 1):
-        if not isinstance(row, dict):
-            raise RequestError(f"{path}, row {number}: not an object")
         if missing := [key for key in (*_COMMON, "position") if not isinstance(row.get(key), str | int)]:
             fields = "expected are the fields of 'llm-icl sample --prompts'"
             raise RequestError(f"{path}, row {number}: '{missing[0]}' is missing; {fields}")
@@ -58,5 +61,13 @@ def _settings(path: Path) -> dict[str, Any]:
         positions = ",".join(map(str, sorted({int(row["position"]) for row in rows})))
     except ValueError:
         raise RequestError(f"{path}: a 'position' is not a whole number") from None
-    lists = {key: (str(found[key]),) for key in ("task", "n", "seed", "prompt")}
-    return lists | {"points": found["points"], "problems": found["problems"], "positions": positions}
+    drawn = {"points": found["points"], "problems": found["problems"], "positions": positions}
+    drawn |= {"task": (str(found["task"]),), "n": (str(found["n"]),)}
+    asked, *others = queries(QueryOptions.of(drawn | folders | {"seed": found["seed"], "prompt": str(found["prompt"])}))
+    if others:
+        raise RequestError(f"{path}: its rows name several tasks or n: '{found['task']}', n = {found['n']}")
+    try:
+        asked.check(rows)
+    except RequestError as problem:
+        raise RequestError(f"{path}, {problem}") from None
+    return drawn | {key: (str(found[key]),) for key in ("seed", "prompt")}

@@ -40,7 +40,7 @@ def export(queries: Sequence[Queries], folder: Path) -> list[str]:
         name, gap = f"{_TAG}_{identifier(drawn.task.name)}_n{drawn.n}", asked.gap
         if name in names:
             raise RequestError(f"two tasks would have the name {name}: write each into a folder of its own")
-        rows = [row | {"gap": gap} for row, _ in asked.rendered()]
+        rows = [row | {"gap": gap, "prompts": len(asked)} for row, _ in asked.rendered()]
         if any(row["text"] is None for row in rows):
             raise RequestError(f"prompt '{asked.prompt.name}' has turns, and lm-evaluation-harness is given texts")
         files[f"{name}.jsonl"] = "".join(json.dumps(row) + "\n" for row in rows)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from llm_icl.config.rows import Row
 from llm_icl.errors import RequestError
 from llm_icl.problems import Problems
 from llm_icl.prompting.layout import CannotScoreError, label_gap
@@ -55,6 +56,35 @@ class Queries:
         for row, _ in self.rendered():
             yield row | {"reply": None, "answer": None, "probability": None}
 
+    def check(self, rows: Sequence[Row]) -> None:
+        """Raise RequestError for the first row that came back and is not of these prompts, is there twice, or has
+        another prompt, other labels or another target than was drawn here.
+
+        What a row leaves out (a `target`, for those who are to answer blindly) is not compared.
+        """
+        places: dict[tuple[int, int], int] = {}
+        for number, row in enumerate(rows, 1):
+            place = _place(row)
+            if place is None:
+                raise RequestError(f"{_name(number, row)}: 'problem' or 'position' is not a whole number")
+            if place in places:
+                raise RequestError(f"{_name(number, row)}: row {places[place]} is of the same prompt")
+            places[place] = number
+        for drawn, _ in self.rendered():
+            number = places.pop((drawn["problem"], drawn["position"]), 0)
+            row = rows[number - 1] if number else {}
+            for key in ("messages", "text", "labels", "target"):
+                if (found := _told(row, key)) is not None and found != drawn[key]:
+                    raise RequestError(
+                        f"{_name(number, row)}: its '{key}' is {_short(found)}, and drawn here is "
+                        f"{_short(drawn[key])}: was it changed, or drawn from another task or prompt of this name?"
+                    )
+        for number in places.values():
+            problem = rows[number - 1]["problem"]
+            raise RequestError(
+                f"{_name(number, rows[number - 1])}: no problem {problem} of {len(self.problems)} is drawn"
+            )
+
     @cached_property
     def gap(self) -> str:
         """The text between the end of a completion prompt and the label. Raises RequestError where the label does not
@@ -66,3 +96,27 @@ class Queries:
             return label_gap(self.prompt, self.problems, Rendered.completion)
         except CannotScoreError as problem:
             raise RequestError(str(problem)) from None
+
+
+def _place(row: Row) -> tuple[int, int] | None:
+    try:
+        return int(str(row["problem"])), int(str(row["position"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _name(number: int, row: Row) -> str:
+    return f"row {number} ({row['id']})" if isinstance(row.get("id"), str) else f"row {number}"
+
+
+def _told(row: Row, key: str) -> Any:
+    """What a row says, if it does; of messages, what is asked."""
+    value = row.get(key)
+    if key != "messages":
+        return value
+    return [{part: message.get(part) for part in ("role", "content")} for message in value] if value else None
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:30]}…{text[-29:]}"

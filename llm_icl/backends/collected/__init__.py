@@ -34,13 +34,14 @@ class CollectedAnswers(WritingModel):
 
     def __init__(self, entry: ModelEntry) -> None:
         self._entry = entry
-        rows = read_answers(Path(entry.identifier))
-        for number, row in enumerate(rows, 1):
-            if reason := _fault(row):
-                raise RequestError(f"{entry.identifier}, row {number}: {reason}")
+        rows = usable_answers(Path(entry.identifier))
         filled = [row for row in rows if any(row.get(key) is not None for key in FILLED)]
         if not filled:
             raise RequestError(f"{entry.identifier} has no answers: fill in {', '.join(map(repr, FILLED))}")
+        labels = {tuple(row["labels"]) for row in filled}
+        if len(labels) > 1:
+            raise RequestError(f"{entry.identifier} mixes labels: {' and '.join(map('/'.join, sorted(labels)))}")
+        (self._labels,) = labels
         self._replies = {_key(_prompt(row)): _reply(row) for row in reversed(filled)}
         # Labels without probabilities are read as generated text.
         scored = all(row.get("probability") is not None or row.get(TOPS) is not None for row in filled)
@@ -63,11 +64,23 @@ class CollectedAnswers(WritingModel):
         return {"backend": self._entry.backend, "answers": _digest(Path(self._entry.identifier))}
 
     def wire(self, rendered: Rendered) -> Any:
+        if rendered.prompt.labels != self._labels:
+            asked, found = ("/".join(labels) for labels in (rendered.prompt.labels, self._labels))
+            raise RequestError(f"the labels of '{self._entry.name}' are {found}, and those of the prompt {asked}")
         return rendered.data()
 
     def generate(self, texts: Sequence[Any], max_tokens: int, stop: Sequence[str]) -> list[Reply]:
         nothing = Reply(status="error", message="the file has no answer to this prompt")
         return [self._replies.get(_key(text), nothing) for text in texts]
+
+
+def usable_answers(path: Path) -> list[Row]:
+    """The rows of a file. Raises RequestError if one cannot be used."""
+    rows = read_answers(path)
+    for number, row in enumerate(rows, 1):
+        if reason := _fault(row):
+            raise RequestError(f"{path}, row {number}: {reason}")
+    return rows
 
 
 def _prompt(row: Row) -> Any:

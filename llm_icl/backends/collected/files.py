@@ -27,9 +27,12 @@ def read_answers(path: Path) -> list[Row]:
 
 
 def _whole(rows: list[Row], path: Path) -> list[Row]:
-    """Raise RequestError if prompts are missing: of every problem, each position must have been asked."""
+    """Raise RequestError if prompts are missing: of every problem, each position must have been asked; and as many as
+    the rows say where they do (of a single problem, positions that are missing are not seen otherwise).
+    """
     try:
         expected = int(rows[0]["problems"]) * len({row["position"] for row in rows}) if rows else 0
+        expected = max([expected, *(int(row["prompts"]) for row in rows if "prompts" in row)])
         found = len({row["id"] for row in rows})
     except (KeyError, TypeError, ValueError, OverflowError):
         raise RequestError(f"{path} is not a log of this package's tasks") from None

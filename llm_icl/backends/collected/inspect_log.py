@@ -49,7 +49,24 @@ def read_json(path: Path) -> tuple[Mapping[str, Any], list[Any]] | None:
 def rows_of(header: Mapping[str, Any], samples: Sequence[Any], path: Path) -> list[Row]:
     if (status := header.get("status")) != "success":
         raise RequestError(f"{path}: the evaluation did not finish (status '{status}'): inspect eval-retry resumes it")
+    steps, system = _member(header, "plan", "steps"), _member(header, "plan", "config", "system_message")
+    solvers = [_member(step, "solver") for step in steps] if isinstance(steps, list) else ["generate"]
+    if solvers != ["generate"] or system is not None:
+        raise RequestError(
+            f"{path}: asked was another prompt than the task's: leave out --solver, --system-message and the like"
+        )
+    whole = _member(header, "eval", "dataset", "samples")
+    if isinstance(whole, int) and len(samples) < whole:
+        found = f"{len(samples):,} of {whole:,} prompts"
+        raise RequestError(f"{path} is not whole: it holds {found}: leave out --limit and --sample-id")
     return [_row(sample, path) for sample in samples]
+
+
+def _member(value: Any, *keys: str) -> Any:
+    """A member of nested objects; None where there is none."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
 
 
 def _row(sample: Any, path: Path) -> Row:

@@ -50,7 +50,7 @@ def archived(log, path):
         archive.writestr("_journal/start.json", json.dumps({"version": 2, "eval": log["eval"]}))
         for i, sample in enumerate(log["samples"]):
             archive.writestr(f"samples/{i}_epoch_1.json", json.dumps(sample))
-        archive.writestr("header.json", json.dumps({key: log[key] for key in ("version", "status", "eval")}))
+        archive.writestr("header.json", json.dumps({key: log[key] for key in ("version", "status", "eval", "plan")}))
     return path
 
 
@@ -128,6 +128,22 @@ def _unscored(log):
     log["samples"][0]["scores"] = {"match": {"value": "C"}}
 
 
+def _limited(log):
+    """What `--limit 1` writes where there is one problem: nothing but the size of the task tells."""
+    log["eval"]["dataset"]["samples"], log["eval"]["config"]["limit"] = 2, 1
+    for sample in log["samples"]:
+        sample["metadata"]["problems"] = 1
+    del log["samples"][1:]
+
+
+def _other_solver(log):
+    log["plan"]["steps"].insert(0, {"solver": "chain_of_thought", "params": {}})
+
+
+def _system_message(log):
+    log["plan"]["config"]["system_message"] = "Always answer 1."
+
+
 def _repeated(log):
     log["samples"][0]["epoch"] = 2
 
@@ -139,11 +155,14 @@ def _repeated(log):
         (_few, "is not whole: it holds 3 of 4 prompts"),
         (_foreign, "is not a log of the task llm_icl/boolean"),
         (_unscored, "is not a log of the task llm_icl/boolean with its scores"),
+        (_limited, "is not whole: it holds 1 of 2 prompts: leave out --limit and --sample-id"),
+        (_other_solver, "asked was another prompt than the task's"),
+        (_system_message, "asked was another prompt than the task's"),
         (_repeated, "has several epochs"),
         (lambda log: log["samples"][0]["metadata"].pop("problems"), "is not a log of this package's tasks"),
         (lambda log: log["samples"][1].update(metadata="labels"), "is not a log of the task llm_icl/boolean"),
-        (lambda log: log.update(samples=[1, None]), "is not a log of"),
-        (lambda log: log["samples"].clear(), "is not whole: it holds 0 of 0 prompts"),
+        (lambda log: log.update(samples=[1, None, 2, 3]), "is not a log of"),
+        (lambda log: log["samples"].clear(), "is not whole: it holds 0 of 4 prompts"),
     ],
 )
 @pytest.mark.parametrize("ending", ["json", "eval"])
@@ -244,6 +263,11 @@ def test_a_limited_log_of_lm_eval_is_not_whole_and_a_folder_has_one_log(tmp_path
     first.write_text("".join(lines[:3]))
     with pytest.raises(RequestError, match="is not whole: it holds 3 of 4 prompts"):
         read_answers(tmp_path / "out")
+    sample = json.loads(lines[0])  # one problem, of which one of two positions was asked
+    sample["doc"] |= {"problems": 1, "prompts": 2}
+    first.write_text(json.dumps(sample) + "\n")
+    with pytest.raises(RequestError, match="is not whole: it holds 1 of 2 prompts"):
+        read_answers(tmp_path / "out")
     first.write_text("".join(lines))
     assert len(read_answers(tmp_path / "out")) == 4
     shutil.copy(first, first.with_name("samples_b.jsonl"))
@@ -317,7 +341,7 @@ def test_damaged_archives_are_read_or_refused(tmp_path, kind):
     whole = tmp_path / "whole.eval"
     with zipfile.ZipFile(whole, "w", kind) as archive:
         archive.writestr("_journal/start.json", json.dumps({"version": 2, "eval": log["eval"]}))
-        archive.writestr("header.json", json.dumps({key: log[key] for key in ("version", "status", "eval")}))
+        archive.writestr("header.json", json.dumps({key: log[key] for key in ("version", "status", "eval", "plan")}))
         for i, sample in enumerate(log["samples"]):
             archive.writestr(f"samples/{i}_epoch_1.json", json.dumps(sample))
     content = whole.read_bytes()

@@ -1,6 +1,7 @@
 """Prompts that are asked elsewhere, and brought back, give the same run as asking directly."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 import llm_icl
 from llm_icl.backends.catalogue import find_model
 from llm_icl.backends.embedded import embedded_weights
+from llm_icl.errors import RequestError
 from llm_icl.runs import RunDirectory
 from tests.conftest import run_cli
 
@@ -106,6 +108,7 @@ def test_replies_are_read_as_any_models_and_what_is_missing_is_said(folder):
         (lambda row: {"answer": 1, "messages": [{"role": "user"}]}, "row 1: 'text' or 'messages' is missing"),
         (lambda row: {"answer": 1, "seed": row["position"] % 2}, "mixes seed 0, 1"),
         (lambda row: {"answer": 1, "points": None}, "row 1: 'points' is missing"),
+        (lambda row: {"answer": 1, "task": "majority,parity"}, "its rows name several tasks or n"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused(folder, change, said):
@@ -131,3 +134,53 @@ def test_other_answers_are_another_run(folder):
     done, run = imported(folder, [row | {"answer": 1} for row in found], "changing", name="changing.jsonl")
     assert "contains a different run" in done.stderr
     assert (answers_of(run)["prediction"] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda row: {"target": "10"[int(row["target"])]}, "its 'target' is"),
+        (lambda row: {"labels": ["1", "0"]}, "its 'labels' is ['1', '0'], and drawn here is ['0', '1']"),
+        (lambda row: {"labels": ["no", "yes"], "target": None}, "its 'labels' is ['no', 'yes']"),
+        (lambda row: {"text": "Is it 0 or 1?"}, "its 'text' is 'Is it 0 or 1?'"),
+        (lambda row: {"messages": [{"role": "user", "content": "?"}]}, "its 'messages' is"),
+        (lambda row: {"problem": 0}, "row 3 is of the same prompt"),
+        (lambda row: {"problem": 4}, "no problem 4 of 4 is drawn"),
+        (lambda row: {"problem": 0.5}, "'problem' or 'position' is not a whole number"),
+    ],
+)
+def test_a_row_that_is_not_what_is_drawn_here_is_refused_by_its_name(folder, change, said):
+    filled = [row | {"answer": 1} for row in rows(folder / "text.jsonl")]
+    filled[8] |= change(filled[8])
+    done, run = imported(folder, filled, "other", name="other.jsonl")
+    assert (done.returncode, run, done.stderr.count("\n")) == (2, None, 1), done.stderr
+    assert f"row 9 (majority/n3/s0/1/2): {said}" in done.stderr
+
+
+def test_answers_with_other_labels_than_the_prompts_are_refused_in_an_evaluation_too(folder):
+    """A prompt without examples is the same text whatever its labels are."""
+    filled = [row | {"answer": 1} for row in rows(folder / "text.jsonl")]
+    (folder / "labels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in filled))
+    asked = {"task": "majority", "n": 3, "points": 6, "problems": 4, "shuffled_labels": False}
+    with pytest.raises(RequestError, match="are 0/1, and those of the prompt 1/0"):
+        llm_icl.evaluate(
+            out=folder / "labels", model=f"answers/{folder}/labels.jsonl", prompt="basic:labels=1/0", **asked
+        )
+    filled[3]["labels"] = ["1", "0"]
+    (folder / "labels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in filled))
+    with pytest.raises(RequestError, match="mixes labels: 0/1 and 1/0"):
+        llm_icl.evaluate(out=folder / "labels", model=f"answers/{folder}/labels.jsonl", **asked)
+
+
+def test_who_answers_need_not_know_the_targets_and_another_prompt_of_the_name_is_refused(folder):
+    blind = [{key: value for key, value in row.items() if key != "target"} for row in rows(folder / "text.jsonl")]
+    done, _ = imported(folder, [row | {"answer": 1} for row in blind], "blind", name="blind.jsonl")
+    assert done.returncode == 0, done.stderr
+    (folder / "prompts").mkdir()
+    (folder / "prompts" / "basic.jinja").write_text(
+        "{% for e in examples %}{{ e.input }} {{ e.label }}\n{% endfor %}{{ query }}"
+    )
+    done, _ = imported(folder, [row | {"answer": 1} for row in blind], "mine", name="mine.jsonl")
+    shutil.rmtree(folder / "prompts")
+    assert done.returncode == 2
+    assert "row 1 (majority/n3/s0/0/0): its 'text' is" in done.stderr
