@@ -60,7 +60,7 @@ _known: dict[str, Architecture] = {}
 def register(architecture: Architecture) -> None:
     """Raises ValueError if the name is taken: old runs would load a different architecture."""
     if architecture.name in _known:
-        raise ValueError(f"the architecture '{architecture.name}' is registered twice")
+        raise ValueError(f"two architectures are named '{architecture.name}': rename one")
     _known[architecture.name] = architecture
 
 
@@ -75,7 +75,7 @@ def architecture(name: str, description: str, /, **defaults: Any) -> Callable[[M
 
 
 def architectures() -> dict[str, Architecture]:
-    """All architectures, by name."""
+    """All architectures, by name. Raises ValueError if those of another distribution cannot be loaded."""
     _load()
     return dict(sorted(_known.items()))
 
@@ -92,7 +92,12 @@ def find(name: str) -> Architecture:
 
 @cache
 def _load() -> None:
+    """Raises ValueError if the mixers of another distribution cannot be loaded."""
     for module in pkgutil.iter_modules(mixers.__path__):
         importlib.import_module(f"{mixers.__name__}.{module.name}")
     for point in entry_points(group=_GROUP):
-        point.load()
+        try:
+            point.load()
+        except Exception as problem:
+            owner = point.dist.name if point.dist else "a package"
+            raise ValueError(f"mixer '{point.name}' of {owner} cannot be loaded: {problem}") from problem

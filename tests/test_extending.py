@@ -2,10 +2,13 @@
 
 import json
 import os
+import re
 import textwrap
 
 import pytest
 
+from llm_icl.config.registry import Registry
+from llm_icl.errors import RequestError
 from tests.conftest import run_cli
 
 LEARNER = '''
@@ -127,6 +130,65 @@ def distribution(tmp_path):
         return os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
 
     return install
+
+
+MIXER = '''
+from local_models.architectures import architecture
+from local_models.mixers.base import Mixer
+
+
+@architecture("retnet", "not that one")
+class Another(Mixer):
+    """Another."""
+'''
+
+BACKEND = '''
+from llm_icl.backends.base import LanguageModel, backends
+
+
+@backends.register("hf")
+class Another(LanguageModel):
+    """Another."""
+'''
+
+
+@pytest.mark.parametrize(
+    ("group", "source", "command", "said"),
+    [
+        ("learners", LEARNER.replace("contrarian", "averaging"), "list learners", "learner 'averaging'"),
+        (
+            "function_classes",
+            FUNCTION_CLASS.replace("dictator", "parity"),
+            "show problem majority",
+            "function class 'parity'",
+        ),
+        ("experiments", EXPERIMENT.replace('"count-labels"', '"eval"'), "--help", "experiment 'eval'"),
+        ("experiments", EXPERIMENT.replace('"count-labels"', '"eval"'), "eval --dry-run", "experiment 'eval'"),
+        ("experiments", EXPERIMENT.replace('"count-labels"', '"eval"'), "list tasks", ""),
+        ("backends", BACKEND, "show model smollm2-135m", "backend 'hf'"),
+        ("mixers", MIXER, "list architectures", "architectures are named 'retnet'"),
+    ],
+)
+def test_a_name_that_is_taken_is_one_clear_error(distribution, tmp_path, group, source, command, said):
+    done = run_cli(*command.split(), cwd=tmp_path, env=distribution(f"llm_icl.{group}", source))
+    assert done.returncode == (2 if said else 0), done.stderr
+    assert done.stderr.count("\n") == bool(said)
+    assert said in done.stderr
+    assert bool(re.search("an.extension", done.stderr)) == bool(said)
+
+
+def test_what_is_defined_again_replaces_itself_and_an_error_stays_one():
+    known = Registry("thing", "tests.servers")
+
+    def define(module):
+        return known.register("one")(type("One", (), {"__module__": module}))
+
+    define("a")
+    again = define("a")
+    assert known.get("one") is again
+    with pytest.raises(RequestError, match=r"two entries are named thing 'one', a\.One and b\.One: rename one"):
+        define("b")
+    assert known.get("one") is again
 
 
 def rows(done):

@@ -111,7 +111,7 @@ def _lines(kind: str, catalogue: Path | None, tasks_dir: Path | None, prompts_di
         }
         return {name: read_card(path).text("description") for name, path in paths.items()} | own
     if kind == "architectures":
-        from local_models.architectures import architectures
+        from llm_icl.networks.architectures import architectures
 
         return {name: architecture.description for name, architecture in architectures().items()}
     if kind == "suites":

@@ -64,8 +64,8 @@ def learner(name: str) -> None:
 def architecture(name: str) -> None:
     """Show an architecture's description and options."""
     from llm_icl.config.specs import canonical_name
+    from llm_icl.networks.architectures import architectures
     from llm_icl.networks.shapes import PRETRAINED_OPTIONS, pretrained_entry
-    from local_models.architectures import architectures
     from local_models.pretrained import Pretrained
 
     name = canonical_name(name)

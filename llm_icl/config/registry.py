@@ -24,7 +24,15 @@ class Registry(Generic[T]):
         self._loaded = False
 
     def register(self, name: str) -> Callable[[T], T]:
+        """Add an entry. Raises RequestError if another one has the name; what is defined again, as in a notebook,
+        replaces itself.
+        """
+
         def add(entry: T) -> T:
+            other = self._entries.get(name)
+            if other is not None and _origin(other) != _origin(entry):
+                places = " and ".join(sorted(map(".".join, (_origin(other), _origin(entry)))))
+                raise RequestError(f"two entries are named {self.kind} '{name}', {places}: rename one")
             self._entries[name] = entry
             return entry
 
@@ -45,8 +53,12 @@ class Registry(Generic[T]):
         if self._loaded:
             return
         self._loaded = True
-        self._load_own()
-        self._load_foreign()
+        try:
+            self._load_own()
+            self._load_foreign()
+        except BaseException:
+            self._loaded = False
+            raise
 
     def _load_foreign(self) -> None:
         """Raises RequestError if one cannot be loaded."""
@@ -55,10 +67,15 @@ class Registry(Generic[T]):
                 point.load()
             except Exception as problem:
                 owner = point.dist.name if point.dist else "a package"
-                reason = f"{type(problem).__name__}: {problem}"
+                reason = str(problem) if isinstance(problem, RequestError) else f"{type(problem).__name__}: {problem}"
                 raise RequestError(f"{self.kind} '{point.name}' of {owner} cannot be loaded: {reason}") from problem
 
     def _load_own(self) -> None:
         package = importlib.import_module(self._package)
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{self._package}.{module.name}")
+
+
+def _origin(entry: object) -> tuple[str, str]:
+    """Where a class or function is defined."""
+    return getattr(entry, "__module__", ""), getattr(entry, "__qualname__", "")

@@ -24,12 +24,17 @@ class Kinds(Registry["type[Experiment]"]):
     def get(self, name: str) -> "type[Experiment]":
         if name in self._own:
             self._load_one(name)
+            self._load_foreign()  # none may have the same name
             return self._entries[name]
         return super().get(name)
 
     def summaries(self) -> dict[str, str]:
-        """One line on each kind. Loads only those of other distributions."""
+        """One line on each kind. Loads only those of other distributions, and ours whose names these take, which is an
+        error.
+        """
         self._load_foreign()
+        for name in self._own.keys() & self._entries.keys():
+            self._load_one(name)
         foreign = {name: kind.summary for name, kind in self._entries.items() if name not in self._own}
         return foreign | {name: str(kind.__doc__) for name, kind in self._own.items()}
 

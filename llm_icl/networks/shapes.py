@@ -11,7 +11,7 @@ from llm_icl.backends.forward.self_check import check_causal
 from llm_icl.backends.loading import load_model, loading
 from llm_icl.config.specs import Spec, only_known
 from llm_icl.errors import RequestError, unknown_name
-from local_models.architectures import architectures
+from llm_icl.networks.architectures import architectures
 from local_models.backbone import Backbone, Network, Shape, width_for
 from local_models.pretrained import TRAINABLE, Pretrained
 

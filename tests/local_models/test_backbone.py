@@ -195,7 +195,7 @@ def test_an_unknown_architecture_is_an_error_that_names_the_nearest_and_the_know
 
 
 def test_a_name_means_one_architecture():
-    with pytest.raises(ValueError, match="the architecture 'transformer' is registered twice"):
+    with pytest.raises(ValueError, match="two architectures are named 'transformer'"):
         register(Architecture("transformer", "another one", (Mamba2,)))
     assert find("transformer").mixers == (Attention,)
 
