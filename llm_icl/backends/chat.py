@@ -11,6 +11,7 @@ from typing import Any
 
 from llm_icl.errors import RequestError
 from llm_icl.prompting.layout import CannotScoreError, common_length
+from llm_icl.prompting.limited import LimitedTemplate, TemplateFailedError, TemplateOutOfBoundsError
 from llm_icl.prompting.rendering import Message
 
 # What a template that writes today's date gets instead, so that a prompt is the same text on any day.
@@ -170,18 +171,28 @@ def chat_of(tokenizer: Any, name: str) -> ChatFormat:
     if re.search(r"strftime_now\s*\(", template):
         raise RequestError(f"the chat template of '{name}' writes the date in a form that cannot be fixed")
 
+    limited = LimitedTemplate(template)
+    # What `apply_chat_template` of transformers gives a template.
+    given = {"tools": None, "documents": None} | _special_tokens(tokenizer)
+
     def render(turns: Sequence[Message], opened: bool) -> str:
         messages = [{"role": turn.role, "content": turn.content} for turn in turns]
         try:
-            return str(
-                tokenizer.apply_chat_template(
-                    messages, chat_template=template, tokenize=False, add_generation_prompt=opened
-                )
-            )
-        except Exception as problem:  # templates are programs: they raise anything
-            raise TemplateError((str(problem).strip().splitlines() or [type(problem).__name__])[0]) from None
+            return limited.chat(messages=messages, add_generation_prompt=opened, **given)
+        except TemplateOutOfBoundsError as problem:
+            raise RequestError(f"the chat template of '{name}' cannot be used: {problem}") from None
+        except TemplateFailedError as problem:
+            raise TemplateError(str(problem).strip().splitlines()[0]) from None
 
     return ChatFormat(name, render, [DATED] if dated else [])
+
+
+def _special_tokens(tokenizer: Any) -> dict[str, Any]:
+    """Special tokens by name: texts, and lists of texts."""
+    found = dict(tokenizer.special_tokens_map)
+    return {
+        key: list(map(str, value)) if isinstance(value, list | tuple) else str(value) for key, value in found.items()
+    }
 
 
 def undated(template: str) -> tuple[str, bool]:

@@ -1,4 +1,5 @@
-"""The process in which users' templates are filled in; run as a script, started by llm_icl/prompting/limited.py.
+"""The process in which users' templates, and the chat templates of models, are filled in; run as a script, started by
+llm_icl/prompting/limited.py.
 
 It reads a request a line from its input and writes an answer a line, both JSON, within a limited memory.
 """
@@ -11,17 +12,44 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import StrictUndefined, Template, TemplateSyntaxError, meta, nodes
-from jinja2.sandbox import SandboxedEnvironment
+from jinja2 import Environment, StrictUndefined, Template, TemplateError, TemplateSyntaxError, meta, nodes
+from jinja2.ext import Extension, loopcontrols
+from jinja2.parser import Parser
+from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedEnvironment
 
 MEMORY = 2**29
 LONGEST = 5_000_000
 ENVIRONMENT = SandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 
+class Generation(Extension):
+    """`{% generation %}`, by which chat templates mark what a model writes: its content."""
+
+    tags = {"generation"}  # noqa: RUF012 (as in the base class)
+
+    def parse(self, parser: Parser) -> nodes.Node:
+        line = next(parser.stream).lineno
+        return nodes.Scope(parser.parse_statements(("name:endgeneration",), drop_needle=True)).set_lineno(line)
+
+
+def refuse(reason: str) -> None:
+    raise TemplateError(reason)
+
+
+def as_json(value: Any, ensure_ascii: bool = False, **how: Any) -> str:
+    """Without the escapes for HTML of Jinja's own filter."""
+    return json.dumps(value, ensure_ascii=ensure_ascii, **how)
+
+
+# What chat templates are written for: the environment of transformers, without today's date.
+CHAT = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols])
+CHAT.filters["tojson"] = as_json
+CHAT.globals |= {"raise_exception": refuse, "strftime_now": lambda _: refuse("it writes today's date")}
+
+
 @lru_cache(maxsize=32)
-def compiled(body: str) -> Template:
-    return ENVIRONMENT.from_string(body)
+def compiled(environment: Environment, body: str) -> Template:
+    return environment.from_string(body)
 
 
 def undeclared(body: str) -> dict[str, int]:
@@ -31,10 +59,10 @@ def undeclared(body: str) -> dict[str, int]:
     return {name: min(node.lineno for node in tree.find_all(nodes.Name) if node.name == name) for name in used}
 
 
-def text(body: str, names: dict[str, Any]) -> str:
+def text(body: str, names: dict[str, Any], environment: Environment = ENVIRONMENT) -> str:
     pieces: list[str] = []
     length = 0
-    for piece in compiled(body).generate(**names):
+    for piece in compiled(environment, body).generate(**names):
         pieces.append(piece)
         length += len(piece)
         if length > LONGEST:
@@ -42,12 +70,16 @@ def text(body: str, names: dict[str, Any]) -> str:
     return "".join(pieces)
 
 
+def chat(body: str, names: dict[str, Any]) -> str:
+    return text(body, names, CHAT)
+
+
 def label(pattern: str, reply: str) -> str | None:
     match = re.fullmatch(pattern, reply, re.DOTALL)
     return match["label"] if match else None
 
 
-WORK: dict[str, Callable[..., Any]] = {"undeclared": undeclared, "text": text, "label": label}
+WORK: dict[str, Callable[..., Any]] = {"undeclared": undeclared, "text": text, "chat": chat, "label": label}
 
 
 def line_of(problem: BaseException) -> int:

@@ -1,5 +1,5 @@
-"""Users' templates, filled in within bounded time and memory: in a process of its own, which is ended if it takes too
-long. A template is a program; a slip in one must not take the machine with it.
+"""Users' templates and the chat templates of models, filled in within bounded time and memory: in a process of its own,
+which is ended if it takes too long. A template is a program; a slip in one must not take the machine with it.
 """
 
 import atexit
@@ -25,6 +25,10 @@ class TemplateFailedError(Exception):
         self.line = line
 
 
+class TemplateOutOfBoundsError(TemplateFailedError):
+    """It takes too long, or too much memory: whatever it is filled in with."""
+
+
 class _Cell:
     """The process, started when it is first needed and after it has been ended. Shared by all templates."""
 
@@ -45,10 +49,10 @@ class _Cell:
                 said = self._line(process)
             except TimeoutError:
                 self.end()
-                raise TemplateFailedError(f"it takes more than {SECONDS:g} s") from None
+                raise TemplateOutOfBoundsError(f"it takes more than {SECONDS:g} s") from None
             except (OSError, EOFError):
                 self.end()
-                raise TemplateFailedError("it takes more memory than a template may") from None
+                raise TemplateOutOfBoundsError("it takes more memory than a template may") from None
         if "error" in said:
             raise TemplateFailedError(said["error"], said["line"])
         return said["is"]
@@ -92,7 +96,7 @@ atexit.register(_CELL.end)
 
 
 class LimitedTemplate:
-    """A template of a user."""
+    """A template of a user or of a model."""
 
     def __init__(self, body: str) -> None:
         self._body = body
@@ -104,6 +108,10 @@ class LimitedTemplate:
     def render(self, **names: Any) -> str:
         """Raises TemplateFailedError."""
         return str(_CELL.ask("text", self._body, names))
+
+    def chat(self, **names: Any) -> str:
+        """The text of a chat template. Raises TemplateFailedError."""
+        return str(_CELL.ask("chat", self._body, names))
 
     def label(self, pattern: str, reply: str) -> str | None:
         """The group `label` of a regular expression that matches a whole reply; None if it does not."""

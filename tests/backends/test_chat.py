@@ -1,19 +1,21 @@
 """Chat formats in the styles of the known families: labels are read where the format puts them, or it is refused."""
 
 import json
+import time
 from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 from scipy.special import logit
 from tokenizers import Tokenizer
+from transformers import AutoTokenizer
 
 from llm_icl.asking.plan import plan_for
 from llm_icl.backends import backends, find_model
-from llm_icl.backends.chat import ChatFormat, TemplateError, undated, writes_today
+from llm_icl.backends.chat import ChatFormat, TemplateError, chat_of, undated, writes_today
 from llm_icl.config.specs import parse_specs
 from llm_icl.errors import RequestError
-from llm_icl.prompting import load_prompt, render
+from llm_icl.prompting import limited, load_prompt, render
 from llm_icl.prompting.rendering import Message
 from llm_icl.tasks.cards import load_task
 from llm_icl.tasks.drawing import draw_problems
@@ -151,6 +153,54 @@ def test_a_run_that_a_template_refuses_ends_with_one_line(tmp_path):
     done = run_cli(*asked.split(), cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1].endswith("omits turn 3 of 4 (assistant)")
+
+
+# Everything that a chat template of transformers may use beyond plain Jinja.
+WIDE = (
+    "{% macro said(turn) %}<{{ turn.role }}>{{ turn['content'] | trim }}{% endmacro %}{% set seen = namespace(n=0) %}\n"
+    "    {% for turn in messages %}\n{% if turn.content == 'skip' %}{% continue %}{% endif %}{{ said(turn) }}"
+    "{% set kept = 'outer' %}{% generation %}{% set kept = turn.content %}{{ kept }}{{ loop.index }}{% endgeneration %}"
+    "{{ kept }}{% set seen.n = seen.n + 1 %}{% if seen.n == 3 %}{% break %}{% endif %}{% endfor %}\n"
+    "{{ {'a': '<é>', 'b': [1, none]} | tojson }}{{ messages[0] | tojson(indent=2) }}{{ dict(a=1) }}{{ missing }}"
+    "{{ bos_token }}{{ tools is none }}{{ documents is defined }}{{ add_generation_prompt }}{{ messages | length }}"
+)
+
+
+@pytest.mark.parametrize("name", [*FAMILIES, "wide"])
+def test_a_template_writes_here_what_it_writes_in_transformers(name, tmp_path):
+    template = FAMILIES[name].template if name in FAMILIES else WIDE
+    template, _ = undated(template)
+    tokenizer = AutoTokenizer.from_pretrained(save(tmp_path / "model", byte_level(), template))
+    chat = chat_of(tokenizer, "mine")
+    for contents in (["A"], ["A", "skip", " 1 "], ["<b>", "0", "é", "skip", "{{ x }}"]):
+        turns = [Message("user" if i % 2 == 0 else "assistant", content) for i, content in enumerate(contents)]
+        given = [{"role": turn.role, "content": turn.content} for turn in turns]
+        for opened in (True, False):
+            expected = tokenizer.apply_chat_template(given, tokenize=False, add_generation_prompt=opened)
+            assert chat._render(turns, opened) == expected
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "it takes more than 0.5 s"),
+        ("{{ 'a' * 10**10 }}", "of memory"),
+        ("{% for a in range(9999) %}{{ 'a' * 9999 }}{% endfor %}", "it writes more than 5,000,000 characters"),
+        ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "nested too deeply"),
+        ("{{ messages.__class__.__mro__ }}", "unsafe"),
+        ("{{ messages.append(1) }}", "unsafe"),
+    ],
+)
+def test_a_template_of_a_folder_is_within_bounds(template, said, tmp_path, monkeypatch):
+    if "0.5 s" in said:
+        monkeypatch.setattr(limited, "SECONDS", 0.5)
+    tokenizer = AutoTokenizer.from_pretrained(save(tmp_path / "model", byte_level(), CHATML + template))
+    chat, start = chat_of(tokenizer, "mine"), time.monotonic()
+    with pytest.raises(RequestError) as problem:
+        chat.text([Message("system", "s"), Message("user", "u")])
+    assert said in str(problem.value)
+    assert "the chat template of 'mine'" in str(problem.value)
+    assert time.monotonic() - start < 30
 
 
 def test_only_the_date_of_a_template_is_fixed():
