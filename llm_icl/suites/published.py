@@ -10,7 +10,10 @@ from llm_icl.analysis.cells import Cell
 from llm_icl.analysis.comparisons import MARGIN, Comparison, compare
 from llm_icl.analysis.intervals import LEVEL, Estimate
 from llm_icl.config.cards import Card
-from llm_icl.experiments.evaluation.reports.content import gather
+from llm_icl.config.specs import parse_specs
+from llm_icl.errors import RequestError
+from llm_icl.experiments.evaluation.reports.content import CellContent, gather
+from llm_icl.learners.base import learner_of
 from llm_icl.reports.document import Column, Paragraph, Row, Section, Table
 from llm_icl.runs import RunDirectory
 from llm_icl.suites.matrix import listed
@@ -78,7 +81,8 @@ def published_section(claims: Sequence[Claim], runs: Sequence[RunDirectory]) -> 
     """Each claim with what finished evaluations show of it; None without claims."""
     if not claims:
         return None
-    cells = [content.cell for content in gather(runs).cells]
+    contents = gather(runs).cells
+    cells = [content.cell for content in contents]
     pairs = {
         (i, cell.title, first, second): _compare(cell, first, second)
         for i, claim in enumerate(claims)
@@ -89,7 +93,19 @@ def published_section(claims: Sequence[Claim], runs: Sequence[RunDirectory]) -> 
     rows: list[Row] = []
     for i, claim in enumerate(claims):
         mine = {key: pair.estimate(level) for key, pair in pairs.items() if key[0] == i}
-        if absent := _absent(claim, cells):
+        impossible = {
+            (name, content.cell.title): reason
+            for content in contents
+            if _is_about(claim, content.cell)
+            for name in (*claim.first, *claim.second)
+            if name not in content.cell.learners and (reason := _refusal(name, content))
+        }
+        for (name, title), reason in impossible.items():
+            said = f"{name} cannot be computed here: {reason}"
+            rows.append(
+                {"published": claim.says, "compared": f"{name}; {title}", "agrees": "not possible", "reason": said}
+            )
+        if absent := _absent(claim, cells, {name for name, _ in impossible}):
             rows.append({"published": claim.says, "compared": absent, "agrees": "not run"})
         for (_, title, first, second), difference in mine.items():
             agrees = agreement(claim, difference)
@@ -142,14 +158,21 @@ def _is_about(claim: Claim, cell: Cell) -> bool:
     return cell.task in claim.tasks and (not claim.ns or cell.n in claim.ns)
 
 
-def _absent(claim: Claim, cells: Sequence[Cell]) -> str:
-    """What a claim needs that was not run: its tasks, or learners on them; empty if all was."""
+def _refusal(name: str, content: CellContent) -> str:
+    """Why a classical learner cannot answer the problems of a cell; empty if it can, or is none."""
+    try:
+        return learner_of(parse_specs([name])[0]).refusal(content.task, content.cell.n)
+    except RequestError:
+        return ""
+
+
+def _absent(claim: Claim, cells: Sequence[Cell], impossible: set[str]) -> str:
+    """What a claim needs that was not run and is not impossible: its tasks, or learners on them; empty if all was."""
     about = [cell for cell in cells if _is_about(claim, cell)]
     if not about:
         return " or ".join(claim.tasks)
-    known = {name for cell in about for name in cell.learners} | (
-        {_MODELS} if any(cell.models for cell in about) else set()
-    )
+    known = {name for cell in about for name in cell.learners} | impossible
+    known |= {_MODELS} if any(cell.models for cell in about) else set()
     return ", ".join(name for name in (*claim.first, *claim.second) if name not in known)
 
 

@@ -56,6 +56,30 @@ def test_each_statement_stands_beside_what_was_found(done):
     ]
 
 
+def test_what_cannot_be_computed_is_told_from_what_was_not_run(tmp_path):
+    """There are 3^28 conjunctions, and 28 parities of one bit."""
+    suite = {
+        "matrix": {"model": ["none"], "task": ["conjunction", "sparse-parity:k=1"], "n": [28]},
+        "points": 4,
+        "problems": 20,
+        "learner": ["nearest-neighbour", "best-constant"],
+        "published": [
+            {"says": "Nearly perfect", "task": task, "first": "nearest-neighbour", "second": ["bayes", "best-constant"],
+             "expected": "equivalent"}
+            for task in ("conjunction", "sparse-parity:k=1")
+        ],
+    }  # fmt: skip
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(suite, sort_keys=False))
+    done = run_inside("run", "own.yaml", "--out", "runs", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    first, _, second, _ = table_of(done.stdout, "published")
+    assert (first["compared"], first["agrees"]) == ("bayes; conjunction, n = 28", "not possible")
+    assert first["reason"].startswith(
+        "bayes cannot be computed here: task 'conjunction' has 2.29e+13 functions at n = 28"
+    )
+    assert (second["compared"], second["agrees"]) == ("bayes", "not run")
+
+
 def test_differences_are_of_the_last_half_of_the_positions(done):
     folder, ran = done
     rows = table_of(ran.stdout, "published")
