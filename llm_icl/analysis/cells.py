@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from llm_icl.analysis.names import Names
 from llm_icl.errors import RequestError
 from llm_icl.problems import ANSWERED, SHUFFLED, STATUSES
 
@@ -98,22 +99,31 @@ class Cell:
 
 
 def arrange(
-    predictions: pl.DataFrame, networks: Collection[str] = (), one_label: pl.DataFrame | None = None
+    predictions: pl.DataFrame,
+    networks: Collection[str] = (),
+    one_label: pl.DataFrame | None = None,
+    names: Names | None = None,
 ) -> list[Cell]:
     """The cells of one or several runs in order of appearance, with all queries of all runs.
 
-    A model evaluated with several prompts counts as one learner per prompt; the prompt is then part of its name.
+    A model evaluated with several prompts counts as one learner per prompt, and one that answered differently in
+    several runs as one per run, by the `names` of a column `run`; without them all predictions are of one run.
     `networks` lists the learners that are trained networks. `one_label` lists the problems whose in-context labels are
     all equal (columns task, n, seed, problem).
 
-    Raises RequestError if two runs disagree on the true labels or on one learner's answer.
+    Raises RequestError if two runs disagree on the true labels, or on the answer of a learner that computes it.
     """
-    prompts = predictions.group_by("learner").agg(pl.col("prompt").n_unique().alias("prompts"))
-    several = set(prompts.filter(pl.col("prompts") > 1)["learner"])
+    if names is None:
+        predictions = predictions.with_columns(run=pl.lit(""))
+        names = Names.among(predictions, networks)
+    who = ["learner", "prompt", "run"]
+    called = predictions.select(who).unique(maintain_order=True)
+    called = called.with_columns(name=pl.Series([names.of(*row) for row in called.rows()], dtype=pl.String))
+    predictions = predictions.join(called, on=who, how="left", maintain_order="left", nulls_equal=True)
     cells = []
     for (task, n), cell_rows in predictions.group_by(["task", "n"], maintain_order=True):
         keys = ["seed", "problem", "position"]
-        answer = ["learner", "prompt", *keys, "label", "seen", "probability", "prediction", "status"]
+        answer = ["name", *keys, "label", "seen", "probability", "prediction", "status"]
         frame = _consistent(cell_rows.unique(answer, keep="first", maintain_order=True), keys, f"{task}, n = {n}")
         places = frame.select(*keys, "label", "seen").unique(keys).sort(keys)
         positions = places["position"].unique().sort().to_numpy()
@@ -135,12 +145,12 @@ def arrange(
             same,
             ids=problems.to_numpy().astype(np.int64),
         )
-        for (learner, prompt), rows in frame.group_by(["learner", "prompt"], maintain_order=True):
-            name = f"{learner} [{prompt}]" if learner in several and prompt else str(learner)
+        for (name,), rows in frame.group_by(["name"], maintain_order=True):
+            learner, prompt = rows.select("learner", "prompt").row(0)
             answers = full.join(rows.drop("label", "seen"), on=keys, how="left", maintain_order="left")
-            is_model = prompt is not None and not str(learner).endswith(SHUFFLED)
-            cell.learners[name] = dataclasses.replace(
-                _answered(answers, cell.label), is_model=is_model, is_network=name in networks
+            is_model = prompt is not None and not learner.endswith(SHUFFLED)
+            cell.learners[str(name)] = dataclasses.replace(
+                _answered(answers, cell.label), is_model=is_model, is_network=learner in networks
             )
         cells.append(cell)
     return cells
@@ -159,7 +169,7 @@ def _consistent(rows: pl.DataFrame, keys: list[str], cell: str) -> pl.DataFrame:
         answer = pl.lit(int(share > 0.5)).cast(constant["prediction"].dtype)
         constant = constant.with_columns(probability=pl.lit(share), prediction=answer)
         rows = pl.concat([constant, rows.filter(~hindsight)])
-    if rows.select(*keys, "learner", "prompt").is_duplicated().any():
+    if rows.select(*keys, "name").is_duplicated().any():
         raise RequestError(
             f"{cell}: a learner has two different answers to the same query; report these runs separately"
         )

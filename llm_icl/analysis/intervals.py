@@ -101,6 +101,17 @@ def mean(sums: Floats, counts: Floats, bound: float = np.inf, level: float = LEV
     return Estimate(value, max(min(low, value), -bound), min(max(high, value), bound))
 
 
+def unpaired(first: Estimate, second: Estimate) -> Estimate:
+    """The difference of two means of independent samples, with the interval that follows from theirs (Newcombe 1998,
+    method 10, for any two intervals: Zou & Donner 2008): each limit is as far from the difference as the limits that it
+    comes from are from their means, added as errors are.
+    """
+    low = float(np.hypot(first.value - first.low, second.high - second.value))
+    high = float(np.hypot(first.high - first.value, second.value - second.low))
+    value = first.value - second.value
+    return Estimate(value, value - low, value + high)
+
+
 def student(values: Floats, level: float = LEVEL) -> Estimate:
     """The mean of a few values (S,) that are near normal, such as training runs, with Student's interval."""
     value = float(values.mean())

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,6 +43,16 @@ def listed_runs(folder: Path) -> list[ListedRun]:
     if not folder.is_dir():
         raise RequestError(f"{folder} is not a folder")
     return sorted(map(_listed, run_folders(folder)), key=lambda run: (run.started, run.folder), reverse=True)
+
+
+def short_names(runs: Sequence[RunDirectory]) -> list[str]:
+    """The end of each run's path, as long as is needed to tell them apart."""
+    paths = [run.path.resolve() for run in runs]
+    for length in range(1, max(len(path.parts) for path in paths)):
+        names = ["/".join(path.parts[-length:]) for path in paths]
+        if len(set(names)) == len(set(paths)):
+            return names
+    return list(map(str, paths))
 
 
 def finished_runs(path: Path) -> list[RunDirectory]:

@@ -16,6 +16,7 @@ from llm_icl.analysis.intervals import (
     mean,
     proportion,
     student,
+    unpaired,
 )
 from tests.simulations.coverage import simulated, worlds
 
@@ -215,3 +216,15 @@ def test_answers_that_depend_on_the_seed_alone_count_as_many_as_there_are_seeds(
     assert few.value == many.value == 0.6
     assert few.low < many.low + 0.05
     assert few.high > many.high - 0.05
+
+
+def test_the_difference_of_independent_samples_is_newcombes():
+    """His example: 56 of 70 and 48 of 80, with Wilson's intervals, differ by 0.2 [0.0524, 0.3339] (method 10)."""
+
+    def wilson(hits, trials, z=1.959964):
+        centre, half = hits + z**2 / 2, z * np.sqrt(hits * (1 - hits / trials) + z**2 / 4)
+        return Estimate(hits / trials, (centre - half) / (trials + z**2), (centre + half) / (trials + z**2))
+
+    found = unpaired(wilson(56, 70), wilson(48, 80))
+    assert found == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
+    assert unpaired(wilson(48, 80), wilson(56, 70)) == pytest.approx((-0.2, -0.3339, -0.0524), abs=5e-5)

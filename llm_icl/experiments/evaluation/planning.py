@@ -139,7 +139,7 @@ def plan(options: PlanOptions) -> Report:
 def _of_runs(paths: Sequence[Path]) -> list[Pilot]:
     """What finished evaluations show of their models, or else of their classical learners."""
     content = gather([RunDirectory.finished(path) for path in paths])
-    tasks = {task["name"]: Task(**task) for record in content.records for task in record["request"]["tasks"]}
+    tasks = {task["name"]: Task(**task) for record in content.records.values() for task in record["request"]["tasks"]}
     found = []
     for cell in (each.cell for each in content.cells):
         task, subjects = tasks[cell.task], [*cell.models, *cell.networks]
@@ -147,7 +147,7 @@ def _of_runs(paths: Sequence[Path]) -> list[Pilot]:
         pairs += combinations(subjects or cell.learners, 2)
         correct = {name: answered.correct for name, answered in cell.learners.items()}
         seconds: dict[str, float] = {}
-        for record in content.records:
+        for record in content.records.values():
             for name, spent in record["seconds"].items():
                 cells = len(record["request"]["tasks"]) * len(record["request"]["n"])
                 model = name.removesuffix(SHUFFLED)

@@ -31,8 +31,8 @@ def report_of(runs: Sequence[RunDirectory]) -> Report:
         f"{title}: learning curves by learner",
         sections=(*_first(content, colours), *(_section(content, cell, colours) for cell in content.cells),
                   *_explored(content, runs)),
-        notes=(*notes_of(content.records), *comparison_notes(content.comparisons), *algorithms_notes(found)),
-        provenance=tuple(map(provenance_of, content.records)),
+        notes=(*notes_of(content), *comparison_notes(content.comparisons), *algorithms_notes(found)),
+        provenance=tuple(map(provenance_of, content.records.values())),
         cards=cards_of(content),
     )  # fmt: skip
 

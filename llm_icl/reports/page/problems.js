@@ -45,13 +45,14 @@ const truthOf = (truth) => truth & 4 ? null : truth & 1;
 const kindOf = (code, truth) =>
   code > 2 ? "none" : truth === null ? "answered" : code - 1 === truth ? "right" : "wrong";
 
-// Numbers of the answers that pass; `wanted` are task, n, learner, position, kind, other.
+// Numbers of the answers that pass; `wanted` are task, n, seed, learner, position, kind, other.
 const passing = (data, wanted) => {
   const found = new Uint32Array(data.size);
   let count = 0;
   for (const cell of data.cells) {
     if ((wanted.task && cell.task !== wanted.task) || (wanted.n && String(cell.n) !== wanted.n)) continue;
     const queries = cell.problems * cell.width;
+    const seeds = wanted.seed ? cell.ids.map(([seed]) => String(seed)) : null;
     const other = wanted.other ? cell.learners.indexOf(wanted.other) : -1;
     if (wanted.other && other < 0) continue;
     const differ = wanted.kind === "differ" && !wanted.other ? differing(data, cell) : null;
@@ -61,6 +62,7 @@ const passing = (data, wanted) => {
       for (let query = 0; query < queries; query++) {
         const code = data.codes[start + query];
         if (code === 0) continue;
+        if (seeds && seeds[Math.floor(query / cell.width)] !== wanted.seed) continue;
         if (wanted.position && String(cell.positions[query % cell.width]) !== wanted.position) continue;
         if (wanted.kind === "differ") {
           if (differ && !differ[query]) continue;
@@ -200,6 +202,7 @@ const explore = async (panel) => {
   const key = keyOf(panel);
   const some = (values) => [["", "all"], ...[...new Set(values)].map((value) => [String(value), String(value)])];
   const names = data.cells.flatMap((cell) => cell.learners);
+  const seeds = [...new Set(data.cells.flatMap((cell) => cell.ids.map(([seed]) => seed)))];
   const scored = index.scored ? [["right", "right"], ["wrong", "wrong"]] : [];
   const kinds = [["", "all"], ...scored, ["none", "no answer"], ["differ", "learners differ"]];
   let ids = new Uint32Array();
@@ -239,6 +242,7 @@ const explore = async (panel) => {
   const choices = {
     task: selectOf("task", some(data.cells.map((cell) => cell.task)), filter),
     n: selectOf("n", some(data.cells.map((cell) => cell.n)), filter),
+    ...(seeds.length > 1 && { seed: selectOf("seed", some(seeds), filter) }),
     learner: selectOf("learner", some(names), filter),
     position: selectOf("position", some(data.cells.flatMap((cell) => cell.positions).sort((a, b) => a - b)), filter),
     kind: selectOf("answers", kinds, filter),

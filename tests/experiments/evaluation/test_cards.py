@@ -8,6 +8,7 @@ import pytest
 
 from llm_icl.analysis.cells import arrange
 from llm_icl.analysis.comparisons import MARGIN, judge
+from llm_icl.analysis.names import Names
 from llm_icl.analysis.scores import siding
 from llm_icl.experiments.evaluation.reports.cards import cards_of
 from llm_icl.experiments.evaluation.reports.content import CellContent, Content
@@ -30,7 +31,7 @@ def content_of(*cells, algorithms=({},)):
         for i, (cell, known) in enumerate(zip(arranged, algorithms, strict=True))
     ]
     mode = {"learner": "m", "prompt": "basic", "mode": "curve"}
-    return Content(found, [{"modes": [mode]}], len(compared))
+    return Content(found, {"run": {"modes": [mode]}}, len(compared), Names())
 
 
 def world(share=0.6, **given):

@@ -1,18 +1,20 @@
 """Every answer of every learner for the page, as columns of numbers, with the problems and the prompts behind them."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llm_icl.analysis.cells import Answered, Cell
+from llm_icl.analysis.names import Names
 from llm_icl.experiments.evaluation.reports.content import Content
 from llm_icl.problems import SHUFFLED, STATUSES, Problems
 from llm_icl.reports.browsing import Text, bits_of, codes, sampled, thousandths
 from llm_icl.reports.document import Panel
 from llm_icl.runs import RunDirectory
+from llm_icl.runs.listing import short_names
 
 # Parameters of a function beyond this length are cut.
 _LONGEST = 200
@@ -24,7 +26,7 @@ def problems_panel(content: Content, runs: Sequence[RunDirectory]) -> Panel:
     drawn = _drawn(runs)
     cells = [each.cell for each in content.cells]
     points = [_points(cell, drawn) for cell in cells]
-    texts, note = sampled(_texts(cells, runs))
+    texts, note = sampled(_texts(cells, content.called, runs))
     columns = {
         "answers": b"".join(_codes(answered) for cell in cells for answered in cell.learners.values()),
         "probabilities": b"".join(
@@ -104,23 +106,19 @@ def _function(problems: Problems, row: int) -> str:
     return said if len(said) <= _LONGEST else f"{said[:_LONGEST]} …"
 
 
-def _texts(cells: Sequence[Cell], runs: Sequence[RunDirectory]) -> list[list[Text]]:
+def _texts(cells: Sequence[Cell], called: Names, runs: Sequence[RunDirectory]) -> list[list[Text]]:
     """Of each cell its exchanges."""
     places = {(cell.task, cell.n): i for i, cell in enumerate(cells)}
     rows_of = [{(int(s), int(i)): row for row, (s, i) in enumerate(cell.ids)} for cell in cells]
+    names_of = [list(cell.learners) for cell in cells]
     texts: list[list[Text]] = [[] for _ in cells]
-    for one in (exchange for run in runs for exchange in run.exchanges()):
-        place = places.get((one["task"], one["n"]))
-        row = None if place is None else rows_of[place].get((one["seed"], one["problem"]))
-        if place is None or row is None:
-            continue
-        for learner in _named(cells[place], one):
+    for run, directory in zip(short_names(runs), runs, strict=True):
+        for one in directory.exchanges():
+            place = places.get((one["task"], one["n"]))
+            row = None if place is None else rows_of[place].get((one["seed"], one["problem"]))
+            name = called.of(one["learner"], one["prompt"], run)
+            if place is None or row is None or name not in names_of[place]:
+                continue
             reply = one["reply"].get("text") or one["reply"].get("message") or ""
-            texts[place].append([learner, row, one["positions"], one["text"], reply])
+            texts[place].append([names_of[place].index(name), row, one["positions"], one["text"], reply])
     return texts
-
-
-def _named(cell: Cell, exchange: Mapping[str, Any]) -> Iterator[int]:
-    """The place of the learner that was asked, which may have its prompt in its name."""
-    names = (exchange["learner"], f"{exchange['learner']} [{exchange['prompt']}]")
-    yield from (i for i, name in enumerate(cell.learners) if name in names)

@@ -196,9 +196,8 @@ def _unusable(cells: Sequence[CellContent], name: str) -> tuple[list[str], bool]
 
 
 def _asked(content: Content, name: str) -> list[str]:
-    learner, _, prompt = name.removesuffix("]").partition(" [")
-    modes = [mode for record in content.records for mode in record["modes"]
-             if mode["learner"] == learner and prompt in ("", mode["prompt"])]  # fmt: skip
+    modes = [mode for run, record in content.records.items() for mode in record["modes"]
+             if content.called.of(mode["learner"], mode["prompt"], run) == name]  # fmt: skip
     if not modes:
         return []
     names, prompts = (" or ".join(dict.fromkeys(mode[key] for mode in modes)) for key in ("mode", "prompt"))

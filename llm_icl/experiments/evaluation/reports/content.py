@@ -1,6 +1,6 @@
 """Finished evaluations, arranged in cells with their scores and verdicts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,12 +8,14 @@ import polars as pl
 
 from llm_icl.analysis.cells import Cell, arrange
 from llm_icl.analysis.comparisons import Judgement, judge
+from llm_icl.analysis.names import Names
 from llm_icl.analysis.scores import Score, score
 from llm_icl.errors import RequestError
 from llm_icl.experiments.evaluation.reports.verdict import Pair, comparisons, left_out, verdict, verdict_on_networks
 from llm_icl.problems import PROBLEMS_VERSION, TASK_TEXTS, Problems, Task
 from llm_icl.reports.algorithms import sentence
 from llm_icl.runs import RunDirectory
+from llm_icl.runs.listing import short_names
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,14 @@ class CellContent:
 
 @dataclass(frozen=True)
 class Content:
-    """All cells, the records of their runs, and the number of comparisons that the verdicts make together."""
+    """All cells, the records of their runs by name, the number of comparisons that the verdicts make together, and what
+    learners are called.
+    """
 
     cells: list[CellContent]
-    records: list[dict[str, Any]]
+    records: dict[str, dict[str, Any]]
     comparisons: int
+    called: Names
 
     @property
     def tasks(self) -> list[str]:
@@ -57,8 +62,9 @@ class Content:
 
 def gather(runs: Sequence[RunDirectory]) -> Content:
     """Read finished runs. Raises RequestError if one is unfinished, or if they are not comparable."""
-    records = [run.record for run in runs]
-    for run, record in zip(runs, records, strict=True):
+    named = dict(zip(short_names(runs), runs, strict=True))
+    records = {name: run.record for name, run in named.items()}
+    for run, record in zip(named.values(), records.values(), strict=True):
         if record.get("status") != "complete":
             raise RequestError(f"{run.path} is not a finished run")
         if record["request"]["versions"]["problems"] != PROBLEMS_VERSION:
@@ -67,7 +73,7 @@ def gather(runs: Sequence[RunDirectory]) -> Content:
             )
     laws: dict[str, Any] = {}
     tasks: dict[str, Task] = {}
-    for task in (task for record in records for task in record["request"]["tasks"]):
+    for task in (task for record in records.values() for task in record["request"]["tasks"]):
         law = {key: value for key, value in task.items() if key not in TASK_TEXTS}
         tasks[task["name"]] = Task(**task)
         if laws.setdefault(task["name"], law) != law:
@@ -75,16 +81,17 @@ def gather(runs: Sequence[RunDirectory]) -> Content:
                 f"these runs have different definitions of the task '{task['name']}'; report them separately"
             )
     # Runs of earlier versions have no agreement column.
-    frame = pl.concat([run.predictions() for run in runs], how="diagonal")
-    names = {name for record in records for name in record.get("networks", {})}
-    cells = arrange(frame, names, _one_label(runs))
+    frame = pl.concat([run.predictions().with_columns(run=pl.lit(name)) for name, run in named.items()], how="diagonal")
+    networks = {name for record in records.values() for name in record.get("networks", {})}
+    called = Names.among(frame, networks)
+    cells = arrange(frame, networks, _one_label(runs), called)
     compared = {(i, pair): each for i, cell in enumerate(cells) for pair, each in comparisons(cell, tasks[cell.task])}
     judged = judge(compared)
     contents = [
-        _content(cell, tasks[cell.task], {pair: judged[i, pair] for j, pair in compared if i == j}, records)
+        _content(cell, tasks[cell.task], {pair: judged[i, pair] for j, pair in compared if i == j}, records, called)
         for i, cell in enumerate(cells)
     ]
-    return Content(contents, records, len(compared))
+    return Content(contents, records, len(compared), called)
 
 
 def _one_label(runs: Sequence[RunDirectory]) -> pl.DataFrame:
@@ -99,9 +106,11 @@ def _one_label(runs: Sequence[RunDirectory]) -> pl.DataFrame:
     return pl.concat(found)
 
 
-def _content(cell: Cell, task: Task, judged: dict[Pair, Judgement], records: Sequence[dict[str, Any]]) -> CellContent:
+def _content(
+    cell: Cell, task: Task, judged: dict[Pair, Judgement], records: Mapping[str, dict[str, Any]], called: Names
+) -> CellContent:
     scores = sorted((score(cell, learner) for learner in cell.learners), key=lambda s: -s.average.value)
-    algorithms = _algorithms(cell, records)
+    algorithms = _algorithms(cell, records, called)
     sentences = []
     for name in cell.models:
         sentences += verdict(cell, task, name, judged)
@@ -110,22 +119,23 @@ def _content(cell: Cell, task: Task, judged: dict[Pair, Judgement], records: Seq
     if note := left_out(cell):
         sentences.append(note)
     networks: dict[str, dict[str, Any]] = {}
-    for record in records:
+    for run, record in records.items():
         request = record["request"]
         if cell.n in request["n"] and cell.task in [task["name"] for task in request["tasks"]]:
-            networks |= record.get("networks", {})
+            networks |= {called.of(name, None, run): about for name, about in record.get("networks", {}).items()}
     sentences += verdict_on_networks(cell, task, judged)
     sentences += [f"{name}: {sentence(algorithms[name])}" for name in cell.networks if name in algorithms]
     return CellContent(cell, task, judged, scores, sentences, networks, algorithms)
 
 
-def _algorithms(cell: Cell, records: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def _algorithms(cell: Cell, records: Mapping[str, dict[str, Any]], called: Names) -> dict[str, dict[str, Any]]:
     """The verdicts on the algorithms of a cell's models and networks; of several runs, that on most answers."""
     found: dict[str, dict[str, Any]] = {}
-    for one in (each for record in records for each in record.get("algorithms", [])):
-        if (one["task"], one["n"]) == (cell.task, cell.n):
-            names = (one["learner"], f"{one['learner']} [{one['prompt']}]")
-            for name in (name for name in names if name in cell.learners):
-                if name not in found or one["answers"] > found[name]["answers"]:
-                    found[name] = one
+    for run, record in records.items():
+        for one in record.get("algorithms", []):
+            name = called.of(one["learner"], one["prompt"], run)
+            if (one["task"], one["n"]) != (cell.task, cell.n) or name not in cell.learners:
+                continue
+            if name not in found or one["answers"] > found[name]["answers"]:
+                found[name] = one
     return found

@@ -2,13 +2,13 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
 from llm_icl.analysis.comparisons import MARGIN, POWER
 from llm_icl.analysis.scores import TARGET
 from llm_icl.asking.replies import LEAST_MASS
 from llm_icl.config.specs import counted
+from llm_icl.experiments.evaluation.reports.content import Content
 from llm_icl.experiments.tally import perhaps_paid
 from llm_icl.learners.ceilings import notes_on
 from llm_icl.problems import Task
@@ -38,8 +38,9 @@ def provenance_of(record: dict[str, Any]) -> Provenance:
     return Provenance(record["command"], {name: fact for name, fact in facts.items() if fact})
 
 
-def notes_of(records: Sequence[dict[str, Any]]) -> list[str]:
+def notes_of(content: Content) -> list[str]:
     """Notes on the numbers and on these runs."""
+    records = content.records.values()
     notes = [
         "Intervals are 95 %, with the problem as the unit; differences are paired by problem.",
         "A learner answers 1 if P(y = 1) > 0.5; ties are answered 0.",
@@ -70,8 +71,7 @@ def notes_of(records: Sequence[dict[str, Any]]) -> list[str]:
             kept = "rejected and redrawn" if task["drop_constant"] else "allowed"
             notes.append(f"Task {task['name']}: constant functions are {kept}.")
         notes += [f"Skipped learner: {reason}." for reason in record["skipped"]]
-        notes += _modes(record["modes"])
-    return list(dict.fromkeys(notes))
+    return list(dict.fromkeys([*notes, *_modes(content)]))
 
 
 def comparison_notes(comparisons: int) -> list[str]:
@@ -86,13 +86,15 @@ def comparison_notes(comparisons: int) -> list[str]:
     ]
 
 
-def _modes(modes: Sequence[dict[str, Any]]) -> list[str]:
+def _modes(content: Content) -> list[str]:
     """The query modes of the models, one note for each mode and reason, and answers without a probability."""
     asked: dict[str, list[str]] = {}
     without: Counter[tuple[str, str]] = Counter()
-    for mode in modes:
+    modes = ((run, mode) for run, record in content.records.items() for mode in record["modes"])
+    for run, mode in modes:
         because = f" ({'; '.join(mode['because'])})" if mode["because"] else ""
-        who = f"{mode['learner']} with prompt {mode['prompt']}"
+        called = content.called.of(mode["learner"], None, run)
+        who = f"{called} with prompt {mode['prompt']}"
         if mode.get("agreement") is not None:
             because += f", with repeats that agree in {100 * mode['agreement']:.1f} %,"
         where = asked.setdefault(f"{who}: mode {mode['mode']}{because} on ", [])

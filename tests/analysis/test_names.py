@@ -1,0 +1,57 @@
+"""What learners are called in a report of several runs."""
+
+import polars as pl
+import pytest
+
+from llm_icl.analysis.cells import arrange
+from llm_icl.analysis.names import Names
+from llm_icl.errors import RequestError
+from llm_icl.problems import SHUFFLED
+from tests.analysis.test_scores import frame
+
+ONE, OTHER = [[0.9, 0.1], [0.9, 0.9]], [[0.9, 0.1], [0.1, 0.9]]
+
+
+def runs(**frames):
+    """Predictions of runs by name."""
+    return pl.concat([rows.with_columns(run=pl.lit(run)) for run, rows in frames.items()])
+
+
+def test_a_model_is_named_with_its_run_where_two_runs_differ_and_so_is_its_control():
+    first = pl.concat([frame("m", ONE, prompt="p"), frame("m" + SHUFFLED, ONE, prompt="p"), frame("k", ONE)])
+    second = pl.concat([frame("m", OTHER, prompt="p"), frame("m" + SHUFFLED, ONE, prompt="p"), frame("k", ONE)])
+    both = runs(first=first, second=second)
+    (cell,) = arrange(both, names=Names.among(both))
+    assert list(cell.learners) == [
+        "m [first]", f"m{SHUFFLED} [first]", "k", "m [second]", f"m{SHUFFLED} [second]",
+    ]  # fmt: skip
+    assert cell.models == ["m [first]", "m [second]"]
+    assert [cell.control_of(name) for name in cell.models] == [f"m{SHUFFLED} [first]", f"m{SHUFFLED} [second]"]
+    assert cell.learners["m [second]"].probability.tolist() == OTHER
+
+
+def test_prompt_and_run_are_both_named():
+    both = runs(
+        first=pl.concat([frame("m", ONE, prompt="p"), frame("m", ONE, prompt="q")]),
+        second=frame("m", OTHER, prompt="p"),
+    )
+    (cell,) = arrange(both, names=Names.among(both))
+    assert list(cell.learners) == ["m [p, first]", "m [q, first]", "m [p, second]"]
+
+
+def test_runs_that_agree_or_share_no_query_are_one_learner():
+    for second in (
+        frame("m", ONE, prompt="p"),
+        frame("m", OTHER, prompt="p", seed=1),
+        frame("m", OTHER, prompt="p", n=4),
+    ):
+        both = runs(first=frame("m", ONE, prompt="p"), second=second)
+        assert {name for cell in arrange(both, names=Names.among(both)) for name in cell.learners} == {"m"}
+
+
+def test_networks_may_differ_between_runs_and_what_computes_its_answer_may_not():
+    both = runs(first=frame("net", ONE), second=frame("net", OTHER))
+    (cell,) = arrange(both, {"net"}, names=Names.among(both, {"net"}))
+    assert cell.networks == ["net [first]", "net [second]"]
+    with pytest.raises(RequestError, match="two different answers"):
+        arrange(both, names=Names.among(both))
