@@ -1,7 +1,7 @@
 """Every answer to a probe for the page, beside what each candidate answers."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from llm_icl.config.files import file_name
 from llm_icl.experiments.identification.findings import Cell
+from llm_icl.experiments.identification.gathering import Gathered
 from llm_icl.problems import SHUFFLED, STATUSES
 from llm_icl.reports.browsing import UNSCORED, Text, bits_of, codes, sampled, thousandths
 from llm_icl.reports.document import Panel
@@ -27,11 +28,11 @@ def ground_name(task: str, n: int, seed: int, source: str) -> str:
     return file_name(f"{source}-{name}" if source else name)
 
 
-def problems_panel(found: Sequence[tuple[RunDirectory, Sequence[Cell]]]) -> Panel | None:
-    """Of runs with their cells: a cell of the panel for each number of examples, a problem of it for each query. None
-    without the files of probes.
+def problems_panel(found: Sequence[Gathered]) -> Panel | None:
+    """A cell of the panel for each number of examples, a problem of it for each query. None without the files of
+    probes.
     """
-    shown = [each for run, cells in found for cell in cells for each in _shown(run, cell)]
+    shown = [each for of_run in found for cell in of_run.cells for each in _shown(of_run.run, cell, of_run.called)]
     if not shown:
         return None
     texts, note = sampled([each.pop("texts") for each in shown])
@@ -53,7 +54,7 @@ def problems_panel(found: Sequence[tuple[RunDirectory, Sequence[Cell]]]) -> Pane
     return Panel("problems", f"{says}{note}", index, columns)
 
 
-def _shown(run: RunDirectory, cell: Cell) -> Iterator[dict[str, Any]]:
+def _shown(run: RunDirectory, cell: Cell, called: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """What the panel has of a cell, by number of examples."""
     path = run.path / PROBES / f"{ground_name(cell.task, cell.n, cell.seed, cell.source)}.parquet"
     if not path.is_file():
@@ -79,8 +80,8 @@ def _shown(run: RunDirectory, cell: Cell) -> Iterator[dict[str, Any]]:
         queries = np.array(asked["query"].to_list(), np.uint8)[:, None]  # (C Q, 1, n)
         seen = next(iter(given.values()))["seen"].to_numpy()
         yield {
-            "task": cell.task, "n": cell.n, "title": f"{cell.task}, n = {cell.n}",
-            "learners": [*given, *(f"{name} (candidate)" for name in candidates.columns)], "positions": [examples],
+            "task": cell.task, "n": cell.n, "title": f"{cell.task}, n = {cell.n}{cell.origin}",
+            "learners": [*(called[name] for name in given), *(f"{name} (candidate)" for name in candidates.columns)], "positions": [examples],
             "ids": asked.select("seed", "problem").rows(), "points": examples + 1,
             "answers": b"".join(answer for answer, _ in columns),
             "probabilities": b"".join(probability for _, probability in columns),

@@ -65,6 +65,11 @@ class Cell:
     identifiability: Identifiability
     found: tuple[Found, ...]
 
+    @property
+    def origin(self) -> str:
+        """What a heading says of the file of answers."""
+        return f", answers of {self.source}" if self.source else ""
+
 
 def write_findings(folder: Path, cells: typing.Sequence[Cell]) -> None:
     data = {"format": FORMAT, "cells": [_plain(dataclasses.asdict(cell)) for cell in cells]}

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 from llm_icl.config.files import file_name
-from llm_icl.errors import RequestError
 from llm_icl.experiments.identification.browsing import problems_panel
 from llm_icl.experiments.identification.cards import card_of
 from llm_icl.experiments.identification.figures import (
@@ -15,7 +14,8 @@ from llm_icl.experiments.identification.figures import (
     shares_and_flexible,
     weights_by_examples,
 )
-from llm_icl.experiments.identification.findings import Cell, Found, read_findings
+from llm_icl.experiments.identification.findings import Cell, Found
+from llm_icl.experiments.identification.gathering import gather
 from llm_icl.experiments.tally import perhaps_paid
 from llm_icl.reports.charts import colours_of
 from llm_icl.reports.document import Block, Bullets, Column, Fold, Provenance, Report, Row, Section, Table
@@ -72,8 +72,8 @@ _NOTES = (
 
 def report_of(runs: Sequence[RunDirectory]) -> Report:
     """All runs' subjects, those on the same probes side by side. Raises RequestError if a run cannot be read."""
-    found = [(run, read_findings(run.path)) for run in runs]
-    cells = _merged(_apart(found))
+    found = gather(runs)
+    cells = _merged([cell for each in found for cell in each.named()])
     panel = problems_panel(found)
     answers = [Section("Problems, prompts and replies", "problems", (panel,), folded=True)] if panel else []
     records = [run.record for run in runs]
@@ -87,40 +87,14 @@ def report_of(runs: Sequence[RunDirectory]) -> Report:
     )
 
 
-def _apart(found: Sequence[tuple[RunDirectory, Sequence[Cell]]]) -> list[Cell]:
-    """All cells; a language model that was asked with several prompts has the prompt in its name."""
-    prompts: dict[str, set[str]] = {}
-    for run, _ in found:
-        for name in run.record.get("models", {}):
-            prompts.setdefault(name, set()).update(prompt["name"] for prompt in run.record["request"]["prompts"])
-
-    def named(run: RunDirectory, one: Found) -> Found:
-        if len(prompts.get(one.subject, ())) < 2 or one.subject not in run.record.get("models", {}):
-            return one
-        return replace(one, subject=f"{one.subject} [{run.record['request']['prompts'][0]['name']}]")
-
-    return [replace(cell, found=tuple(named(run, one) for one in cell.found)) for run, some in found for cell in some]
-
-
 def _merged(cells: Sequence[Cell]) -> list[Cell]:
-    """Cells on the same probes as one. Raises RequestError for a subject with different answers to them."""
-    found: list[Cell] = []
+    """Cells on the same probes as one; what a subject is found in twice counts once."""
+    subjects: dict[Cell, dict[str, Found]] = {}
     for cell in cells:
-        alone = replace(cell, found=())
-        place = next((i for i, other in enumerate(found) if replace(other, found=()) == alone), None)
-        if place is None:
-            found.append(cell)
-        else:
-            known = {each.subject: each for each in found[place].found}
-            for each in cell.found:
-                if repr(known.get(each.subject, each)) != repr(each):
-                    where = f"{cell.task}, n = {cell.n}"
-                    raise RequestError(
-                        f"{where}: '{each.subject}' has different answers to the same probes; report these runs apart"
-                    )
-            more = tuple(each for each in cell.found if each.subject not in known)
-            found[place] = replace(found[place], found=(*found[place].found, *more))
-    return found
+        known = subjects.setdefault(replace(cell, found=()), {})
+        for each in cell.found:
+            known.setdefault(each.subject, each)
+    return [replace(cell, found=tuple(found.values())) for cell, found in subjects.items()]
 
 
 def _title(cells: Sequence[Cell]) -> str:
@@ -163,8 +137,8 @@ def _section(cell: Cell) -> Section:
 
 
 def _heading(cell: Cell) -> str:
-    seed, source = f", seed {cell.seed}" if cell.seed else "", f", answers of {cell.source}" if cell.source else ""
-    return f"{cell.task}, n = {cell.n}{seed}{source}"
+    seed = f", seed {cell.seed}" if cell.seed else ""
+    return f"{cell.task}, n = {cell.n}{seed}{cell.origin}"
 
 
 def _verdicts(cell: Cell) -> Table:

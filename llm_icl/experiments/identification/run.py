@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
@@ -92,6 +93,7 @@ class IdentificationRun:
             for setting, rows in file.settings:
                 found = collected(file, setting, rows, self._request.candidates)
                 grounds.append(Ground(setting, found.probes, file.name, found.answered))
+        _name_apart(grounds)
         for ground in grounds:
             self._frames |= {
                 f"{ground.name}-{name}": given_frame(name, ground.probes, answered)
@@ -199,6 +201,16 @@ class IdentificationRun:
             self._calling.count_spending(self._tally)
         self._session.results = self._tally.data()
         self._session.save()
+
+
+def _name_apart(grounds: Sequence[Ground]) -> None:
+    """A subject of several files in one setting has the file in its name, everywhere."""
+    answered = Counter((str(ground.setting), name) for ground in grounds for name in ground.answered)
+    several = {name for (_, name), files in answered.items() if files > 1}
+    for ground in grounds:
+        ground.answered = {
+            f"{name} [{ground.source}]" if name in several else name: given for name, given in ground.answered.items()
+        }
 
 
 def _found(ground: Ground, name: str, answered: Answered, structures: dict[tuple[int, ...], Structure]) -> Found:

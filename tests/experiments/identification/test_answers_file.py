@@ -8,7 +8,11 @@ import pytest
 
 from llm_icl.errors import RequestError
 from llm_icl.experiments.identification.answers_file import AnswersFile, collected
+from llm_icl.experiments.identification.browsing import problems_panel
 from llm_icl.experiments.identification.findings import read_findings
+from llm_icl.experiments.identification.gathering import gather
+from llm_icl.experiments.identification.report import report_of
+from llm_icl.runs import RunDirectory
 from tests.inside import run_inside
 
 CANDIDATES = "nearest-neighbour,averaging,majority-label,last-label,bayes-labels"
@@ -129,3 +133,39 @@ def test_options_of_probes_are_refused_for_problems(tmp_path):
     done = run_inside("sample", *PROBES, "--to", "x.npz", cwd=tmp_path)
     assert done.returncode == 2
     assert "must end in .jsonl or .parquet" in done.stderr
+
+
+def test_one_name_in_two_files_is_two_subjects_of_which_the_page_shows_every_answer(sampled, tmp_path):
+    followed = {"first": "averaging", "second": "bayes-labels"}
+    for file, name in followed.items():
+        written([row | {"model": "mine"} for row in filled(sampled, name)], tmp_path / f"{file}.jsonl")
+    both = ["--answers", "first.jsonl", "--answers", "second.jsonl"]
+    done = run_inside("identify", *both, "--out", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert names(tmp_path / "run") == {f"mine [{file}]": (name,) for file, name in followed.items()}
+    panel = problems_panel(gather([RunDirectory(tmp_path / "run")]))
+    codes = iter(np.frombuffer(panel.columns["answers"], np.uint8))
+    shown = []
+    for cell in panel.index["cells"]:
+        given = {name: [int(next(codes)) - 1 for _ in cell["ids"]] for name in cell["learners"]}
+        ((subject, answers),) = [(name, some) for name, some in given.items() if name.startswith("mine")]
+        file = subject.removeprefix("mine [").removesuffix("]")
+        assert cell["title"] == f"conjunction, n = 4, answers of {file}"
+        rows = [row for row in sampled if row["examples"] == cell["positions"][0]]
+        assert answers == [row["answer"] for row in filled(rows, followed[file])]
+        shown.append((file, *cell["positions"]))
+    assert shown == [(file, examples) for file in followed for examples in (5, 8)]
+
+
+def test_one_subject_with_different_answers_in_two_runs_has_their_names(sampled, tmp_path):
+    for run, name in (("first", "averaging"), ("second", "bayes-labels"), ("third", "bayes-labels")):
+        (tmp_path / run).mkdir()
+        written(filled(sampled, name), tmp_path / run / "mine.jsonl")
+        done = run_inside("identify", "--answers", f"{run}/mine.jsonl", "--out", f"runs/{run}", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    runs = {run: RunDirectory(tmp_path / "runs" / run) for run in ("first", "second", "third")}
+    same = gather([runs["second"], runs["third"]])
+    assert [list(each.called.values()) for each in same] == [["mine"], ["mine"]]
+    both = report_of([runs["first"], runs["second"]])
+    assert [card.of for card in both.cards] == ["mine [first]", "mine [second]"]
+    assert [card.findings["Algorithm"].text.split(" ")[0] for card in both.cards] == ["averaging", "bayes-labels"]

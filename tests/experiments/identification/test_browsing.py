@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from llm_icl.experiments.identification.browsing import problems_panel
-from llm_icl.experiments.identification.findings import read_findings
+from llm_icl.experiments.identification.gathering import gather
 from llm_icl.runs import RunDirectory
 from tests.inside import run_inside
 from tests.reports.browser import WIDE, opened
@@ -29,7 +29,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def panel(run):
-    return problems_panel([(run, read_findings(run.path))])
+    return problems_panel(gather([run]))
 
 
 @pytest.fixture(scope="module")
