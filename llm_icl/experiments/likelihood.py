@@ -64,6 +64,7 @@ class Likelihood:
             "answers": int(used.sum()),
             "examples": [[int(at.min()), int(at.max())] for at in (m[m >= 0] for m in self.observed.before)],
             "share": list(map(_number, found.share)),
+            "own_known": found.own_known,
             "leader": found.leader,
             "left": found.left.about,
             "needed": _number(found.needed),

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from llm_icl.analysis.identification.verdict import HALF, KINDS
+from llm_icl.analysis.identification.verdict import KINDS
 from llm_icl.analysis.intervals import Estimate
-from llm_icl.config.specs import any_of, counted
+from llm_icl.config.specs import counted
 from llm_icl.reports.charts import Axis, Point, lines
 from llm_icl.reports.document import Badge, Column, Figure, Row, Table
+from llm_icl.reports.verdicts import Verdict, listed
 
 Record = dict[str, Any]
 
@@ -33,16 +34,19 @@ _NOTES = (
 )
 # Algorithms in the figure over training: those that explain most at any step.
 _SHOWN = 6
-# Of more algorithms than this that cannot be told apart, the number of the others is given.
-_NAMED = 4
 
 
 def sentence(record: Record) -> str:
     """What a verdict says of "it", with the number of answers behind it."""
-    said = _SENTENCES.get(record["verdict"], _several)(record, record["names"])
-    if not record["answers"]:
-        return said
-    return f"{said} ({counted(record['answers'], 'answer')} on {counted(record['problems'], 'problem')}.)"
+    verdict = _verdict(record)
+    said = [verdict.sentence("unseen queries")]
+    if verdict.kind == "single" and verdict.close:
+        said.append(f"This is weak: these queries hardly tell it from {listed(verdict.close)}.")
+    if verdict.kind == "too few" or verdict.close:
+        said.append("`llm-icl identify` asks queries that tell.")
+    if record["answers"]:
+        said.append(f"({counted(record['answers'], 'answer')} on {counted(record['problems'], 'problem')}.)")
+    return " ".join(said)
 
 
 def short(record: Record) -> str:
@@ -51,20 +55,13 @@ def short(record: Record) -> str:
     if record["verdict"] == "too few":
         return "too few unseen queries to tell"
     if record["verdict"] == "single":
-        return f"{_or(names)}{' (weak)' if record['close'] else ''}"
+        return f"{listed(names)}{' (weak)' if record['close'] else ''}"
     named = f" ({', '.join(names)})" if names else ""
     return f"{KINDS[record['verdict']]}{named}"
 
 
 def badge(record: Record) -> Badge:
-    """How firmly a verdict is said: weakly, where others are hardly told apart, where it is nearest to one and not it,
-    or where the interval of what is explained does not show that it is less than half.
-    """
-    if record["verdict"] == "too few":
-        return "can't tell"
-    several = record["verdict"] == "single" and len(record["names"]) > 1
-    perhaps_half = record["verdict"] == "none" and not _share(record).high < HALF
-    return "weak" if several or perhaps_half or record["close"] or record["verdict"] == "nearest" else "clear"
+    return _verdict(record).badge
 
 
 def algorithms_table(first: Column, records: Iterable[tuple[str | int, Record]]) -> Table:
@@ -107,76 +104,28 @@ def _row(record: Record) -> Row:
         "verdict": KINDS[record["verdict"]],
         "algorithms": ", ".join(record["names"]),
         "share": _share(record),
-        "close": _or(record.get("close", [])),
+        "close": listed(record.get("close", [])),
         "left": record.get("left", ""),
         "problems": record["problems"],
         "answers": record["answers"],
     }
 
 
+def _verdict(record: Record) -> Verdict:
+    wanted = record.get("needed")
+    return Verdict(
+        record["verdict"],
+        tuple(record["names"]),
+        record["problems"],
+        share=_share(record),
+        own_known=record.get("own_known", True),  # runs of earlier versions do not say
+        needed=np.nan if wanted is None else wanted,
+        examples=tuple(f"{low} to {high}" for low, high in record.get("examples", [])),
+        left=record.get("left", ""),
+        close=tuple(record.get("close", [])),
+    )
+
+
 def _share(record: Record) -> Estimate:
     value, low, high = (np.nan if end is None else end for end in record.get("share", [None] * 3))
     return Estimate(value, low, high)
-
-
-def _explained(record: Record) -> str:
-    share = _share(record)
-    return f"{100 * share.value:.0f} % [{100 * share.low:.0f}, {100 * share.high:.0f}]"
-
-
-def _too_few(record: Record, names: list[str]) -> str:
-    wanted = record.get("needed")
-    enough = f" (about {np.ceil(wanted):,.0f} problems would)" if wanted else ""
-    if names:
-        return (
-            f"It answers like {_or(names)}: these queries hardly tell them apart{enough}; `llm-icl identify` asks "
-            "those that do."
-        )
-    return (
-        f"Too few unseen queries to say which algorithm it runs{enough.replace('would', 'would do')}; `llm-icl "
-        "identify` asks those that tell."
-    )
-
-
-def _independent(record: Record, names: list[str]) -> str:
-    if names == ["the query"]:
-        return "Its answers to unseen queries depend on the query only, not on the examples."
-    return f"Its answers to unseen queries do not depend on the examples{f' ({names[0]})' if names else ''}."
-
-
-def _single(record: Record, names: list[str]) -> str:
-    same = ", which give the same answers here" if len(names) > 1 else ""
-    said = (
-        f"Its answers to unseen queries are those of {_or(names)}{same}, up to noise ({_explained(record)} explained)."
-    )
-    if record["close"]:
-        said += (
-            f" This is weak: these queries hardly tell it from {_or(record['close'])}; `llm-icl identify` asks those "
-            "that do."
-        )
-    return said
-
-
-def _changes(record: Record, names: list[str]) -> str:
-    parts = [f"{name} at {low} to {high}" for name, (low, high) in zip(names, record["examples"], strict=True)]
-    return f"Its algorithm changes with the number of examples: {', '.join(parts)}."
-
-
-def _several(record: Record, names: list[str]) -> str:
-    explain = f"explain {_explained(record)}"
-    left = f"what is left depends on {record['left']}"
-    if record["verdict"] == "none":
-        return f"It runs none of the known algorithms: together they {explain}; {left}."
-    if record["verdict"] == "nearest":
-        return f"It is nearest to {names[0]}, but does not run it: all algorithms together {explain}; {left}."
-    over = "drawn anew at every query" if record["verdict"] == "queries" else f"over {record['verdict']}"
-    return f"Its answers are a mixture of {' and '.join(names)}, {over}."
-
-
-def _or(names: Sequence[str]) -> str:
-    if len(names) > _NAMED:
-        names = [*names[: _NAMED - 1], f"{len(names) - _NAMED + 1} others"]
-    return any_of(names)
-
-
-_SENTENCES = {"too few": _too_few, "independent": _independent, "single": _single, "changes": _changes}

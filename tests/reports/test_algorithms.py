@@ -25,21 +25,35 @@ def record(verdict, names=(), **others):
 @pytest.mark.parametrize(
     ("found", "said"),
     [
-        (record("too few", needed=57.2), "Too few unseen queries to say which algorithm it runs (about 58 problems"),
-        (record("too few", "ab", needed=None), "It answers like a or b: these queries hardly tell them apart; "),
+        (
+            record("too few", needed=57.2),
+            "Too few unseen queries to tell (24 problems; about 58 would do): it is not clear which algorithm it runs. "
+            "`llm-icl identify` asks queries that tell.",
+        ),
+        (record("too few", "ab"), "Too few unseen queries to tell (24 problems): it answers like a or b. `llm-icl"),
+        (record("too few", "ab", needed=20.0), "(24 problems; about 25 would do)"),  # these 24 did not
         (record("independent", ["always 1"]), "do not depend on the examples (always 1). (91 answers on 24 problems.)"),
         (record("independent", ["the query"]), "depend on the query only, not on the examples."),
         (record("single", "a"), "Its answers to unseen queries are those of a, up to noise (66 % [50, 80] explained)."),
+        (record("single", "a", own_known=False), "up to noise (at least 66 % [50, 80] explained)."),
+        (record("single", "a", share=[0.5, -60.0, 12.0]), "(50 % [-999, 999] explained)"),
+        (record("single", "a", share=[0.5, None, None]), "(50 % explained)"),
+        (record("single", "a", share=[None] * 3), "(an unknown share explained)"),
         (record("single", "ab"), "those of a or b, which give the same answers here, up to noise"),
-        (record("single", "a", close=["b"]), "weak: these queries hardly tell it from b; `llm-icl identify` asks"),
-        (record("single", "a", close=list("bcdefg")), "hardly tell it from b, c, d or 3 others;"),
-        (record("changes", "ab"), "changes with the number of examples: a at 4 to 7, b at 8 to 15."),
-        (record("queries", "ab"), "a mixture of a and b, drawn anew at every query."),
-        (record("problems", "ab"), "a mixture of a and b, over problems."),
-        (record("nearest", "a"), "It is nearest to a, but does not run it: all algorithms together explain 66 %"),
+        (record("single", "a", close=["b"]), "weak: these queries hardly tell it from b. `llm-icl identify` asks"),
+        (record("single", "a", close=list("bcdefg")), "hardly tell it from b, c, d or 3 others."),
+        (record("changes", "ab"), "number of examples: a at 4 to 7, b at 8 to 15 (66 % [50, 80] explained)."),
+        (record("queries", "ab"), "a mixture of a and b, drawn anew at every query (66 % [50, 80] explained)."),
+        (record("problems", "ab"), "a mixture of a and b, over problems (66 % [50, 80] explained)."),
+        (
+            record("nearest", "a"),
+            "It is nearest to a, but does not run it: the best mixture of algorithms explains 66 % [50, 80] of what is "
+            "regular; what is left depends on the first example.",
+        ),
+        (record("nearest", "a", left=""), "explains 66 % [50, 80] of what is regular. (91"),
         (
             record("none", "a"),
-            "It runs none of the known algorithms: together they explain 66 % [50, 80]; what is left",
+            "It runs none of the algorithms that were compared: the best mixture of them explains 66 % [50, 80] of",
         ),
     ],
 )

@@ -20,7 +20,10 @@ def test_a_suite_of_identifications_gives_one_report(tmp_path):
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(CARD))
     done = run_inside("run", "mine.yaml", "--out", "runs", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "averaging on majority, n = 4\n  Algorithm (clear): averaging explains" in done.stdout
+    assert (
+        "averaging on majority, n = 4\n  Algorithm (clear): Its answers are those of averaging, up to noise ("
+        in done.stdout
+    )
     runs = sorted(path.parent for path in (tmp_path / "runs").glob("*/findings.json"))
     assert len(runs) == 2
     named = [one.identification.names for run in runs for cell in read_findings(run) for one in cell.found]

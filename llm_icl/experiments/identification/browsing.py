@@ -81,7 +81,8 @@ def _shown(run: RunDirectory, cell: Cell, called: Mapping[str, str]) -> Iterator
         seen = next(iter(given.values()))["seen"].to_numpy()
         yield {
             "task": cell.task, "n": cell.n, "title": f"{cell.task}, n = {cell.n}{cell.origin}",
-            "learners": [*(called[name] for name in given), *(f"{name} (candidate)" for name in candidates.columns)], "positions": [examples],
+            "learners": [*(called[name] for name in given), *(f"{name} (candidate)" for name in candidates.columns)],
+            "positions": [examples],
             "ids": asked.select("seed", "problem").rows(), "points": examples + 1,
             "answers": b"".join(answer for answer, _ in columns),
             "probabilities": b"".join(probability for _, probability in columns),

@@ -2,29 +2,20 @@
 
 import math
 
-from llm_icl.analysis.identification.verdict import HALF
 from llm_icl.config.specs import any_of
 from llm_icl.experiments.identification.findings import Cell, Found
-from llm_icl.experiments.identification.sentences import sentence
-from llm_icl.reports.document import Badge, Card, Finding
+from llm_icl.experiments.identification.sentences import sentence, verdict_of
+from llm_icl.reports.document import Card, Finding
 
 # Below this share of answered questions, verdicts are on a part of them that may differ from the rest.
 _MOST_ANSWERED = 0.95
 
 
 def card_of(cell: Cell, found: Found, heading: str) -> Card:
-    algorithm = Finding(_badge(found), sentence(found))
+    one = found.identification
+    algorithm = Finding(verdict_of(one).badge if one else "can't tell", sentence(found))
     findings = {"Algorithm": algorithm, "Distance": _distance(found), "Trust": _trust(cell, found)}
     return Card(found.subject, heading, findings)
-
-
-def _badge(found: Found) -> Badge:
-    one = found.identification
-    if one is None or one.verdict == "too few":
-        return "can't tell"
-    several = one.verdict == "single" and len(one.names) > 1
-    perhaps_half = one.verdict == "none" and not one.share.high < HALF
-    return "weak" if several or perhaps_half or one.verdict == "nearest" else "clear"
 
 
 def _distance(found: Found) -> Finding:

@@ -5,9 +5,11 @@ import re
 
 import pytest
 
+from llm_icl.analysis.identification.result import Mixed
 from llm_icl.analysis.intervals import Estimate
 from llm_icl.experiments.identification.cards import card_of
 from llm_icl.experiments.identification.findings import read_findings
+from llm_icl.experiments.identification.sentences import sentence
 from tests.inside import run_inside
 
 
@@ -31,7 +33,7 @@ def test_a_card_has_the_numbers_of_the_finding(found):
         "clear",
         "clear",
     )
-    assert card.findings["Algorithm"].text.startswith("averaging explains")
+    assert card.findings["Algorithm"].text.startswith("Its answers are those of averaging, up to noise (")
     points, share = re.findall(r"([\d.]+) points .* loses (\d+) % of that too", card.findings["Distance"].text)[0]
     assert float(points) == pytest.approx(100 * known.regret, abs=0.051)
     assert float(share) == pytest.approx(100 * known.regret_explained, abs=0.51)
@@ -61,3 +63,34 @@ def test_without_enough_answers_nothing_is_claimed(found):
     card = card_of(cell, dataclasses.replace(one, identification=None, answered=0.1), "here")
     assert [finding.badge for finding in card.findings.values()] == ["can't tell"] * 3
     assert "10 % answered" in card.findings["Trust"].text
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"verdict": "too few", "names": ("a", "b"), "needed": 44.2},
+         "Too few problems to tell (30 problems; about 45 would do): it answers like a or b."),
+        ({"verdict": "too few", "names": (), "needed": float("inf")},
+         "Too few problems to tell (30 problems; no number of them would do with these queries): it is not clear "
+         "whether its answers depend on the examples."),
+        ({"verdict": "single", "names": ("a",)},
+         "Its answers are those of a, up to noise (at least 70 % [60, 80] explained, 75 % expected)."),
+        ({"verdict": "changes", "names": ("a", "b")}, "number of examples: a at 5, b at 10 (at least 70 %"),
+        ({"verdict": "queries", "names": ("b", "a")},
+         "a mixture of b 50 % [40, 60] and a 30 % [20, 40], drawn anew at every query (at least"),
+        ({"verdict": "none", "names": ()}, "the best mixture of them explains at least 70 % [60, 80] of what is"),
+    ],
+)  # fmt: skip
+def test_each_verdict_is_said_with_its_numbers(found, change, said):
+    _, one = found
+    weights = [Estimate(0.3, 0.2, 0.4), Estimate(0.5, 0.4, 0.6), Estimate(0.2, 0.1, 0.3)]
+    mixed = Mixed("queries", ("a", "b"), [], weights, Estimate(0.7, 0.6, 0.8), one.identification.left)
+    known = dataclasses.replace(
+        one.identification,
+        share=Estimate(0.7, 0.6, 0.8),
+        own_known=False,
+        expected_share=0.75,
+        mixtures=(mixed,),
+        **change,
+    )
+    assert said in sentence(dataclasses.replace(one, identification=known))
