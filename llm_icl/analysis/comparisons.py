@@ -4,6 +4,7 @@ A report makes many comparisons. They are corrected together, so that the probab
 "below" is false is at most 5 %; a difference that is not shown is never called none unless it is shown to be small.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -199,8 +200,7 @@ def power(
     """
     if not error > 0:
         return float("nan"), float("nan")
-    counts, detectable = _detectable(alpha, POWER, resampled)
-    resolves = float(np.interp(problems, counts, detectable)) * error
+    resolves = _detectable(problems, alpha, POWER, resampled) * error
     return resolves, problems_needed(problems * error**2, uncertainty, alpha, margin, resampled=resampled)
 
 
@@ -211,19 +211,29 @@ def problems_needed(
     """How many problems find a difference with this probability by a test of level alpha, where a problem's difference
     has a variance that was estimated, with this relative variance; infinite if 100 million do not.
     """
-    counts, detectable = _detectable(alpha, power, resampled)
     # The variance is as often too small as too large, and power is concave: more problems are needed.
     variance *= 1 + _CURVED * uncertainty
-    enough = counts >= variance * (detectable / difference) ** 2
+
+    def enough(count: float) -> bool:
+        return bool(count >= variance * (_detectable(count, alpha, power, resampled) / difference) ** 2)
+
+    counts = _counts()
+    place = bisect_left(counts, True, key=enough)
     fewest = _FEWEST if resampled else 2
-    return max(fewest, float(counts[np.argmax(enough)])) if enough.any() else float("inf")
+    return max(fewest, counts[place]) if place < len(counts) else float("inf")
 
 
 @cache
-def _detectable(alpha: float, power: float, resampled: bool) -> tuple[Floats, Floats]:
-    """Numbers of problems, and the difference that each finds with this probability, in standard errors."""
+def _counts() -> list[float]:
+    """The numbers of problems that are considered, up to 100 million."""
+    counts: list[float] = np.unique(np.geomspace(2, 1e8, 1000).round()).tolist()
+    return counts
+
+
+@cache
+def _detectable(problems: float, alpha: float, power: float, resampled: bool) -> float:
+    """The difference that so many problems find, in standard errors."""
     from scipy.special import nctdtrinc, stdtrit
 
-    counts = np.unique(np.geomspace(2, 1e8, 1000).round())
-    wider = 1 + (_WIDER + _WIDER_IF_FEW / counts**1.5 if resampled else 0.0)
-    return counts, nctdtrinc(counts - 1, 1 - power, wider * stdtrit(counts - 1, 1 - alpha / 2))
+    wider = 1 + (_WIDER + _WIDER_IF_FEW / problems**1.5 if resampled else 0.0)
+    return float(nctdtrinc(problems - 1, 1 - power, wider * stdtrit(problems - 1, 1 - alpha / 2)))
