@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+AXE := tests/node_modules/axe-core/axe.min.js
 
-.PHONY: demo test suite check site bench gpu wheels ceilings deaths coverage plan verdicts identification asked-anyway probes finetuning-null docs documents models picture format clean \
+.PHONY: demo test suite check site axe bench gpu wheels ceilings deaths coverage plan verdicts identification asked-anyway probes finetuning-null docs documents models picture format clean \
 	test-ray test-vllm bench-vllm harnesses newest oldest lock
 
 # Makes an environment in the folder $(1), with the versions in the file $(2), and installs $(3). The build backend is
@@ -46,6 +47,13 @@ test-ray: .venv-ray/.ready
 # vLLM for a CPU: a download of gigabytes, some of whose packages do not fit the CPU build of torch.
 test-vllm: .venv-vllm/.ready
 	VLLM_CPU_KVCACHE_SPACE=2 .venv-vllm/bin/python -m pytest -q -s -m vllm tests/backends/vllm
+
+# What hinders readers of any kind of report, at three widths in both modes; needs npm once, and Chromium.
+axe: $(READY) $(AXE)
+	$(BIN)/python -m pytest -q tests/reports/test_accessibility.py
+
+$(AXE):
+	npm install --prefix tests --no-save --no-package-lock axe-core
 
 # inspect_ai and lm-evaluation-harness, each as its users run it.
 harnesses: .venv-harnesses/.ready

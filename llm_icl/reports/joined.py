@@ -10,7 +10,9 @@ _NAMED = 2
 
 
 def joined(reports: Sequence[Report], title: str = "") -> Report:
-    """A section for each report, containing its sections; common notes appear once. A single report is unchanged."""
+    """A folded section for each report, containing its sections; common notes appear once. A single report is
+    unchanged.
+    """
     if len(reports) == 1:
         return reports[0]
     titles = [report.title for report in reports]
@@ -28,7 +30,7 @@ def joined(reports: Sequence[Report], title: str = "") -> Report:
 def _section(report: Report, anchor: str) -> Section:
     setting: tuple[Block, ...] = (Paragraph(report.setting),) if report.setting else ()
     inner = tuple(_under(section, anchor) for section in report.sections)
-    return Section(report.title, anchor, setting, report.verdicts, inner)
+    return Section(report.title, anchor, setting, report.verdicts, inner, folded=True)
 
 
 def _under(section: Section, anchor: str) -> Section:

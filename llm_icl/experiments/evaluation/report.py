@@ -43,9 +43,11 @@ def _first(content: Content, colours: Mapping[str, str]) -> list[Section]:
         return []
     blocks: list[Block] = [overview(content, tuple(_anchor(cell) for cell in content.cells))]
     by_task = [[cell for cell in content.cells if cell.cell.task == task] for task in content.tasks]
-    if figures := tuple(accuracy_by_n(cells, colours) for cells in by_task if len(cells) > 1):
-        blocks += [Paragraph("Mean accuracy against n, with 95 % intervals; grey: what it is compared with."),
-                   Beside(figures)]  # fmt: skip
+    several = [cells for cells in by_task if len(cells) > 1]
+    if several:
+        figures = tuple(accuracy_by_n(cells, colours, alone=len(several) == 1) for cells in several)
+        blocks.append(Paragraph("Mean accuracy against n, with 95 % intervals; grey: what it is compared with."))
+        blocks.append(Beside(figures) if len(figures) > 1 else figures[0])
     return [Section("Overview", "overview", tuple(blocks))]
 
 

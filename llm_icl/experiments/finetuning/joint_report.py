@@ -240,7 +240,7 @@ class _Joint:
         above = f"{measure.name}, above {RANDOM}"
         says = f"{above}, with its interval, by set of texts and method, for {', '.join(self._models)}."
         name = file_name(measure.name)
-        return dots(name, above, rows, Axis(above), colours_of(compared), says, groups=self._models)
+        return dots(name, above, rows, Axis(f"above {RANDOM}"), colours_of(compared), says, groups=self._models)
 
 
 def _accuracy(setting: str) -> Callable[[Compared], Value]:

@@ -33,7 +33,7 @@ const compare = async (panel) => {
     const head = make("tr", {}, ...names.map((name) => make("th", { scope: "col" }, name)));
     const body = rows.map(([cell, ...values]) => make("tr", {}, make("th", { scope: "row" }, index.cells[cell].title),
       ...values.map((value, i) => make("td", { "data-label": names[i + 1] }, value))));
-    return make("div", { class: "wide", role: "region", tabindex: 0, "aria-label": caption },
+    return make("div", { class: "wide", role: "group", tabindex: 0, "aria-label": caption },
       make("table", {}, make("caption", {}, caption), make("thead", {}, head), make("tbody", {}, ...body)));
   };
   const shared = (a, b, seed) => {

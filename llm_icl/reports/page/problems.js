@@ -170,9 +170,9 @@ const detailOf = async (panel, data, index, answer) => {
     const kind = kindOf(one.code, one.truth);
     return make("tr", { class: learner === answer.learner ? "strong" : "" }, make("th", { scope: "row" }, name),
       make("td", { "data-label": "answer" }, saysOf(data, index, one)),
-      make("td", { "data-label": "" }, kind === "none" ? "no answer" : kind === "answered" ? "" : kind));
+      ...(index.scored ? [make("td", { "data-label": "" }, kind === "none" ? "no answer" : kind)] : []));
   }).filter(Boolean);
-  const head = make("tr", {}, ...["learner", "answer", index.scored ? "right" : ""].map((name) => make("th", { scope: "col" }, name)));
+  const head = make("tr", {}, ...["learner", "answer", ...(index.scored ? ["right"] : [])].map((name) => make("th", { scope: "col" }, name)));
   const texts = exchangesOf(await textsOf(panel, data, cell), answer);
   const exchanges = texts.flatMap(({ prompt, reply }) => [
     make("h4", {}, "Prompt"), make("pre", { tabindex: 0 }, prompt),
@@ -212,9 +212,9 @@ const explore = async (panel) => {
     const kind = kindOf(answer.code, answer.truth);
     const [seed, number] = answer.cell.ids[answer.problem];
     const said = kind === "answered" ? [] : [make("span", { class: kind }, kind === "none" ? "no answer" : kind)];
-    return [...said, make("span", {}, answer.cell.title),
+    return [...said, make("span", { class: "soft" }, saysOf(data, index, answer)),
       make("span", {}, `problem ${number}${seed ? ` (seed ${seed})` : ""}, position ${answer.position}`),
-      make("span", {}, answer.cell.learners[answer.learner]), make("span", { class: "soft" }, saysOf(data, index, answer))];
+      make("span", {}, `${answer.cell.title}: ${answer.cell.learners[answer.learner]}`)];
   }, (i) => open(ids[i]));
   const detail = make("div", { class: "detail" });
   const count = make("p", { class: "soft", role: "status" });

@@ -113,9 +113,9 @@ def _content(
     algorithms = _algorithms(cell, records, called)
     sentences = []
     for name in cell.models:
-        sentences += verdict(cell, task, name, judged)
-        if name in algorithms:
-            sentences.append(sentence(algorithms[name]))
+        said = verdict(cell, task, name, judged)
+        said += [sentence(algorithms[name])] if name in algorithms else []
+        sentences.append(" ".join(said))
     if note := left_out(cell):
         sentences.append(note)
     networks: dict[str, dict[str, Any]] = {}

@@ -44,8 +44,10 @@ def learning_curves(content: CellContent, colours: Mapping[str, str]) -> Figure:
     return lines("learning-curves", "Learning curves", series, x, y, colours, says, shown=shown_in(cell))
 
 
-def accuracy_by_n(contents: Sequence[CellContent], colours: Mapping[str, str]) -> Figure:
-    """The mean accuracy of subjects and main references against n for one task, with 95 % intervals."""
+def accuracy_by_n(contents: Sequence[CellContent], colours: Mapping[str, str], alone: bool = False) -> Figure:
+    """The mean accuracy of subjects and main references against n for one task, with 95 % intervals; small, unless it
+    stands alone.
+    """
     shown = list(dict.fromkeys(name for content in contents for name in shown_in(content.cell)))
     series = {
         name: [
@@ -60,7 +62,8 @@ def accuracy_by_n(contents: Sequence[CellContent], colours: Mapping[str, str]) -
     ends = ", ".join(f"{name} {points[-1].said} at n = {points[-1].x}" for name, points in series.items() if points)
     says = f"Mean accuracy on {task} at n = {', '.join(map(str, ns))}; {ends}."
     x, y = Axis("n (input bits)", "ordinal"), _accuracy(series, "mean accuracy", ends=True)
-    return lines(f"by-n-{file_name(task)}", task, series, x, y, colours, says, height=200, width=250, band=False)
+    height, width = (260, None) if alone else (200, 250)
+    return lines(f"by-n-{file_name(task)}", task, series, x, y, colours, says, height=height, width=width, band=False)
 
 
 def calibration_plot(cell: Cell, colours: Mapping[str, str]) -> Figure:
