@@ -197,7 +197,8 @@ def test_joined_reports_stand_under_their_titles_and_say_a_note_once():
     one, two = report_about("one"), report_about("two")
     whole = joined([one, two, report_about("one")])
     assert whole.title == "3 reports"
-    assert [section.heading for section in whole.sections] == ["one", "two", "one"]
+    assert [(section.heading, section.folded) for section in whole.sections] == [(text, True) for text in
+                                                                                 ("one", "two", "one")]  # fmt: skip
     assert whole.notes == ("one", "two")
     assert len(whole.provenance) == 2
     assert whole.sections[1].verdicts == two.verdicts
