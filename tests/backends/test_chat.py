@@ -22,7 +22,7 @@ from llm_icl.tasks.drawing import draw_problems
 from tests.asking.ask import ask
 from tests.backends.chat_templates import CHATML, FAMILIES, GEMMA, R1, REFUSED, THINKING_ONLY
 from tests.backends.making import byte_level, framed, label_log_odds, save
-from tests.conftest import run_cli
+from tests.inside import run_inside
 
 # Largest difference of log-odds between two ways of computing them in float32.
 TOLERANCE = 1e-3
@@ -139,7 +139,7 @@ def test_a_template_may_stand_in_a_file_or_in_the_configuration(problems, tmp_pa
 def test_a_run_says_what_was_changed_for_the_template(tmp_path):
     save(tmp_path / "model", byte_level(), GEMMA)
     asked = "eval --model ./model --task majority --n 3 --points 4 --problems 2 --prompt chat-turns --out run"
-    done = run_cli(*asked.split(), "--learner", "majority-label", cwd=tmp_path)
+    done = run_inside(*asked.split(), "--learner", "majority-label", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     said = "the chat template takes no system message: it opens the first user turn"
@@ -150,7 +150,7 @@ def test_a_run_says_what_was_changed_for_the_template(tmp_path):
 def test_a_run_that_a_template_refuses_ends_with_one_line(tmp_path):
     save(tmp_path / "model", byte_level(), REFUSED["earlier answers omitted"][0])
     asked = "eval --model ./model --task majority --n 3 --points 4 --problems 2 --prompt chat-turns --out run"
-    done = run_cli(*asked.split(), cwd=tmp_path)
+    done = run_inside(*asked.split(), cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1].endswith("omits turn 3 of 4 (assistant)")
 

@@ -9,6 +9,7 @@ import pytest
 from llm_icl.asking.cache import CallCache
 from llm_icl.errors import RequestError
 from tests.conftest import run_cli
+from tests.inside import run_inside
 from tests.reports.reading import table_of
 
 WRONG = {
@@ -53,7 +54,7 @@ WRONG = {
 
 @pytest.mark.parametrize(("arguments", "message"), WRONG.items(), ids=WRONG)
 def test_a_wrong_request_is_one_clear_line(tmp_path, arguments, message):
-    done = run_cli("eval", *arguments.split(), cwd=tmp_path)
+    done = run_inside("eval", *arguments.split(), cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
@@ -74,7 +75,7 @@ def test_a_wrong_request_is_one_clear_line(tmp_path, arguments, message):
     ],
 )
 def test_a_wrong_formula_is_one_clear_line(tmp_path, task, message):
-    done = run_cli("eval", "--task", task, "--model", "none", cwd=tmp_path)
+    done = run_inside("eval", "--task", task, "--model", "none", cwd=tmp_path)
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
@@ -102,7 +103,7 @@ def test_a_wrong_formula_is_one_clear_line(tmp_path, task, message):
 def test_a_broken_task_card_is_named_with_its_line(tmp_path, card, message):
     (tmp_path / "tasks").mkdir()
     (tmp_path / "tasks" / "mine.yaml").write_text(card)
-    done = run_cli("eval", "--task", "mine", "--model", "none", cwd=tmp_path)
+    done = run_inside("eval", "--task", "mine", "--model", "none", cwd=tmp_path)
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
@@ -110,7 +111,7 @@ def test_a_broken_task_card_is_named_with_its_line(tmp_path, card, message):
 
 def test_an_output_folder_that_cannot_be_written_is_one_clear_line(tmp_path):
     (tmp_path / "file").write_text("")
-    done = run_cli(*"eval --model none --task majority --n 3 --out file/run".split(), cwd=tmp_path)
+    done = run_inside(*"eval --model none --task majority --n 3 --out file/run".split(), cwd=tmp_path)
     assert done.returncode == 2
     assert "cannot be written" in done.stderr
     assert done.stderr.count("\n") == 1
@@ -147,8 +148,8 @@ def test_a_users_own_task_and_prompt_are_found_and_win(tmp_path):
     (tmp_path / "tasks" / "majority.yaml").write_text("function-class: parity\ndescription: mine\n")
     (tmp_path / "prompts").mkdir()
     (tmp_path / "prompts" / "short.jinja").write_text("{{ query }} ->")
-    assert "mine" in run_cli("list", "tasks", cwd=tmp_path).stdout
-    shown = run_cli("show", "prompt", "short", "--n", "3", cwd=tmp_path)
+    assert "mine" in run_inside("list", "tasks", cwd=tmp_path).stdout
+    shown = run_inside("show", "prompt", "short", "--n", "3", cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
     assert " ->\n" in shown.stdout
 
@@ -156,12 +157,12 @@ def test_a_users_own_task_and_prompt_are_found_and_win(tmp_path):
 def test_cards_with_capitals_and_underscores_can_be_named(tmp_path):
     (tmp_path / "tasks").mkdir()
     (tmp_path / "tasks" / "My_Task.yaml").write_text("function-class: parity\n")
-    assert run_cli("show", "task", "My_Task", cwd=tmp_path).returncode == 0
-    assert run_cli("show", "task", "my-task", cwd=tmp_path).returncode == 0
+    assert run_inside("show", "task", "My_Task", cwd=tmp_path).returncode == 0
+    assert run_inside("show", "task", "my-task", cwd=tmp_path).returncode == 0
 
 
 def test_show_prints_what_a_model_would_get(tmp_path):
-    shown = run_cli(*"show prompt basic --task conjunction --n 4 --position 2".split(), cwd=tmp_path).stdout
+    shown = run_inside(*"show prompt basic --task conjunction --n 4 --position 2".split(), cwd=tmp_path).stdout
     assert shown.count("Input:") == 3 * 2  # two examples and the query, as text and as messages
     assert "You are BoolGPT" in shown
 
@@ -180,20 +181,20 @@ def test_show_prints_what_a_model_would_get(tmp_path):
     ],
 )
 def test_show_says_what_may_follow_a_name(tmp_path, asked, said):
-    assert said in run_cli("show", *asked.split(), cwd=tmp_path).stdout
+    assert said in run_inside("show", *asked.split(), cwd=tmp_path).stdout
 
 
 @pytest.mark.parametrize("asked", ["learner percepton", "architecture mamb"])
 def test_show_tells_the_nearest_name(tmp_path, asked):
-    done = run_cli("show", *asked.split(), cwd=tmp_path)
+    done = run_inside("show", *asked.split(), cwd=tmp_path)
     assert done.returncode == 2
     assert "did you mean" in done.stderr
 
 
 def test_options_names_and_spellings_that_mean_the_same_are_the_same(tmp_path):
     base = "eval --model none --n 3 --points 8 --problems 4 --json".split()
-    one = run_cli(*base, "--task", "majority", "--learner", "nearest-neighbour:k=3,tie=vote,averaging", cwd=tmp_path)
-    two = run_cli(
+    one = run_inside(*base, "--task", "majority", "--learner", "nearest-neighbour:k=3,tie=vote,averaging", cwd=tmp_path)
+    two = run_inside(
         *base,
         "--task",
         "majority",
@@ -210,7 +211,7 @@ def test_options_names_and_spellings_that_mean_the_same_are_the_same(tmp_path):
 
 @pytest.mark.parametrize("target", ["out.npz", "out.jsonl", "out.parquet", "dataset"])
 def test_sample_writes_the_same_problems_in_every_format(tmp_path, target):
-    done = run_cli(
+    done = run_inside(
         *"sample --task conjunction:noise=0.1 --n 4 --points 6 --problems 5 --to".split(),
         target,
         cwd=tmp_path,
@@ -261,13 +262,13 @@ def test_help_and_list_import_nothing_heavy(tmp_path, arguments):
 
 
 def test_an_unknown_command_gets_the_nearest_name(tmp_path):
-    done = run_cli("evl", cwd=tmp_path)
+    done = run_inside("evl", cwd=tmp_path)
     assert done.returncode == 2
     assert "did you mean 'eval'" in done.stderr
 
 
 def test_a_dry_run_asks_nothing_and_writes_nothing(tmp_path):
-    done = run_cli(*"eval --task majority --n 3,4 --problems 7 --dry-run".split(), cwd=tmp_path)
+    done = run_inside(*"eval --task majority --n 3,4 --problems 7 --dry-run".split(), cwd=tmp_path)
     assert done.returncode == 0
     assert "28 calls" in done.stdout
     assert list(tmp_path.iterdir()) == []

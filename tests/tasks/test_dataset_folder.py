@@ -10,13 +10,13 @@ from datasets import load_dataset
 from llm_icl.config.specs import parse_specs
 from llm_icl.tasks.cards import load_task
 from llm_icl.tasks.drawing import draw_problems
-from tests.conftest import run_cli
+from tests.inside import run_inside
 
 COMMAND = "sample --task majority,conjunction:noise=0.1 --n 3,5 --points 6 --problems 4 --seed 7 --to FOLDER"
 
 
 def written(folder, command=COMMAND):
-    done = run_cli(*shlex.split(command.replace("FOLDER", "dataset")), cwd=folder)
+    done = run_inside(*shlex.split(command.replace("FOLDER", "dataset")), cwd=folder)
     assert done.returncode == 0, done.stderr
     card = (folder / "dataset" / "README.md").read_text()
     _, head, body = card.split("---\n", 2)
@@ -89,16 +89,16 @@ def test_prompts_and_probes_have_cards_too(tmp_path, command):
 
 def test_a_dataset_of_prompts_comes_back(tmp_path):
     written(tmp_path, "sample --task majority --n 3 --points 3 --problems 2 --prompts --to FOLDER")
-    done = run_cli("import", "dataset", cwd=tmp_path)
+    done = run_inside("import", "dataset", cwd=tmp_path)
     assert done.returncode == 2
     assert "has no answers" in done.stderr
 
 
 def test_several_tables_do_not_fit_into_a_file_and_names_differ(tmp_path):
     for target in ("x.jsonl", "x.npz"):
-        done = run_cli(*shlex.split(COMMAND.replace("FOLDER", target)), cwd=tmp_path)
+        done = run_inside(*shlex.split(COMMAND.replace("FOLDER", target)), cwd=tmp_path)
         assert done.returncode == 2
         assert "do not fit into" in done.stderr
     written(tmp_path)
-    done = run_cli("import", "dataset", cwd=tmp_path)
+    done = run_inside("import", "dataset", cwd=tmp_path)
     assert "has 4 splits: give the file of one" in done.stderr

@@ -23,7 +23,7 @@ from llm_icl.errors import RequestError
 from llm_icl.runs import RunDirectory
 from llm_icl.tasks.options import QueryOptions
 from llm_icl.tasks.queries import queries
-from tests.conftest import run_cli
+from tests.inside import run_inside
 
 LOGS = Path(__file__).parent / "logs"
 ASKED = {"task": "majority", "n": 3, "points": 3, "problems": 2, "positions": "0,2"}
@@ -31,7 +31,7 @@ NAMES = ("boolean.eval", "boolean.json", "samples_llm_icl_majority_n3.jsonl")
 
 
 def imported(folder, log, out="out"):
-    done = run_cli("import", str(log), "--learner", "averaging", "--out", out, cwd=folder)
+    done = run_inside("import", str(log), "--learner", "averaging", "--out", out, cwd=folder)
     return done, RunDirectory(folder / out)
 
 
@@ -75,7 +75,7 @@ def test_logs_give_the_answers_of_asking_directly_and_stand_in_one_report(tmp_pa
         for column in ("problem", "position", "label", "prediction", "status"):
             assert found[column].to_list() == expected[column].to_list()
         assert found["probability"].to_list() == pytest.approx(expected["probability"].to_list(), abs=1e-4)
-    done = run_cli("report", "direct", *NAMES, cwd=tmp_path)
+    done = run_inside("report", "direct", *NAMES, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert all(name in done.stdout for name in ("smollm2-135m", *NAMES))
 
@@ -369,7 +369,7 @@ def test_two_logs_in_one_file_are_refused(tmp_path):
 )
 def test_rows_with_absurd_values_are_refused_in_a_line(tmp_path, change, said):
     size = "--task majority --n 3 --points 3 --problems 2 --prompts --to rows.jsonl"
-    done = run_cli("sample", *size.split(), cwd=tmp_path)
+    done = run_inside("sample", *size.split(), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row | {"answer": 1} | change) + "\n" for row in rows))

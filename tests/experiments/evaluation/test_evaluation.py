@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 from llm_icl.asking.cache import Call, CallCache, call_key
 from llm_icl.backends.exchange import Reply
 from tests.conftest import run_cli
+from tests.inside import run_inside
 from tests.reports.reading import table_of
 
 COMMAND = "eval --task majority,conjunction --n 3,4 --points 12 --problems 10 --out run".split()
@@ -35,7 +37,7 @@ def model(tmp_path_factory):
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, model):
     folder = tmp_path_factory.mktemp("undisturbed")
-    done = run_cli(*COMMAND, "--model", f"hf/{model}", cwd=folder)
+    done = run_inside(*COMMAND, "--model", f"hf/{model}", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -75,14 +77,14 @@ def test_the_same_command_again_asks_nothing_and_changes_nothing(undisturbed, mo
 
 
 def test_another_run_of_the_same_prompts_is_answered_from_the_cache(undisturbed, model):
-    done = run_cli(*COMMAND[:-1], "second", "--model", f"hf/{model}", "--learner", "averaging", cwd=undisturbed)
+    done = run_inside(*COMMAND[:-1], "second", "--model", f"hf/{model}", "--learner", "averaging", cwd=undisturbed)
     assert done.returncode == 0, done.stderr
     record = json.loads((undisturbed / "second" / "run.json").read_text())
     assert record["calls"] == {"new": 0, "cached": 80}
 
 
 def test_a_folder_that_holds_another_run_is_refused(undisturbed, model):
-    done = run_cli(*COMMAND, "--model", f"hf/{model}", "--seed", "1", cwd=undisturbed)
+    done = run_inside(*COMMAND, "--model", f"hf/{model}", "--seed", "1", cwd=undisturbed)
     assert done.returncode == 2
     assert "already contains a different run" in done.stderr
 
@@ -103,7 +105,7 @@ def test_a_run_killed_at_any_moment_goes_on_and_ends_as_if_undisturbed(undisturb
                 break
             time.sleep(0.005)
         process.wait()
-    done = run_cli(*COMMAND, "--model", f"hf/{model}", cwd=tmp_path)
+    done = run_inside(*COMMAND, "--model", f"hf/{model}", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert kills >= 3
     assert predictions(tmp_path).equals(predictions(undisturbed))
@@ -128,7 +130,7 @@ def test_two_processes_cannot_write_one_run(undisturbed, model):
     path.write_text(finished.replace('"status": "complete"', '"status": "running"'))
     handle = os.open(undisturbed / "run" / ".lock", os.O_RDWR)
     fcntl.flock(handle, fcntl.LOCK_EX)
-    done = run_cli(*COMMAND, "--model", f"hf/{model}", cwd=undisturbed)
+    done = run_inside(*COMMAND, "--model", f"hf/{model}", cwd=undisturbed)
     os.close(handle)
     path.write_text(finished)
     assert done.returncode == 2
@@ -136,12 +138,12 @@ def test_two_processes_cannot_write_one_run(undisturbed, model):
 
 
 def test_runs_are_reported_together(undisturbed, tmp_path):
-    done = run_cli(
+    done = run_inside(
         *"eval --model none --task majority --n 3 --points 12 --problems 10 --learner perceptron --out other".split(),
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
-    done = run_cli("report", str(undisturbed / "run"), "other", "--out", "both", "--json", cwd=tmp_path)
+    done = run_inside("report", str(undisturbed / "run"), "other", "--out", "both", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     results = table_of(done.stdout, "scores")
     cell = {result["learner"] for result in results if (result["task"], result["n"]) == ("majority", 3)}
@@ -152,7 +154,7 @@ def test_runs_are_reported_together(undisturbed, tmp_path):
 def test_a_run_whose_predictions_were_lost_is_made_again_from_the_cache(undisturbed, model):
     before = predictions(undisturbed)
     (undisturbed / "run" / "predictions.parquet").unlink()
-    done = run_cli(*COMMAND, "--model", f"hf/{model}", cwd=undisturbed)
+    done = run_inside(*COMMAND, "--model", f"hf/{model}", cwd=undisturbed)
     assert done.returncode == 0, done.stderr
     assert predictions(undisturbed).equals(before)
 
@@ -162,7 +164,7 @@ def test_a_run_that_other_versions_made_is_made_again_from_the_cache(undisturbed
     record, before = json.loads(path.read_text()), predictions(undisturbed)
     path.write_text(json.dumps(record | {"versions": record["versions"] | {"numpy": "0.1"}}))
     before.with_columns(pl.lit(1).alias("label")).write_parquet(undisturbed / "run" / "predictions.parquet")
-    done = run_cli(*COMMAND, "--model", f"hf/{model}", cwd=undisturbed)
+    done = run_inside(*COMMAND, "--model", f"hf/{model}", cwd=undisturbed)
     assert done.returncode == 0, done.stderr
     assert predictions(undisturbed).equals(before)
     assert json.loads(path.read_text())["calls"] == {"new": 0, "cached": 80}
@@ -172,14 +174,10 @@ def test_a_run_that_other_versions_made_is_made_again_from_the_cache(undisturbed
     ("file", "content"),
     [("run.json", "[]"), ("run.json", "{"), ("run.json", '{"status": "complete"}'), ("predictions.parquet", "junk")],
 )
-def test_a_damaged_run_is_one_clear_line(tmp_path, file, content):
-    made = run_cli(
-        *"eval --model none --task majority --n 3 --points 4 --problems 2 --out r".split(),
-        cwd=tmp_path,
-    )
-    assert made.returncode == 0, made.stderr
+def test_a_damaged_run_is_one_clear_line(tmp_path, undisturbed, file, content):
+    shutil.copytree(undisturbed / "run", tmp_path / "r")
     (tmp_path / "r" / file).write_text(content)
-    done = run_cli("report", "r", cwd=tmp_path)
+    done = run_inside("report", "r", cwd=tmp_path)
     assert done.returncode == 2
     assert file in done.stderr
     assert done.stderr.count("\n") == 1
@@ -190,29 +188,29 @@ def test_runs_of_two_tasks_of_one_name_are_not_mixed(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "mine.yaml").write_text(f"function-class: {function_class}\n")
         words = f"eval --model none --task mine --n 4 --points 6 --problems 4 --tasks-dir {name} --out run-{name}"
-        assert run_cli(*words.split(), cwd=tmp_path).returncode == 0
-    done = run_cli("report", "run-one", "run-two", cwd=tmp_path)
+        assert run_inside(*words.split(), cwd=tmp_path).returncode == 0
+    done = run_inside("report", "run-one", "run-two", cwd=tmp_path)
     assert done.returncode == 2
     assert "different definitions of the task 'mine'" in done.stderr
 
 
 def test_a_model_that_cannot_be_had_leaves_nothing_behind(tmp_path):
     (tmp_path / "x.gguf").write_bytes(b"nothing")
-    done = run_cli(*"eval --model x.gguf --task majority --n 3 --problems 2".split(), cwd=tmp_path)
+    done = run_inside(*"eval --model x.gguf --task majority --n 3 --problems 2".split(), cwd=tmp_path)
     assert done.returncode == 2
     assert [path.name for path in tmp_path.iterdir()] == ["x.gguf"]
 
 
 def test_two_formulas_have_files_of_their_own(tmp_path):
     words = "eval --model none --n 3 --points 4 --problems 2 --out r --task".split()
-    done = run_cli(*words, "expr: x1 & x2", "--task", "expr: x1 | x2", cwd=tmp_path)
+    done = run_inside(*words, "expr: x1 & x2", "--task", "expr: x1 | x2", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "r" / "problems").iterdir())) == 2
 
 
 def test_the_best_constant_is_the_best_one_for_the_queries_that_were_asked(tmp_path):
     words = "eval --model none --task conjunction:teaching=1 --n 6 --problems 100 --positions 2 --json".split()
-    done = run_cli(*words, "--learner", "best-constant", cwd=tmp_path)
+    done = run_inside(*words, "--learner", "best-constant", cwd=tmp_path)
     assert table_of(done.stdout, "scores")[0]["average"]["value"] >= 0.5
 
 

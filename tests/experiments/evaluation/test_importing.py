@@ -11,7 +11,7 @@ from llm_icl.backends.catalogue import find_model
 from llm_icl.backends.embedded import embedded_weights
 from llm_icl.errors import RequestError
 from llm_icl.runs import RunDirectory
-from tests.conftest import run_cli
+from tests.inside import run_inside
 
 DRAWN = ["--task", "majority", "--n", "3", "--points", "6", "--problems", "4"]
 
@@ -21,7 +21,7 @@ def folder(tmp_path_factory):
     """Prompts of the same problems, as text and as the turns of a chat."""
     folder = tmp_path_factory.mktemp("asked-elsewhere")
     for name, prompt in (("text", "basic"), ("chat", "chat-turns")):
-        done = run_cli("sample", *DRAWN, "--prompts", "--prompt", prompt, "--to", f"{name}.jsonl", cwd=folder)
+        done = run_inside("sample", *DRAWN, "--prompts", "--prompt", prompt, "--to", f"{name}.jsonl", cwd=folder)
         assert done.returncode == 0, done.stderr
         assert "24 prompts of 4 problems" in done.stdout
     return folder
@@ -33,7 +33,7 @@ def rows(path):
 
 def imported(folder, filled, out, *more, name="answers.jsonl"):
     (folder / name).write_text("".join(json.dumps(row) + "\n" for row in filled))
-    done = run_cli("import", name, "--learner", "averaging", "--out", out, *more, cwd=folder)
+    done = run_inside("import", name, "--learner", "averaging", "--out", out, *more, cwd=folder)
     return done, (RunDirectory(folder / out) if (folder / out).exists() else None)
 
 
@@ -119,7 +119,7 @@ def test_a_file_that_cannot_be_used_is_refused(folder, change, said):
 
 def test_rows_that_are_no_objects_are_refused_and_texts_need_no_messages(folder):
     (folder / "list.jsonl").write_text("[1]\n")
-    done = run_cli("import", "list.jsonl", cwd=folder)
+    done = run_inside("import", "list.jsonl", cwd=folder)
     assert (done.returncode, "row 1: not an object" in done.stderr) == (2, True)
     found = [{key: value for key, value in row.items() if key != "messages"} for row in rows(folder / "text.jsonl")]
     done, run = imported(folder, [row | {"answer": 1} for row in found], "texts", name="texts.jsonl")

@@ -10,7 +10,7 @@ from llm_icl.analysis.intervals import Estimate
 from llm_icl.reports.export import write_export
 from llm_icl.reports.export.numbers import numbers_text
 from llm_icl.reports.export.parts import parts_of
-from tests.conftest import run_cli
+from tests.inside import run_inside
 from tests.reports.example import report_about
 
 HOSTILE = r"%_&#$\^~{} a--b <|>" + "\"'`* [x] ^^M \\input{/etc/passwd} 100% é 任务 ≤ \u202e"
@@ -51,9 +51,11 @@ def test_the_document_compiles_and_prints_names_as_they_are(folder):
 
 
 def test_a_run_is_exported_from_the_command_line(tmp_path):
-    made = run_cli(*"eval --model none --task majority --n 3 --points 8 --problems 8 --out run".split(), cwd=tmp_path)
+    made = run_inside(
+        *"eval --model none --task majority --n 3 --points 8 --problems 8 --out run".split(), cwd=tmp_path
+    )
     assert made.returncode == 0, made.stderr
-    done = run_cli("report", "run", "--export", "paper", cwd=tmp_path)
+    done = run_inside("report", "run", "--export", "paper", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("report: run/report.html\nexport: paper\n")
     names = {path.name for path in (tmp_path / "paper").iterdir()}
