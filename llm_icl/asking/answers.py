@@ -76,7 +76,8 @@ def answer_plan(
     mode = MODES[plan.mode]
     keys = [call_key(identity, call.request.data()) for call in plan.calls]
     known, bad = _cached(plan, dict(zip(keys, plan.calls, strict=True)), cache)
-    cache.forget(bad)
+    if bad:
+        cache.forget(bad)
     on_calls(len(known), "")
     missing = {key: call.request for key, call in zip(keys, plan.calls, strict=True) if key not in known}
     known |= channel.send(missing, on_calls)

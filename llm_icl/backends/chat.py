@@ -182,7 +182,7 @@ def chat_of(tokenizer: Any, name: str) -> ChatFormat:
         except TemplateOutOfBoundsError as problem:
             raise RequestError(f"the chat template of '{name}' cannot be used: {problem}") from None
         except TemplateFailedError as problem:
-            raise TemplateError(str(problem).strip().splitlines()[0]) from None
+            raise TemplateError((str(problem).strip().splitlines() or ["it refuses them"])[0]) from None
 
     return ChatFormat(name, render, [DATED] if dated else [])
 

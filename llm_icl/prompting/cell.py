@@ -36,9 +36,11 @@ def refuse(reason: str) -> None:
     raise TemplateError(reason)
 
 
-def as_json(value: Any, ensure_ascii: bool = False, **how: Any) -> str:
-    """Without the escapes for HTML of Jinja's own filter."""
-    return json.dumps(value, ensure_ascii=ensure_ascii, **how)
+def as_json(
+    value: Any, ensure_ascii: bool = False, indent: Any = None, separators: Any = None, sort_keys: bool = False
+) -> str:
+    """Without the escapes for HTML of Jinja's own filter; its arguments are those that transformers knows."""
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
 
 # What chat templates are written for: the environment of transformers, without today's date.

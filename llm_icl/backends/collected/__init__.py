@@ -109,6 +109,8 @@ def _fault(row: Any) -> str:
         return "not an object"
     try:
         _key(_prompt(row))
+        if not isinstance(row.get("messages"), list | None):
+            raise TypeError
     except (TypeError, KeyError):
         return f"'text' or 'messages' is missing, or is no prompt; {_EXPECTED}"
     labels = row.get("labels")
