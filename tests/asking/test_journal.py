@@ -249,11 +249,15 @@ def test_the_second_signal_ends_at_once_and_what_was_in_flight_is_known(provider
     sender.send(questions(model, 1), lambda done, what: None)  # the first question goes alone
     provider.latency = 9.0
     timers = [threading.Timer(delay, os.kill, (os.getpid(), signal.SIGINT)) for delay in (0.3, 0.4)]
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     began = time.monotonic()
-    for timer in timers:
-        timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        sender.send(questions(model, 100), lambda done, what: None)
+    try:
+        for timer in timers:
+            timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            sender.send(questions(model, 100), lambda done, what: None)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert time.monotonic() - began < 8
     sender.close()
     assert cache(tmp_path).unanswered("run")[1] == 8
