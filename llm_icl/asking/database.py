@@ -1,11 +1,9 @@
 """The SQLite database of all calls: replies, what they cost, and what is in flight."""
 
-import fcntl
 import sqlite3
 import threading
-import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +29,6 @@ CREATE TABLE IF NOT EXISTS batches (
 );
 """
 
-# Seconds to wait for one's turn; writing takes a few milliseconds.
-_POLITE = 1.0
-
 
 class Database:
     """In a write-ahead log, so that processes can share it; what is committed survives a loss of power."""
@@ -43,8 +38,7 @@ class Database:
         self.path = path
         self._writing = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
-        with self._usable((sqlite3.Error, OSError)):
-            self._turn = path.with_name(f"{path.name}-turn").open("ab")
+        with self._usable():
             # Transactions come from several threads, one at a time.
             self._connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
             self._connection.execute("PRAGMA journal_mode=WAL")
@@ -68,43 +62,22 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         with self._writing, self._usable():
-            self._take_turn()
+            self._connection.execute("BEGIN IMMEDIATE")
             try:
-                self._connection.execute("BEGIN IMMEDIATE")
                 yield
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:  # a full disk has ended it
                     self._connection.execute("ROLLBACK")
                 raise
-            finally:
-                with suppress(OSError):
-                    fcntl.flock(self._turn, fcntl.LOCK_UN)
 
     def close(self) -> None:
         self._connection.close()
-        self._turn.close()
-
-    def _take_turn(self) -> None:
-        """SQLite lets those who wait for another process sleep for longer and longer: where others write all the time,
-        one of them may never be lucky. Those who look every millisecond are. This is for politeness only: SQLite keeps
-        writers apart, so nobody waits long for one that was stopped while it held the turn.
-        """
-        end = time.monotonic() + _POLITE
-        while time.monotonic() < end:
-            try:
-                fcntl.flock(self._turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                time.sleep(0.001)
-            except OSError:  # a file system without locks
-                return
-            else:
-                return
 
     @contextmanager
-    def _usable(self, problems: tuple[type[Exception], ...] = (sqlite3.Error,)) -> Iterator[None]:
+    def _usable(self) -> Iterator[None]:
         """Turn a full disk, missing permissions or a corrupt file into a one-line RequestError."""
         try:
             yield
-        except problems as problem:
+        except sqlite3.Error as problem:
             raise RequestError(f"the cache of calls {self.path} cannot be used: {problem}") from None

@@ -45,7 +45,7 @@ def test_after_an_error_others_can_write(tmp_path):
     assert one.rows("SELECT key FROM spending") == [("kept",)]
 
 
-def test_files_that_cannot_be_opened_are_one_error(tmp_path):
-    (tmp_path / "calls.sqlite-turn").mkdir()
-    with pytest.raises(RequestError, match=r"the cache of calls .*calls\.sqlite cannot be used: .*directory"):
+def test_a_file_that_cannot_be_opened_is_one_error(tmp_path):
+    (tmp_path / "calls.sqlite").mkdir()
+    with pytest.raises(RequestError, match=r"the cache of calls .*calls\.sqlite cannot be used: unable to open"):
         Database(tmp_path / "calls.sqlite")
