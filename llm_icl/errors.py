@@ -8,6 +8,10 @@ class RequestError(Exception):
     """An invalid request. The message states what is wrong, what is allowed and, for a name, the nearest valid one."""
 
 
+class TakenNameError(RequestError):
+    """Two entries of a registry have one name."""
+
+
 class WorkError(Exception):
     """A valid request whose work stopped. The message states why, and how to resume."""
 

@@ -177,6 +177,23 @@ def test_a_name_that_is_taken_is_one_clear_error(distribution, tmp_path, group, 
     assert bool(re.search("an.extension", done.stderr)) == bool(said)
 
 
+@pytest.mark.parametrize("command", ["--help", "eval --help", "identify --help"])
+def test_a_broken_experiment_of_another_distribution_takes_none_of_ours_away(distribution, tmp_path, command):
+    done = run_cli(
+        *command.split(), cwd=tmp_path, env=distribution("llm_icl.experiments", "import nothing_of_this_name")
+    )
+    assert done.returncode == 0
+    assert "Usage: llm-icl" in done.stdout
+    assert done.stderr.count("\n") == 1
+    assert "cannot be loaded: ModuleNotFoundError: No module named 'nothing_of_this_name'" in done.stderr
+
+
+def test_a_name_that_is_taken_takes_no_other_away(distribution, tmp_path):
+    source = EXPERIMENT.replace('"count-labels"', '"eval"')
+    done = run_cli("identify", "--help", cwd=tmp_path, env=distribution("llm_icl.experiments", source))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_what_is_defined_again_replaces_itself_and_an_error_stays_one():
     known = Registry("thing", "tests.servers")
 

@@ -48,10 +48,11 @@ class Verbs(click.Group):
             module = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name.replace("-", "_")
             command: click.Command = importlib.import_module(f"llm_icl.cli.{module}").command
             return command
-        if cmd_name not in _summaries():
+        from llm_icl.experiments.kinds import experiments
+
+        if cmd_name not in experiments:
             return None
         from llm_icl.cli.experiment import command_of
-        from llm_icl.experiments.kinds import experiments
 
         return command_of(experiments.get(cmd_name))
 
@@ -59,8 +60,9 @@ class Verbs(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         from llm_icl.errors import unknown_name
+        from llm_icl.experiments.kinds import experiments
 
-        if args and not args[0].startswith("-") and args[0] not in VERBS and args[0] not in _summaries():
+        if args and not args[0].startswith("-") and args[0] not in VERBS and args[0] not in experiments:
             raise unknown_name("command", args[0], _summaries())
         return super().resolve_command(ctx, args)
 

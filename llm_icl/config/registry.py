@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
-from llm_icl.errors import RequestError, unknown_name
+from llm_icl.errors import RequestError, TakenNameError, unknown_name
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ class Registry(Generic[T]):
         self._loaded = False
 
     def register(self, name: str) -> Callable[[T], T]:
-        """Add an entry. Raises RequestError if another one has the name; what is defined again, as in a notebook,
+        """Add an entry. Raises TakenNameError if another one has the name; what is defined again, as in a notebook,
         replaces itself.
         """
 
@@ -32,7 +32,7 @@ class Registry(Generic[T]):
             other = self._entries.get(name)
             if other is not None and _origin(other) != _origin(entry):
                 places = " and ".join(sorted(map(".".join, (_origin(other), _origin(entry)))))
-                raise RequestError(f"two entries are named {self.kind} '{name}', {places}: rename one")
+                raise TakenNameError(f"two entries are named {self.kind} '{name}', {places}: rename one")
             self._entries[name] = entry
             return entry
 
