@@ -14,7 +14,7 @@ from transformers import (
 )
 
 from llm_icl.backends.forward.packing import Packing
-from local_models.kv_cache import new_cache
+from local_models.kv_cache import cached, new_cache
 
 VOCABULARY = 50
 WINDOW = 64
@@ -44,7 +44,7 @@ def asked(model, packing, before, count, length=6, seed=0):
     ends = torch.randint(VOCABULARY, (count, length), generator=source)
     kept = torch.tensor([length - 3, length - 1])
     cache = new_cache(model)
-    model(input_ids=prefix, past_key_values=cache)
+    model(input_ids=prefix, **cached(model, cache))
     passes = []
     counting = model.register_forward_pre_hook(lambda *given: passes.append(1))
     found = packing.logits(ends, kept, cache, before)
