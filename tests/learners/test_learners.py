@@ -97,7 +97,27 @@ def test_logistic_regression_minimises_its_penalised_loss():
     """One bit, examples 0 ↦ 0 and 1 ↦ 1, c = 2: by symmetry logits are ±w/2, and w = 2c·(1 - σ(w/2))/2."""
     probability = learner("logistic:c=2").answer(one_problem("0 0, 1 1, 1 1")).probability[0, 2]
     w = 2 * np.log(probability / (1 - probability))
-    assert w == pytest.approx(2 * (1 - probability), abs=1e-3)
+    assert w == pytest.approx(2 * (1 - probability), abs=1e-9)
+
+
+@pytest.mark.parametrize("c", [1e-3, 1, 100])
+def test_logistic_regression_equals_another_implementation_but_for_its_ties(c):
+    from sklearn.linear_model import LogisticRegression
+
+    problems = draw_problems(load("nearest-neighbour:noise=0.1"), 4, 12, 12)
+    found = learner(f"logistic:c={c}").answer(problems).probability
+    for i, (xs, labels) in enumerate(zip(problems.xs, problems.shown, strict=True)):
+        for k in range(problems.points):
+            if len(set(labels[:k])) == 2:
+                other = LogisticRegression(C=c, max_iter=10_000, tol=1e-10).fit(xs[:k], labels[:k])
+                assert found[i, k] == pytest.approx(other.predict_proba(xs[k : k + 1])[0, 1], abs=1e-5)
+
+
+def test_logistic_regression_knows_what_is_even_by_symmetry():
+    """A label for each value of the first bit, and a query whose examples say both."""
+    answers = learner("logistic").answer(one_problem("10 1, 00 0, 11 0, 01 1, 10 1"))
+    assert answers.probability[0, 4] == 0.5
+    assert answers.prediction[0, 4] == 0
 
 
 # Plain loops: the answer to x from the examples (list of bits, label), as P(y = 1) or as a prediction.
@@ -293,7 +313,8 @@ def test_a_feed_forward_network_does_as_pytorch_layers_trained_on_the_prefix():
 
 @pytest.mark.parametrize(
     "text", ["nearest-neighbour:k=0", "nearest-neighbour:k=1.5", "nearest-neighbour:tie=first", "logistic:c=0",
-             "nearest-neighbour:metric=l2", "elimination:target=dnf", "feed-forward:steps=0", "averaging:k=1", "byes"]
+             "logistic:c=1e9", "nearest-neighbour:metric=l2", "elimination:target=dnf", "feed-forward:steps=0",
+             "averaging:k=1", "byes"]
 )  # fmt: skip
 def test_a_wrong_option_is_refused(text):
     with pytest.raises(RequestError):
