@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llm_icl.backends.base import LocalModel, ModelEntry, backends
 from llm_icl.backends.catalogue import model_names
@@ -10,7 +10,6 @@ from llm_icl.backends.chat import ChatFormat, chat_of
 from llm_icl.backends.embedded import embedded_folder
 from llm_icl.backends.exchange import LabelScores, Reply
 from llm_icl.backends.forward.prefixes import WORTH_SHARING, Prefixes
-from llm_icl.backends.lengths import context_length, turning_length
 from llm_icl.backends.loading import load_model, loading
 from llm_icl.backends.tokenizers import tokens_of
 from llm_icl.backends.weights import source_of
@@ -21,6 +20,9 @@ from llm_icl.prompting.rendering import Rendered
 from llm_icl.runs.versions import versions
 from local_models.kv_cache import new_cache
 from local_models.logits import keeping, logits_at
+
+if TYPE_CHECKING:
+    from llm_icl.backends.forward.known import Known
 
 DTYPES = ("float32", "bfloat16", "float16")
 # Maximum tokens of a forward pass on a GPU: bounds the memory. A CPU takes one sequence at a time, which is as fast
@@ -36,19 +38,19 @@ class TransformersModel(LocalModel):
     exposes_weights = True
 
     def __init__(self, entry: ModelEntry) -> None:
-        """Load the model. Raises RequestError if it does not exist or cannot be read."""
+        """Load the tokenizer, and the model if it is not known yet. Raises RequestError if it does not exist or cannot
+        be read.
+        """
         import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoTokenizer
 
-        from llm_icl.backends.forward.packing import Packing
-        from llm_icl.backends.forward.self_check import check_language_model, check_tokens
+        from llm_icl.backends.forward import known
 
         options = dict(entry.options)
         only_known("model", entry.name, options, ("dtype", "device", "revision", "chat"))
         self._torch = torch
         self._entry = entry
         self._device = str(options.get("device", "cuda" if torch.cuda.is_available() else "cpu"))
-        self.problems_at_once = max(1, _TOKENS_AT_ONCE // _USUAL_CURVE) if self._device.startswith("cuda") else 1
         self._dtype = str(options.get("dtype", "bfloat16" if self._device.startswith("cuda") else "float32"))
         if self._dtype not in DTYPES:
             raise RequestError(f"model '{entry.name}': dtype={self._dtype} is not one of {', '.join(DTYPES)}")
@@ -56,21 +58,58 @@ class TransformersModel(LocalModel):
             raise RequestError(f"model '{entry.name}': chat must be true or false, not '{options['chat']}'")
         self.chats = bool(options.get("chat", False))
         self._prefixes = Prefixes(self._extended, lambda shorter, longer: not self._turns(shorter, longer))
-        source, arguments = self.source(entry)
+        self._source, self._arguments = self.source(entry)
         if "revision" in options:
-            arguments["revision"] = str(options["revision"])
+            self._arguments["revision"] = str(options["revision"])
         with loading(entry.name):
-            self._tokenizer = AutoTokenizer.from_pretrained(source, **arguments)
-            model = load_model(AutoModelForCausalLM, entry.name, source, getattr(torch, self._dtype), arguments)
-            self._model = model.to(self._device).eval()
+            self._tokenizer = AutoTokenizer.from_pretrained(self._source, **self._arguments)
         self._tokens = tokens_of(self._tokenizer, entry.name)
         if self.chats:
             self.chat_format  # noqa: B018  (a model without one is refused here)
-        self._reuse = check_language_model(entry.name, self._model, self._tokenizer)
-        self._packing = Packing(self._model)
-        self._check_tokens = check_tokens
-        if not self._reuse.batches:
-            self.problems_at_once = 1
+        if found := known.recall(self.identity()) if self._weights else None:
+            self._learn(found)
+        else:
+            self._model  # noqa: B018  (it is loaded)
+        several = self._device.startswith("cuda") and self._reuse.batches
+        self.problems_at_once = max(1, _TOKENS_AT_ONCE // _USUAL_CURVE) if several else 1
+
+    @cached_property
+    def _model(self) -> Any:
+        """Loaded when something is asked of it, or nothing is known of it; checked whenever it is loaded."""
+        from transformers import AutoModelForCausalLM
+
+        from llm_icl.backends.forward import known
+        from llm_icl.backends.forward.self_check import check_language_model
+
+        dtype = getattr(self._torch, self._dtype)
+        with loading(self._entry.name):
+            model = load_model(AutoModelForCausalLM, self._entry.name, self._source, dtype, self._arguments)
+            model = model.to(self._device).eval()
+        reuse = check_language_model(self._entry.name, model, self._tokenizer)
+        self._learn(known.Known.of(model, reuse))
+        if self._weights:
+            known.keep(self.identity(), self._found)
+        return model
+
+    def _learn(self, found: "Known") -> None:
+        self._found, self._reuse = found, found.reuse
+
+    @cached_property
+    def _packing(self) -> Any:
+        from llm_icl.backends.forward.packing import Packing
+
+        return Packing(self._model)
+
+    @cached_property
+    def _weights(self) -> str:
+        """The content of the weights, by checksum or commit; "" where only a path and its files are known."""
+        if self._entry.weights or self._entry.fingerprint:
+            return str(self._entry.weights.get("sha256", ""))
+        from transformers import AutoConfig
+
+        with loading(self._entry.name):
+            config = AutoConfig.from_pretrained(self._source, **self._arguments)
+        return getattr(config, "_commit_hash", None) or ""
 
     @classmethod
     def here(cls) -> str:
@@ -85,11 +124,10 @@ class TransformersModel(LocalModel):
         return source_of(entry)
 
     def identity(self) -> dict[str, Any]:
-        commit = getattr(self._model.config, "_commit_hash", None)
         return {
             "backend": self._entry.backend,
             "identifier": self._entry.identifier,
-            "weights": self._entry.weights.get("sha256") or commit or self._entry.fingerprint,
+            "weights": self._weights or self._entry.fingerprint,
             "dtype": self._dtype,
             "device": self._device.split(":")[0],
             "chat": self.chats,
@@ -99,19 +137,19 @@ class TransformersModel(LocalModel):
     def remarks(self, rendered: Rendered) -> tuple[str, ...]:
         return (*super().remarks(rendered), *self._reuse.reasons)
 
-    @cached_property
+    @property
     def turning_length(self) -> int | None:
-        return turning_length(self._model)
+        return self._found.turning_length
 
     def close(self) -> None:
-        del self._prefixes, self._packing
-        del self._model
+        for loaded in ("_prefixes", "_packing", "_model"):
+            self.__dict__.pop(loaded, None)
         if self._device.startswith("cuda"):
             self._torch.cuda.empty_cache()
 
-    @cached_property
+    @property
     def context_length(self) -> int:
-        return int(context_length(self._model) or self._entry.context or self._tokenizer.model_max_length)
+        return int(self._found.context_length or self._entry.context or self._tokenizer.model_max_length)
 
     @cached_property
     def _ends(self) -> set[int]:
@@ -125,8 +163,10 @@ class TransformersModel(LocalModel):
         return chat_of(self._tokenizer, self._entry.name)
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        from llm_icl.backends.forward.self_check import check_tokens
+
         found = self._tokens(texts)
-        self._check_tokens(self._entry.name, self._model, found)
+        check_tokens(self._entry.name, self._found.embeddings, found)
         return found
 
     def score_curves(self, curves: Sequence[Curve], shared: int) -> list[list[LabelScores]]:
@@ -203,7 +243,7 @@ class TransformersModel(LocalModel):
         for i, curve in enumerate(curves):
             alike.setdefault((len(curve.tokens), curve.ends), []).append(i)
         for (length, _), members in alike.items():
-            together = self.problems_at_once > 1 or (self._reuse.batches and 2 * shared > length)
+            together = self._reuse.batches and (self.problems_at_once > 1 or 2 * shared > length)
             size = max(1, _TOKENS_AT_ONCE // length) if together else 1
             for start in range(0, len(members), size):
                 yield members[start : start + size]

@@ -14,10 +14,10 @@ def source_of(entry: ModelEntry) -> tuple[str, dict[str, Any]]:
     """The arguments of `from_pretrained`. Raises RequestError for an invalid GGUF file, or where the hub is needed and
     cannot be reached.
     """
-    import local_models.momentum_gpt  # noqa: F401  (registers a model type with transformers)
-
     if entry.weights:
         return str(embedded_weights(entry)), {}
+    import local_models.momentum_gpt  # noqa: F401  (registers a model type with transformers)
+
     path = Path(entry.identifier).expanduser()
     if path.suffix == ".gguf":
         if not path.is_file():

@@ -46,7 +46,7 @@ class Reuse:
 def check_language_model(name: str, model: Any, tokenizer: Any) -> Reuse:
     """What a causal language model of transformers may reuse. Raises RequestError if it cannot be used at all."""
     first, second = (_sequence(tokenizer, text, i) for i, text in enumerate(_TEXTS))
-    check_tokens(name, model, (first, second))
+    check_tokens(name, embeddings_of(model), (first, second))
     half, vocabulary = _LENGTH // 2, model.config.get_text_config().vocab_size
     one, other = (torch.tensor([row], device=model.device) for row in (first, first[:half] + second[:half]))  # (1, T)
     # The logits of their tokens are compared, and of some others.
@@ -74,12 +74,16 @@ def _sequence(tokenizer: Any, text: str, step: int) -> list[int]:
     return (tokens * _LENGTH)[:_LENGTH]
 
 
-def check_tokens(name: str, model: Any, sequences: Iterable[Sequence[int]]) -> None:
+def embeddings_of(model: Any) -> int:
+    """The number of tokens that a model has embeddings for."""
+    return int(model.get_input_embeddings().weight.shape[0])
+
+
+def check_tokens(name: str, embeddings: int, sequences: Iterable[Sequence[int]]) -> None:
     """Raise RequestError if a token has no embedding: the tokenizer is another model's."""
     largest = max((token for tokens in sequences for token in tokens), default=0)
-    known = model.get_input_embeddings().weight.shape[0]
-    if largest >= known:
-        raise _unusable(name, f"its tokenizer writes token {largest}, and it has embeddings for {known}")
+    if largest >= embeddings:
+        raise _unusable(name, f"its tokenizer writes token {largest}, and it has embeddings for {embeddings}")
 
 
 def check_causal(name: str, run: Run, one: Tensor, other: Tensor, dtype: torch.dtype) -> Tensor:
