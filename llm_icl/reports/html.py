@@ -7,14 +7,14 @@ from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from llm_icl.analysis.comparisons import MARGIN
 from llm_icl.analysis.intervals import Estimate
 from llm_icl.reports.document import Figure, Report
 from llm_icl.reports.drawing import svg_of
 from llm_icl.reports.terms import TERMS
-from llm_icl.reports.values import Value, written
+from llm_icl.reports.values import COMMAND, Value, written
 
 _FOLDER = Path(__file__).parent / "page"
 # In this order: each may use what those before it define.
@@ -34,6 +34,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
+    environment.filters["sentence"] = _sentence
     environment.globals |= {
         "written": written,
         "kind_of": lambda block: type(block).__name__,
@@ -49,6 +50,11 @@ def _environment() -> Environment:
         "script": Markup("\n".join((_FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in _SCRIPTS)),
     }
     return environment
+
+
+def _sentence(text: str) -> Markup:
+    """Escaped, with our commands as code."""
+    return Markup(COMMAND.sub(r"<code>\1</code>", str(escape(text))))
 
 
 def _packed(data: bytes) -> Markup:

@@ -17,7 +17,7 @@ from llm_icl.reports.document import (
     Section,
     Table,
 )
-from llm_icl.reports.values import written
+from llm_icl.reports.values import COMMAND, written
 
 # Markdown syntax to escape: code, emphasis, HTML, table cells, strikethrough, mathematics; underscores at the edge of a
 # word; links; character entities.
@@ -40,8 +40,11 @@ def markdown_text(report: Report) -> str:
 
 
 def escaped(text: str) -> str:
-    """Escape text for Markdown, on one line."""
-    plain = _ACTIVE.sub(lambda found: "\\" + found[0], " ".join(text.split()))
+    """Escape text for Markdown, on one line; our commands are code."""
+    parts = COMMAND.split(" ".join(text.split()))  # text, command, text, …
+    parts[::2] = [_ACTIVE.sub(lambda found: "\\" + found[0], part) for part in parts[::2]]
+    parts[1::2] = [f"`{command}`" for command in parts[1::2]]
+    plain = "".join(parts)
     return _FIRST.sub(lambda found: found[0] + "\\" if found[0].isdigit() else "\\" + found[0], plain)
 
 

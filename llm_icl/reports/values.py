@@ -1,6 +1,7 @@
 """Formats values: an estimate with its interval, or with "too few" where the problems are too few for one."""
 
 import math
+import re
 from typing import Literal
 
 from llm_icl.analysis.intervals import Estimate
@@ -9,6 +10,9 @@ Value = Estimate | float | int | str | None
 Kind = Literal[
     "text", "count", "share", "points", "change", "number", "tenths", "hundredths", "power", "rounding", "examples"
 ]
+
+# A command of ours in a sentence; nothing else is written as code, whatever a model or a name holds.
+COMMAND = re.compile(r"`(llm-icl [a-z-]+)`")
 
 # Number formats and factors: fractions, points and changes are shown in percent.
 _FORMS: dict[Kind, tuple[str, float]] = {

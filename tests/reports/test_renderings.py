@@ -209,3 +209,11 @@ def test_joined_reports_stand_under_their_titles_and_say_a_note_once():
     assert joined([one, two]).title == "one; two"
     assert joined([one, two], "both").title == "both"
     assert figure("curve") in [drawn for section in whole.all_sections() for drawn in section.figures()]
+
+
+def test_our_commands_in_a_sentence_are_code_and_nothing_else_is():
+    said = "`llm-icl identify` asks more; `code` <b> and `llm-icl | x` do not."
+    assert escaped(said) == r"`llm-icl identify` asks more; \`code\` \<b> and \`llm-icl \| x\` do not."
+    page = html.html_page(report_about(said))
+    assert "<code>llm-icl identify</code> asks more; `code` &lt;b&gt; and `llm-icl | x` do not." in page
+    assert page.count("<code>") == page.count("<code>llm-icl identify</code>")
