@@ -138,8 +138,12 @@ def _compared(request: ComparisonRequest, found: Sequence[tuple[str, int, Outcom
 
 
 def with_shuffled_labels(examples: Sequence[Example], seed: int) -> list[Example]:
-    order = np.random.default_rng([seed, _LABELS]).permutation(len(examples))
-    return [dataclasses.replace(example, label=examples[i].label) for example, i in zip(examples, order, strict=True)]
+    """In a random order in which they are not all as they were, if there are several."""
+    rng, labels = np.random.default_rng([seed, _LABELS]), [example.label for example in examples]
+    found = [labels[i] for i in rng.permutation(len(labels))]
+    while found == labels and len(set(labels)) > 1:
+        found = [labels[i] for i in rng.permutation(len(labels))]
+    return [dataclasses.replace(example, label=label) for example, label in zip(examples, found, strict=True)]
 
 
 def unchanged_labels(examples: Sequence[Example], seed: int) -> float:

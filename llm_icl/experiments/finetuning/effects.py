@@ -7,12 +7,15 @@ The units are draws of demonstrations, in the place of problems.
 from collections.abc import Mapping
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
+
 from llm_icl.analysis.comparisons import Outcome
 from llm_icl.analysis.effects import Effect
 from llm_icl.experiments.finetuning import scores
 from llm_icl.experiments.finetuning.compared import Compared
 from llm_icl.experiments.finetuning.measures import CONTROLLED, SIMILARITIES
-from llm_icl.experiments.finetuning.methods import CONTROLS, PUBLISHED_METHOD, RANDOM
+from llm_icl.experiments.finetuning.methods import CONTROLS, PUBLISHED_METHOD, RANDOM, SHUFFLED
 
 RECOVERY = "Rec2FTP"
 # Smaller differences than these are none.
@@ -34,5 +37,13 @@ def effects(compared: Compared) -> dict[tuple[str, str], Effect]:
         for control in CONTROLS:
             if control in methods:
                 less = own[measure] - scores.excess(compared, control, measure)
-                found[measure.name, control] = Effect(partial(scores.difference, less), count, MARGIN)
+                controlled = _controlled(compared, control)
+                less = less[:, controlled] if less.size else less
+                found[measure.name, control] = Effect(partial(scores.difference, less), int(controlled.sum()), MARGIN)
     return found
+
+
+def _controlled(compared: Compared, control: str) -> NDArray[np.bool_]:
+    """The draws for which a control is one, (S,): labels that are all alike cannot be shuffled."""
+    unchanged = [compared.unchanged_labels.get(seed, 0.0) for seed in sorted(compared.answers["seed"].unique())]
+    return np.array([control != SHUFFLED or share < 1 for share in unchanged])

@@ -34,7 +34,7 @@ from llm_icl.experiments.finetuning.setting import NOTES, losses, rates, scales,
 from llm_icl.experiments.finetuning.verdict import verdict
 from llm_icl.reports.charts import Axis, Point, colours_of, lines
 from llm_icl.reports.document import Column, Figure, Provenance, Report, Row, Section, Table
-from llm_icl.reports.values import Kind, Value
+from llm_icl.reports.values import Kind, Value, written
 from llm_icl.runs import RunDirectory
 
 
@@ -95,11 +95,11 @@ def _gain_table(found: Compared, record: dict[str, Any]) -> Table:
 
 
 def _by_measure(cells: Mapping[tuple[str, str], Value], key: str, caption: str, kind: Kind) -> Table:
-    """A row for each measure, a column for each thing that it is compared with."""
+    """A row for each measure that has data, a column for each thing that it is compared with."""
     against = list(dict.fromkeys(against for _, against in cells))
     rows: list[Row] = [
         {"measure": measure, **{name: cells.get((measure, name)) for name in against}}
-        for measure in dict.fromkeys(measure for measure, _ in cells)
+        for measure in dict.fromkeys(measure for (measure, _), value in cells.items() if written(value, kind))
     ]
     columns = (
         Column("measure", "measure", short=True),
@@ -146,7 +146,8 @@ def _measures_table(found: Compared, record: dict[str, Any]) -> Table:
         if measure not in (*DUAL_FORM, *ORDER_MEASURES):
             measured = {method: scores.estimate(found, method, measure) for method in scores.methods(found)}
             known = {f"published, {model}": values.get(measure.published) for model, values in published.items()}
-            rows.append({"measure": measure.name, **measured, **known})
+            if any(written(value, "number") for value in (*measured.values(), *known.values())):
+                rows.append({"measure": measure.name, **measured, **known})
     return Table("measures", "Similarity by update", columns, tuple(rows))
 
 

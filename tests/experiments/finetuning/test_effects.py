@@ -1,5 +1,7 @@
 """What a report concludes from its comparisons, corrected for their number."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -45,6 +47,21 @@ def test_above_below_the_same_and_too_few():
     assert found[SIMAOU.name, SHUFFLED] == "equivalent"
     assert found[SIMAOU.name, UNTRAINED] == "too few"
     assert [SYMBOLS[found[SIMAOU.name, name]] for name in (RANDOM, OTHER, SHUFFLED, UNTRAINED)] == ["↑", "↓", "≈", "?"]
+
+
+def test_labels_that_are_all_alike_are_no_shuffled_labels():
+    """Of five draws of demonstrations two have one label only: what shuffling does is told by the other three."""
+    own, changes = around(0.2, 0.01), around(0.1, 0.01, 1)
+    changes[:, :2] = own[:, :2]  # the same labels, so the same update
+    world = {PUBLISHED_METHOD: own, SHUFFLED: changes, OTHER: changes}
+    unchanged = {1: 1.0, 2: 1.0, 3: 0.5, 4: 0.25, 5: 0.75}
+    found = effects(dataclasses.replace(compared(world), unchanged_labels=unchanged))
+    assert found[SIMAOU.name, SHUFFLED].replicates == 3
+    expected = (own - changes)[:, 2:].mean()
+    assert found[SIMAOU.name, SHUFFLED].estimate().value == pytest.approx(expected)
+    assert found[SIMAOU.name, OTHER].estimate().value == pytest.approx((own - changes).mean())
+    told = shown(effects(dataclasses.replace(compared(world), unchanged_labels=dict.fromkeys(range(1, 6), 1.0))))
+    assert told[SIMAOU.name, SHUFFLED].outcome == "no data"
 
 
 def test_a_control_that_does_the_same_throughout_is_identical():
