@@ -127,6 +127,15 @@ def test_an_answer_is_kept_whatever_is_beside_it(ask, api, name):
     assert all(call.reply.text is not None for call in asked.kept.values())
 
 
+@pytest.mark.parametrize("charset", ["utf-16", "iso-8859-1", "ascii", "unheard-of"])
+def test_an_answer_is_utf_8_whatever_its_header_says(ask, charset):
+    answer = {"choices": [{"message": {"content": "1"}, "finish_reason": "stop"}], "model": "é"}
+    said = {"content-type": f"application/json; charset={charset}"}
+    asked = ask("chat", lambda body, before: Raw(200, json.dumps(answer, ensure_ascii=False).encode(), said))
+    assert (asked.statuses, asked.calls) == (["1"] * QUESTIONS, QUESTIONS)
+    assert {call.reply.model for call in asked.kept.values()} == {"é"}
+
+
 def test_there_are_enough_of_them():
     assert len(WITHOUT_ANSWER) + len(WITH_ANSWER) >= 100
 

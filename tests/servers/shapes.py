@@ -362,6 +362,12 @@ WITHOUT_ANSWER: dict[str, Shape] = {
             [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "0.01s"}],
         ),
     ),
+    "Bedrock, rate": Shape(
+        "overload", "Too many tokens", 429, {"message": "Too many tokens, please wait before trying again."}
+    ),
+    "Bedrock, rate of a day": Shape(
+        "overload", "Too many tokens", 429, {"message": "Too many tokens per day, please wait before trying again."}
+    ),
     "Mistral, rate": Shape("overload", "rate limit exceeded", 429, {"message": "Requests rate limit exceeded"}),
     "Anthropic, overload": Shape("overload", "Overloaded", 529, anthropic("Overloaded", "overloaded_error")),
     "TGI, overload": Shape("overload", "overloaded", 429, {"error": "Model is overloaded", "error_type": "overloaded"}),
@@ -487,6 +493,7 @@ WITHOUT_ANSWER: dict[str, Shape] = {
     "a stream": Shape("reply", "data:", 200, 'data: {"choices": [{"delta": {"content": "1"}}]}\n\ndata: [DONE]\n\n'),
     "not what it is encoded as": Shape("reply", "malformed reply", 200, b"xx", {"content-encoding": "gzip"}),
     "bytes": Shape("reply", "", 200, bytes(range(128, 256))),
+    "a header without end": Shape("reply", "malformed reply", 200, {}, {"x-header": "y" * 10_000}),
 }
 
 

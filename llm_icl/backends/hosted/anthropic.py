@@ -7,7 +7,7 @@ from typing import Any
 
 from llm_icl.backends.base import ModelEntry, backends
 from llm_icl.backends.exchange import GenerateRequest, Reply, Request
-from llm_icl.backends.hosted.bounded import bounded_client
+from llm_icl.backends.hosted.bounded import bounded_client, text_of
 from llm_icl.backends.hosted.model import CLOCKS, BatchModel, BatchProgress, Collected, connecting, listing
 from llm_icl.backends.hosted.reading import message_usage_of, model_of, read_message
 from llm_icl.config.addresses import checked_url
@@ -117,7 +117,7 @@ class AnthropicModel(BatchModel):
 
     async def send(self, body: dict[str, Any]) -> str:
         response = await self._client.post("/v1/messages", body=body, cast_to=self._response_type)
-        return str(response.text)
+        return text_of(response)
 
     def read(self, request: Request, answer: Any) -> Reply:
         members = {"model": model_of(answer), "usage": message_usage_of(answer.get("usage")), **read_message(answer)}

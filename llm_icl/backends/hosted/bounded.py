@@ -20,6 +20,19 @@ def bounded_client(sdk: Any) -> Any:
     )
 
 
+def text_of(response: Any) -> str:
+    """The text of a reply. JSON is UTF-8 whatever its header says; other texts are what that says, if they can be."""
+    content: bytes = response.content
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        pass
+    try:
+        return str(response.text)
+    except (UnicodeError, LookupError):
+        return content.decode(errors="replace")
+
+
 async def _bound(response: Any) -> None:
     """Called with the headers of a reply, before its content is read."""
     import httpx2

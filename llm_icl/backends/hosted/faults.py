@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
-from llm_icl.backends.hosted.bounded import ReplyTooLargeError
+from llm_icl.backends.hosted.bounded import ReplyTooLargeError, text_of
 from llm_icl.backends.hosted.reasons import Reason, reason_in, reason_of
 from llm_icl.config.secrets import redact
 
@@ -41,6 +41,9 @@ class HopelessError(Exception):
 
 _MESSAGE_LENGTH = 300
 _NEVER_CONNECTED = ("ConnectError", "ClientConnectorError", "ConnectionRefusedError", "gaierror")
+_OF_CONNECTIONS = ("APIConnectionError", "APITimeoutError", "ClientResponseError")  # the last is of broken HTTP
+# What is raised where a reply is not what an SDK, or who reads its objects, expects.
+_FORMLESS = (ValueError, TypeError, LookupError, AttributeError)
 _WAITED = ("TimeoutError", "ReadTimeout", "WriteTimeout", "SocketTimeoutError", "ServerTimeoutError")
 _CERTIFICATE = re.compile(r"certificate|wrong.version.number|record layer|tlsv\d|sslv\d|\[SSL", re.I)
 
@@ -53,7 +56,7 @@ def _words(*patterns: str) -> re.Pattern[str]:
 _TOO_LONG = _words(
     r"context[_ ](length|window|size)", r"exceed\w*[_ ]context", r"maximum context", r"context the overflows",
     r"(prompt|input|request|message)s? (is|are|was) too (long|large)", r"(input|prompt)[_ ]too[_ ]long",
-    r"too many (input |prompt )?tokens", r"longer than the (maximum|model)", r"request (entity )?too large",
+    r"too many (input |prompt )?tokens(?! per|, please wait)", r"longer than the (maximum|model)", r"request (entity )?too large",
     r"request_too_large", r"input token count", r"exceed\w* the (maximum|max|limit)[a-z ]{0,20}tokens",
     r"(inputs?|prompt)\W* (tokens? \+|must have less than)", r"n_keep.{0,20}n_ctx",
     r"reduce (the|your) (length|message)",
@@ -107,7 +110,9 @@ def fault_of(problem: Exception, model: str, timeout: float) -> Exception:
     if too_large := next((cause for cause in causes if isinstance(cause, ReplyTooLargeError)), None):
         return UnusableError(str(too_large))
     names = [type(cause).__name__ for cause in causes]
-    if not isinstance(problem, OSError) and names[0] not in ("APIConnectionError", "APITimeoutError"):
+    if isinstance(problem, _FORMLESS):
+        return TransientError("malformed reply: it has another form", "reply", charged=True)
+    if not isinstance(problem, OSError) and names[0] not in _OF_CONNECTIONS:
         return problem
     # Transports wrap errors differently: use the root cause.
     cause = str(causes[-1]) or names[-1]
@@ -117,7 +122,7 @@ def fault_of(problem: Exception, model: str, timeout: float) -> Exception:
         return TransientError(clean(f"no connection ({cause})"), "connection")
     if any(name in names for name in _WAITED):
         return TransientError(f"no reply within {timeout:g} s", "timeout", charged=True)
-    if "DecodingError" in names:
+    if "DecodingError" in names or "ClientResponseError" in names:
         return TransientError(clean(f"malformed reply ({cause})"), "reply", charged=True)
     return TransientError(clean(f"the connection was lost ({cause})"), "connection", charged=True)
 
@@ -126,7 +131,7 @@ def reason_for(problem: Exception) -> Reason:
     """The reason in the reply of an SDK's exception."""
     response = getattr(problem, "response", None)
     if response is not None:
-        return reason_in(str(response.text))
+        return reason_in(text_of(response))
     body = getattr(problem, "body", None)
     return reason_of(body) if body else Reason(str(problem))
 
@@ -195,6 +200,6 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
             pass
         try:
             return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             continue
     return None

@@ -8,7 +8,7 @@ from typing import Any
 
 from llm_icl.backends.base import ModelEntry, backends
 from llm_icl.backends.exchange import EchoRequest, Reply, Request, TopRequest
-from llm_icl.backends.hosted.bounded import bounded_client
+from llm_icl.backends.hosted.bounded import bounded_client, text_of
 from llm_icl.backends.hosted.faults import clean, reason_for
 from llm_icl.backends.hosted.logprobs import NoLogprobsError, top_of_echo
 from llm_icl.backends.hosted.model import CLOCKS, BatchModel, BatchProgress, Collected, connecting, listing, positive
@@ -176,7 +176,7 @@ class OpenAIModel(BatchModel):
     async def send(self, body: dict[str, Any]) -> str:
         # The SDK's raw method: a third less CPU time than its typed methods.
         response = await self._client.post(_PATHS[self.api], body=body, cast_to=self._response_type)
-        return str(response.text)
+        return text_of(response)
 
     def read(self, request: Request, answer: Any) -> Reply:
         members: dict[str, Any] = {"model": model_of(answer), "usage": usage_of(answer.get("usage"))}

@@ -37,6 +37,7 @@ from llm_icl.tasks.drawing import draw_problems
         ({"retry-after": ""}, None),
         ({"retry-after": "Wed, 32 Foo 2026 07:28:00 GMT"}, None),
         ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0),
+        ({"retry-after": "Fri, 27 Nov 2026 11:43:43 +99999999999999999999"}, None),
         ({"x-other": "9"}, None),
     ],
 )
