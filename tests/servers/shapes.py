@@ -708,6 +708,24 @@ WITH_ANSWER: dict[str, tuple[str, dict[str, Any]]] = {
             "messages": message((), stop_reason="refusal"),
         },
     ),
+    "Gemini and Zhipu, filtered": (
+        "refused",
+        {
+            "chat": chat(None, finish_reason="SAFETY"),
+            "completions": completion("", finish_reason="sensitive"),
+            "responses": {"status": "incomplete", "incomplete_details": {"reason": "content_filter"}, "output": []},
+            "messages": message((), stop_reason="refusal"),
+        },
+    ),
+    "DeepSeek and Zhipu, stopped": (
+        "reply",
+        {
+            "chat": chat("", finish_reason="insufficient_system_resource"),
+            "completions": completion("", finish_reason="network_error"),
+            "responses": response((), status="cancelled"),
+            "messages": {"type": "message"},
+        },
+    ),
     "SGLang, aborted": (
         "reply",
         {

@@ -53,9 +53,9 @@ def read_choice(request: Request, choice: Any, greedy: bool) -> dict[str, Any]:
     if not isinstance(message, Mapping):
         raise BadReplyError("its message is not an object")
     text, thought, refusal = _content(message)
-    if refusal or finish.startswith("content_filter"):
+    if refusal or finish.startswith(_FILTERED):
         return members | {"status": "refused", "text": refusal or text or ""}
-    if finish in ("error", "abort"):
+    if finish in _STOPPED:
         raise BadReplyError(f"the server stopped it ({finish})")
     if thought:
         text = (text or "").lstrip()
@@ -72,6 +72,11 @@ def read_choice(request: Request, choice: Any, greedy: bool) -> dict[str, Any]:
         return members | {"text": text or "", "tops": [top]}
     except NoLogprobsError as reason:
         return members | {"text": text or "", "tops": [None], "absent": str(reason)}
+
+
+# Ends that providers name otherwise than OpenAI: Gemini and Zhipu of filters; SGLang, Zhipu and DeepSeek of servers.
+_FILTERED = ("content_filter", "safety", "recitation", "prohibited_content", "blocklist", "spii", "sensitive")
+_STOPPED = ("error", "abort", "network_error", "insufficient_system_resource")
 
 
 def _finish(choice: Mapping[str, Any]) -> str:
