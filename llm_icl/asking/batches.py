@@ -91,7 +91,11 @@ class Batches:
                 continue
             try:
                 state = self._sender.run(lambda batch=batch: self._model.progress(batch.id))  # type: ignore[misc]
+                if state.ended:
+                    replies |= self._collect(batch, on_calls)
             except WorkError as problem:
+                if isinstance(problem.__cause__, TransientError) and problem.__cause__.kind != "reply":
+                    raise  # what is in it is not paid for again because the provider cannot be reached
                 log.warning("batch %s, with %d of these requests, is unavailable: %s", batch.id, len(shared), problem)
                 continue
             if not state.ended:
@@ -99,7 +103,6 @@ class Batches:
                     f"{counted(len(shared), 'request')} of these {'is' if len(shared) == 1 else 'are'} in batch "
                     f"{batch.id}, which has not ended: add --batch to wait for it"
                 )
-            replies |= self._collect(batch, on_calls)
         return {key: replies[key] for key in requests if key in replies and not replies[key].message}
 
     def _submit_part(

@@ -80,14 +80,16 @@ class Sender:
         return replies
 
     def run(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Run other work over the same channel, with retries. Raises WorkError if they fail."""
+        """Run other work over the same channel, with retries. Raises WorkError, because of the last fault, if they
+        fail.
+        """
 
         async def do() -> T:
             await self._open()
             try:
                 return await self._attempts.again(lambda: self._translated(work))
             except (TransientError, RejectedError, HopelessError) as problem:
-                raise WorkError(f"{self.model.entry.name}: {problem}") from None
+                raise WorkError(f"{self.model.entry.name}: {problem}") from problem
 
         return self._runner.run(do())
 

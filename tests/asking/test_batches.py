@@ -12,6 +12,7 @@ from llm_icl.asking.batches import Batches, BesideBatches
 from llm_icl.asking.budget import Budget
 from llm_icl.asking.cache import CallCache
 from llm_icl.asking.sending import Sender
+from llm_icl.backends.hosted.faults import TransientError
 from llm_icl.errors import WorkError
 from tests.asking.hosted import QUICK, anthropic, openai, questions
 
@@ -218,6 +219,45 @@ def test_a_batch_that_the_provider_has_no_longer_does_not_stop_single_requests(p
     start = Start(make(provider), tmp_path)
     assert all(not reply.status for reply in start.send(asked, BesideBatches(start.batches, start.sender)))
     assert spent(tmp_path)[1] == 12  # the batch may have been paid
+
+
+@both
+def test_a_web_page_in_place_of_the_results_loses_none_of_them(provider, tmp_path, make):
+    pages = [["<html><title>Bad gateway</title></html>"], ['{"error": {"message": "try again later"}}']]
+    provider.damage = lambda lines: pages.pop() if pages else lines
+    assert all(not reply.status for reply in Start(make(provider), tmp_path).send(questions(make(provider), 6)))
+    assert not pages
+    assert len(provider.batches) == 1
+    assert spent(tmp_path)[1] == 6
+
+
+@both
+def test_results_that_never_come_are_waited_for_until_the_batch_is_given_up(provider, tmp_path, make):
+    asked = questions(make(provider), 6)
+    provider.damage = lambda lines: ["<html><title>Bad gateway</title></html>"]
+    with pytest.raises(WorkError, match="Bad gateway.*re-run without --batch"):
+        Start(make(provider), tmp_path).send(asked)
+    start = Start(make(provider), tmp_path)
+    assert all(not reply.status for reply in start.send(asked, BesideBatches(start.batches, start.sender)))
+    assert spent(tmp_path)[1] == 12
+
+
+@both
+def test_a_batch_is_not_paid_for_again_while_its_provider_cannot_be_reached(provider, tmp_path, make, monkeypatch):
+    asked = questions(make(provider), 6)
+    first = Start(make(provider), tmp_path)
+    first.batches.submit(asked)
+    first.end()
+    start = Start(make(provider), tmp_path)
+
+    async def fails(self, batch):
+        raise TransientError("HTTP 500: it broke", "server")
+
+    monkeypatch.setattr(type(start.model), "progress", fails)
+    with pytest.raises(WorkError, match="HTTP 500"):
+        start.send(asked, BesideBatches(start.batches, start.sender))
+    assert not provider.prompts()
+    assert spent(tmp_path)[1] == 6
 
 
 def test_a_batch_that_is_refused_costs_nothing(provider, tmp_path, monkeypatch):

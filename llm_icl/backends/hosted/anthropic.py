@@ -154,7 +154,7 @@ class AnthropicModel(BatchModel):
 
     async def collect(self, batch: str) -> Collected:
         response = await self._client.get(f"/v1/messages/batches/{batch}/results", cast_to=self._response_type)
-        return Collected.read(response.content, _ending)
+        return Collected.read([response.content], _ending)
 
 
 def _ending(entry: Any) -> dict[str, Any] | str:

@@ -10,7 +10,7 @@ import logging
 import math
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,12 +58,17 @@ class Collected:
     failures: dict[str, str]
 
     @classmethod
-    def read(cls, content: bytes, ending: Callable[[Any], dict[str, Any] | str]) -> "Collected":
+    def read(cls, files: Iterable[bytes], ending: Callable[[Any], dict[str, Any] | str]) -> "Collected":
         """Read results line by line; `ending` finds the reply's body in a line, or the reason why there is none. A line
         that is cut, or has no known form, is no reply. Of several replies to one request the first counts.
+
+        Raises TransientError if a file is something else, such as a gateway's web page: the results may still come.
         """
         found = cls({}, {})
-        for line in content.decode(errors="replace").split("\n"):  # splitlines() splits at more, which texts may hold
+        texts = [content.decode(errors="replace") for content in files if content.strip()]
+        if other := next((text for text in texts if "custom_id" not in text), ""):
+            raise TransientError(clean(f"no results of a batch: {reason_in(other).words}"), "reply")
+        for line in "\n".join(texts).split("\n"):  # splitlines() splits at more, which texts may hold
             try:
                 entry = json.loads(line)
                 name, ended = str(entry["custom_id"]), ending(entry)

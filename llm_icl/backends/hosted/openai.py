@@ -224,7 +224,7 @@ class OpenAIModel(BatchModel):
     async def collect(self, batch: str) -> Collected:
         state = await self._client.batches.retrieve(batch)
         files = [await self._content(file) for file in (state.output_file_id, state.error_file_id) if file is not None]
-        return Collected.read(b"\n".join(files), _ending)
+        return Collected.read(files, _ending)
 
     async def _content(self, file: str) -> bytes:
         """The content of a file; empty if the provider has it no longer."""
