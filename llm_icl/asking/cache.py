@@ -63,7 +63,7 @@ class CallCache:
                 if (reply := Reply.read(str(text))) is None:
                     unreadable.append(key)
                 else:
-                    found[key] = Call(key, json.loads(request), reply)
+                    found[key] = Call(key, _request_in(request), reply)
         if unreadable:
             self.forget(unreadable)
         return found
@@ -93,6 +93,15 @@ class CallCache:
 
     def close(self) -> None:
         self.database.close()
+
+
+def _request_in(text: str | bytes) -> dict[str, Any]:
+    """A stored request, which is kept for people: without one that can be read its reply is as good."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return data if isinstance(data, dict) else {}
 
 
 INSERT = "INSERT OR IGNORE INTO calls VALUES (?, ?, ?)"

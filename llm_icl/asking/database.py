@@ -30,6 +30,11 @@ CREATE TABLE IF NOT EXISTS batches (
 """
 
 
+def _text(stored: bytes) -> str:
+    """A stored text, whatever its bytes are: who reads it finds out whether it is good."""
+    return stored.decode(errors="replace")
+
+
 class Database:
     """In a write-ahead log, so that processes can share it; what is committed survives a loss of power."""
 
@@ -41,6 +46,7 @@ class Database:
         with self._usable():
             # Transactions come from several threads, one at a time.
             self._connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
+            self._connection.text_factory = _text
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=FULL")
             self._connection.executescript(_TABLES)

@@ -487,7 +487,7 @@ def test_a_cached_reply_in_which_nothing_can_be_used_is_asked_for_again_and_repl
         '{"tops": [{"1": -1}, {"1": -1}], "text": "1"}',
         '{"scores": [[1]], "text": "1"}', '{"text": "1", "status": "odd"}', '{"status": "error", "message": "lost"}',
         '{"text": "1", "usage": {"input": null}}', '{"text": "1", "usage": {"input": 1e400}, "truncated": "no"}',
-        '{"text": "1", "tops": [{"1": 1' + "0" * 400 + "}]}",
+        '{"text": "1", "tops": [{"1": 1' + "0" * 400 + "}]}", b"\xff\xfe",
     ],
 )  # fmt: skip
 def test_nothing_in_the_cache_stops_a_run(tmp_path, stored):
@@ -499,7 +499,7 @@ def test_nothing_in_the_cache_stops_a_run(tmp_path, stored):
     cache.put([Call(key, request.data(), Reply(text="0"))])
     other = sqlite3.connect(tmp_path / "calls.sqlite")
     with other:
-        other.execute("UPDATE calls SET reply = ?", (stored,))
+        other.execute("UPDATE calls SET reply = CAST(? AS TEXT)", (stored,))
     other.close()
     asked = []
 
@@ -512,3 +512,14 @@ def test_nothing_in_the_cache_stops_a_run(tmp_path, stored):
         answered = answer_plan(plan, {}, BASIC, problems, range(1), cache, SimpleNamespace(send=send))
         assert answered.answers.prediction.tolist() == [[1]]
     assert asked == [key]
+
+
+@pytest.mark.parametrize("stored", ["", "{", "null", "[" * 100_000, b"\xff\xfe"])
+def test_a_reply_is_as_good_without_the_request_that_is_stored_beside_it(tmp_path, stored):
+    cache = CallCache(tmp_path / "calls.sqlite")
+    cache.put([Call("k", {"prompt": "?"}, Reply(text="1"))])
+    other = sqlite3.connect(tmp_path / "calls.sqlite")
+    with other:
+        other.execute("UPDATE calls SET request = CAST(? AS TEXT)", (stored,))
+    other.close()
+    assert cache.get(["k"]) == {"k": Call("k", {}, Reply(text="1"))}
