@@ -2,13 +2,13 @@
 
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from llm_icl.api.results import Result
 from llm_icl.config.options import Options, declared
-from llm_icl.config.secrets import redact
+from llm_icl.config.secrets import holds_key, redact
 from llm_icl.errors import RequestError
 from llm_icl.experiments.kinds import experiments
 from llm_icl.problems import Problems
@@ -19,7 +19,16 @@ from llm_icl.tasks.drawing import draw as draw_problems
 from llm_icl.tasks.options import DrawingOptions
 
 
+def _refuse_keys(arguments: Mapping[str, Any]) -> None:
+    """Raise RequestError, without repeating it, if an argument holds a key: names and records would hold it too."""
+    for name, value in arguments.items():
+        parts = value if isinstance(value, list | tuple) else (value,)
+        if any(holds_key(str(part)) for part in parts if isinstance(part, str | Path)):
+            raise RequestError(f"{name} holds an API key or password: keys belong into environment variables")
+
+
 def _run(kind: str, out: str | Path | None, keep_old: bool, on_progress: OnProgress, options: dict[str, Any]) -> Result:
+    _refuse_keys({**options, "out": out})
     entry = experiments.get(kind)
     experiment = entry.of(entry.options.of(options))
     given = ", ".join(f"{name}={value!r}" for name, value in options.items())
@@ -75,6 +84,7 @@ def report(*runs: str | Path | Result, out: str | Path | None = None, export: st
     from llm_icl.reports.export import write_export
     from llm_icl.reports.files import write_report
 
+    _refuse_keys({"runs": runs, "out": out, "export": export})
     if not runs:
         raise RequestError("there is no run to report")
     found: list[RunDirectory] = []
@@ -90,11 +100,13 @@ def report(*runs: str | Path | Result, out: str | Path | None = None, export: st
 
 def load(run: str | Path) -> Result:
     """Load a finished run. Raises RequestError if the folder does not contain one."""
+    _refuse_keys({"run": run})
     return Result([RunDirectory.finished(Path(run))])
 
 
 def draw(**options: Any) -> Problems:
     """Draw problems of a task: `draw(task="majority", n=5, points=40, problems=100)`; xs (N, m, n) and ys (N, m)."""
+    _refuse_keys(options)
     return draw_problems(DrawingOptions.of(options))
 
 

@@ -139,6 +139,28 @@ def test_a_wrong_request_is_one_clear_line(options, words):
     assert words in str(problem.value)
 
 
+KEY = "sk-proj-AbCd1234efGH5678ijKL"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: llm_icl.evaluate(**SMALL | {"model": f"openai/{KEY}"}),
+        lambda: llm_icl.evaluate(**SMALL, out=f"runs/{KEY}"),
+        lambda: llm_icl.identify(task="parity", learner=["averaging", KEY]),
+        lambda: llm_icl.probe(model=f"openai/m:key={KEY}"),
+        lambda: llm_icl.draw(task=KEY),
+        lambda: llm_icl.load(KEY),
+        lambda: llm_icl.report(Path("runs") / KEY),
+    ],
+)
+def test_a_key_is_refused_and_not_repeated(call, tmp_path):
+    with pytest.raises(RequestError, match="holds an API key") as problem:
+        call()
+    assert KEY not in str(problem.value)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_without_a_run_says_so():
     with pytest.raises(RequestError, match="nowhere is not a run"):
         llm_icl.load("nowhere")
