@@ -18,6 +18,9 @@ _LONGEST_MESSAGE = 1000
 # Characters of a file, and values that it may hold, each alias counted with all that it stands for.
 _LONGEST_CARD = 2_000_000
 _MOST_VALUES = 50_000
+# Numbers that begin with a zero are octal to YAML, those with colons are minutes and seconds.
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+_OTHER_BASE = re.compile(r"[-+]?0[0-7_]+$|.*:")
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -123,6 +126,25 @@ def _texts(node: yaml.Node) -> Iterator[str]:
             yield from _texts(one)
 
 
+def _refuse_misread(node: yaml.Node, where: str, first_line: int) -> None:
+    """Raise RequestError where YAML reads something else than people do: the last of a doubled key, and 8 for 010."""
+    line = f"{where}, line {node.start_mark.line + first_line}"
+    if isinstance(node, yaml.ScalarNode):
+        if node.tag in _NUMBERS and _OTHER_BASE.match(node.value):
+            raise RequestError(f"{line}: YAML reads {node.value} to another base: write the number itself, or quotes")
+        return
+    keys: set[tuple[str, str]] = set()
+    for part in node.value:
+        if isinstance(part, tuple) and isinstance(part[0], yaml.ScalarNode):
+            key = (part[0].tag, part[0].value)
+            if key in keys:
+                place = f"{where}, line {part[0].start_mark.line + first_line}"
+                raise RequestError(f"{place}: the field '{part[0].value}' appears twice")
+            keys.add(key)
+        for one in part if isinstance(part, tuple) else (part,):
+            _refuse_misread(one, where, first_line)
+
+
 def parse_card(text: str, where: str, first_line: int = 1) -> Card:
     """Read a YAML mapping; `first_line` is where the text begins in its file."""
     if len(text) > _LONGEST_CARD:
@@ -157,10 +179,6 @@ def parse_card(text: str, where: str, first_line: int = 1) -> Card:
         raise RequestError(f"{where}: holds an API key or password: keys belong into environment variables")
     if not isinstance(fields, dict):
         raise RequestError(f"{where}, line {first_line}: a card must be a list of 'field: value' lines")
-    lines: dict[str, int] = {}
-    for key, _ in node.value:
-        line = key.start_mark.line + first_line
-        if key.value in lines:
-            raise RequestError(f"{where}, line {line}: the field '{key.value}' appears twice")
-        lines[key.value] = line
+    _refuse_misread(node, where, first_line)
+    lines = {key.value: key.start_mark.line + first_line for key, _ in node.value}
     return Card(where, {str(key): value for key, value in fields.items()}, lines)

@@ -90,8 +90,9 @@ def cells_of(suite: Suite, places: Places) -> list[SuiteCell]:
     matrix = suite.matrix
     baselines = suite.kind is _EVALUATION or matrix.settings["learner"]
     cells = [_cell(suite, point, places) for point in matrix.points(_BASELINE_AXES)] if baselines else []
+    asking = [_cell(suite, point, places) for point in matrix.points(AXES)]  # checked also where nothing is asked
     if matrix.axes["model"] != ["none"]:
-        cells += [_cell(suite, point, places) for point in matrix.points(AXES)]
+        cells += asking
     refuse_repeats(suite.name, [cell.name for cell in cells])
     return cells
 

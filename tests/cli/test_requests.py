@@ -98,6 +98,12 @@ def test_a_wrong_formula_is_one_clear_line(tmp_path, task, message):
         ("function-class: majority\nparameters: [{up-to: abc}]\n", "mine.yaml, line 2: 'up-to' must be a whole number"),
         ("description: 2024-13-45\n", "mine.yaml: not valid YAML"),
         ("function-class: majority\nnoise: 0\nnoise: 1\n", "mine.yaml, line 3: the field 'noise' appears twice"),
+        (
+            "function-class: majority\nparameters:\n  relevant: 3\n  relevant: 2\n",
+            "mine.yaml, line 4: the field 'relevant' appears twice",
+        ),
+        ("function-class: majority\nparameters: {relevant: 010}\n", "mine.yaml, line 2: YAML reads 010 to another base"),
+        ("function-class: majority\nparameters: {relevant: 1:30}\n", "mine.yaml, line 2: YAML reads 1:30 to another"),
     ],
 )
 def test_a_broken_task_card_is_named_with_its_line(tmp_path, card, message):

@@ -54,6 +54,9 @@ class Identification(AskingExperiment):
             raise RequestError(options.missing("task", {"tasks_dir": options.tasks_dir}))
         asks = options.model or not (options.learner or options.answers)
         models, trained = named_models(options.model, options.base_url, options.catalogue) if asks else ((), ())
+        learners = tuple(parse_specs(options.learner))
+        if not (models or trained or learners or options.answers):
+            raise RequestError("nothing to identify: give a model, --learner or --answers")
         prompts = parse_specs([options.prompt])
         if len(prompts) > 1:
             raise RequestError("an identification has one prompt")
@@ -67,7 +70,7 @@ class Identification(AskingExperiment):
             candidates=tuple(str(spec) for spec in parse_specs(options.candidate)),
             models=models,
             trained=trained,
-            learners=tuple(parse_specs(options.learner)),
+            learners=learners,
             answers=tuple(AnswersFile.read(path, options.tasks_dir) for path in options.answers),
             prompt=load_prompt(prompts[0], options.prompts_dir),
             mode=options.mode,

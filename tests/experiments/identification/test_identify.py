@@ -94,6 +94,7 @@ def test_a_dry_run_says_what_can_be_told_apart(tmp_path):
     ("arguments", "message"),
     [
         (["--learner", "averaging"], "--task is missing"),
+        (["--model", "none", "--task", "majority"], "nothing to identify"),
         (["--learner", "averaging", "--task", "majority", "--candidate", "averaging"], "one candidate is not enough"),
         (["--learner", "averaging,averaging:", "--task", "majority"], "not an option"),
         (["--learner", "nobody", "--task", "majority"], "unknown learner 'nobody'"),
