@@ -123,6 +123,15 @@ def test_an_output_folder_that_cannot_be_written_is_one_clear_line(tmp_path):
     assert done.stderr.count("\n") == 1
 
 
+def test_a_closed_stream_stops_nothing(tmp_path):
+    program = "from llm_icl.cli.main import main; main()"
+    asked = "eval --model none --task majority --n 3 --points 3 --problems 1 --out run".split()
+    closed = ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-c", program, *asked]
+    done = subprocess.run(closed, cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=False, timeout=100)
+    assert done.returncode == 0
+    assert "report: run" in done.stdout
+
+
 def test_a_disk_without_space_is_one_clear_line(tmp_path):
     """A real file system of 1 MiB, where the machine lets the test mount one."""
     small = tmp_path / "small"
