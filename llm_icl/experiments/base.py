@@ -224,8 +224,8 @@ class Experiment(ABC):
         return {"parts", "report.html", "report.md", *self.products(), "run.json"}
 
     def _refuse_leftovers(self, folder: Path) -> None:
-        """Raise RequestError if there are files that this kind would take for its own."""
-        if there := sorted(name for name in ("parts", *self.products()) if (folder / name).exists()):
+        """Raise RequestError if there are files that this kind would take for its own, or write over."""
+        if there := sorted(name for name in self._files() - {"run.json"} if (folder / name).exists()):
             raise RequestError(f"{folder} contains {there[0]} but no run.json: choose another --out")
 
     def _set_aside(self, folder: Path) -> None:

@@ -262,6 +262,14 @@ def test_a_refused_request_removes_nothing_that_was_there(kind, places, monkeypa
     assert {path.name: path.read_text() for path in tmp_path.iterdir() if path.name != ".lock"} == own
 
 
+@each_kind
+def test_a_report_that_stands_in_a_folder_is_not_written_over(kind, places, works, tmp_path):
+    (tmp_path / "report.md").write_text("of other runs")
+    with pytest.raises(RequestError, match="report.md but no run"):
+        made(kind, places).run(tmp_path)
+    assert (tmp_path / "report.md").read_text() == "of other runs"
+
+
 def test_a_request_that_is_refused_later_keeps_what_was_found(places, monkeypatch, tmp_path):
     def refuses(self, session, on_progress):
         session.run.parts.mkdir()
