@@ -235,7 +235,7 @@ def test_a_web_page_in_place_of_the_results_loses_none_of_them(provider, tmp_pat
 def test_results_that_never_come_are_waited_for_until_the_batch_is_given_up(provider, tmp_path, make):
     asked = questions(make(provider), 6)
     provider.damage = lambda lines: ["<html><title>Bad gateway</title></html>"]
-    with pytest.raises(WorkError, match="Bad gateway.*re-run without --batch"):
+    with pytest.raises(WorkError, match=r"Bad gateway.*re-run without --batch"):
         Start(make(provider), tmp_path).send(asked)
     start = Start(make(provider), tmp_path)
     assert all(not reply.status for reply in start.send(asked, BesideBatches(start.batches, start.sender)))

@@ -102,7 +102,10 @@ def test_a_wrong_formula_is_one_clear_line(tmp_path, task, message):
             "function-class: majority\nparameters:\n  relevant: 3\n  relevant: 2\n",
             "mine.yaml, line 4: the field 'relevant' appears twice",
         ),
-        ("function-class: majority\nparameters: {relevant: 010}\n", "mine.yaml, line 2: YAML reads 010 to another base"),
+        (
+            "function-class: majority\nparameters: {relevant: 010}\n",
+            "mine.yaml, line 2: YAML reads 010 to another base",
+        ),
         ("function-class: majority\nparameters: {relevant: 1:30}\n", "mine.yaml, line 2: YAML reads 1:30 to another"),
     ],
 )

@@ -265,7 +265,7 @@ def test_a_refused_request_removes_nothing_that_was_there(kind, places, monkeypa
 @each_kind
 def test_a_report_that_stands_in_a_folder_is_not_written_over(kind, places, works, tmp_path):
     (tmp_path / "report.md").write_text("of other runs")
-    with pytest.raises(RequestError, match="report.md but no run"):
+    with pytest.raises(RequestError, match=r"report\.md but no run"):
         made(kind, places).run(tmp_path)
     assert (tmp_path / "report.md").read_text() == "of other runs"
 

@@ -56,7 +56,8 @@ def _words(*patterns: str) -> re.Pattern[str]:
 _TOO_LONG = _words(
     r"context[_ ](length|window|size)", r"exceed\w*[_ ]context", r"maximum context", r"context the overflows",
     r"(prompt|input|request|message)s? (is|are|was) too (long|large)", r"(input|prompt)[_ ]too[_ ]long",
-    r"too many (input |prompt )?tokens(?! per|, please wait)", r"longer than the (maximum|model)", r"request (entity )?too large",
+    r"too many (input |prompt )?tokens(?! per|, please wait)", r"longer than the (maximum|model)",
+    r"request (entity )?too large",
     r"request_too_large", r"input token count", r"exceed\w* the (maximum|max|limit)[a-z ]{0,20}tokens",
     r"(inputs?|prompt)\W* (tokens? \+|must have less than)", r"n_keep.{0,20}n_ctx",
     r"reduce (the|your) (length|message)",
