@@ -53,7 +53,8 @@ class Sender:
     ) -> None:
         self.model = model
         self.retries: dict[str, int] = {}
-        # The number of replies that another process got.
+        # The number of questions that another process has in flight, and of replies that it got.
+        self._elsewhere = 0
         self.shared = 0
         self.journal = Journal(cache, account)
         self._budget = budget
@@ -267,7 +268,7 @@ class Sender:
                         ending = Ending(ending.intent, held)
                     if problem.wait is not None and problem.wait > _TOO_LONG:
                         raise HopelessError(
-                            f"{self.model.entry.name}: the server requests a wait of {problem.wait:.0f} s "
+                            f"{self.model.entry.name}: the server requests a wait of {problem.wait:.6g} s "
                             f"({problem}): re-run the command after that to resume"
                         ) from None
                     if overloaded and problem.wait:
@@ -287,7 +288,11 @@ class Sender:
             if answered:
                 await saved
                 return reply
-            await self._attempts.rest(_BETWEEN_LOOKS)
+            self._elsewhere += 1
+            try:
+                await self._attempts.rest(_BETWEEN_LOOKS)
+            finally:
+                self._elsewhere -= 1
 
     async def _begin(self, intent: Intent) -> tuple[Ending, Reply | None]:
         """Commit an intent. Returns its ending as long as nothing else is known, or the reply that another process has
@@ -328,6 +333,7 @@ class Sender:
         self.retries[problem.kind] = self.retries.get(problem.kind, 0) + 1
 
     def _state(self) -> str:
-        """A status text: 12 in flight, 3 waiting (HTTP 429: …; next in 8 s)."""
-        state = f"{'stopping, ' if self._stop else ''}{self._limiter.in_flight} in flight"
-        return f"{state}, {self._attempts.waiting}" if self._attempts.waiting else state
+        """A status text: 12 in flight, 2 in flight of another process, 3 waiting (HTTP 429: …; next in 8 s)."""
+        states = [f"{'stopping, ' if self._stop else ''}{self._limiter.in_flight} in flight"]
+        states += [f"{self._elsewhere} in flight of another process"] if self._elsewhere else []
+        return ", ".join([*states, self._attempts.waiting] if self._attempts.waiting else states)

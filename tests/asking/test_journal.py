@@ -162,11 +162,11 @@ def test_two_processes_share_the_work_and_a_dead_one_is_replaced(provider, tmp_p
     (tmp_path / "dead").mkdir()
     dead = Intents(cache(tmp_path), "dead")
     dead.record([], [Intent(key, 0.0) for key in list(asked)[:5]])
-    counts = {}
+    counts, said = {}, []
 
     def send(name):
         sender = Sender(openai(provider), cache(tmp_path), name, Budget(), at_once=4, patience=QUICK)
-        replies = sender.send(asked, lambda done, what: None)
+        replies = sender.send(asked, lambda done, what: said.append(what))
         counts[name] = len(replies), sender.shared
         sender.close()
 
@@ -175,6 +175,7 @@ def test_two_processes_share_the_work_and_a_dead_one_is_replaced(provider, tmp_p
         thread.start()
     time.sleep(1.0)
     assert len(counts) == 0  # the first five are waited for
+    assert "in flight of another process" in said[-1]
     dead.close()
     for thread in threads:
         thread.join()

@@ -86,6 +86,7 @@ def ask(server, monkeypatch, tmp_path):
 STOPS = {
     "key": ("the API key is invalid", 1), "credit": ("the account has no credit left", 1),
     "model": ("the provider has no such model or URL", 1), "access": ("refuses access", 1),
+    "account": ("has closed the account", 1),
     "redirect": ("the server redirects", 1), "error": ("", 1), "server": ("nothing has been answered", 5),
     "reply": ("nothing has been answered", 3), "overload": ("nothing has been answered", QUICK.attempts),
 }  # fmt: skip

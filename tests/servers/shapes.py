@@ -198,6 +198,16 @@ WITHOUT_ANSWER: dict[str, Shape] = {
         ),
     ),
     "a proxy": Shape("access", "407", 407, ""),
+    # a closed account
+    "Anthropic, account": Shape(
+        "account", "has been disabled", 400, anthropic("This organization has been disabled.", "invalid_request_error")
+    ),
+    "OpenAI, account": Shape(
+        "account", "deactivated", 401, openai("The OpenAI account has been deactivated.", code="account_deactivated")
+    ),
+    "OpenRouter, account": Shape(
+        "account", "flagged", 403, openai("Your account has been flagged for review.", None, 403)
+    ),
     # redirects
     "a redirect": Shape(
         "redirect",
@@ -361,6 +371,13 @@ WITHOUT_ANSWER: dict[str, Shape] = {
             "RESOURCE_EXHAUSTED",
             [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "0.01s"}],
         ),
+    ),
+    "a limit of tokens that is over soon": Shape(
+        "overload",
+        "context window",
+        429,
+        openai("Rate limit: reduce the context window", "tokens"),
+        {"retry-after": "0.01"},
     ),
     "Bedrock, rate": Shape(
         "overload", "Too many tokens", 429, {"message": "Too many tokens, please wait before trying again."}

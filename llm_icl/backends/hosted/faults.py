@@ -66,6 +66,10 @@ _FILTERED = _words(
     r"content[_ ](filter|management|policy)", r"responsible ?ai", r"content_policy_violation", r"safety system",
     r"data_inspection_failed", r"flagged",
 )  # fmt: skip
+_BLOCKED = _words(
+    r"(account|organi[sz]ation|project|workspace)[^.;]{0,40}(flagged|suspended|disabled|deactivated|terminated|banned|"
+    r"blocked|deleted)", r"(account|organization|project)_(deactivated|disabled|suspended|blocked)",
+)  # fmt: skip
 _NO_CREDIT = _words(
     r"credit balance", r"current quota", r"insufficient[_ ](quota|balance|credits?|funds)", r"out of credits?",
     r"no credits?\b", r"billing", r"payment required", r"(spending|spend|credit|usage) limit",
@@ -147,7 +151,7 @@ def fault_in(reason: Reason, status: int, model: str, headers: Mapping[str, str]
     wait = retry_after(headers)
     wait = reason.wait if wait is None else wait
     status = reason.status if status == 200 and reason.status >= 400 else status
-    if _TOO_LONG.search(said) or status == 413:
+    if (_TOO_LONG.search(said) or status == 413) and not (status == 429 and wait is not None):
         return RejectedError("too_long", message)
     if status == 402 or (_NO_CREDIT.search(said) and wait is None):
         return HopelessError(f"{model}: the account has no credit left ({message})")
@@ -159,6 +163,8 @@ def fault_in(reason: Reason, status: int, model: str, headers: Mapping[str, str]
             return HopelessError(f"{model}: the provider has no such model or URL ({message})")
         overload = status in (429, 503, 529) or _OVERLOAD.search(said)
         return TransientError(message, "overload" if overload else "server", wait)
+    if status >= 400 and _BLOCKED.search(said):
+        return HopelessError(f"{model}: the provider has closed the account ({message})")
     if status < 500 and _FILTERED.search(said):
         return RejectedError("refused", message)
     if status == 401 or _WRONG_KEY.search(said):
@@ -190,7 +196,7 @@ def _redirect(status: int, model: str, headers: Mapping[str, str]) -> HopelessEr
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The delay in seconds that the server requests: a number, or a date."""
+    """The delay in seconds that the server requests: a number, or a date, which is compared with the server's clock."""
     for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         text = headers.get(name)
         if text is None:
@@ -199,8 +205,14 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
             return max(0.0, float(text) / unit)
         except ValueError:
             pass
-        try:
-            return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
-        except (ValueError, TypeError, OverflowError):
-            continue
+        if then := _date(text):
+            return max(0.0, (then - (_date(headers.get("date", "")) or datetime.now(UTC))).total_seconds())
     return None
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(text)
+        return (found.replace(tzinfo=UTC) if found.tzinfo is None else found).astimezone(UTC)
+    except (ValueError, TypeError, OverflowError):
+        return None

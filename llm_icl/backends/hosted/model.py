@@ -20,7 +20,7 @@ from llm_icl.backends.base import LanguageModel, ModelEntry
 from llm_icl.backends.exchange import Reply, Request
 from llm_icl.backends.hosted.adapting import Adaptations
 from llm_icl.backends.hosted.faults import TransientError, clean, fault_in, fault_of, reason_for
-from llm_icl.backends.hosted.reading import BadReplyError, error_in
+from llm_icl.backends.hosted.reading import BadReplyError, error_in, json_of
 from llm_icl.backends.hosted.reasons import reason_in
 from llm_icl.config.addresses import OWN_SERVER_KEY, is_variable
 from llm_icl.config.secrets import LEAST_KEY, PLACEHOLDERS, redacted, remember
@@ -70,7 +70,7 @@ class Collected:
             raise TransientError(clean(f"no results of a batch: {reason_in(other).words}"), "reply")
         for line in "\n".join(texts).split("\n"):  # splitlines() splits at more, which texts may hold
             try:
-                entry = json.loads(line)
+                entry = json_of(line)
                 name, ended = str(entry["custom_id"]), ending(entry)
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 continue
@@ -210,7 +210,7 @@ class RemoteModel(LanguageModel):
         """Parse the reply in a text. Raises one of the three error types if it is not an answer."""
         answer = None
         try:
-            answer = json.loads(text.removeprefix("\ufeff"))
+            answer = json_of(text)
             if not isinstance(answer, dict):
                 raise BadReplyError("it is not an object")
             reply = self.read(request, answer)

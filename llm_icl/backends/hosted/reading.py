@@ -2,6 +2,7 @@
 other servers write them. What is beside an answer is not relied on.
 """
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +22,20 @@ _MOST_TOKENS = 10**9
 
 class BadReplyError(Exception):
     """Why a reply is not an answer."""
+
+
+def json_of(text: str) -> Any:
+    """The value in a text. A whole number of more digits than Python reads is a float, so that nothing beside an answer
+    makes it unreadable. Raises ValueError, RecursionError.
+    """
+    return json.loads(text.removeprefix("\ufeff"), parse_int=_whole)
+
+
+def _whole(digits: str) -> int | float:
+    try:
+        return int(digits)
+    except ValueError:
+        return float(digits)
 
 
 def error_in(answer: Mapping[str, Any]) -> Reason:

@@ -45,6 +45,12 @@ def test_the_wait_that_a_server_asks_for_is_in_seconds(headers, seconds):
     assert retry_after(headers) == seconds
 
 
+def test_a_date_is_compared_with_the_clock_of_the_server():
+    dates = {"date": "Fri, 27 Nov 2020 12:00:00 GMT", "retry-after": "Fri, 27 Nov 2020 12:00:09 GMT"}
+    assert retry_after(dates) == 9
+    assert retry_after(dates | {"date": "today"}) == 0  # by our clock
+
+
 @pytest.mark.parametrize("ahead", [30, 3600])
 def test_the_wait_may_be_a_date(ahead):
     then = datetime.now(UTC) + timedelta(seconds=ahead)

@@ -1,10 +1,12 @@
 """What is read from the answers."""
 
+import math
 from itertools import chain
 
 import numpy as np
 import pytest
 
+from llm_icl.backends.hosted.reading import json_of
 from llm_icl.config.specs import parse_specs
 from llm_icl.prompting import load_prompt, render
 from llm_icl.tasks.cards import load_task
@@ -172,3 +174,11 @@ def test_the_parts_of_a_written_answer_belong_together(ask, monkeypatch):
             answering(patched, change)
             asked = ask(name)
         assert (asked.statuses, asked.answers.prediction.tolist()) == ([["ok", "ok"]], [[1, 1]])
+
+
+def test_a_number_of_too_many_digits_is_one_and_the_answer_beside_it_is_read():
+    found = json_of('{"answer": "1", "id": ' + "9" * 5000 + ', "count": 12}')
+    assert found == {"answer": "1", "id": math.inf, "count": 12}
+    assert type(found["count"]) is int
+    with pytest.raises(ValueError, match="Expecting"):
+        json_of('{"answer": 1')
