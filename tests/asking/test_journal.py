@@ -4,7 +4,10 @@ import json
 import os
 import resource
 import signal
+import socket
+import socketserver
 import sqlite3
+import struct
 import threading
 import time
 
@@ -127,6 +130,41 @@ def test_a_request_whose_answer_was_lost_counts_and_is_asked_again(provider, tmp
     sender.close()
     assert len(provider.received) == cache(tmp_path).spent("run")[1] == 12
     assert cache(tmp_path).unanswered("run")[1] == 6
+
+
+class Silent(socketserver.ThreadingTCPServer):
+    """Takes whole requests, and ends the connection without a word: closed, or reset."""
+
+    def __init__(self, resets):
+        self.resets, self.received, self.latency = resets, 0, 0.0
+        super().__init__(("127.0.0.1", 0), Silence)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+
+class Silence(socketserver.StreamRequestHandler):
+    def handle(self):
+        length = 0
+        while (line := self.rfile.readline()) not in (b"\r\n", b""):
+            length = int(line.split(b":")[1]) if line.lower().startswith(b"content-length") else length
+        if self.rfile.read(length):
+            self.server.received += 1
+        if self.server.resets:
+            self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.request.close()
+
+
+@pytest.mark.parametrize("made", [openai, anthropic])
+@pytest.mark.parametrize("resets", [False, True])
+def test_a_request_that_was_taken_and_not_answered_counts(provider, tmp_path, made, resets):
+    """It was sent whole: whoever took it may have it paid."""
+    with Silent(resets) as server:
+        sender = Sender(made(server), cache(tmp_path), "run", Budget(), at_once=1, patience=QUICK)
+        with pytest.raises(WorkError, match="the connection was lost"):
+            sender.send(questions(sender.model, 3), lambda done, what: None)
+        sender.close()
+        server.shutdown()
+    assert server.received == cache(tmp_path).spent("run")[1] == cache(tmp_path).unanswered("run")[1] > 0
 
 
 def test_without_memory_nothing_more_is_sent_and_what_was_in_flight_is_known(provider, tmp_path, monkeypatch):

@@ -41,6 +41,8 @@ class HopelessError(Exception):
 
 _MESSAGE_LENGTH = 300
 _NEVER_CONNECTED = ("ConnectError", "ClientConnectorError", "ConnectionRefusedError", "gaierror")
+# Of connections that there were, which SDKs over aiohttp call a ConnectError all the same: the request may be paid for.
+_DISCONNECTED = ("ServerDisconnectedError", "ClientOSError", "ClientConnectionResetError", "ClientConnectionError")
 _OF_CONNECTIONS = ("APIConnectionError", "APITimeoutError", "ClientResponseError")  # the last is of broken HTTP
 # What is raised where a reply is not what an SDK, or who reads its objects, expects.
 _FORMLESS = (ValueError, TypeError, LookupError, AttributeError)
@@ -123,7 +125,7 @@ def fault_of(problem: Exception, model: str, timeout: float) -> Exception:
     cause = str(causes[-1]) or names[-1]
     if _CERTIFICATE.search(" ".join(map(str, causes[1:]))) and not any(name in names for name in _WAITED):
         return HopelessError(clean(f"{model}: no secure connection: check the URL and SSL_CERT_FILE ({cause})"))
-    if any(name in names for name in _NEVER_CONNECTED):
+    if any(name in names for name in _NEVER_CONNECTED) and not any(name in names for name in _DISCONNECTED):
         return TransientError(clean(f"no connection ({cause})"), "connection")
     if any(name in names for name in _WAITED):
         return TransientError(f"no reply within {timeout:g} s", "timeout", charged=True)
