@@ -11,8 +11,11 @@ from llm_icl.problems import Answers, Bits, Problems
 
 Floats = NDArray[np.float64]
 
-# Newton's method ends at this size of the gradient, or after so many steps (it takes about ten).
+# Newton's method ends at this size of the gradient (after 6 steps for c = 1, at most 16 for the largest c), or after so
+# many steps.
 _FLAT, _STEPS = 1e-10, 200
+# Beyond these, rounding keeps the gradient above that size.
+_LEAST, _MOST = 1e-6, 1e4
 # A logit this small is one of 0: by symmetry, up to rounding.
 _EVEN = 1e-8
 
@@ -29,8 +32,8 @@ class Logistic(Learner):
     c: float = 1.0
 
     def check(self) -> None:
-        if not 1e-6 <= self.c <= 1e6:
-            raise RequestError(f"logistic: c = {self.c} is out of range: 0.000001 to 1,000,000")
+        if not _LEAST <= self.c <= _MOST:
+            raise RequestError(f"logistic: c = {self.c} is out of range: 0.000001 to 10,000")
 
     def answer(self, problems: Problems) -> Answers:
         return self.answer_at(problems, np.arange(problems.points))

@@ -1,5 +1,6 @@
 """What is found of a model when it is loaded, kept so that nothing is loaded for a run whose replies are all known."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -43,12 +44,8 @@ def recall(identity: Mapping[str, Any]) -> Known | None:
 
 def keep(identity: Mapping[str, Any], known: Known) -> None:
     """For `recall`. What cannot be written is found again the next time."""
-    path = _path(identity)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(dataclasses.asdict(known)))
-    except OSError:
-        pass
+    with contextlib.suppress(OSError):
+        write_text(_path(identity), json.dumps(dataclasses.asdict(known)))
 
 
 def _path(identity: Mapping[str, Any]) -> Path:
