@@ -9,11 +9,11 @@ AXE := tests/node_modules/axe-core/axe.min.js
 .PHONY: demo test suite check site axe bench gpu wheels ceilings deaths coverage plan verdicts identification asked-anyway probes finetuning-null docs documents models picture format clean \
 	test-ray test-vllm bench-vllm harnesses newest oldest lock
 
-# Makes an environment in the folder $(1), with the versions in the file $(2), and installs $(3). The build backend is
-# installed first, because pip would otherwise choose a version of its own.
+# Makes an environment in the folder $(1), with the versions in the file $(2), and installs $(3). The build backends
+# are installed first, because pip would otherwise choose versions of its own.
 define environment
 	$(PYTHON) -m venv $(1)
-	$(1)/bin/python -m pip install --quiet --constraint $(2) hatchling
+	$(1)/bin/python -m pip install --quiet --constraint $(2) hatchling setuptools
 	$(1)/bin/python -m pip install --quiet --constraint $(2) --no-build-isolation $(3)
 endef
 

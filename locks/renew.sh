@@ -11,11 +11,11 @@ trap 'rm -rf "$work"' EXIT
 # renew NAME "WHAT IT IS FOR" CONSTRAINTS PACKAGES…
 renew() {
     python -m venv "$work/$1"
-    "$work/$1/bin/python" -m pip install --quiet --constraint "$3" hatchling
+    "$work/$1/bin/python" -m pip install --quiet --constraint "$3" hatchling setuptools
     "$work/$1/bin/python" -m pip install --quiet --constraint "$3" --no-build-isolation "${@:4}"
     {
         echo "# Every package of $2, as make lock found them."
-        "$work/$1/bin/python" -m pip freeze --exclude llm-icl | sed 's/+[a-z0-9]*$//' | grep '==' |
+        "$work/$1/bin/python" -m pip freeze --all --exclude pip --exclude llm-icl | sed 's/+[a-z0-9]*$//' | grep '==' |
             grep -v '^nvidia-\|^triton==\|^cuda-' | LC_ALL=C sort --ignore-case
     } > "$work/$1.txt"
     mv "$work/$1.txt" "locks/$1.txt"

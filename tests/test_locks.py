@@ -12,7 +12,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
 # What comes with an environment, and this package.
-_OWN = {"pip", "setuptools", "llm-icl"}
+_OWN = {"pip", "llm-icl"}
 # What a build of torch for a GPU asks for, which differs between builds.
 _OF_TORCH = ("nvidia-", "cuda-", "triton")
 
