@@ -57,3 +57,9 @@ def test_the_oldest_versions_are_the_lower_bounds():
     for requirement in dependencies():
         bounds = [one.version for one in requirement.specifier if one.operator == ">="]
         assert [lock[canonicalize_name(requirement.name)]] == [Version(bound) for bound in bounds], requirement
+
+
+@pytest.mark.parametrize("name", ["main", "oldest", "harnesses", "vllm"])
+def test_what_builds_packages_is_locked(name):
+    # Without isolation, a package that comes as source is built by what the environment has.
+    assert {"hatchling", "setuptools"} <= locked(name).keys()
