@@ -67,10 +67,10 @@ class TransformersModel(LocalModel):
         if self.chats:
             self.chat_format  # noqa: B018  (a model without one is refused here)
         if found := known.recall(self.identity()) if self._weights else None:
-            self._learn(found)
+            self._found: Known = found
         else:
             self._model  # noqa: B018  (it is loaded)
-        several = self._device.startswith("cuda") and self._reuse.batches
+        several = self._device.startswith("cuda") and self._found.reuse.batches
         self.problems_at_once = max(1, _TOKENS_AT_ONCE // _USUAL_CURVE) if several else 1
 
     @cached_property
@@ -86,13 +86,10 @@ class TransformersModel(LocalModel):
             model = load_model(AutoModelForCausalLM, self._entry.name, self._source, dtype, self._arguments)
             model = model.to(self._device).eval()
         reuse = check_language_model(self._entry.name, model, self._tokenizer)
-        self._learn(known.Known.of(model, reuse))
+        self._found = known.Known.of(model, reuse)
         if self._weights:
             known.keep(self.identity(), self._found)
         return model
-
-    def _learn(self, found: "Known") -> None:
-        self._found, self._reuse = found, found.reuse
 
     @cached_property
     def _packing(self) -> Any:
@@ -135,7 +132,7 @@ class TransformersModel(LocalModel):
         } | self._tokens.identity()
 
     def remarks(self, rendered: Rendered) -> tuple[str, ...]:
-        return (*super().remarks(rendered), *self._reuse.reasons)
+        return (*super().remarks(rendered), *self._found.reuse.reasons)
 
     @property
     def turning_length(self) -> int | None:
@@ -172,7 +169,8 @@ class TransformersModel(LocalModel):
     def score_curves(self, curves: Sequence[Curve], shared: int) -> list[list[LabelScores]]:
         torch = self._torch
         longest = max(len(curve.tokens) for curve in curves)
-        if not self._reuse.forks or shared < WORTH_SHARING * len(curves[0].tokens) or self._turns(shared, longest):
+        few = shared < WORTH_SHARING * len(curves[0].tokens)
+        if few or not self._found.reuse.forks or self._turns(shared, longest):
             shared = 0
         prefix = self._prefixes.cache_of(curves[0].tokens[:shared]) if shared else None
         scores: list[list[LabelScores]] = [[] for _ in curves]
@@ -243,7 +241,7 @@ class TransformersModel(LocalModel):
         for i, curve in enumerate(curves):
             alike.setdefault((len(curve.tokens), curve.ends), []).append(i)
         for (length, _), members in alike.items():
-            together = self._reuse.batches and (self.problems_at_once > 1 or 2 * shared > length)
+            together = self._found.reuse.batches and (self.problems_at_once > 1 or 2 * shared > length)
             size = max(1, _TOKENS_AT_ONCE // length) if together else 1
             for start in range(0, len(members), size):
                 yield members[start : start + size]
@@ -288,7 +286,7 @@ class _Continuation:
 
     def _forward(self, tokens: Sequence[int], last: int) -> Any:
         owner, torch = self._owner, self._owner._torch
-        reuse = owner._reuse
+        reuse = owner._found.reuse
         limit = min(len(self._tokens), len(tokens) - last)  # the last tokens are recomputed for their logits
         common = next((i for i in range(limit) if tokens[i] != self._tokens[i]), limit)
         continues = reuse.crops or (reuse.forks and common == len(self._tokens))

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -74,17 +74,17 @@ def measure(name: str, folder: Path) -> Finding:
             found = ask(model, PROMPT, behind, Path(calls), "curve", [behind.points - 1]).answers.probability
         return float(np.abs(found - expected_behind).max())
 
-    reasons = model._reuse.reasons
+    reasons = model._found.reuse.reasons
     differences = {"positions": difference("positions")}
     try:
         differences["curves"] = difference("curve")
     except RequestError as refusal:
         return Finding(differences, spread=float(expected.std()), reasons=(*reasons, str(refusal)))
     differences["queries behind the same examples"] = difference_behind()
-    if model._reuse.batches:
+    if model._found.reuse.batches:
         model.problems_at_once = len(problems)
         differences["curves together"] = difference("curve")
-    model._reuse = Reuse(batches=True, forks=False, crops=False, reasons=())
+    model._found = replace(model._found, reuse=Reuse(batches=True, forks=False, crops=False, reasons=()))
     differences["curves, no prefix shared"] = difference("curve")
     texts = [prompt_of(problems, 0, position) for position in (0, 5)]
     agree = [reply.text for reply in model.generate(texts, 2, ())] == [greedy(plain, tokenizer, t, 2) for t in texts]
