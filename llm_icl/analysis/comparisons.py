@@ -152,7 +152,9 @@ def judge(comparisons: Mapping[Key, Difference]) -> dict[Key, Judgement]:
 
     Holm's procedure (1979): the clearest first, each with an interval of level 1 - .05 / (comparisons left), until one
     includes 0; the rest have the same level. The bound on false claims holds in whatever order they are taken, since
-    the first true null hypothesis to be rejected has at least as many comparisons left as there are true ones.
+    the first true null hypothesis to be rejected has at least as many comparisons left as there are true ones. It does
+    not hold for equivalences: learners who differ by the margin leave their number when they are rightly called above or
+    below. Hence intervals for equivalence have the level of all comparisons, 1 - .05 / (their number).
     Comparisons without data, and identical learners, claim nothing and do not count.
     """
     judged: dict[Key, Judgement] = {}
@@ -168,21 +170,21 @@ def judge(comparisons: Mapping[Key, Difference]) -> dict[Key, Judgement]:
     left, stopped = len(tested), False
     for _, key in sorted(tested, key=lambda entry: -entry[0]):
         alpha = (1 - LEVEL) / left
-        judged[key] = _judged(comparisons[key], alpha)
+        judged[key] = _judged(comparisons[key], alpha, (1 - LEVEL) / len(tested))
         stopped |= judged[key].outcome not in ("above", "below")
         left -= not stopped
     return {key: judged[key] for key in comparisons}
 
 
-def _judged(comparison: Difference, alpha: float) -> Judgement:
-    shown = comparison.estimate(1 - alpha)
+def _judged(comparison: Difference, alpha: float, among_all: float) -> Judgement:
+    shown, widest = comparison.estimate(1 - alpha), comparison.estimate(1 - among_all)
     outcome: Outcome = "too few"
     if shown.low > 0:
         outcome = "above"
     elif shown.high < 0:
         outcome = "below"
-    elif shown.low > -comparison.margin and shown.high < comparison.margin:
-        outcome = "equivalent"
+    elif widest.low > -comparison.margin and widest.high < comparison.margin:
+        outcome, shown = "equivalent", widest
     error, problems, uncertainty = comparison.error, comparison.problems, comparison.uncertainty
     resolves, needed = power(error, problems, uncertainty, alpha, comparison.margin, comparison.resampled)
     return Judgement(

@@ -77,6 +77,18 @@ def test_more_comparisons_need_more_evidence():
     assert judge({0: comparison(clear)} | decided)[0].outcome == "above"
 
 
+def test_equivalence_takes_the_level_of_all_comparisons_even_if_others_are_decided():
+    """Otherwise one of twelve that are worse by just 5 points is called equivalent in more than 5 % of reports."""
+    close = normal(0.0, 0.22, 100)  # alone within 4.5 points, among ten within 6.4
+    assert outcome(close) == "equivalent"
+    decided = {i: comparison(normal(2.0, 1.0, 100)) for i in range(1, 10)}
+    found = judge({0: comparison(close)} | decided)[0]
+    assert found.outcome == "too few"
+    closer = judge({0: comparison(close / 2)} | decided)[0]
+    assert closer.outcome == "equivalent"
+    assert closer.shown == comparison(close / 2).estimate(1 - 0.05 / 10)
+
+
 def test_false_claims_in_a_report_are_at_most_5_percent():
     """12 models equal to the reference, on the same problems: 400 reports, of which 20 are expected at most."""
     random = np.random.default_rng(2)

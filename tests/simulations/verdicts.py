@@ -15,6 +15,7 @@ from llm_icl.analysis.comparisons import MARGIN, Comparison, judge
 MODELS = 12
 # Mean accuracy, spread over problems (the beta distribution's sum of parameters; infinite for none), queries.
 WORLDS = [(0.7, np.inf, 1), (0.7, 4.0, 10), (0.9, 2.0, 40), (0.55, 8.0, 20)]
+PROBLEMS = (20, 60, 200, 400)
 
 
 def correct(random, accuracy, spread, problems, queries, learners):
@@ -71,22 +72,32 @@ def power_statement(random, world, problems, repetitions):
     return found / len(named), float(np.median(named))
 
 
-def main(repetitions):
-    random = np.random.default_rng(0)
-    print(
-        "| accuracy, spread, queries | problems | false claim in a report | false equivalence | found when promised |"
-    )
-    print("| --- | --- | --- | --- | --- |")
+def name(world):
+    accuracy, spread, queries = world
+    return f"{accuracy}, {'none' if np.isinf(spread) else f'beta of sum {spread:.0f}'}, {queries}"
+
+
+def claims(random, repetitions):
+    print("| accuracy, spread, queries | problems | false claim in a report | false equivalence |")
+    print("| --- | --- | --- | --- |")
     for world in WORLDS:
-        for problems in (20, 60, 200, 400):
-            claims = false_claims(random, world, problems, repetitions)
+        for problems in PROBLEMS:
+            claimed = false_claims(random, world, problems, repetitions)
             equivalent = false_equivalence(random, world, problems, repetitions)
+            row = f"| {name(world)} | {problems} | {100 * claimed:.1f} % | {100 * equivalent:.1f} % |"
+            print(row, flush=True)
+
+
+def power(random, repetitions):
+    print("| accuracy, spread, queries | found after a report on | problems named (median) | found |")
+    print("| --- | --- | --- | --- |")
+    for world in WORLDS:
+        for problems in PROBLEMS:
             found, count = power_statement(random, world, problems, repetitions)
-            accuracy, spread, queries = world
-            name = f"{accuracy}, {'none' if np.isinf(spread) else f'beta of sum {spread:.0f}'}, {queries}"
-            row = f"| {name} | {problems} | {100 * claims:.1f} % | {100 * equivalent:.1f} % | "
-            print(row + f"{100 * found:.1f} % with about {count:.0f} problems |", flush=True)
+            print(f"| {name(world)} | {problems} | {count:.0f} | {100 * found:.1f} % |", flush=True)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2000)
+    repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
+    claims(np.random.default_rng(0), repetitions)
+    power(np.random.default_rng(1), repetitions)
