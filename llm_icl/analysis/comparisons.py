@@ -152,9 +152,9 @@ def judge(comparisons: Mapping[Key, Difference]) -> dict[Key, Judgement]:
 
     Holm's procedure (1979): the clearest first, each with an interval of level 1 - .05 / (comparisons left), until one
     includes 0; the rest have the same level. The bound on false claims holds in whatever order they are taken, since
-    the first true null hypothesis to be rejected has at least as many comparisons left as there are true ones. It does
-    not hold for equivalences: learners who differ by the margin leave their number when they are rightly called above or
-    below. Hence intervals for equivalence have the level of all comparisons, 1 - .05 / (their number).
+    the first true null hypothesis to be rejected has at least as many comparisons left as there are true ones. It would
+    not hold for equivalences: learners that differ by the margin leave the count when they are rightly called above or
+    below. Hence their intervals have the level of all comparisons, 1 - .05 / (their number).
     Comparisons without data, and identical learners, claim nothing and do not count.
     """
     judged: dict[Key, Judgement] = {}
