@@ -232,5 +232,6 @@ def _bounds(estimate: Estimate, factor: float, form: str) -> str:
 
 
 def _signed(value: float) -> str:
-    """With three decimals, or one digit where these would all be 0."""
-    return f"{value:+.3f}" if abs(value) >= 5e-4 or value == 0 else f"{value:+.0e}"
+    """With three decimals, or as many as the first digit takes."""
+    decimals = max(3, -math.floor(math.log10(abs(value)))) if value and math.isfinite(value) else 3
+    return f"{value:+.{decimals}f}"
