@@ -177,13 +177,13 @@ def judge(comparisons: Mapping[Key, Difference]) -> dict[Key, Judgement]:
 
 
 def _judged(comparison: Difference, alpha: float, among_all: float) -> Judgement:
-    shown, widest = comparison.estimate(1 - alpha), comparison.estimate(1 - among_all)
+    shown = comparison.estimate(1 - alpha)
     outcome: Outcome = "too few"
     if shown.low > 0:
         outcome = "above"
     elif shown.high < 0:
         outcome = "below"
-    elif widest.low > -comparison.margin and widest.high < comparison.margin:
+    elif _within(shown, comparison.margin) and _within(widest := comparison.estimate(1 - among_all), comparison.margin):
         outcome, shown = "equivalent", widest
     error, problems, uncertainty = comparison.error, comparison.problems, comparison.uncertainty
     resolves, needed = power(error, problems, uncertainty, alpha, comparison.margin, comparison.resampled)
@@ -191,6 +191,10 @@ def _judged(comparison: Difference, alpha: float, among_all: float) -> Judgement
         outcome, shown, problems, comparison.differing, resolves, needed, error, uncertainty, alpha,
         comparison.resampled,
     )  # fmt: skip
+
+
+def _within(shown: Estimate, margin: float) -> bool:
+    return -margin < shown.low and shown.high < margin
 
 
 def power(

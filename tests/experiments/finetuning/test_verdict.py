@@ -17,7 +17,7 @@ from llm_icl.experiments.finetuning.methods import (
     UNTRAINED,
     draws,
 )
-from llm_icl.experiments.finetuning.verdict import gain_sentence, loss_sentences, rate_sentences, verdict
+from llm_icl.experiments.finetuning.verdict import _signed, gain_sentence, loss_sentences, rate_sentences, verdict
 from tests.experiments.finetuning.worlds import EXAMPLES, around, compared
 
 NUMBERS = np.arange(EXAMPLES)
@@ -175,3 +175,11 @@ def test_learning_rates_at_an_end_of_the_candidates_are_said():
     ]
     assert rate_sentences([found, found])[0].startswith("The learning rate is the smallest candidate in 2 of 10 draws")
     assert rate_sentences([compared(values, rates=rates, candidates=(0.1,))]) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(0.147, "+0.147"), (-0.0004, "-0.0004"), (3e-6, "+0.000003"), (0.0, "+0.000"), (1.2, "+1.200"), (np.nan, "+nan")],
+)
+def test_a_small_difference_is_neither_zero_nor_a_power_of_ten(value, written):
+    assert _signed(value) == written
