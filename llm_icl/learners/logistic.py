@@ -25,7 +25,7 @@ _EVEN = 1e-8
 class Logistic(Learner):
     """Logistic regression with an L2 penalty of strength 1/c on all weights but the constant.
 
-    The minimum of ½|w|² + c · Σ log(1 + exp(∓(w·x + b))), as scikit-learn's LogisticRegression has it. With a single
+    The minimum of ½|w|² + c · Σ log(1 + exp(∓(w·x + b))). With a single
     label among the examples, that label; without examples P(y = 1) = 0.5.
     """
 

@@ -10,12 +10,12 @@ from llm_icl import __version__
 from llm_icl.config.files import PACKAGE
 
 _PACKAGES = (
-    "numpy", "scipy", "torch", "transformers", "tokenizers", "scikit-learn", "polars", "gguf", "openai", "anthropic",
+    "numpy", "scipy", "torch", "transformers", "tokenizers", "polars", "gguf", "openai", "anthropic",
     "vllm",
 )  # fmt: skip
 # Packages that affect numbers. Others read, write and send: providers' replies do not depend on them.
 _COMPUTING = (
-    "llm-icl", "git commit", "numpy", "scipy", "torch", "transformers", "tokenizers", "scikit-learn", "gguf", "vllm",
+    "llm-icl", "git commit", "numpy", "scipy", "torch", "transformers", "tokenizers", "gguf", "vllm",
 )  # fmt: skip
 
 

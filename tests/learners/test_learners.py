@@ -101,16 +101,23 @@ def test_logistic_regression_minimises_its_penalised_loss():
 
 
 @pytest.mark.parametrize("c", [1e-3, 1, 100])
-def test_logistic_regression_equals_another_implementation_but_for_its_ties(c):
-    from sklearn.linear_model import LogisticRegression
+def test_logistic_regression_equals_what_a_general_minimiser_finds(c):
+    from scipy.optimize import minimize
 
     problems = draw_problems(load("nearest-neighbour:noise=0.1"), 4, 12, 12)
     found = learner(f"logistic:c={c}").answer(problems).probability
     for i, (xs, labels) in enumerate(zip(problems.xs, problems.shown, strict=True)):
         for k in range(problems.points):
             if len(set(labels[:k])) == 2:
-                other = LogisticRegression(C=c, max_iter=10_000, tol=1e-10).fit(xs[:k], labels[:k])
-                assert found[i, k] == pytest.approx(other.predict_proba(xs[k : k + 1])[0, 1], abs=1e-5)
+                signs = 2.0 * labels[:k] - 1
+
+                def loss(weights, xs=xs[:k], signs=signs):
+                    margins = signs * (xs @ weights[1:] + weights[0])
+                    return 0.5 * weights[1:] @ weights[1:] + c * np.logaddexp(0, -margins).sum()
+
+                weights = minimize(loss, np.zeros(5), tol=1e-10).x
+                logit = xs[k] @ weights[1:] + weights[0]
+                assert found[i, k] == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-4)
 
 
 def test_logistic_regression_knows_what_is_even_by_symmetry():
@@ -207,6 +214,27 @@ def plain_winnow(examples, x):
     return answer(x)
 
 
+def plain_tree(examples, x):
+    """The whole tree, from the root, with exact impurities."""
+    labels = [y for _, y in examples]
+    if not labels:
+        return 0.5
+
+    def impurity(part):
+        positive = sum(y for _, y in part)
+        return Fraction(positive * (len(part) - positive), len(part))
+
+    splits = {}
+    for bit in range(len(x)):
+        parts = [[(z, y) for z, y in examples if z[bit] == value] for value in (0, 1)]
+        if all(parts):
+            splits[bit] = (sum(map(impurity, parts)), bit, parts)
+    if len(set(labels)) == 1 or not splits:
+        return sum(labels) / len(labels)
+    _, bit, parts = min(splits.values())
+    return plain_tree(parts[x[bit]], x)
+
+
 PLAIN = {
     "majority-label": plain_majority_label,
     "averaging": plain_averaging,
@@ -218,6 +246,7 @@ PLAIN = {
     "gaussian-elimination": plain_parity,
     "perceptron": plain_perceptron,
     "winnow": plain_winnow,
+    "decision-tree": plain_tree,
 }
 
 

@@ -21,7 +21,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.tree import DecisionTreeClassifier
 from tabulate import tabulate
 
 from llm_icl.analysis.identification.identify import identify
@@ -33,6 +32,7 @@ from llm_icl.analysis.identification.structure import Structure
 from llm_icl.analysis.identification.verdict import LEVEL, POWER
 from llm_icl.config.specs import Spec
 from llm_icl.learners.candidates import algorithms, probed
+from llm_icl.learners.decision_tree import shares_of_ones
 from llm_icl.problems import Problems
 from llm_icl.tasks.cards import load_task
 from llm_icl.tasks.drawing import draw_problems
@@ -96,7 +96,7 @@ class World:
 
     def outsider(self, name: str) -> Floats:
         if name == "a tree of depth 2":
-            return np.stack([_trees(c, q) for c, q in zip(self.contexts, self.design.queries, strict=True)])
+            return np.stack([_shallow(*pair) for pair in zip(self.contexts, self.design.queries, strict=True)])
         if name == "a Boolean circuit":
             return self._circuit()
         return self.learner(name)
@@ -211,15 +211,9 @@ def _label(p: Floats) -> Floats:
     return (p > 0.5).astype(np.float64)
 
 
-def _trees(context: Problems, queries: NDArray[np.uint8]) -> Floats:
-    rows = []
-    for xs, labels, asked in zip(context.xs, context.shown, queries, strict=True):
-        if labels.min() == labels.max():
-            rows.append(np.full(len(asked), float(labels[0])))
-        else:
-            tree = DecisionTreeClassifier(max_depth=2, random_state=0).fit(xs, labels)
-            rows.append(tree.predict_proba(asked)[:, 1])
-    return np.stack(rows)
+def _shallow(contexts: Problems, queries: NDArray[np.uint8]) -> Floats:
+    known = np.ones((queries.shape[1], contexts.points), dtype=bool)
+    return shares_of_ones(contexts.xs, contexts.shown, queries, known, depth=2)
 
 
 def outcome(world: World, subject: Subject) -> dict[str, object]:
