@@ -1,6 +1,7 @@
 """Loads pretrained weights with transformers: all of them, or an error that names those that could not be loaded."""
 
 import itertools
+import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +29,20 @@ def loading(name: str) -> Iterator[None]:
     except Exception as problem:
         reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
         raise RequestError(f"model '{name}' cannot be loaded: {reason}") from None
+
+
+def load_tokenizer(source: str | Path, arguments: Mapping[str, Any], own: bool) -> Any:
+    """The tokenizer, with the arguments of `from_pretrained`.
+
+    A folder of our `own` names the class that it was saved from. Elsewhere transformers finds it by the model's
+    configuration, and imports PyTorch and its distributed tensors for that, which takes two seconds.
+    """
+    import transformers
+
+    named = ""
+    if own:
+        named = json.loads((Path(source) / "tokenizer_config.json").read_text())["tokenizer_class"]
+    return getattr(transformers, named or "AutoTokenizer").from_pretrained(source, **arguments)
 
 
 def load_model(auto: Any, name: str, source: str | Path, dtype: Any, arguments: Mapping[str, Any]) -> Any:

@@ -3,12 +3,16 @@
 import importlib.util
 import os
 import subprocess
+import sys
+from pathlib import Path
 
 from llm_icl.backends.base import ModelEntry
 from llm_icl.backends.catalogue import DEFAULT_MODEL
 
 # The fraction of memory available for weights; the rest is for activations and the KV cache.
 _ROOM = 0.85
+# Devices of the drivers that PyTorch finds GPUs by: NVIDIA's, the same on a Jetson, in WSL, and AMD's.
+_DRIVERS = ("nvidiactl", "nvmap", "dxg", "kfd")
 
 
 def gpus() -> list[float]:
@@ -19,6 +23,15 @@ def gpus() -> list[float]:
         return [int(line) * 2**20 / 1e9 for line in lines]
     except (OSError, subprocess.SubprocessError, ValueError):
         return []
+
+
+def has_gpu() -> bool:
+    """Whether PyTorch can use a GPU here. Where Linux has no driver of one, PyTorch is not imported to say so."""
+    if sys.platform == "linux" and not any(Path("/dev", driver).exists() for driver in _DRIVERS):
+        return False
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def memory() -> float:

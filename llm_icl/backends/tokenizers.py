@@ -1,6 +1,6 @@
 """Text → tokens, in one way for every backend, whichever engine runs the model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -85,6 +85,19 @@ def tokens_of(tokenizer: Any, name: str) -> TextTokens:
         return list(tokenizer(list(texts), add_special_tokens=special)["input_ids"])
 
     return TextTokens(name, encode, tokenizer.bos_token_id, _Alphabet(tokenizer).lost)
+
+
+def embeddings_of(model: Any) -> int:
+    """The number of tokens that a model has embeddings for."""
+    return int(model.get_input_embeddings().weight.shape[0])
+
+
+def check_tokens(name: str, embeddings: int, sequences: Iterable[Sequence[int]]) -> None:
+    """Raise RequestError if a token has no embedding: the tokenizer is another model's."""
+    largest = max((token for tokens in sequences for token in tokens), default=0)
+    if largest >= embeddings:
+        fault = f"its tokenizer writes token {largest}, and it has embeddings for {embeddings}"
+        raise RequestError(f"model '{name}' cannot be used: {fault}")
 
 
 class _Alphabet:

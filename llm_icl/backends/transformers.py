@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from llm_icl.backends.base import LocalModel, ModelEntry, backends
 from llm_icl.backends.catalogue import model_names
 from llm_icl.backends.chat import ChatFormat, chat_of
 from llm_icl.backends.embedded import embedded_folder
 from llm_icl.backends.exchange import LabelScores, Reply
+from llm_icl.backends.forward import known
 from llm_icl.backends.forward.prefixes import WORTH_SHARING, Prefixes
-from llm_icl.backends.loading import load_model, loading
-from llm_icl.backends.tokenizers import tokens_of
+from llm_icl.backends.loading import load_model, load_tokenizer, loading
+from llm_icl.backends.machine import has_gpu
+from llm_icl.backends.tokenizers import check_tokens, tokens_of
 from llm_icl.backends.weights import source_of
 from llm_icl.config.specs import only_known
 from llm_icl.errors import RequestError
@@ -20,9 +22,6 @@ from llm_icl.prompting.rendering import Rendered
 from llm_icl.runs.versions import versions
 from local_models.kv_cache import new_cache
 from local_models.logits import keeping, logits_at
-
-if TYPE_CHECKING:
-    from llm_icl.backends.forward.known import Known
 
 DTYPES = ("float32", "bfloat16", "float16")
 # Maximum tokens of a forward pass on a GPU: bounds the memory. A CPU takes one sequence at a time, which is as fast
@@ -41,16 +40,10 @@ class TransformersModel(LocalModel):
         """Load the tokenizer, and the model if it is not known yet. Raises RequestError if it does not exist or cannot
         be read.
         """
-        import torch
-        from transformers import AutoTokenizer
-
-        from llm_icl.backends.forward import known
-
         options = dict(entry.options)
         only_known("model", entry.name, options, ("dtype", "device", "revision", "chat"))
-        self._torch = torch
         self._entry = entry
-        self._device = str(options.get("device", "cuda" if torch.cuda.is_available() else "cpu"))
+        self._device = str(options.get("device") or ("cuda" if has_gpu() else "cpu"))
         self._dtype = str(options.get("dtype", "bfloat16" if self._device.startswith("cuda") else "float32"))
         if self._dtype not in DTYPES:
             raise RequestError(f"model '{entry.name}': dtype={self._dtype} is not one of {', '.join(DTYPES)}")
@@ -62,23 +55,29 @@ class TransformersModel(LocalModel):
         if "revision" in options:
             self._arguments["revision"] = str(options["revision"])
         with loading(entry.name):
-            self._tokenizer = AutoTokenizer.from_pretrained(self._source, **self._arguments)
+            self._tokenizer = load_tokenizer(self._source, self._arguments, own=bool(entry.weights))
         self._tokens = tokens_of(self._tokenizer, entry.name)
         if self.chats:
             self.chat_format  # noqa: B018  (a model without one is refused here)
         if found := known.recall(self.identity()) if self._weights else None:
-            self._found: Known = found
+            self._found = found
         else:
             self._model  # noqa: B018  (it is loaded)
         several = self._device.startswith("cuda") and self._found.reuse.batches
         self.problems_at_once = max(1, _TOKENS_AT_ONCE // _USUAL_CURVE) if several else 1
 
     @cached_property
+    def _torch(self) -> Any:
+        """Imported when something is asked: it takes a second."""
+        import torch
+
+        return torch
+
+    @cached_property
     def _model(self) -> Any:
         """Loaded when something is asked of it, or nothing is known of it; checked whenever it is loaded."""
         from transformers import AutoModelForCausalLM
 
-        from llm_icl.backends.forward import known
         from llm_icl.backends.forward.self_check import check_language_model
 
         dtype = getattr(self._torch, self._dtype)
@@ -160,8 +159,6 @@ class TransformersModel(LocalModel):
         return chat_of(self._tokenizer, self._entry.name)
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        from llm_icl.backends.forward.self_check import check_tokens
-
         found = self._tokens(texts)
         check_tokens(self._entry.name, self._found.embeddings, found)
         return found

@@ -9,6 +9,7 @@ from llm_icl.learners.base import Learner, learners
 from llm_icl.problems import Answers, Bits, Problems
 
 Floats = NDArray[np.float64]
+Counts = NDArray[np.floating]
 
 # Sums of two fractions that differ by less are equal but for rounding.
 _EVEN = 1e-9
@@ -75,6 +76,6 @@ def shares_of_ones(xs: Bits, labels: Bits, queries: Bits, known: NDArray[np.bool
     return np.divide((inside * ones).sum(axis=2), total, out=np.full(total.shape, 0.5), where=total > 0, dtype=float)
 
 
-def _impurity(size: Floats, positive: Floats) -> Floats:
+def _impurity(size: Counts, positive: Counts) -> Floats:
     """Half of the Gini impurity of nodes, times their sizes."""
     return positive.astype(float) * (size - positive) / np.maximum(size, 1)

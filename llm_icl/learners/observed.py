@@ -118,12 +118,7 @@ def _takes_long(learner: Learner, task: Task, n: int) -> bool:
 
 def _answers(learner: Learner, problems: Problems, before: NDArray[np.int64]) -> Floats:
     """P(y = 1) (M, C, Q); 0 where there is no query, 0 or 1 of learners that give labels only."""
-    if isinstance(learner, ExactBayes):  # all positions take one pass over its functions
-        rows = np.arange(len(problems))[:, None]
-        return np.where(before >= 0, probability_of(learner.answer(problems))[rows, before], 0.0)
-    found = np.zeros(before.shape)
-    for count in np.unique(before[before >= 0]):
-        m, c, q = np.nonzero(before == count)
-        answers = learner.answer_queries(problems[c].prefix(int(count)), problems.xs[c, count][:, None])
-        found[m, c, q] = probability_of(answers)[:, 0]
-    return found
+    counts = np.unique(before[before >= 0])
+    found = probability_of(learner.answer_at(problems, counts))  # (C, counts)
+    rows = np.arange(len(problems))[:, None]
+    return np.where(before >= 0, found[rows, np.searchsorted(counts, before)], 0.0)

@@ -1,5 +1,8 @@
 """The embedded models themselves: the first use downloads their weights."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from scipy.special import expit
@@ -7,6 +10,7 @@ from tokenizers import Tokenizer
 
 from llm_icl.backends import backends, find_model
 from llm_icl.backends.embedded import embedded_weights
+from llm_icl.backends.machine import has_gpu
 from llm_icl.config.specs import parse_specs
 from llm_icl.prompting import load_prompt, render
 from llm_icl.tasks.cards import load_task
@@ -52,6 +56,32 @@ def test_a_sequence_begins_with_one_token_for_its_beginning_where_the_model_has_
     tokens = model.tokenize(["Input: 0 1\nLabel:"])[0]
     beginning = model._tokenizer.bos_token_id
     assert tokens.count(beginning) == (1 if "gemma" in model._entry.name else 0)
+
+
+def test_the_tokenizer_is_the_one_that_transformers_finds_by_the_configuration(model):
+    from transformers import AutoTokenizer
+
+    found, own = AutoTokenizer.from_pretrained(embedded_weights(model._entry)), model._tokenizer
+    texts = ["Input: 0 1\nLabel: 1", " 1\n\n\t Ünïcode ✓ 12345", "<bos><|im_start|>user\n", ""]
+    assert type(found) is type(own)
+    for special in (True, False):
+        assert own(texts, add_special_tokens=special).input_ids == found(texts, add_special_tokens=special).input_ids
+    assert own.special_tokens_map == found.special_tokens_map
+    assert own.chat_template == found.chat_template
+
+
+@pytest.mark.skipif(has_gpu(), reason="PyTorch is asked for the GPU")
+def test_where_all_replies_are_known_pytorch_is_not_imported(tmp_path):
+    options = ["--model", "smollm2-135m", "--task", "majority", "--n", "2", "--points", "6", "--problems", "2"]
+    run_cli("eval", *options, "--out", "first", cwd=tmp_path)
+    script = (
+        "import sys\nfrom llm_icl.cli.main import main\n"
+        f"sys.argv = ['llm-icl', 'eval', *{options!r}, '--out', 'again']\n"
+        "try:\n    main()\nexcept SystemExit as stop:\n    assert not stop.code\n"
+        "print([name for name in ('torch', 'scipy.stats') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_chat_turns_are_scored_in_one_pass_too(tmp_path):

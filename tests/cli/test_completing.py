@@ -98,7 +98,7 @@ def test_no_heavy_package_is_imported(tmp_path, words):
     script = (
         "import sys\nfrom llm_icl.cli.main import main\nsys.argv = ['llm-icl']\n"
         "try:\n    main()\nexcept SystemExit as stop:\n    assert not stop.code, stop.code\n"
-        "heavy = ['torch', 'transformers', 'polars', 'vl_convert', 'sklearn', 'scipy', 'datasets', 'openai']\n"
+        "heavy = ['torch', 'transformers', 'polars', 'vl_convert', 'scipy', 'datasets', 'openai']\n"
         "print([name for name in heavy if name in sys.modules], file=sys.stderr)"
     )
     asked = {"COMP_WORDS": f"llm-icl {words}", "COMP_CWORD": "3", "_LLM_ICL_COMPLETE": "bash_complete"}

@@ -267,7 +267,7 @@ def test_sample_writes_the_same_problems_in_every_format(tmp_path, target):
     "arguments", [["--help"], ["list", "tasks"], ["list", "learners"], ["list", "models"], ["list", "prompts"]]
 )
 def test_help_and_list_import_nothing_heavy(tmp_path, arguments):
-    heavy = ["torch", "transformers", "openai", "anthropic", "polars", "vl_convert", "sklearn", "scipy", "datasets"]
+    heavy = ["torch", "transformers", "openai", "anthropic", "polars", "vl_convert", "scipy", "datasets"]
     script = (
         "import sys\nfrom llm_icl.cli.main import main\n"
         f"sys.argv = ['llm-icl', *{arguments!r}]\n"

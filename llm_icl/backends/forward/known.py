@@ -10,12 +10,26 @@ from pathlib import Path
 from typing import Any
 
 from llm_icl.backends.embedded import cache_folder
-from llm_icl.backends.forward.self_check import Reuse, embeddings_of
 from llm_icl.backends.lengths import context_length, turning_length
+from llm_icl.backends.tokenizers import embeddings_of
 from llm_icl.config.files import write_text
 
 # Part of the file's name: incremented when the checks of a loaded model would find something else.
 _CHECKS = 1
+
+
+@dataclass(frozen=True)
+class Reuse:
+    """What may be reused between passes, and why the rest may not.
+
+    batches: several sequences in one pass. forks: the cache of a prefix, copied and continued by several sequences.
+    crops: a cache that is cut back to a shorter prefix and continued.
+    """
+
+    batches: bool
+    forks: bool
+    crops: bool
+    reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,14 @@ it is refused. What only saves work (a cache that is copied and continued or cut
 probabilities of separate passes over whole sequences.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from llm_icl.backends.forward.known import Reuse
+from llm_icl.backends.tokenizers import check_tokens, embeddings_of
 from llm_icl.errors import RequestError
 from local_models.kv_cache import forked, new_cache
 from local_models.logits import logits_at
@@ -27,20 +28,6 @@ _LINE = 100  # characters of an error's text, at most
 
 # From sequences (B, T, …) to outputs (B, T, D).
 Run = Callable[..., Tensor]
-
-
-@dataclass(frozen=True)
-class Reuse:
-    """What may be reused between passes, and why the rest may not.
-
-    batches: several sequences in one pass. forks: the cache of a prefix, copied and continued by several sequences.
-    crops: a cache that is cut back to a shorter prefix and continued.
-    """
-
-    batches: bool
-    forks: bool
-    crops: bool
-    reasons: tuple[str, ...]
 
 
 def check_language_model(name: str, model: Any, tokenizer: Any) -> Reuse:
@@ -72,18 +59,6 @@ def _sequence(tokenizer: Any, text: str, step: int) -> list[int]:
         tokens = []
     tokens = tokens or sorted(tokenizer.get_vocab().values())[step::2]
     return (tokens * _LENGTH)[:_LENGTH]
-
-
-def embeddings_of(model: Any) -> int:
-    """The number of tokens that a model has embeddings for."""
-    return int(model.get_input_embeddings().weight.shape[0])
-
-
-def check_tokens(name: str, embeddings: int, sequences: Iterable[Sequence[int]]) -> None:
-    """Raise RequestError if a token has no embedding: the tokenizer is another model's."""
-    largest = max((token for tokens in sequences for token in tokens), default=0)
-    if largest >= embeddings:
-        raise _unusable(name, f"its tokenizer writes token {largest}, and it has embeddings for {embeddings}")
 
 
 def check_causal(name: str, run: Run, one: Tensor, other: Tensor, dtype: torch.dtype) -> Tensor:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from transformers import AutoTokenizer
 
 from llm_icl.backends import backends, find_model
-from llm_icl.backends.forward.self_check import Reuse
+from llm_icl.backends.forward.known import Reuse
 from llm_icl.config.specs import parse_specs
 from llm_icl.errors import RequestError
 from llm_icl.problems import Problems

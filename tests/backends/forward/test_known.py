@@ -10,7 +10,7 @@ import pytest
 import llm_icl.backends.transformers as transformers_backend
 from llm_icl.backends import backends, find_model
 from llm_icl.backends.forward import known
-from llm_icl.backends.forward.self_check import Reuse
+from llm_icl.backends.forward.known import Reuse
 from llm_icl.config.specs import parse_specs
 from llm_icl.errors import RequestError
 from llm_icl.tasks.cards import load_task

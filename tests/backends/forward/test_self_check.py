@@ -8,7 +8,8 @@ import torch
 from transformers import BertConfig, BertLMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from llm_icl.backends import backends, find_model
-from llm_icl.backends.forward.self_check import Reuse, check_language_model
+from llm_icl.backends.forward.known import Reuse
+from llm_icl.backends.forward.self_check import check_language_model
 from llm_icl.backends.lengths import context_length, turning_length
 from llm_icl.config.specs import parse_specs
 from llm_icl.errors import RequestError
