@@ -119,7 +119,7 @@ def _prompts(options: SamplingOptions, target: Path) -> str:
 def _probes(options: SamplingOptions, target: Path) -> str:
     from llm_icl.config.specs import counted, parse_specs
     from llm_icl.errors import RequestError
-    from llm_icl.learners.probes import Probes
+    from llm_icl.experiments.identification.probes import Probes
     from llm_icl.prompting import load_prompt
     from llm_icl.tasks.cards import load_task
     from llm_icl.tasks.exporting import Table, export

@@ -16,7 +16,7 @@ from llm_icl.analysis.identification.result import Identification
 from llm_icl.analysis.identification.separation import Separation, separation
 from llm_icl.analysis.identification.structure import Structure
 from llm_icl.analysis.identification.verdict import HALF, LEVEL
-from llm_icl.learners.observed import Observed, observed
+from llm_icl.experiments.observed import Observed, observed
 from llm_icl.problems import Problems
 
 Floats = NDArray[np.float64]

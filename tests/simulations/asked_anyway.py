@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from tabulate import tabulate
 
 from llm_icl.config.specs import Spec, parse_specs
+from llm_icl.experiments.candidates import DEFAULT, probability_of
 from llm_icl.experiments.likelihood import Likelihood
 from llm_icl.learners.base import learner_of
-from llm_icl.learners.candidates import DEFAULT, probability_of
 from llm_icl.problems import Problems
 from llm_icl.tasks.cards import load_task
 from llm_icl.tasks.drawing import draw_problems

@@ -31,7 +31,7 @@ from llm_icl.analysis.identification.separation import power, told_apart
 from llm_icl.analysis.identification.structure import Structure
 from llm_icl.analysis.identification.verdict import LEVEL, POWER
 from llm_icl.config.specs import Spec
-from llm_icl.learners.candidates import algorithms, probed
+from llm_icl.experiments.candidates import algorithms, probed
 from llm_icl.learners.decision_tree import shares_of_ones
 from llm_icl.problems import Problems
 from llm_icl.tasks.cards import load_task

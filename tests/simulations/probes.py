@@ -16,7 +16,7 @@ from tabulate import tabulate
 from llm_icl.analysis.identification.separation import separation
 from llm_icl.analysis.identification.verdict import LEVEL
 from llm_icl.config.specs import Spec
-from llm_icl.learners.candidates import algorithm_at, algorithms, probed
+from llm_icl.experiments.candidates import algorithm_at, algorithms, probed
 from llm_icl.tasks.cards import load_task
 from llm_icl.tasks.drawing import draw_problems
 

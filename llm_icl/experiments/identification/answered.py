@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from llm_icl.learners.probes import Probes
+from llm_icl.experiments.identification.probes import Probes
 from llm_icl.predictions import predictions_frame
 from llm_icl.problems import STATUSES, Answers, Problems
 

@@ -14,10 +14,10 @@ from llm_icl.analysis.identification.data import Design
 from llm_icl.config.rows import Row, read_rows
 from llm_icl.config.specs import parse_specs
 from llm_icl.errors import RequestError
+from llm_icl.experiments.candidates import algorithm_at, algorithms
 from llm_icl.experiments.identification.answered import Answered
+from llm_icl.experiments.identification.probes import Probes
 from llm_icl.experiments.setting import Setting
-from llm_icl.learners.candidates import algorithm_at, algorithms
-from llm_icl.learners.probes import Probes
 from llm_icl.problems import Bits, Problems, Task
 from llm_icl.tasks.cards import load_task
 

@@ -4,9 +4,9 @@ from llm_icl.backends import ModelEntry, backends
 from llm_icl.backends.pool import ModelPool
 from llm_icl.errors import RequestError
 from llm_icl.experiments.asker import Questions
+from llm_icl.experiments.candidates import algorithms
 from llm_icl.experiments.identification.request import IdentificationRequest
 from llm_icl.learners.base import learner_of
-from llm_icl.learners.candidates import algorithms
 from llm_icl.prompting.rendering import check_task, render
 from llm_icl.tasks.drawing import draw_problems
 

@@ -10,8 +10,8 @@ from llm_icl.config.cards import read_text
 from llm_icl.config.files import file_name
 from llm_icl.config.specs import Spec
 from llm_icl.experiments.identification.answers_file import AnswersFile
+from llm_icl.experiments.identification.probes import Probes
 from llm_icl.experiments.setting import Setting
-from llm_icl.learners.probes import Probes
 from llm_icl.networks.trained import TrainedNetwork
 from llm_icl.problems import PROBLEMS_VERSION, Task
 from llm_icl.prompting.templates import Prompt

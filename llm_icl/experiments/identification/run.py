@@ -24,11 +24,11 @@ from llm_icl.experiments.identification.answers_file import collected
 from llm_icl.experiments.identification.browsing import PROBES, ground_name
 from llm_icl.experiments.identification.findings import Cell, Found, Identifiability, write_findings
 from llm_icl.experiments.identification.options import LEAST_CONTEXTS
+from llm_icl.experiments.identification.probes import Probes
 from llm_icl.experiments.identification.request import IdentificationRequest
 from llm_icl.experiments.setting import Setting
 from llm_icl.experiments.tally import Tally
 from llm_icl.learners.base import Learner, learner_of
-from llm_icl.learners.probes import Probes
 from llm_icl.progress import OnProgress
 
 log = logging.getLogger(__name__)

@@ -8,9 +8,9 @@ from llm_icl.config.files import write_text
 from llm_icl.errors import WorkError
 from llm_icl.experiments.base import Session
 from llm_icl.experiments.likelihood import Likelihood
+from llm_icl.experiments.observed import PROBLEMS
 from llm_icl.experiments.training.card import model_card
 from llm_icl.experiments.training.request import TrainingRequest
-from llm_icl.learners.observed import PROBLEMS
 from llm_icl.networks.shapes import build
 from llm_icl.networks.trained import network_at
 from llm_icl.progress import OnProgress

@@ -5,8 +5,8 @@ import pytest
 
 from llm_icl.config.specs import parse_specs
 from llm_icl.errors import RequestError
+from llm_icl.experiments.candidates import KERNELS, algorithms, probed
 from llm_icl.learners import learner_of
-from llm_icl.learners.candidates import KERNELS, algorithms, probed
 from llm_icl.tasks.cards import load_task
 from llm_icl.tasks.drawing import draw_problems
 

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from llm_icl.analysis.identification.data import Candidate, Design
 from llm_icl.analysis.identification.structure import evenly
+from llm_icl.experiments.candidates import algorithms, probability_of
 from llm_icl.function_classes.base import function_class_of
 from llm_icl.learners.base import Learner
 from llm_icl.learners.bayes import ExactBayes
-from llm_icl.learners.candidates import algorithms, probability_of
 from llm_icl.problems import Problems, Task
 
 Floats = NDArray[np.float64]

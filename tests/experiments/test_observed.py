@@ -7,10 +7,10 @@ import pytest
 
 from llm_icl.analysis.identification.features import describe
 from llm_icl.config.specs import parse_specs
-from llm_icl.learners import observed as module
+from llm_icl.experiments import observed as module
+from llm_icl.experiments.candidates import algorithms, probability_of
+from llm_icl.experiments.observed import ANSWERS, FIRST, PROBLEMS, QUERIES, observed
 from llm_icl.learners.base import learner_of
-from llm_icl.learners.candidates import algorithms, probability_of
-from llm_icl.learners.observed import ANSWERS, FIRST, PROBLEMS, QUERIES, observed
 from llm_icl.tasks.cards import load_task
 from llm_icl.tasks.drawing import draw_problems
 

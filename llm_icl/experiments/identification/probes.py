@@ -13,8 +13,8 @@ from llm_icl.analysis.identification.separation import Separation, separation
 from llm_icl.analysis.identification.verdict import LEVEL
 from llm_icl.config.specs import Spec
 from llm_icl.errors import RequestError
+from llm_icl.experiments.candidates import algorithms, probed
 from llm_icl.learners.base import learner_of
-from llm_icl.learners.candidates import algorithms, probed
 from llm_icl.problems import Problems, Task
 from llm_icl.prompting.rendering import render
 from llm_icl.prompting.templates import Prompt
