@@ -24,6 +24,7 @@ COLOURS = (
 GREY = "#7A828C"
 # References are grey in all reports, and told apart by their dashes and names.
 REFERENCES = {"bayes": (), "bayes-labels": (8, 2), "nearest-neighbour": (4, 4), "best-constant": (1, 3)}
+COUNT = "d"
 # The share of an axis between two names at the ends of lines.
 _APART = 0.075
 
@@ -40,7 +41,9 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class Axis:
-    """`kind` is "ordinal" for values of which each has its place; `domain` are the ends."""
+    """`kind` is "ordinal" for values of which each has its place; `domain` are the ends; the `form` of whole numbers is
+    COUNT.
+    """
 
     title: str
     kind: str = "quantitative"
@@ -55,6 +58,9 @@ class Axis:
         axis: Spec = {"labelOverlap": "greedy"} | ({"format": self.form} if self.form else {})
         if self.kind == "ordinal":
             axis |= {"labelAngle": 0}
+        if self.form == COUNT:
+            # Of three numbers or fewer Vega halves the steps, whatever the least one is.
+            axis |= {"tickMinStep": 1, "labelExpr": "datum.value % 1 ? '' : datum.label"}
         return {"field": field, "type": self.kind, "title": self.title, "scale": scale, "axis": axis}
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from llm_icl.reports.charts import Axis, Point, lines
+from llm_icl.reports.charts import COUNT, Axis, Point, lines
 from llm_icl.reports.document import Column, Figure, Row, Table
 
 _COLUMNS = (
@@ -55,7 +55,7 @@ def training_curves(
     )
     y = Axis("accuracy, last half", form="%", domain=(min(0.5, *reached, 1.0), 1))
     title = f"Accuracy over training ({task})"
-    return lines("training", title, series, Axis("training steps"), y, colours, says)
+    return lines("training", title, series, Axis("training steps", form=COUNT), y, colours, says)
 
 
 def _point(step: int, accuracy: float) -> Point:

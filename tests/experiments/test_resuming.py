@@ -10,6 +10,7 @@ import pytest
 from llm_icl.errors import RequestError
 from llm_icl.experiments.base import State
 from llm_icl.experiments.kinds import experiments
+from llm_icl.experiments.reporting import report_of
 from llm_icl.runs import RunDirectory
 from tests.experiments.making import KINDS, made, write_places
 
@@ -282,3 +283,13 @@ def test_a_request_that_is_refused_later_keeps_what_was_found(places, monkeypatc
             made("eval", places).run(tmp_path / "run")
     assert made("eval", places).state(RunDirectory(tmp_path / "run")) is State.INTERRUPTED
     assert (tmp_path / "run" / "parts" / "found").is_file()
+
+
+@each_kind
+def test_the_report_says_when_a_run_was_made_how_long_it_took_and_with_which_versions(kind, finished, tmp_path):
+    run = RunDirectory(finished(kind, tmp_path / "run"))
+    (made,) = report_of([run]).provenance
+    assert made.command == run.record["command"]
+    assert made.facts["started"] == run.record["started"]
+    assert made.facts["wall time"] == f"{run.record['wall_seconds']:.1f} s"
+    assert f"numpy {run.record['versions']['numpy']}" in made.facts["versions"]

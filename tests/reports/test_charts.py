@@ -1,10 +1,13 @@
 """A colour belongs to a name, and is seen on both pages."""
 
+import re
+
 import pytest
+import vl_convert
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_icl.reports.charts import COLOURS, GREY, REFERENCES, Axis, Point, colours_of, lines, reading
+from llm_icl.reports.charts import COLOURS, COUNT, GREY, REFERENCES, Axis, Point, colours_of, lines, reading
 
 NAMES = st.lists(st.text(max_size=12), unique=True, max_size=len(COLOURS))
 PAGES = ("#ffffff", "#16181c")
@@ -64,3 +67,13 @@ def test_every_point_has_its_reading_and_interval():
 
 def test_a_reading_has_three_lines_whatever_is_in_them():
     assert reading("a\nb", "c\r\nd", "e").split("\n") == ["a b", "c d", "e"]
+
+
+@pytest.mark.parametrize("last", [1, 2, 3, 8, 40])
+def test_an_axis_of_whole_numbers_has_no_others(last):
+    axis = Axis("in-context examples", form=COUNT, domain=(0, last))
+    points = {"m": [Point(0, 0.5, ""), Point(last, 1.0, "")]}
+    figure = lines("f", "t", points, axis, Axis("y", form="%"), {"m": "red"}, "")
+    labels = re.findall(r"<text[^>]*>([0-9.]+)</text>", vl_convert.vegalite_to_svg(figure.specification))
+    assert len(labels) == len(set(labels)) > 1
+    assert set(labels) <= set(map(str, range(last + 1)))

@@ -8,10 +8,11 @@ from llm_icl.experiments.evaluation.reports.browsing import problems_panel
 from llm_icl.experiments.evaluation.reports.cards import cards_of
 from llm_icl.experiments.evaluation.reports.content import CellContent, Content, gather
 from llm_icl.experiments.evaluation.reports.figures import accuracy_by_n, calibration_plot, learning_curves
+from llm_icl.experiments.evaluation.reports.notes import comparison_notes, notes_of
 from llm_icl.experiments.evaluation.reports.overview import overview
 from llm_icl.experiments.evaluation.reports.pairs import compare_panel
-from llm_icl.experiments.evaluation.reports.provenance import comparison_notes, notes_of, provenance_of
 from llm_icl.experiments.evaluation.reports.tables import asked_lines, scores_table, unused_lines, unused_table
+from llm_icl.experiments.provenance import provenance_of
 from llm_icl.reports.algorithms import algorithms_notes, algorithms_table
 from llm_icl.reports.charts import colours_of
 from llm_icl.reports.document import Beside, Block, Bullets, Column, Fold, Paragraph, Report, Section

@@ -27,8 +27,9 @@ from llm_icl.experiments.finetuning.measures import (
 from llm_icl.experiments.finetuning.methods import CONTROLS, ORDER, PUBLISHED_METHOD, RANDOM
 from llm_icl.experiments.finetuning.published import LEARNING_RATE, MODELS, PUBLISHED, RECOVERY
 from llm_icl.experiments.finetuning.setting import NOTES, losses, rates, scales, setting
+from llm_icl.experiments.provenance import provenance_of
 from llm_icl.reports.charts import Axis, Point, colours_of, dots
-from llm_icl.reports.document import Card, Column, Figure, Provenance, Report, Row, Section, Table
+from llm_icl.reports.document import Card, Column, Figure, Report, Row, Section, Table
 from llm_icl.reports.values import Kind, Value, written
 
 # The measures that have a table of their own.
@@ -87,7 +88,7 @@ class _Joint:
             tuple(self._sentences()),
             sections,
             (*NOTES, *(self._about(found, record) for found, record in self._records)),
-            tuple(Provenance(record["command"]) for _, record in self._records),
+            tuple(provenance_of(record) for _, record in self._records),
             self._cards(),
         )
 

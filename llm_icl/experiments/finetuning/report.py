@@ -32,8 +32,9 @@ from llm_icl.experiments.finetuning.published import MODELS, PUBLISHED
 from llm_icl.experiments.finetuning.run import read
 from llm_icl.experiments.finetuning.setting import NOTES, losses, rates, scales, setting
 from llm_icl.experiments.finetuning.verdict import verdict
-from llm_icl.reports.charts import Axis, Point, colours_of, lines
-from llm_icl.reports.document import Column, Figure, Provenance, Report, Row, Section, Table
+from llm_icl.experiments.provenance import provenance_of
+from llm_icl.reports.charts import COUNT, Axis, Point, colours_of, lines
+from llm_icl.reports.document import Column, Figure, Report, Row, Section, Table
 from llm_icl.reports.values import Kind, Value, written
 from llm_icl.runs import RunDirectory
 
@@ -70,7 +71,7 @@ def comparison_report(found: Compared, record: dict[str, Any]) -> Report:
         tuple(verdict(found, compared, told)),
         sections,
         (*NOTES, *record.get("remarks", ())),
-        (Provenance(record["command"]),),
+        (provenance_of(record),),
         (card_of(model, {texts: found}, {texts: told}, correction(told)),),
     )
 
@@ -207,4 +208,4 @@ def _by_layer(found: Compared, measure: Measure) -> Figure:
     }
     says = f"{measure.name} by layer, averaged over queries and seeds, of {', '.join(methods)}."
     y = Axis(measure.name)
-    return lines(file_name(measure.name), measure.name, series, Axis("layer"), y, colours, says, height=240)
+    return lines(file_name(measure.name), measure.name, series, Axis("layer", form=COUNT), y, colours, says, height=240)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from llm_icl.config.files import file_name
 from llm_icl.experiments.identification.findings import Cell, Found
-from llm_icl.reports.charts import Axis, Point, colours_of, dots, heat_map, lines, reading, rule_at
+from llm_icl.reports.charts import COUNT, Axis, Point, colours_of, dots, heat_map, lines, reading, rule_at
 from llm_icl.reports.document import Figure
 from llm_icl.reports.values import written
 
@@ -75,7 +75,7 @@ def scores_by_context(found: Found, colours: Mapping[str, str]) -> Figure:
     }
     averages = ", ".join(f"{each.name} {sum(each.by_problem) / len(each.by_problem):.2f}" for each in leading)
     says = f"The score of each problem for {found.subject}, above the best constant; on average: {averages} nats."
-    x, y = Axis(f"problems, in the order of {leading[0].name}"), Axis("nats above the best constant")
+    x, y = Axis(f"problems, in the order of {leading[0].name}", form=COUNT), Axis("nats above the best constant")
     name, title = f"scores-{file_name(found.subject)}", f"{found.subject}: score of each problem"
     return lines(name, title, series, x, y, colours, says, height=200, joined=False, more=[rule_at(0)])
 

@@ -1,6 +1,5 @@
 """The report of identifications: the verdicts first, then the numbers behind them."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,9 +15,9 @@ from llm_icl.experiments.identification.figures import (
 )
 from llm_icl.experiments.identification.findings import Cell, Found
 from llm_icl.experiments.identification.gathering import gather
-from llm_icl.experiments.tally import perhaps_paid
+from llm_icl.experiments.provenance import provenance_of
 from llm_icl.reports.charts import colours_of
-from llm_icl.reports.document import Block, Bullets, Column, Fold, Provenance, Report, Row, Section, Table
+from llm_icl.reports.document import Block, Bullets, Column, Fold, Report, Row, Section, Table
 from llm_icl.reports.values import Value
 from llm_icl.runs import RunDirectory
 
@@ -82,7 +81,7 @@ def report_of(runs: Sequence[RunDirectory]) -> Report:
         _setting(cells),
         sections=(*(_section(cell) for cell in cells), *answers),
         notes=(*_NOTES, *_modes(records)),
-        provenance=tuple(Provenance(record["command"], _facts(record)) for record in records),
+        provenance=tuple(map(provenance_of, records)),
         cards=tuple(card_of(cell, found, _heading(cell)) for cell in cells for found in cell.found),
     )
 
@@ -227,17 +226,3 @@ def _modes(records: Sequence[Mapping[str, Any]]) -> list[str]:
             how = f"{mode['learner']} with prompt {mode['prompt']}: mode {mode['mode']}{because} on "
             asked.setdefault(how, []).append(mode["cell"])
     return [f"{how}{'; '.join(dict.fromkeys(cells))}." for how, cells in asked.items()]
-
-
-def _facts(record: Mapping[str, Any]) -> dict[str, str]:
-    calls, tokens = record["calls"], record.get("tokens", {})
-    facts = {
-        "started": record["started"],
-        "wall time": f"{record['wall_seconds']:.1f} s",
-        "calls to models": f"{calls['new']} made, {calls['cached']} from the cache",
-        "tokens (including cached replies)": ", ".join(f"{name} {count:,}" for name, count in tokens.items()),
-        "perhaps charged without a reply": perhaps_paid(record),
-        "cost": f"{record['cost']:.4f} USD" if math.isfinite(record["cost"]) else "",
-        "versions": ", ".join(f"{name} {version}" for name, version in record["versions"].items()),
-    }
-    return {name: fact for name, fact in facts.items() if fact}

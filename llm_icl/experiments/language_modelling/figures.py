@@ -6,7 +6,7 @@ import polars as pl
 
 from llm_icl.analysis.intervals import Estimate
 from llm_icl.config.specs import counted
-from llm_icl.reports.charts import Axis, Point, colours_of, dots, lines
+from llm_icl.reports.charts import COUNT, Axis, Point, colours_of, dots, lines
 from llm_icl.reports.document import Figure
 from llm_icl.reports.values import written
 
@@ -37,5 +37,5 @@ def training_figure(curves: pl.DataFrame, attentions: Sequence[str]) -> Figure:
     }
     listed = ", ".join(f"{name} {points[-1].y:.3f}" for name, points in series.items() if points)
     says = f"Validation loss by training step, on the first held-out tokens; at the end, in nats: {listed}."
-    x, y = Axis("training steps"), Axis("validation loss (nats per token)")
+    x, y = Axis("training steps", form=COUNT), Axis("validation loss (nats per token)")
     return lines("training", "Loss over training", series, x, y, colours_of(attentions), says, height=300)

@@ -14,7 +14,8 @@ from llm_icl.experiments.language_modelling import perplexity
 from llm_icl.experiments.language_modelling.cards import card_of
 from llm_icl.experiments.language_modelling.figures import changes_figure, training_figure
 from llm_icl.experiments.language_modelling.run import LOSSES, name_of
-from llm_icl.reports.document import Block, Card, Column, Provenance, Report, Row, Section, Table
+from llm_icl.experiments.provenance import provenance_of
+from llm_icl.reports.document import Block, Card, Column, Report, Row, Section, Table
 from llm_icl.reports.joined import joined
 from llm_icl.runs import RunDirectory
 from local_models.metrics import read_metrics
@@ -81,7 +82,7 @@ class _Comparison:
             Section("Perplexity on held-out text", "perplexity", tuple(compared)),
             Section("Training curves", "over", (training_figure(self._curves, self._attentions),)),
         )
-        made = (Provenance(self._record["command"]),)
+        made = (provenance_of(self._record),)
         return Report(_TITLE, self._setting(), (), sections, _NOTES, made, self._cards(told, corrected))
 
     def _perplexities(self) -> Table:

@@ -9,8 +9,9 @@ import polars as pl
 from llm_icl.analysis.intervals import Estimate
 from llm_icl.config.files import file_name
 from llm_icl.errors import RequestError
+from llm_icl.experiments.provenance import provenance_of
 from llm_icl.reports.charts import Axis, heat_map, reading
-from llm_icl.reports.document import Badge, Card, Column, Figure, Finding, Fold, Provenance, Report, Section, Table
+from llm_icl.reports.document import Badge, Card, Column, Figure, Finding, Fold, Report, Section, Table
 from llm_icl.reports.joined import joined
 from llm_icl.reports.values import written
 from llm_icl.runs import RunDirectory
@@ -71,7 +72,7 @@ def _report(run: RunDirectory) -> Report:
         (),
         (*maps, Section("Top heads", "best", tables)),
         _NOTES,
-        (Provenance(record["command"]),),
+        (provenance_of(record),),
         tuple(
             _card(model, {score: some for name, score, some in groups if name == model}, record)
             for model in dict.fromkeys(name for name, _, _ in groups)

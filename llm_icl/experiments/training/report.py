@@ -6,6 +6,7 @@ from typing import Any
 
 from llm_icl.config.specs import counted
 from llm_icl.errors import RequestError
+from llm_icl.experiments.provenance import provenance_of
 from llm_icl.experiments.training.request import HELD_OUT_PROBLEMS
 from llm_icl.learners.ceilings import ceiling_of, notes_on
 from llm_icl.networks.trained import about_network
@@ -13,7 +14,7 @@ from llm_icl.problems import Task
 from llm_icl.reports.algorithms import algorithms_notes, algorithms_table, badge, shares_over_training
 from llm_icl.reports.algorithms import sentence as algorithm_of
 from llm_icl.reports.charts import colours_of
-from llm_icl.reports.document import Block, Card, Column, Finding, Paragraph, Provenance, Report, Row, Section, Table
+from llm_icl.reports.document import Block, Card, Column, Finding, Paragraph, Report, Row, Section, Table
 from llm_icl.reports.joined import joined
 from llm_icl.reports.networks import FLOPS_NOTE, networks_table, training_curves
 from llm_icl.reports.values import written
@@ -90,7 +91,7 @@ class _Trained:
             verdicts=tuple(map(self._accuracy, self._scores)),
             sections=(Section("Network and training", "trained", took), *sections),
             notes=(*_NOTES, *self._notes(), *algorithms_notes(all_verdicts)),
-            provenance=(Provenance(self._record["command"], self._facts()),),
+            provenance=(provenance_of(self._record),),
             cards=tuple(map(self._card, self._scores)),
         )
 
@@ -182,10 +183,6 @@ class _Trained:
         """What exact Bayes is on the validation tasks."""
         names = {name for task in self._scores for name in self._references(task)}
         return notes_on(names, self._tests.values(), [self._n])
-
-    def _facts(self) -> dict[str, str]:
-        versions = ", ".join(f"{name} {version}" for name, version in self._record["versions"].items())
-        return {"started": self._record["started"], "versions": versions}
 
 
 def _percent(share: float) -> str:

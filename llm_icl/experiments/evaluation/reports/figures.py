@@ -8,7 +8,7 @@ from llm_icl.analysis.intervals import Estimate
 from llm_icl.analysis.scores import calibration, curve
 from llm_icl.config.files import file_name
 from llm_icl.experiments.evaluation.reports.content import CellContent
-from llm_icl.reports.charts import REFERENCES, Axis, Point, diagonal, lines
+from llm_icl.reports.charts import COUNT, REFERENCES, Axis, Point, diagonal, lines
 from llm_icl.reports.document import Figure
 from llm_icl.reports.values import written
 
@@ -39,7 +39,7 @@ def learning_curves(content: CellContent, colours: Mapping[str, str]) -> Figure:
     }
     last = ", ".join(f"{score.learner} {100 * score.last.value:.1f} %" for score in content.scores if score.last.known)
     says = f"Accuracy on {cell.title} by number of in-context examples; at {cell.positions[-1]}: {last or 'no answer'}."
-    x = Axis("in-context examples", domain=(int(cell.positions[0]), int(cell.positions[-1]) or 1))
+    x = Axis("in-context examples", form=COUNT, domain=(int(cell.positions[0]), int(cell.positions[-1]) or 1))
     y = _accuracy(series, "accuracy", ends=False)
     return lines("learning-curves", "Learning curves", series, x, y, colours, says, shown=shown_in(cell))
 

@@ -1,41 +1,15 @@
-"""The provenance of a report's runs, and notes on its numbers."""
+"""Notes on a report's numbers and runs."""
 
-import json
 from collections import Counter
-from typing import Any
 
 from llm_icl.analysis.comparisons import MARGIN, POWER
 from llm_icl.analysis.scores import TARGET
 from llm_icl.asking.replies import LEAST_MASS
 from llm_icl.config.specs import counted
 from llm_icl.experiments.evaluation.reports.content import Content
-from llm_icl.experiments.tally import perhaps_paid
 from llm_icl.learners.ceilings import notes_on
 from llm_icl.problems import Task
-from llm_icl.reports.document import Provenance
 from llm_icl.reports.networks import FLOPS_NOTE
-
-
-def provenance_of(record: dict[str, Any]) -> Provenance:
-    """The provenance of a run."""
-    calls = record["calls"]
-    seconds = ", ".join(f"{name} {time:.1f} s" for name, time in record["seconds"].items())
-    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
-    retries, tokens, failed = (_counted(record.get(key, {})) for key in ("retries", "tokens", "failed"))
-    facts = {
-        "started": record["started"],
-        "wall time": f"{record['wall_seconds']:.1f} s",
-        "time by learner": seconds,
-        "calls to models": f"{calls['new']} made, {calls['cached']} from the cache",
-        "retries": retries,
-        "failed": failed,
-        "perhaps charged without a reply": perhaps_paid(record),
-        "tokens (including cached replies)": tokens,
-        "cost": f"{record['cost']:.4f} USD",
-        "versions": versions,
-        "models": "; ".join(f"{name}: {json.dumps(identity)}" for name, identity in record["models"].items()) or "none",
-    }
-    return Provenance(record["command"], {name: fact for name, fact in facts.items() if fact})
 
 
 def notes_of(content: Content) -> list[str]:
@@ -106,7 +80,3 @@ def _modes(content: Content) -> list[str]:
         f"{who}: {counted(count, 'answer')} without a probability ({reason})."
         for (who, reason), count in without.items()
     ]
-
-
-def _counted(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
