@@ -2,6 +2,7 @@
 Dai et al. 2023 with a column for each set, next to the published figures.
 """
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -75,7 +76,7 @@ class _Joint:
         self._told = shown(self._effects)
 
     def report(self) -> Report:
-        figures = tuple(self._figure(measure) for measure in SIMILARITIES if measure.drawn)
+        figures = tuple(filter(None, (self._figure(measure) for measure in SIMILARITIES if measure.drawn)))
         sections = (
             Section("Gain", "gain", (self._accuracy(), self._gains())),
             Section("Similarity", "similarity", (*self._matrices(), *figures)),
@@ -208,7 +209,7 @@ class _Joint:
             "above": "above random updates", "below": "below them", "equivalent": "the same", "identical": "identical",
             "too few": "too few draws to tell", "no data": "without data",
         }  # fmt: skip
-        parts = [f"{measure} of gradient descent is {_counts(words, shown.values())}"]
+        parts = [f"{measure} of gradient descent: {_counts(words, shown.values())}"]
         above = [name for name, outcome in shown.items() if outcome == "above"]
         words = {
             "above": "less similar", "below": "more similar", "equivalent": "as similar", "identical": "as similar",
@@ -225,8 +226,10 @@ class _Joint:
         about = " ".join([setting(found, record), *(f"{remark}." for remark in record.get("remarks", ()))])
         return f"{request['model']['name']} on {request['dataset']['name']}: {about}"
 
-    def _figure(self, measure: Measure) -> Figure:
-        """A measure above random updates by set and method, with its interval; a panel for each model."""
+    def _figure(self, measure: Measure) -> Figure | None:
+        """A measure above random updates by set and method, with its interval; a panel for each model. None where
+        nothing was measured.
+        """
         compared = [name for name in (PUBLISHED_METHOD, *CONTROLS) if name in self._methods]
         rows: dict[str, dict[str, Point]] = {}
         for texts in self._sets:
@@ -235,9 +238,13 @@ class _Joint:
                 for method in compared:
                     if found and method in scores.methods(found):
                         value = scores.mean(scores.excess(found, method, measure))
+                        if math.isnan(value.value):
+                            continue
                         said = written(value, "number")
                         row = rows.setdefault(f"{model}\n{texts}", {})
                         row[method] = Point(0, value.value, said, value.low, value.high)
+        if not rows:
+            return None
         above = f"{measure.name}, above {RANDOM}"
         says = f"{above}, with its interval, by set of texts and method, for {', '.join(self._models)}."
         name = file_name(measure.name)
