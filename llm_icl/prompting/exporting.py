@@ -110,8 +110,10 @@ def _name(number: int, row: Row) -> str:
 
 
 def _told(row: Row, key: str) -> Any:
-    """What a row says, if it does; of messages, what is asked."""
+    """What a row says, if it does; of messages, what is asked. A label may have become a number on its way."""
     value = row.get(key)
+    if key == "target" and type(value) is int:
+        return str(value)
     if key != "messages":
         return value
     return [{part: message.get(part) for part in ("role", "content")} for message in value] if value else None

@@ -96,7 +96,7 @@ def _key(prompt: Any) -> str:
 def _reply(row: Row) -> Reply:
     zero, one = row["labels"]
     if row.get("reply") is not None:
-        return Reply(text=row["reply"], tops=[row[TOPS]] if row.get(TOPS) else None, truncated=False)
+        return Reply(text=str(row["reply"]), tops=[row[TOPS]] if row.get(TOPS) else None, truncated=False)
     if (p := row.get("probability")) is None:
         return Reply(text=row["labels"][int(row["answer"])], truncated=False)
     scores = {zero: math.log(1 - p) if p < 1 else _NEVER, one: math.log(p) if p > 0 else _NEVER}
@@ -117,7 +117,8 @@ def _fault(row: Any) -> str:
     if not isinstance(labels, list) or len(labels) != 2 or not all(isinstance(label, str) for label in labels):
         return f"'labels' are not two texts; {_EXPECTED}"
     reply, answer, probability = (row.get(key) for key in FILLED)
-    if reply is not None and not isinstance(reply, str):
+    became_a_number = type(reply) is int and str(reply) in labels
+    if reply is not None and not isinstance(reply, str) and not became_a_number:
         return f"'reply' is not a text: {reply!r}"
     if answer is not None and str(answer).strip() not in ("0", "1"):
         return f"'answer' is not 0 or 1: {answer!r}"

@@ -80,6 +80,13 @@ def test_a_target_is_the_true_label_and_an_id_is_of_one_prompt(folder):
     assert (answers_of(run)["prediction"] == answers_of(run)["label"]).all()
 
 
+def test_labels_that_became_numbers_on_their_way_are_labels(folder):
+    found = [row | {"target": int(row["target"]), "reply": int(row["target"])} for row in rows(folder / "text.jsonl")]
+    done, run = imported(folder, found, "numbers")
+    assert done.returncode == 0, done.stderr
+    assert (answers_of(run)["prediction"] == answers_of(run)["label"]).all()
+
+
 def test_replies_are_read_as_any_models_and_what_is_missing_is_said(folder):
     found = rows(folder / "chat.jsonl")
     assert all(row["text"] is None and row["messages"][-1]["role"] == "user" for row in found)
@@ -140,6 +147,7 @@ def test_other_answers_are_another_run(folder):
     ("change", "said"),
     [
         (lambda row: {"target": "10"[int(row["target"])]}, "its 'target' is"),
+        (lambda row: {"target": 1 - int(row["target"])}, "its 'target' is"),
         (lambda row: {"labels": ["1", "0"]}, "its 'labels' is ['1', '0'], and drawn here is ['0', '1']"),
         (lambda row: {"labels": ["no", "yes"], "target": None}, "its 'labels' is ['no', 'yes']"),
         (lambda row: {"text": "Is it 0 or 1?"}, "its 'text' is 'Is it 0 or 1?'"),
