@@ -2,6 +2,7 @@
 and the reports name, explain and compare them. The null of each is the same measure of random updates.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -37,6 +38,8 @@ class Measure:
     """Whether reports draw it."""
     published: str = ""
     """Its key among the published figures."""
+    ends: tuple[float, float] = (-1.0, 1.0)
+    """What it is at least and at most: of cosines and rank correlations, -1 and 1."""
 
 
 def _attention_similarity(layer: LayerContrast) -> float:
@@ -117,6 +120,7 @@ DUAL_GAP = Measure(
     "model",
     note="the maximum relative difference between linear attention over all tokens and the zero-shot weights (from the "
     "query's own tokens as they follow the demonstrations) plus the sum of outer products, in float64.",
+    ends=(0.0, math.inf),
 )
 DUAL_COSINE = Measure(
     "dual form, cosine of softmax's change",
@@ -131,6 +135,7 @@ DUAL_DISTANCE = Measure(
     lambda layer: layer.dual_form.softmax_distance,
     "model",
     note="distance between the outputs of softmax and of linear attention, each normalised to length 1.",
+    ends=(0.0, 2.0),
 )
 KENDALL = Measure(
     "Kendall",
@@ -155,11 +160,13 @@ TOP_TOKENS = Measure(
     _token_overlap,
     note=f"the fraction of the {_TOP_TOKENS} most attended tokens of the demonstrations that both have in common; ties "
     "go to the earlier token.",
+    ends=(0.0, 1.0),
 )
 TOP_DEMONSTRATIONS = Measure(
     "top demonstrations",
     _demonstration_overlap,
     note=f"the same of the {_TOP_DEMONSTRATIONS} most attended demonstrations.",
+    ends=(0.0, 1.0),
 )
 # SimAOU of two settings that differ in the order of the demonstrations only.
 ORDER_IN_CONTEXT = Measure("same change in another order, in context", SIMAOU.compute, "context in another order")

@@ -63,7 +63,10 @@ def recovery_above_null(compared: Compared) -> Callable[[float], Estimate]:
 
 
 def estimate(compared: Compared, method: str, measure: Measure) -> Estimate:
-    return mean(_values(compared, method, measure))
+    """The mean of a measure; its interval holds no value that the measure cannot have."""
+    found = mean(_values(compared, method, measure))
+    low, high = np.clip(found[1:], *measure.ends).tolist()
+    return found._replace(low=low, high=high)
 
 
 def excess(compared: Compared, method: str, measure: Measure) -> Floats:

@@ -68,6 +68,12 @@ def test_the_interval_widens_with_what_differs_between_seeds():
     assert narrow.high - narrow.low < 0.3 * (wide.high - wide.low)
 
 
+def test_the_interval_of_a_cosine_ends_at_one():
+    values = np.clip(around(0.97, 0.001, draws_of_demonstrations=3, between=0.03), -1, 1)
+    found = scores.estimate(compared({PUBLISHED_METHOD: values}), PUBLISHED_METHOD, SIMAOU)
+    assert found.low < found.value < found.high == 1
+
+
 def test_recovery_is_compared_with_what_random_updates_correct():
     # Of 60 queries that zero-shot gets wrong, finetuning corrects 20, and ICL 15 of these. Three random updates correct
     # 10 each, of which ICL corrects 2, 3 and 4.
