@@ -78,9 +78,9 @@ plan: $(READY)
 probes: $(READY)
 	$(BIN)/python -m tests.simulations.probes
 
-# Known machines, and how often they are named: the table of docs/design/identification.md. about a minute of processor time for each task and repetition;
-# resumable, and shorter with REPETITIONS=20.
-REPETITIONS ?= 200
+# Known machines, and how often they are named: the table of docs/design/identification.md, with 200 subjects in each
+# row. An hour or two; resumable, and shorter with REPETITIONS=10.
+REPETITIONS ?= 70
 identification: $(READY)
 	$(BIN)/python -m tests.simulations.identification $(REPETITIONS)
 

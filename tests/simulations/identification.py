@@ -5,7 +5,8 @@
 Every repetition draws 64 problems of each task (n = 5), searches 8 queries behind 5, 10 and 20 examples of each, and
 identifies: every candidate as it is, with 10 % of flips, with temperature 2 and bias ±1, and drawn from its
 probability; pairs of candidates, mixed one half each at every query, over contexts and over problems, and changing
-between 5 and 10 examples; outsiders; coin flips and a constant; each from labels and from probabilities. Finished
+between 5 and 10 examples; outsiders; coin flips and a constant; each from labels and from probabilities. A row of the
+table that has 200 subjects gets no more: every repetition has twenty of the first rows and one of the last. Finished
 subjects are kept in outputs/identification.jsonl (delete it to begin again), and the same command resumes; several may
 run at once, with different tasks. The table is of all that is there.
 """
@@ -42,6 +43,8 @@ Floats = NDArray[np.float64]
 KEPT = Path(__file__).parents[2] / "outputs" / "identification.jsonl"
 TASKS = ("conjunction", "majority", "sparse-parity")
 N, PROBLEMS, SIZES, QUERIES = 5, 64, (5, 10, 20), 8
+# What a row of the table needs.
+SUBJECTS = 200
 # All pairs take turns: so many of them in each repetition.
 PAIRS = 4
 OUTSIDERS = (
@@ -237,13 +240,17 @@ def outcome(world: World, subject: Subject) -> dict[str, object]:
 
 def run(repetitions: int, tasks: tuple[str, ...], kept: Path = KEPT) -> None:
     kept.parent.mkdir(exist_ok=True)
-    done = {(row["task"], row["repetition"]) for row in rows(kept)}
     for repetition in range(repetitions):
         for task in tasks:
-            if (task, repetition) in done:
+            before = rows(kept)
+            if any((row["task"], row["repetition"]) == (task, repetition) for row in before):
                 continue
+            counts = Counter((row["cell"], row["probabilities"]) for row in before)
             world = World(task, repetition)
-            found = [outcome(world, subject) for subject in world.subjects()]
+            some = (each for each in world.subjects() if counts[each.cell, each.probabilities] < SUBJECTS)
+            found = [outcome(world, subject) for subject in some]
+            if not found:  # every row has enough
+                return
             lines = [json.dumps({"task": task, "repetition": repetition, **each}) for each in found]
             with kept.open("a", encoding="utf-8") as stream:  # a repetition whole, or not at all
                 stream.write("\n".join(lines) + "\n")
