@@ -218,7 +218,8 @@ class _Joint:
         for control, name in CONTROLS.items():
             told = [self._told.get(((model, texts), measure, control)) for texts in above]
             if outcomes := [one.outcome for one in told if one]:
-                parts.append(f"where it is above, {name} is {_counts(words, outcomes)}")
+                where = "where it is above, " if len(parts) == 1 else ""
+                parts.append(f"{where}{name} is {_counts(words, outcomes)}")
         return f"{'; '.join(parts)}."
 
     def _about(self, found: Compared, record: dict[str, Any]) -> str:

@@ -154,7 +154,7 @@ def test_the_sentences_count_the_sets(report):
     one = next(line for line in sentences if line.startswith("one: SimAOU"))
     assert one.startswith("one: SimAOU of gradient descent: above random updates on 2 sets;")
     assert "where it is above, finetuning on shuffled labels is less similar on 1 set, as similar on 1 set" in one
-    assert "where it is above, layer-causal gradient descent is more similar on 1 set, as similar on 1 set" in one
+    assert "; layer-causal gradient descent is more similar on 1 set, as similar on 1 set" in one
 
 
 def test_one_draw_of_demonstrations_gives_no_conclusion(report):
