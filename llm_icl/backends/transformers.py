@@ -43,7 +43,7 @@ class TransformersModel(LocalModel):
         options = dict(entry.options)
         only_known("model", entry.name, options, ("dtype", "device", "revision", "chat"))
         self._entry = entry
-        self._device = str(options.get("device") or ("cuda" if has_gpu() else "cpu"))
+        self._device = str(options["device"] if "device" in options else "cuda" if has_gpu() else "cpu")
         self._dtype = str(options.get("dtype", "bfloat16" if self._device.startswith("cuda") else "float32"))
         if self._dtype not in DTYPES:
             raise RequestError(f"model '{entry.name}': dtype={self._dtype} is not one of {', '.join(DTYPES)}")
