@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 AXE := tests/node_modules/axe-core/axe.min.js
 
 .PHONY: demo test suite check site axe bench gpu wheels ceilings deaths coverage plan verdicts identification asked-anyway probes finetuning-null docs documents models picture format clean \
-	test-ray test-vllm bench-vllm harnesses newest oldest lock
+	test-ray test-vllm bench-vllm bench-report harnesses newest oldest lock
 
 # Makes an environment in the folder $(1), with the versions in the file $(2), and installs $(3). The build backends
 # are installed first, because pip would otherwise choose versions of its own.
@@ -94,6 +94,13 @@ deaths: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks
+
+# Reports of an earlier revision beside today's; the last one that drew all cells at once, with Vega, unless told.
+BEFORE := 381b3fc
+bench-report: $(READY)
+	[ -d build/before ] || { mkdir -p build/before && git archive $(BEFORE) | tar --extract --directory build/before; }
+	$(MAKE) --no-print-directory -C build/before .venv/.ready
+	$(BIN)/python -m tests.benchmarks.report_before build/before
 
 # What a GPU changes, checked against the CPU and timed in eight minutes: docs/design/gpu.md. WHEELS is a folder of wheels
 # for a machine without network whose Python has PyTorch; `make wheels` fills it on another, for PYTHON_VERSION.
