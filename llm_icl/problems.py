@@ -61,7 +61,8 @@ class Problems:
 
     xs (N, m, n) and ys (N, m) are the points and their true labels; shown (N, m) are the in-context labels (they differ
     from ys only with label noise or shuffled labels). taught (N,) is the length of the teaching prefix of each problem,
-    indices (N,) its index i in the endless sequence of the task's problems.
+    indices (N,) its index i in the endless sequence of the task's problems. drawn is the number of points that problems
+    were drawn with, where only the first of them are left: only lessons that fit into these are taught.
     """
 
     task: Task
@@ -73,6 +74,7 @@ class Problems:
     taught: NDArray[np.int64]
     indices: NDArray[np.int64]
     parameters: Parameters
+    drawn: int = 0
 
     def __len__(self) -> int:
         return len(self.xs)
@@ -107,7 +109,8 @@ class Problems:
     def prefix(self, points: int) -> "Problems":
         """The first points of each problem."""
         first = {key: getattr(self, key)[:, :points] for key in ("xs", "ys", "shown")}
-        return dataclasses.replace(self, taught=np.minimum(self.taught, points), **first)
+        drawn = max(self.drawn, self.points)
+        return dataclasses.replace(self, taught=np.minimum(self.taught, points), drawn=drawn, **first)
 
     def followed_by(self, queries: Bits) -> "Problems":
         """N·Q problems of m + 1 points: each of the queries (N, Q, n) after all points of its problem."""
@@ -121,10 +124,18 @@ class Problems:
     def with_shuffled_labels(self) -> "Problems":
         """The control: the in-context labels of each problem are permuted, which removes their relation to the inputs.
 
-        One permutation per problem: a whole curve still comes from one prompt. True labels are unchanged.
+        One permutation per problem: a whole curve still comes from one prompt. A permutation that changes no label is
+        drawn again, unless all labels are equal. True labels are unchanged.
         """
-        order = np.argsort(Source.of(f"shuffle {self.seed}", self.indices).uniform("order", self.points), axis=-1)
-        return dataclasses.replace(self, shown=np.take_along_axis(self.shown, order, axis=-1))
+        source = Source.of(f"shuffle {self.seed}", self.indices)
+        shown, again = self.shown.copy(), (self.shown != self.shown[:, :1]).any(axis=1)
+        draw = 0
+        while again.any():
+            order = np.argsort(source.uniform(f"order {draw}" if draw else "order", self.points), axis=-1)
+            shown[again] = np.take_along_axis(self.shown, order, axis=-1)[again]
+            again &= (shown == self.shown).all(axis=1)
+            draw += 1
+        return dataclasses.replace(self, shown=shown)
 
     def save(self, path: Path) -> None:
         """Write an npz file atomically."""
@@ -133,6 +144,7 @@ class Problems:
             "n": self.n,
             "seed": self.seed,
             "problems_version": PROBLEMS_VERSION,
+            "drawn": self.drawn,
         }
         arrays = {key: getattr(self, key) for key in ("xs", "ys", "shown", "taught", "indices")}
         arrays |= {f"parameter_{key}": value for key, value in self.parameters.items()}
@@ -146,7 +158,8 @@ class Problems:
             record = json.loads(str(file["record"]))
             arrays = {key: file[key] for key in ("xs", "ys", "shown", "taught", "indices")}
             parameters = {k.removeprefix("parameter_"): file[k] for k in file.files if k.startswith("parameter_")}
-        return cls(Task(**record["task"]), record["n"], record["seed"], parameters=parameters, **arrays)
+        about = record["n"], record["seed"]
+        return cls(Task(**record["task"]), *about, parameters=parameters, drawn=record.get("drawn", 0), **arrays)
 
 
 def hamming_distances(xs: Bits, examples: Bits | None = None) -> NDArray[np.int16]:

@@ -25,7 +25,8 @@ class Answered:
     and missing); an unusable answer for which the model is responsible is 0. probability (N, P) is P(y = 1) or NaN;
     prediction (N, P) is 0, 1 or NaN. statuses maps each status to its fraction of the queries asked.
     mass (N, P), for models, is the probability of both labels together among all tokens, or NaN. codes (N, P) are the
-    indices of the statuses in STATUSES, and -1 where nothing was asked.
+    indices of the statuses in STATUSES, and -1 where nothing was asked. one_label (N,) says of which problems all
+    in-context labels are equal in the run that asked them, so that shuffling changes nothing.
     A model is a prompted language model; a network is a sequence model trained on such problems.
     """
 
@@ -36,6 +37,7 @@ class Answered:
     statuses: dict[str, float]
     mass: Floats | None = None
     codes: NDArray[np.int8] | None = None
+    one_label: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
     is_model: bool = False
     is_network: bool = False
 
@@ -60,9 +62,8 @@ class Answered:
 class Cell:
     """One task at one n: positions (P,), labels (N, P), whether the query occurred before (N, P), the learners.
 
-    Problems and positions are those of all runs together; NaN in `label` where no learner was asked. one_label (N,)
-    says where all labels of a problem are equal, so that shuffling them changes nothing. ids (N, 2) are the seeds and
-    indices of the problems.
+    Problems and positions are those of all runs together; NaN in `label` where no learner was asked. ids (N, 2) are the
+    seeds and indices of the problems.
     """
 
     task: str
@@ -70,7 +71,6 @@ class Cell:
     positions: NDArray[np.int64]
     label: Floats
     seen: NDArray[np.bool_]
-    one_label: NDArray[np.bool_]
     learners: dict[str, Answered] = field(default_factory=dict)
     ids: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
 
@@ -109,7 +109,7 @@ def arrange(
     A model evaluated with several prompts counts as one learner per prompt, and one that answered differently in
     several runs as one per run, by the `names` of a column `run`; without them all predictions are of one run.
     `networks` lists the learners that are trained networks. `one_label` lists the problems whose in-context labels are
-    all equal (columns task, n, seed, problem).
+    all equal (columns run, task, n, seed, problem).
 
     Raises RequestError if two runs disagree on the true labels, or on the answer of a learner that computes it.
     """
@@ -131,18 +131,12 @@ def arrange(
         shape = (len(problems), len(positions))
         full = problems.join(pl.DataFrame({"position": positions}), how="cross")
         truth = full.join(places, on=keys, how="left", maintain_order="left")
-        same = np.zeros(len(problems), dtype=bool)
-        if one_label is not None:
-            there = one_label.filter((pl.col("task") == task) & (pl.col("n") == n)).select("seed", "problem")
-            listed = problems.join(there.unique().with_columns(one=True), on=["seed", "problem"], how="left")
-            same = listed.sort("seed", "problem")["one"].fill_null(False).to_numpy()
         cell = Cell(
             str(task),
             int(n),
             positions,
             truth["label"].cast(pl.Float64).fill_null(np.nan).to_numpy().reshape(shape),
             truth["seen"].fill_null(False).to_numpy().reshape(shape),
-            same,
             ids=problems.to_numpy().astype(np.int64),
         )
         for (name,), rows in frame.group_by(["name"], maintain_order=True):
@@ -150,20 +144,33 @@ def arrange(
             answers = full.join(rows.drop("label", "seen"), on=keys, how="left", maintain_order="left")
             is_model = prompt is not None and not learner.endswith(SHUFFLED)
             cell.learners[str(name)] = dataclasses.replace(
-                _answered(answers, cell.label), is_model=is_model, is_network=learner in networks
-            )
+                _answered(answers, cell.label), one_label=_listed(problems, rows, one_label, task, n),
+                is_model=is_model, is_network=learner in networks,
+            )  # fmt: skip
         cells.append(cell)
     return cells
+
+
+def _listed(
+    problems: pl.DataFrame, rows: pl.DataFrame, listed: pl.DataFrame | None, task: object, n: object
+) -> NDArray[np.bool_]:
+    """Which of a cell's problems (N,) are listed, in the run in which a learner answered them."""
+    if listed is None:
+        return np.zeros(len(problems), dtype=bool)
+    there = listed.filter((pl.col("task") == task) & (pl.col("n") == n)).unique()
+    own = rows.join(there, on=["run", "seed", "problem"], how="semi").select("seed", "problem").unique()
+    found = problems.join(own.with_columns(listed=True), on=["seed", "problem"], how="left", maintain_order="left")
+    return found["listed"].fill_null(False).to_numpy()
 
 
 def _consistent(rows: pl.DataFrame, keys: list[str], cell: str) -> pl.DataFrame:
     """The rows, each query at most once for each learner. Raises RequestError if runs contradict each other."""
     if rows.select(*keys, "label", "seen").unique().select(keys).is_duplicated().any():
         raise RequestError(f"{cell}: these runs contain different problems; report them separately")
-    # The best constant is fitted to its own run; between runs that share queries it is fitted again, to all of them.
+    # In a run the best constant is fitted to each seed; in a cell it is one, fitted to all its queries.
     hindsight = pl.col("learner") == "best-constant"
     constant = rows.filter(hindsight)
-    if constant.select(keys).is_duplicated().any():
+    if len(constant):
         constant = constant.unique(keys, keep="first", maintain_order=True)
         share = float(constant["label"].mean())  # type: ignore[arg-type]
         answer = pl.lit(int(share > 0.5)).cast(constant["prediction"].dtype)

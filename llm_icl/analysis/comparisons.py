@@ -56,6 +56,10 @@ class Difference(Protocol):
         """The relative variance of the square of `error`."""
 
     @property
+    def drawn(self) -> float:
+        """The number of units that are drawn for each that counts: above 1 where some can show no difference."""
+
+    @property
     def resampled(self) -> bool:
         """Whether intervals are bootstrap-t intervals, which are wider than Student's."""
 
@@ -65,13 +69,15 @@ class Difference(Protocol):
 @dataclass(frozen=True)
 class Comparison:
     """One learner's accuracy minus another's, paired: sums (N,) of differences over counts (N,) of queries that both
-    answered, for each of N problems; `differing` of these problems have queries with different answers.
+    answered, for each of N problems; `differing` of these problems have queries with different answers. `drawn`
+    problems are drawn for each that counts.
     """
 
     sums: Floats
     counts: Floats
     differing: int
     margin: float = MARGIN
+    drawn: float = 1.0
     resampled: ClassVar[bool] = True
 
     def estimate(self, level: float = LEVEL) -> Estimate:
@@ -112,12 +118,16 @@ def compare(
     answers are the labels that both gave (N, P), which tell identical learners from equally accurate ones.
     """
     both = ~np.isnan(first) & ~np.isnan(second)
+    drawn = 1.0
     if where is not None:
+        answered = int(both.any(axis=1).sum())
         both &= where[:, None]
+        drawn = answered / max(1, int(both.any(axis=1).sum()))
     sums = np.where(both, first - second, 0).sum(axis=1)
     # An unusable answer (NaN) equals another unusable one.
     same = (answers[0] == answers[1]) | (np.isnan(answers[0]) & np.isnan(answers[1]))
-    return Comparison(sums, both.sum(axis=1).astype(float), int((both & ~same).any(axis=1).sum()))
+    differing = int((both & ~same).any(axis=1).sum())
+    return Comparison(sums, both.sum(axis=1).astype(float), differing, drawn=drawn)
 
 
 @dataclass(frozen=True)
@@ -126,9 +136,9 @@ class Judgement:
 
     `shown` is the difference with the interval that the outcome rests on, wider than 95 % if other comparisons are
     made. `resolves` is the difference that this many problems find with probability POWER, `needed` the number of
-    problems that find one as large as the margin; both NaN where the spread over problems is unknown, its standard
-    `error`. `uncertainty` is the relative variance of the square of this; `alpha` the level of the test, by bootstrap-t
-    intervals if `resampled`.
+    problems to draw that finds one as large as the margin; both NaN where the spread over problems is unknown, its
+    standard `error`. `uncertainty` is the relative variance of the square of this; `alpha` the level of the test, by
+    bootstrap-t intervals if `resampled`. `drawn` problems are drawn for each of `problems`, which count.
     """
 
     outcome: Outcome
@@ -141,10 +151,12 @@ class Judgement:
     uncertainty: float = float("nan")
     alpha: float = 1 - LEVEL
     resampled: bool = True
+    drawn: float = 1.0
 
     def needed_for(self, difference: float) -> float:
-        """The number of problems that find a difference of this size."""
-        return power(self.error, self.problems, self.uncertainty, self.alpha, difference, self.resampled)[1]
+        """The number of problems to draw that finds a difference of this size."""
+        found = power(self.error, self.problems, self.uncertainty, self.alpha, difference, self.resampled)[1]
+        return self.drawn * found
 
 
 def judge(comparisons: Mapping[Key, Difference]) -> dict[Key, Judgement]:
@@ -188,8 +200,8 @@ def _judged(comparison: Difference, alpha: float, among_all: float) -> Judgement
     error, problems, uncertainty = comparison.error, comparison.problems, comparison.uncertainty
     resolves, needed = power(error, problems, uncertainty, alpha, comparison.margin, comparison.resampled)
     return Judgement(
-        outcome, shown, problems, comparison.differing, resolves, needed, error, uncertainty, alpha,
-        comparison.resampled,
+        outcome, shown, problems, comparison.differing, resolves, comparison.drawn * needed, error, uncertainty, alpha,
+        comparison.resampled, comparison.drawn,
     )  # fmt: skip
 
 

@@ -15,12 +15,13 @@ Key = TypeVar("Key")
 @dataclass(frozen=True)
 class Effect:
     """A difference over so many replicates, which stand in the place of problems; `at` gives it with an interval of any
-    level.
+    level. `drawn` replicates are drawn for each of these.
     """
 
     at: Callable[[float], Estimate]
     replicates: int
     margin: float = MARGIN
+    drawn: float = 1.0
     resampled: ClassVar[bool] = False
 
     def estimate(self, level: float = LEVEL) -> Estimate:

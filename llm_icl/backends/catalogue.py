@@ -123,15 +123,22 @@ def _fingerprint(identifier: str) -> str:
         return ""
 
 
+_SECRET = r"(api|access|secret)[-_]?key|token$|secret|password|authorization"
+
+
 def _split_options(text: str) -> tuple[str, tuple[tuple[str, Value], ...]]:
     """Options follow the last colon and each contain a =; other colons belong to the identifier."""
     head, colon, tail = text.rpartition(":")
     pieces = [piece.partition("=") for piece in tail.split(",")]
-    if not colon or not all(equals and key and value for key, equals, value in pieces):
+    is_read = colon and all(equals and key and value for key, equals, value in pieces)
+    # What is not read as options, such as a key with a colon in it, becomes a name, and names are shown.
+    unread = re.findall(r"[:,]\s*([\w-]+)\s*=", head if is_read else text)
+    named = [*(key.strip() for key, _, _ in pieces if is_read), *unread]
+    for key in named:
+        if re.search(_SECRET, key.lower()) or (key in unread and key.lower() == "key"):
+            raise RequestError(f"a model has no option '{key}' like this: keys belong into environment variables")
+    if not is_read:
         return text, ()
-    for key, _, _ in pieces:
-        if re.search(r"(api|access|secret)[-_]?key|token$|secret|password|authorization", key.lower()):
-            raise RequestError(f"a model has no option '{key.strip()}': keys belong into environment variables")
     return head, tuple((canonical_name(key), parse_value(value.strip())) for key, _, value in pieces)
 
 

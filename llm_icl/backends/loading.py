@@ -18,6 +18,12 @@ _COMPUTED = re.compile(
     r"|embed_positions\.weights|num_batches_tracked|rope_freqs\.weight|rope_factors_(long|short)\.weight)$"
 )
 
+# Tensors of adapters, by peft's names: low-rank updates, scales, prompts, and the layers that these wrap.
+_ADAPTER = re.compile(
+    r"(^|\.)(lora_\w+|ia3_\w+|hada_\w+|lokr_\w+|vera_\w+|oft_\w+|adaption_\w+|prompt_encoder|prompt_embeddings"
+    r"|modules_to_save|base_layer|original_module)(\.|$)"
+)
+
 
 @contextmanager
 def loading(name: str) -> Iterator[None]:
@@ -99,6 +105,8 @@ def _matters(key: str, model: Any) -> bool:
 
     if _COMPUTED.search(key):
         return False
+    if _ADAPTER.search(key):
+        return True
     modules = dict(model.named_modules())
     prefix = f"{model.base_model_prefix}."
     parts = (key if prefix[:-1] in modules else key.removeprefix(prefix)).split(".")

@@ -27,6 +27,11 @@ def source_of(entry: ModelEntry) -> tuple[str, dict[str, Any]]:
                 raise RequestError(f"model '{entry.name}': {path} is not a GGUF file")
         return str(path.parent), {"gguf_file": path.name}
     if os.path.isdir(path):  # a name too long for a path is not a folder
+        if (adapter := path / "adapter_config.json").is_file():  # transformers would leave it out without a word
+            raise RequestError(
+                f"model '{entry.name}' cannot be loaded: {adapter} is of an adapter; merge it into the weights of its "
+                "model first (peft: merge_and_unload)"
+            )
         return str(path), {}
     revision = dict(entry.options).get("revision")
     try:

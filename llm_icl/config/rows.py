@@ -50,3 +50,10 @@ def _dataset(path: Path) -> list[Row]:
         raise RequestError(f"{path} has several splits: give the folder of one")
     rows: list[Row] = found.to_list()
     return rows
+
+
+def contradiction(answer: Any, probability: float | None) -> str:
+    """Where an answer is not the likelier label; empty if it is."""
+    if answer is None or probability in (None, 0.5) or int(answer) == (probability > 0.5):
+        return ""
+    return f"'answer' is {answer}, but 'probability', that of 1, is {probability:g}"

@@ -171,7 +171,7 @@ class Weighed:
     def all_functions(
         cls, problems: Problems, function_class: FunctionClass, knows_inputs: bool, points: int
     ) -> "Weighed":
-        """For problems of so many points."""
+        """For problems of so many points, or as many as they were drawn with."""
         task = problems.task
         functions, prior = function_class.hypotheses(problems.n)
         if task.drop_constant:
@@ -186,7 +186,7 @@ class Weighed:
             weighed |= {"mask": mask, "values": values, "match": match}
         if teaching > 0:
             lessons = function_class.teaching_sequence(functions)
-            fits = lessons.lengths <= points  # other lessons cannot be drawn
+            fits = lessons.lengths <= max(points, problems.drawn)  # other lessons cannot be drawn
             weighed["taught"] = np.where(fits, prior + _log(teaching), -np.inf)
         return cls(weighed, lessons)
 

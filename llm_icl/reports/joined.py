@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from llm_icl.reports.document import Block, Paragraph, Report, Section
+from llm_icl.reports.document import Block, Matrix, Paragraph, Report, Section
 
 # With more reports than this, the title gives their number instead of their titles.
 _NAMED = 2
@@ -36,4 +36,12 @@ def _section(report: Report, anchor: str) -> Section:
 def _under(section: Section, anchor: str) -> Section:
     """Make the anchors of several reports distinct."""
     inner = tuple(_under(part, anchor) for part in section.sections)
-    return replace(section, anchor=f"{anchor}-{section.anchor}", sections=inner)
+    blocks = tuple(_opening_under(block, anchor) for block in section.blocks)
+    return replace(section, anchor=f"{anchor}-{section.anchor}", blocks=blocks, sections=inner)
+
+
+def _opening_under(block: Block, anchor: str) -> Block:
+    """A matrix that opens the sections under an anchor; other blocks are unchanged."""
+    if not isinstance(block, Matrix):
+        return block
+    return replace(block, opens=tuple(f"{anchor}-{opened}" for opened in block.opens))

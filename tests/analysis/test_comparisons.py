@@ -58,6 +58,17 @@ def test_only_queries_that_both_answered_count_and_only_on_chosen_problems():
     assert (found.problems, found.estimate().value) == (2, pytest.approx(2 / 3))
 
 
+def test_problems_that_can_show_nothing_are_drawn_too():
+    """What is needed counts all problems that must be drawn, of which only some count."""
+    first, second = np.random.default_rng(3).integers(0, 2, (2, 60, 1)).astype(float)
+    alone = judge({0: compare(first, second, (first, second))})[0]
+    both = np.tile(first, (2, 1)), np.tile(second, (2, 1))
+    half = judge({0: compare(*both, both, np.arange(120) < 60)})[0]
+    assert (half.problems, half.resolves) == (alone.problems, alone.resolves)
+    assert half.needed == 2 * alone.needed
+    assert half.needed_for(0.1) == 2 * alone.needed_for(0.1)
+
+
 def test_the_standard_error_is_about_that_of_the_interval():
     sums, counts = RANDOM.normal(size=30), RANDOM.integers(1, 5, 30).astype(float)
     found, interval = Comparison(sums, counts, 30), mean(sums, counts)

@@ -6,6 +6,7 @@ import pytest
 from scipy.optimize import isotonic_regression
 
 from llm_icl.analysis.cells import Answered, arrange
+from llm_icl.analysis.names import Names
 from llm_icl.analysis.scores import (
     agreement,
     calibration,
@@ -200,11 +201,11 @@ def test_the_best_constant_of_two_runs_is_that_of_all_their_queries():
 
 def test_problems_of_one_label_are_known_by_task_and_seed():
     listed = pl.DataFrame(
-        {"task": ["majority", "other"], "n": [3, 3], "seed": [1, 0], "problem": [0, 1]},
+        {"run": "", "task": ["majority", "other"], "n": [3, 3], "seed": [1, 0], "problem": [0, 1]},
         schema_overrides={"n": pl.Int32},
     )
     (cell,) = arrange(pl.concat([frame("a", [[0.9, 0.1]] * 2), frame("a", [[0.9, 0.1]] * 2, seed=1)]), one_label=listed)
-    assert cell.one_label.tolist() == [False, False, True, False]
+    assert cell.learners["a"].one_label.tolist() == [False, False, True, False]
 
 
 def test_runs_that_cannot_be_compared_are_refused():
@@ -230,3 +231,25 @@ def test_the_nearest_rising_values_are_scipys():
 def test_falling_neighbours_are_pooled_by_their_weights():
     found = isotonic(np.array([0.1, 0.8, 0.2, 0.9]), np.array([1.0, 1.0, 3.0, 1.0]))
     np.testing.assert_allclose(found, [0.1, 0.35, 0.35, 0.9])
+
+
+def test_the_best_constant_of_a_cell_is_one_over_all_seeds():
+    """Fitted to each seed alone it would be right on all queries of these two, and is right on half of them."""
+    ones = frame("best-constant", [[1.0] * 2] * 2, labels=((1, 1), (1, 1)))
+    zeros = frame("best-constant", [[0.0] * 2] * 2, labels=((0, 0), (0, 0)), seed=1)
+    (cell,) = arrange(pl.concat([ones, zeros]))
+    assert np.nanmean(cell.learners["best-constant"].correct) == 0.5
+    assert set(cell.learners["best-constant"].probability.ravel()) == {0.5}
+
+
+def test_one_label_is_that_of_the_run_that_asked():
+    """A problem's first points may have one label, and its further points, in another run, the other label."""
+    listed = pl.DataFrame(
+        {"run": "short", "task": "majority", "n": 3, "seed": 0, "problem": [0, 1]}, schema_overrides={"n": pl.Int32}
+    )
+    rows = pl.concat(
+        [frame("a", [[0.9, 0.1]] * 2, run="short", prompt="p"), frame("b", [[0.9, 0.1]] * 2, run="long", prompt="p")]
+    )
+    (cell,) = arrange(rows, one_label=listed, names=Names.among(rows))
+    assert cell.learners["a"].one_label.tolist() == [True, True]
+    assert cell.learners["b"].one_label.tolist() == [False, False]

@@ -13,6 +13,7 @@ from transformers import AutoModel, AutoModelForCausalLM
 from llm_icl.backends import find_model
 from llm_icl.backends.embedded import convert_gguf
 from llm_icl.backends.loading import load_model
+from llm_icl.backends.weights import source_of
 from llm_icl.errors import RequestError
 from llm_icl.experiments.finetuning.reader import load_reader
 from llm_icl.experiments.finetuning.text_tasks import load_text_task
@@ -96,6 +97,9 @@ BROKEN = {
     "a bias that is not configured": (added(f"{QUERY}.bias", 32), {}, rf"1 weight .*no place \({QUERY}.bias\)"),
     "a norm of another architecture": (added(f"{LAYER}self_attn.k_norm.weight", 8), {}, r"no place \(.*k_norm.weight"),
     "an adapter": (added(f"{QUERY}.lora_A.weight", 4, 32), {}, r"no place \(.*lora_A.weight\)"),
+    "an adapter by peft's names": (
+        added("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", 4, 32), {}, "no place",
+    ),
     "the norm's bias": (added("model.norm.bias", 32), {}, r"no place \(model.norm.bias\)"),
 }  # fmt: skip
 
@@ -189,6 +193,14 @@ def test_every_command_refuses_such_a_model(folders, tmp_path, command):
     done = run_inside(*(part.format(broken) for part in command), "--out", tmp_path / "out")
     assert done.returncode == 2, done.stderr
     assert "cannot be loaded: the checkpoint lacks" in done.stderr
+
+
+def test_an_adapter_beside_weights_is_refused_by_name(folders, tmp_path):
+    """transformers would load the weights without it."""
+    folder = changed(folders / "llama", tmp_path / "model", same)
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    with pytest.raises(RequestError, match=r"adapter_config.json is of an adapter; merge it"):
+        source_of(find_model(f"hf/{folder}"))
 
 
 def test_a_reader_of_texts_refuses_such_a_model(folders, tmp_path):

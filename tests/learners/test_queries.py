@@ -112,3 +112,12 @@ def test_the_shown_labels_are_what_queries_are_answered_from():
             learner.answer_queries(flipped, queries).prediction != learner.answer_queries(contexts, queries).prediction
         )
         assert changed.mean() > 0.6
+
+
+def test_behind_the_first_points_of_a_problem_bayes_knows_how_many_were_drawn():
+    """Lessons that are longer than what is left of a problem could be taught when it was drawn."""
+    problems = draw_problems(load("conjunction:teaching=0.5"), 4, 15, 60, 0)
+    whole = learner_of(parse_specs(["bayes"])[0]).answer(problems).probability
+    for m in (1, 2, 4):
+        behind = learner_of(parse_specs(["bayes"])[0]).answer_queries(problems.prefix(m), problems.xs[:, m : m + 1])
+        np.testing.assert_allclose(behind.probability[:, 0], whole[:, m], atol=1e-9)

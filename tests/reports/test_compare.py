@@ -10,6 +10,7 @@ from llm_icl.analysis.intervals import unpaired
 from llm_icl.analysis.scores import accuracy
 from llm_icl.experiments.evaluation.report import report_of
 from llm_icl.experiments.evaluation.reports.content import gather
+from llm_icl.problems import ANSWERED
 from llm_icl.reports.files import write_report
 from llm_icl.runs import RunDirectory
 from tests.reports.browser import WIDE, visited
@@ -91,10 +92,10 @@ def test_different_problems_of_different_learners_are_not_compared(page):
 
 def test_the_problems_of_a_seed_on_which_two_runs_differ_are_shown_and_sent(browser, path, page, runs):
     keys = ["task", "n", "seed", "problem", "position"]
-    one, other = (run.predictions().filter(pl.col("learner") == "model-a", pl.col("prediction").is_not_null())
-                  for run in runs)  # fmt: skip
+    counts = pl.col("status").is_in(list(ANSWERED))  # what is no answer differs from any answer
+    one, other = (run.predictions().filter(pl.col("learner") == "model-a", counts) for run in runs)
     both = one.join(other, on=keys).filter(pl.col("n") == 3, pl.col("seed") == 5)
-    expected = len(both.filter(pl.col("prediction") != pl.col("prediction_right")))
+    expected = len(both.filter(pl.col("prediction").ne_missing(pl.col("prediction_right"))))
     choose(page, FIRST, SECOND, ("5", "5"))
     page.locator(".panel.compare button").first.click()
     page.wait_for_function(f"document.querySelector('.panel.problems').dataset.count === '{expected}'")

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from llm_icl.experiments.evaluation.report import report_of
+from llm_icl.problems import ANSWERED
 from llm_icl.reports.files import write_report
 from llm_icl.runs import RunDirectory
 from tests.reports.browser import PHONE, WIDE, told, visited
@@ -207,8 +208,9 @@ def filtered(frame, task="", n="", learner="", position="", kind="", other=""):
             pl.col("prediction") > 1)  # fmt: skip
         some = some.join(several.select(keys), on=keys, how="semi")
     if kind == "differ" and other:
-        theirs = frame.filter(pl.col("learner") == other, usable).select(*keys, theirs="prediction")
-        some = some.join(theirs, on=keys).filter(usable, pl.col("prediction") != pl.col("theirs"))
+        counts = pl.col("status").is_in(list(ANSWERED))  # what is no answer is wrong, and differs from any answer
+        theirs = frame.filter(pl.col("learner") == other, counts).select(*keys, theirs="prediction")
+        some = some.join(theirs, on=keys).filter(counts, pl.col("prediction").ne_missing(pl.col("theirs")))
     return some
 
 

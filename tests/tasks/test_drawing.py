@@ -204,3 +204,19 @@ def test_problems_come_back_from_their_file(text, tmp_path):
     loaded = Problems.load(tmp_path / "problems.npz")
     assert_same(problems, loaded)
     assert (loaded.task, loaded.n, loaded.seed) == (problems.task, 5, 3)
+
+
+def test_shuffled_labels_are_others_unless_all_are_equal():
+    """A permutation that changes nothing is no control: the prompt would be the same."""
+    problems = draw_problems(load_task(parse_specs(["conjunction"])[0]), 5, 3, 400, 0)
+    shuffled = problems.with_shuffled_labels()
+    two = (problems.shown != problems.shown[:, :1]).any(axis=1)
+    assert 0 < two.sum() < len(two)
+    assert (shuffled.shown != problems.shown).any(axis=1).tolist() == two.tolist()
+    np.testing.assert_array_equal(np.sort(shuffled.shown), np.sort(problems.shown))
+
+
+def test_the_first_points_know_how_many_were_drawn(tmp_path):
+    problems = draw_problems(load_task(parse_specs(["conjunction:teaching=0.5"])[0]), 3, 9, 5, 0)
+    problems.prefix(4).prefix(2).save(tmp_path / "problems.npz")
+    assert Problems.load(tmp_path / "problems.npz").drawn == 9

@@ -12,11 +12,11 @@ from typing import Any
 from llm_icl.backends.base import ModelEntry, WritingModel, backends
 from llm_icl.backends.collected.files import read_answers
 from llm_icl.backends.exchange import Reply
-from llm_icl.config.rows import Row
+from llm_icl.config.rows import Row, contradiction
 from llm_icl.errors import RequestError
 from llm_icl.prompting.rendering import Rendered
 
-# What may be filled in; the first that is there counts.
+# What may be filled in: any of these.
 FILLED = ("reply", "answer", "probability")
 TOPS = "log_probabilities"
 # The log-probability of what is impossible.
@@ -94,13 +94,17 @@ def _key(prompt: Any) -> str:
 
 
 def _reply(row: Row) -> Reply:
+    """A reply says the label, or an answer does, or else the probability, which counts beside each of them."""
     zero, one = row["labels"]
-    if row.get("reply") is not None:
-        return Reply(text=str(row["reply"]), tops=[row[TOPS]] if row.get(TOPS) else None, truncated=False)
-    if (p := row.get("probability")) is None:
-        return Reply(text=row["labels"][int(row["answer"])], truncated=False)
+    reply, answer, p = (row.get(key) for key in FILLED)
+    if reply is None:
+        reply = row["labels"][int(answer) if answer is not None else int(p is not None and p > 0.5)]
+    if row.get(TOPS):
+        return Reply(text=str(reply), tops=[row[TOPS]], truncated=False)
+    if p is None:
+        return Reply(text=str(reply), truncated=False)
     scores = {zero: math.log(1 - p) if p < 1 else _NEVER, one: math.log(p) if p > 0 else _NEVER}
-    return Reply(text=one if p > 0.5 else zero, tops=[scores], truncated=False)
+    return Reply(text=str(reply), tops=[scores], truncated=False)
 
 
 def _fault(row: Any) -> str:
@@ -127,7 +131,9 @@ def _fault(row: Any) -> str:
         return f"'{TOPS}' are not numbers by token: {tops!r:.60}"
     if probability is not None and not (type(probability) in (int, float) and 0 <= probability <= 1):
         return f"'probability' is not a number from 0 to 1: {probability!r}"
-    return ""
+    if probability is not None and tops is not None:
+        return f"give 'probability' or '{TOPS}', not both"
+    return contradiction(answer, probability)
 
 
 def _is_number(value: Any) -> bool:

@@ -5,6 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
 
 from llm_icl.analysis.cells import Floats
 from llm_icl.analysis.comparisons import Comparison, compare, problems_needed
@@ -95,21 +99,22 @@ class PlanOptions(Options):
 
 @dataclass(frozen=True)
 class Pilot:
-    """One task at one n: pairs of learners with their correctness (N, P) at the positions, NaN where not asked; and the
-    seconds that a problem took each model.
+    """One task at one n: pairs of learners with their correctness (N, P) at the positions, NaN where not asked, on the
+    problems (N,) that can show a difference; and the seconds that a problem took each model.
     """
 
     task: Task
     n: int
     positions: tuple[int, ...]
-    pairs: dict[str, tuple[Floats, Floats]]
+    pairs: dict[str, tuple[Floats, Floats, NDArray[np.bool_]]]
     seconds: dict[str, float]
 
     def comparison(self, pair: str, positions: int) -> Comparison:
         """The comparison of a pair over so many positions."""
         chosen = _chosen(len(self.positions), positions)
-        first, second = (each[:, chosen] for each in self.pairs[pair])
-        return compare(first, second, (first, second))
+        *both, where = self.pairs[pair]
+        first, second = (each[:, chosen] for each in both)
+        return compare(first, second, (first, second), where)
 
 
 def plan(options: PlanOptions) -> Report:
@@ -146,13 +151,15 @@ def _of_runs(paths: Sequence[Path]) -> list[Pilot]:
         pairs = [(one, other.name) for one in subjects for other in references(cell, task, one)]
         pairs += combinations(subjects or cell.learners, 2)
         correct = {name: answered.correct for name, answered in cell.learners.items()}
+        # Where all labels are equal, shuffled labels are the same labels.
+        where = {(one, cell.control_of(one)): ~cell.learners[one].one_label for one in cell.models}
         seconds: dict[str, float] = {}
         for record in content.records.values():
             for name, spent in record["seconds"].items():
                 cells = len(record["request"]["tasks"]) * len(record["request"]["n"])
                 model = name.removesuffix(SHUFFLED)
                 seconds[model] = seconds.get(model, 0.0) + spent / cells / cell.problems
-        found.append(Pilot(task, cell.n, tuple(cell.positions.tolist()), _pairs(pairs, correct), seconds))
+        found.append(Pilot(task, cell.n, tuple(cell.positions.tolist()), _pairs(pairs, correct, where), seconds))
     return found
 
 
@@ -175,8 +182,17 @@ def _stand_ins(options: PlanOptions) -> list[Pilot]:
     return found
 
 
-def _pairs(pairs: Iterable[tuple[str, str]], correct: Mapping[str, Floats]) -> dict[str, tuple[Floats, Floats]]:
-    return {f"{one} and {other}": (correct[one], correct[other]) for one, other in pairs}
+def _pairs(
+    pairs: Iterable[tuple[str, str]],
+    correct: Mapping[str, Floats],
+    where: Mapping[tuple[str, str], NDArray[np.bool_]] = MappingProxyType({}),
+) -> dict[str, tuple[Floats, Floats, NDArray[np.bool_]]]:
+    return {
+        f"{one} and {other}": (
+            correct[one], correct[other], where.get((one, other), np.ones(len(correct[one]), dtype=bool))
+        )
+        for one, other in pairs
+    }  # fmt: skip
 
 
 def _section(pilot: Pilot, options: PlanOptions, entries: Sequence[ModelEntry], alpha: float) -> Section:
@@ -190,7 +206,9 @@ def _section(pilot: Pilot, options: PlanOptions, entries: Sequence[ModelEntry], 
             needed = math.nan
             if one.differing and one.problems > 1:
                 variance = one.problems * one.error**2
-                needed = problems_needed(variance, one.uncertainty, alpha, options.difference / 100, options.power)
+                needed = one.drawn * problems_needed(
+                    variance, one.uncertainty, alpha, options.difference / 100, options.power
+                )
                 most[positions] = max(most[positions], needed)
             rows.append(
                 {"compared": pair, "positions": positions, "known": one.estimate(), "from": one.problems,

@@ -2,7 +2,7 @@
 finetuning is to that, and what this rests on.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 
 from llm_icl.analysis.comparisons import Judgement, Outcome
 from llm_icl.analysis.intervals import FEWEST_SEEDS
@@ -27,21 +27,22 @@ Told = Mapping[tuple[str, str], Judgement]
 _MEASURES = (RECOVERY, *(measure.name for measure in CONTROLLED))
 
 
-def card_of(model: str, own: Mapping[str, Compared], told: Mapping[str, Told], corrected: str) -> Card:
+def card_of(
+    model: str, own: Mapping[str, Compared], told: Mapping[str, Told], gains: Mapping[str, Judgement], corrected: str
+) -> Card:
     """Of a model on sets of texts, by their names; `corrected` says what claims are corrected for."""
-    found = list(own.values())
-    gain = gain_sentence(found[0]) if len(own) == 1 else gains_sentence(own)
+    ((name, first), *others) = own.items()
+    gain = gains_sentence(gains) if others else gain_sentence(first, gains[name])
     findings = {
-        "Gain in context": Finding(_gain_badge(found), gain[0].upper() + gain[1:]),
+        "Gain in context": Finding(_gain_badge(gains.values()), gain[0].upper() + gain[1:]),
         "Similarity": _similarity(own, told),
         "Trust": _trust(own, corrected),
     }
     return Card(model, ", ".join(own), findings)
 
 
-def _gain_badge(found: Sequence[Compared]) -> Badge:
-    gains = [scores.gain(one, "icl") for one in found]
-    clear = [gain.low > 0 or gain.high < 0 for gain in gains]
+def _gain_badge(gains: Iterable[Judgement]) -> Badge:
+    clear = [gain.outcome not in ("too few", "no data") for gain in gains]
     return "clear" if all(clear) else "weak" if any(clear) else "can't tell"
 
 

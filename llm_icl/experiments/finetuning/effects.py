@@ -10,8 +10,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from llm_icl.analysis.comparisons import Outcome
-from llm_icl.analysis.effects import Effect
+from llm_icl.analysis.comparisons import MARGIN as MARGIN_OF_ACCURACY
+from llm_icl.analysis.comparisons import Judgement, Outcome
+from llm_icl.analysis.effects import Effect, Key, shown
 from llm_icl.experiments.finetuning import scores
 from llm_icl.experiments.finetuning.compared import Compared
 from llm_icl.experiments.finetuning.measures import CONTROLLED, SIMILARITIES
@@ -39,8 +40,20 @@ def effects(compared: Compared) -> dict[tuple[str, str], Effect]:
                 less = own[measure] - scores.excess(compared, control, measure)
                 controlled = _controlled(compared, control)
                 less = less[:, controlled] if less.size else less
-                found[measure.name, control] = Effect(partial(scores.difference, less), int(controlled.sum()), MARGIN)
+                kept = int(controlled.sum())
+                drawn = count / max(1, kept)
+                found[measure.name, control] = Effect(partial(scores.difference, less), kept, MARGIN, drawn)
     return found
+
+
+def gains(found: Mapping[Key, Compared]) -> dict[Key, Judgement]:
+    """Whether demonstrations in context raise accuracy in each comparison of a report, corrected for their number."""
+    return shown(
+        {
+            key: Effect(partial(scores.gain, one, "icl"), scores.seeds(one), MARGIN_OF_ACCURACY)
+            for key, one in found.items()
+        }
+    )
 
 
 def _controlled(compared: Compared, control: str) -> NDArray[np.bool_]:

@@ -23,7 +23,9 @@ _ROW = "row"
 # More text than this is kept on disk.
 _IN_MEMORY = 2**26
 # What programs write as a text where there is none.
-_MISSING = ("nan", "NaN", "null", "NULL", "None", "<NA>")
+_MISSING = ("nan", "NaN", "NAN", "NaT", "null", "Null", "NULL", "None", "NA", "N/A", "<NA>", "#N/A", "\\N")
+# Letters that show nothing: a blank pattern of Braille, fillers of Hangul.
+_BLANK = "\u2800\u3164\u115f\u1160\uffa0"
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class TextTemplate:
         """Raises ValueError if it is not a template, or names no column."""
         environment = SandboxedEnvironment(undefined=StrictUndefined, finalize=_printed)
         environment.globals.clear()  # a column may have any name
+        environment.tests["none"] = lambda value: value is None or isinstance(value, _Missing)
         try:
             tree = environment.parse(template)
             _refuse_unbounded(tree)
@@ -84,14 +87,18 @@ class TextTemplate:
         names, outputs = meta.find_undeclared_variables(tree), [*tree.find_all(nodes.Output)]
         if not names or not outputs:
             raise ValueError("it prints no column, such as {{ text }}")
-        self.columns = sorted(names - {_ROW})
+        of_row = _columns_of_row(tree)
+        self._is_column = not of_row  # without a name behind it, `row` is a column of this name
+        self.columns = sorted(names - {_ROW} | of_row if of_row else names)
         last = outputs[-1].nodes[-1]
         self.ending = " ".join(last.data.split()) if isinstance(last, nodes.TemplateData) else ""
 
     def fill(self, row: Row) -> str:
         """The text of a row on one line. Raises ValueError where something that is printed is not a text."""
         try:
-            text = " ".join(self._template.render({_ROW: row} | row).split())
+            values = {column: _Missing(value) if _is_missing(value) else value for column, value in row.items()}
+            named = values if self._is_column else values | {_ROW: values}
+            text = " ".join(self._template.render(named).split())
             text.encode()
             return text
         except UnicodeEncodeError:
@@ -126,20 +133,57 @@ def _refuse_unbounded(tree: nodes.Template) -> None:
         raise ValueError(f"more than {_MOST_REPLACED} replacements")
 
 
+def _columns_of_row(tree: nodes.Template) -> set[str]:
+    """The columns that a template names as row['Review text']. Raises ValueError for those that only a row tells."""
+    named: list[Any] = [*tree.find_all(nodes.Getitem), *tree.find_all(nodes.Getattr)]
+    named = [node for node in named if isinstance(node.node, nodes.Name) and node.node.name == _ROW]
+    columns: list[Any] = [
+        node.attr if isinstance(node, nodes.Getattr) else getattr(node.arg, "value", None) for node in named
+    ]
+    if not all(isinstance(column, str) for column in columns):
+        raise ValueError(f"'{_ROW}' is for one column: {_ROW}['its name']")
+    uses = sum(node.name == _ROW for node in tree.find_all(nodes.Name))
+    if columns and uses > len(columns):
+        raise ValueError(f"'{_ROW}' is for one column: {_ROW}['its name']")
+    return set(columns)
+
+
 class _NoTextError(Exception):
     """What a value is instead of a text."""
+
+
+class _Missing:
+    """A missing value: false, and an error where it would become a part of a text."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __str__(self) -> str:
+        _printed(self.value)
+        raise AssertionError(self.value)
+
+
+def _is_missing(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.strip() in _MISSING
+    return value is None or (isinstance(value, float | Decimal) and not math.isfinite(value))
 
 
 def _printed(value: Any) -> Any:
     """A value that a template prints. Raises _NoTextError if it is not a text or a number."""
     if isinstance(value, Undefined):  # raises its own error when it is printed
         return value
+    if isinstance(value, _Missing):
+        value = value.value
     if value is None:
         raise _NoTextError("is null")
     if isinstance(value, float | Decimal) and not math.isfinite(value):
         raise _NoTextError(f"is {value}")
     if isinstance(value, str):
-        if not any(character.isprintable() and not character.isspace() for character in value):
+        if not any(letter.isprintable() and not letter.isspace() and letter not in _BLANK for letter in value):
             raise _NoTextError("is empty" if not value else "is blank")
         if value.strip() in _MISSING:
             raise _NoTextError(f"is '{value.strip()}', a missing value")

@@ -16,7 +16,7 @@ from llm_icl.experiments.finetuning import scores
 from llm_icl.experiments.finetuning.cards import card_of
 from llm_icl.experiments.finetuning.compared import Compared
 from llm_icl.experiments.finetuning.effects import RECOVERY as REC2FTP
-from llm_icl.experiments.finetuning.effects import SYMBOLS, effects
+from llm_icl.experiments.finetuning.effects import SYMBOLS, effects, gains
 from llm_icl.experiments.finetuning.measures import (
     CONTROLLED,
     KENDALL_PUBLISHED,
@@ -74,6 +74,7 @@ class _Joint:
             for (measure, against), effect in effects(found).items()
         }
         self._told = shown(self._effects)
+        self._gained = gains(self._runs)
 
     def report(self) -> Report:
         figures = tuple(filter(None, (self._figure(measure) for measure in SIMILARITIES if measure.drawn)))
@@ -171,7 +172,10 @@ class _Joint:
 
     def _cards(self) -> tuple[Card, ...]:
         corrected = correction(self._told)
-        return tuple(card_of(model, own, self._told_of(model), corrected) for model, own in self._by_model().items())
+        return tuple(
+            card_of(model, own, self._told_of(model), {name: self._gained[model, name] for name in own}, corrected)
+            for model, own in self._by_model().items()
+        )
 
     def _by_model(self) -> dict[str, dict[str, Compared]]:
         """Each model's comparisons by their sets."""

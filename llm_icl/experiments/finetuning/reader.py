@@ -92,6 +92,9 @@ class Reader:
         labels = tuple(tuple(whole[len(text) :]) for whole in wholes)
         if not text or not all(labels) or len(set(labels)) < len(labels):
             raise RequestError(f"the tokenizer gives labels of '{self.task.name}' the same tokens, or none")
+        for (shorter, first), (longer, second) in itertools.permutations(zip(labels, self.task.labels, strict=True), 2):
+            if longer[: len(shorter)] == shorter:  # the second can never be likelier than the first
+                raise RequestError(f"'{first}' is the beginning of '{second}': choose labels that begin differently")
         return Tokens(tuple(text), labels)
 
     def demonstration(self, example: Example) -> list[int]:

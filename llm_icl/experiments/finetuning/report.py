@@ -8,7 +8,7 @@ from llm_icl.config.files import file_name
 from llm_icl.experiments.finetuning import scores
 from llm_icl.experiments.finetuning.cards import card_of
 from llm_icl.experiments.finetuning.compared import Compared
-from llm_icl.experiments.finetuning.effects import SYMBOLS, effects
+from llm_icl.experiments.finetuning.effects import SYMBOLS, effects, gains
 from llm_icl.experiments.finetuning.joint_report import joint_report
 from llm_icl.experiments.finetuning.measures import (
     DUAL_COSINE,
@@ -50,7 +50,7 @@ def report_of(runs: Sequence[RunDirectory]) -> Report:
 def comparison_report(found: Compared, record: dict[str, Any]) -> Report:
     model, texts = (record["request"][key]["name"] for key in ("model", "dataset"))
     compared = effects(found)
-    told = shown(compared)
+    told, gain = shown(compared), gains({texts: found})
     signs = {key: SYMBOLS[one.outcome] for key, one in told.items()}
     differences = {key: one.estimate() for key, one in compared.items()}
     similarity = (
@@ -68,11 +68,11 @@ def comparison_report(found: Compared, record: dict[str, Any]) -> Report:
     return Report(
         f"In-context learning against finetuning: {model} on {texts}",
         setting(found, record),
-        tuple(verdict(found, compared, told)),
+        tuple(verdict(found, compared, told, gain[texts])),
         sections,
         (*NOTES, *record.get("remarks", ())),
         (provenance_of(record),),
-        (card_of(model, {texts: found}, {texts: told}, correction(told)),),
+        (card_of(model, {texts: found}, {texts: told}, gain, correction(told)),),
     )
 
 

@@ -58,7 +58,7 @@ def _jsonl(path: Path) -> Numbered:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = json.loads(line, object_pairs_hook=_once)
         except (ValueError, RecursionError) as problem:
             why = f"not a whole JSON object ({getattr(problem, 'msg', problem)})"
             row = None
@@ -67,6 +67,15 @@ def _jsonl(path: Path) -> Numbered:
         if not isinstance(row, dict):
             raise RequestError(f"{path}, line {number}: {why}: write one object a line")
         yield number, row
+
+
+def _once(pairs: list[tuple[str, Any]]) -> Row:
+    """A JSON object. Raises ValueError for a key that appears twice."""
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"'{next(key for key in keys if keys.count(key) > 1)}' appears twice")
+    return row
 
 
 def _csv(path: Path) -> Numbered:
@@ -99,6 +108,11 @@ def _separated(path: Path, delimiter: str) -> Numbered:
             if repeated := [name for i, name in enumerate(header) if name in header[:i]]:
                 raise RequestError(f"{path}, line {number}: the column '{repeated[0]}' appears twice")
             continue
+        if delimiter == "\t" and any("\n" in cell and delimiter in cell for cell in cells):
+            raise RequestError(
+                f"{path}, line {number}: a quotation mark begins a cell that goes on to line {reader.line_num}, with "
+                'tabs in it; write "" for a quotation mark in a cell, and put the cell in quotation marks'
+            )
         if len(cells) != len(header):
             raise RequestError(f"{path}, line {number}: {counted(len(cells), 'value')} for {len(header)} columns")
         yield number, dict(zip(header, cells, strict=True))

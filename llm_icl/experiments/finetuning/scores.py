@@ -34,10 +34,10 @@ def accuracy(compared: Compared, method: str, setting: str) -> Estimate:
     return crossed_proportion(right, np.ones_like(right))
 
 
-def gain(compared: Compared, setting: str) -> Estimate:
+def gain(compared: Compared, setting: str, level: float = LEVEL) -> Estimate:
     """The accuracy of the published method in a setting, minus that without demonstrations."""
     alone, other = (_right(compared, PUBLISHED_METHOD, name).astype(float) for name in ("zs", setting))
-    return crossed_mean(other - alone)
+    return crossed_mean(other - alone, level)
 
 
 def recovery(compared: Compared, method: str, level: float = LEVEL) -> Estimate:

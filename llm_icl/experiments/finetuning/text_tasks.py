@@ -1,6 +1,7 @@
 """Labelled texts: a card names their source, the template of an example and the words of its labels."""
 
 import hashlib
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -32,6 +33,9 @@ FIELDS = {
 }
 _NEEDED = ("training", "evaluation", "template", "labels", "demonstrations")
 _TEXTS = ("description", "source", "hub", "configuration", "training", "evaluation", "template")
+
+# Words that say true or false, whatever their order.
+_BOOLEANS = {"yes": "true", "y": "true", "on": "true", "no": "false", "n": "false", "off": "false"}
 
 
 @dataclass(frozen=True)
@@ -162,7 +166,10 @@ def _labels(card: Card) -> tuple[tuple[str, ...], dict[str, int]]:
             "lines",
             "labels",
         )
-    if isinstance(labels, list) and len(set(words)) < len(words):
+    if hidden := [word for word in words if not word.isprintable()]:
+        raise card.error(f"'labels': {hidden[0]!r} has a character that is not printed", "labels")
+    alike = len({unicodedata.normalize("NFKC", word) for word in words}) < len(set(words))
+    if alike or (isinstance(labels, list) and len(set(words)) < len(words)):
         raise card.error("two labels have the same word", "labels")
     different = tuple(dict.fromkeys(words))
     if len(different) < 2:
@@ -183,6 +190,7 @@ def _read_as(words: Sequence[str]) -> dict[str, int]:
     """
     readings: list[tuple[str, int]] = [(str(i), i) for i in range(len(words))]
     readings += [("false", 0), ("true", 1)] if len(words) == 2 else []
+    readings += [(_BOOLEANS[word.lower()], i) for i, word in enumerate(words) if word.lower() in _BOOLEANS]
     readings += [(written_label(word), i) for i, word in enumerate(words)]
     found: dict[str, set[int]] = {}
     for value, index in readings:

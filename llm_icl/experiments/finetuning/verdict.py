@@ -37,8 +37,10 @@ Effects = Mapping[tuple[str, str], Effect]
 Judgements = Mapping[tuple[str, str], Judgement]
 
 
-def verdict(compared: Compared, effects: Effects, told: Judgements) -> list[str]:
-    """On the similarity of finetuning with in-context learning, from a comparison's effects and what they show."""
+def verdict(compared: Compared, effects: Effects, told: Judgements, gain: Judgement) -> list[str]:
+    """On the similarity of finetuning with in-context learning, from a comparison's effects and what they, and the gain
+    in context, show.
+    """
     count = scores.seeds(compared)
     if count < FEWEST_SEEDS:
         sentences = [
@@ -47,32 +49,27 @@ def verdict(compared: Compared, effects: Effects, told: Judgements) -> list[str]
         ]
     else:
         sentences = [_recovery_sentence(compared, effects, told)]
-        sentences += [_measure_sentence(compared, measure, effects, told) for measure in CONTROLLED]
+        sentences += [_measure_sentence(compared, measure, effects, told, gain) for measure in CONTROLLED]
     return [sentence for sentence in (*sentences, _order_sentence(compared)) if sentence]
 
 
-def gain_sentence(compared: Compared) -> str:
+def gain_sentence(compared: Compared, gain: Judgement) -> str:
     """How much demonstrations in context, and finetuning, raise accuracy."""
     alone, read, trained = (scores.accuracy(compared, PUBLISHED_METHOD, setting).value for setting in scores.SETTINGS)
-    gain = scores.gain(compared, "icl")
     text = (
-        f"Accuracy is {_percent(alone)} without demonstrations, {_percent(read)} in context ({_points(gain)}) and "
-        f"{_percent(trained)} finetuned ({_points(scores.gain(compared, 'ft'))})"
+        f"Accuracy is {_percent(alone)} without demonstrations, {_percent(read)} in context "
+        f"({_points(scores.gain(compared, 'icl'))}) and {_percent(trained)} finetuned "
+        f"({_points(scores.gain(compared, 'ft'))})"
     )
-    if scores.seeds(compared) < FEWEST_SEEDS or gain.low > 0:
+    if scores.seeds(compared) < FEWEST_SEEDS or gain.outcome == "above":
         return f"{text}."
     return f"{text}: no in-context gain is shown, so that there is nothing for finetuning to be similar to."
 
 
-def has_gain(compared: Compared) -> bool:
-    return scores.gain(compared, "icl").low > 0
-
-
-def gains_sentence(own: Mapping[str, Compared]) -> str:
-    """The gain in context on each set, and where there is none."""
-    gains = {name: scores.gain(found, "icl") for name, found in own.items()}
-    listed = ", ".join(f"{name} {100 * gain.value:+.1f}" for name, gain in gains.items())
-    shown_on = [name for name, gain in gains.items() if gain.low > 0]
+def gains_sentence(gains: Mapping[str, Judgement]) -> str:
+    """The gain in context on each set, and where there is none; each is corrected for all gains of the report."""
+    listed = ", ".join(f"{name} {100 * gain.shown.value:+.1f}" for name, gain in gains.items())
+    shown_on = [name for name, gain in gains.items() if gain.outcome == "above"]
     text = f"a gain in context is shown on {len(shown_on)} of {counted(len(gains), 'set')} ({listed} points)"
     if len(shown_on) == len(gains):
         return f"{text}."
@@ -94,7 +91,7 @@ def _recovery_sentence(compared: Compared, effects: Effects, told: Judgements) -
     return f"{text}, and {_percent(null.value)} of those that random updates correct: {against}."
 
 
-def _measure_sentence(compared: Compared, measure: Measure, effects: Effects, told: Judgements) -> str:
+def _measure_sentence(compared: Compared, measure: Measure, effects: Effects, told: Judgements, gain: Judgement) -> str:
     own, null = (scores.estimate(compared, method, measure) for method in (PUBLISHED_METHOD, RANDOM))
     above = effects[measure.name, RANDOM].estimate()
     if not above.known:
@@ -106,7 +103,7 @@ def _measure_sentence(compared: Compared, measure: Measure, effects: Effects, to
     gains = {name: effects[measure.name, name].estimate() for name in CONTROLS if (measure.name, name) in effects}
     shown = {name: told[measure.name, name] for name in gains}
     parts = [text, *(_against_control(CONTROLS[name], above, gains[name], one) for name, one in shown.items())]
-    return f"{'; '.join(parts)}: {_conclusion(compared, above, gains, shown)}."
+    return f"{'; '.join(parts)}: {_conclusion(gain, above, gains, shown)}."
 
 
 def _against_random(gain: Estimate, shown: Judgement, margin: float) -> str:
@@ -139,10 +136,8 @@ def _against_control(control: str, above: Estimate, gain: Estimate, shown: Judge
     return f"{control} is {'less' if shown.outcome == 'above' else 'more'} similar{share} {text}"
 
 
-def _conclusion(
-    compared: Compared, above: Estimate, gains: Mapping[str, Estimate], shown: Mapping[str, Judgement]
-) -> str:
-    if not has_gain(compared):
+def _conclusion(gain: Judgement, above: Estimate, gains: Mapping[str, Estimate], shown: Mapping[str, Judgement]) -> str:
+    if gain.outcome != "above":
         return "a similarity of changes inside the model, without a gain in context"
     outcomes = {name: one.outcome for name, one in shown.items() if name in NOT_REQUIRED}
     if not outcomes:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from llm_icl.analysis.identification.data import Design
-from llm_icl.config.rows import Row, read_rows
+from llm_icl.config.rows import Row, contradiction, read_rows
 from llm_icl.config.specs import parse_specs
 from llm_icl.errors import RequestError
 from llm_icl.experiments.candidates import algorithm_at, algorithms
@@ -109,7 +109,7 @@ class _Places:
         xs = np.array([row["inputs"] for row in rows], dtype=np.uint8).reshape(len(rows), m, setting.n)
         labels = np.array([row["labels"] for row in rows], dtype=np.uint8).reshape(len(rows), m)
         indices, taught = np.array(self.problems), np.zeros(len(rows), dtype=np.int64)
-        return Problems(setting.task, setting.n, setting.seed, xs, labels, labels, taught, indices, {})
+        return Problems(setting.task, setting.n, setting.seed, xs, labels, labels, taught, indices, {}, max(self.sizes))
 
     def queries(self, n: int) -> Bits:
         """(M, C, Q, n); a probe that is missing is another of its context, which nobody answered."""
@@ -182,7 +182,7 @@ def _fault(row: Any) -> str:
         return f"'probability' is not a number from 0 to 1: {probability!r}"
     if answer is not None and str(answer).strip() not in ("0", "1"):
         return f"'answer' is not 0 or 1: {answer!r}"
-    return ""
+    return contradiction(answer, probability)
 
 
 def _answered(row: Row) -> bool:

@@ -22,7 +22,10 @@ def _distance(found: Found) -> Finding:
     one = found.identification
     if one is None or not math.isfinite(one.regret):
         return Finding("can't tell", "Exact Bayes is unknown here, or there are too few answers.")
-    lost = f"{100 * one.regret:.1f} points of accuracy below exact Bayes on the searched queries, without an interval"
+    lost = (
+        f"{100 * one.regret:.1f} points of accuracy below exact Bayes from the labels on the searched queries, without "
+        "an interval"
+    )
     explained = (
         f"; the verdict's algorithm loses {100 * one.regret_explained:.0f} % of that too"
         if math.isfinite(one.regret_explained)
@@ -39,7 +42,8 @@ def _trust(cell: Cell, found: Found) -> Finding:
     ]
     groups = [group for group in cell.identifiability.groups if len(group) > 1]
     if groups:
-        sentences.append(f"These problems cannot tell apart: {'; '.join(any_of(group) for group in groups)}.")
+        named = "; ".join(any_of(group) for group in groups)
+        sentences.append(f"With 20 % of coin flips these problems would not tell apart: {named}.")
     one = found.identification
     if one is None:
         return Finding("can't tell", " ".join(sentences))

@@ -63,8 +63,8 @@ _NOTES = (
     "rejected below p = .02, and beaten below .01 (Holm over all candidates).",
     "Flexible model: what kernel regression on the query, the examples, distances and all candidates adds to the log "
     "score per answer, held out.",
-    "Regret: the accuracy in expectation that is lost per answer to exact Bayes; explained: the share of it that the "
-    "verdict's model loses too.",
+    "Regret: the accuracy in expectation that is lost per answer to exact Bayes from the labels; explained: the share "
+    "of it that the verdict's model loses too.",
     "Intervals are 95 %, with the problem as the unit.",
 )
 

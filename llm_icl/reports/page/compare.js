@@ -38,7 +38,10 @@ const compare = async (panel) => {
   };
   const shared = (a, b, seed) => {
     const rows = sharedOf(a, b, seed);
-    if (!rows) return make("p", {}, "They share no problems.");
+    if (!rows) {
+      return make("p", {}, a < 0 || b < 0 ? "Choose two of these learners."
+        : "Nothing was computed for these two: they share no problems, or neither is a model or network of this report.");
+    }
     const on = seed === EVERY ? "" : ` on seed ${seed}`;
     return table(`Accuracy of ${index.names[a]} minus ${index.names[b]}${on}, paired by problem`,
       ["cell", "difference (points) [95 %]", "problems", "problems that differ"],
@@ -75,13 +78,17 @@ const compare = async (panel) => {
   const chosen = index.seeds.length ? [first, firstSeed, second, secondSeed] : [first, second];
   panel.querySelector(".controls").replaceChildren(...chosen.map(({ element }) => element));
   panel.append(out);
-  const [a, b] = address.list("compare");
-  first.select.value = a ?? index.names[0];
-  second.select.value = b ?? index.names[1] ?? index.names[0];
-  const [one, other] = address.list("seeds");
-  firstSeed.select.value = one ?? EVERY;
-  secondSeed.select.value = other ?? EVERY;
-  show();
+  const restore = () => {
+    const [a, b] = address.list("compare");
+    first.select.value = a ?? index.names[0];
+    second.select.value = b ?? index.names[1] ?? index.names[0];
+    const [one, other] = address.list("seeds");
+    firstSeed.select.value = one ?? EVERY;
+    secondSeed.select.value = other ?? EVERY;
+    show();
+  };
+  panel.addEventListener("show", restore);
+  restore();
   panel.dataset.drawn = "all";
 };
 

@@ -20,7 +20,10 @@ const answersOf = async (panel, index) => {
     label += problems * cell.points;
     return begun;
   });
-  return { cells, size: answer, codes: new Uint8Array(codes), probabilities: new Uint16Array(probabilities),
+  const given = new Uint8Array(codes);
+  const missing = new Set(["too_long", "error"].map((status) => index.statuses.indexOf(status) + 3));
+  return { cells, size: answer, asked: given.reduce((sum, code) => sum + (code > 0), 0), missing, codes: given,
+    probabilities: new Uint16Array(probabilities),
     truths: new Uint8Array(truths), bits: new Uint8Array(bits), shown: new Uint8Array(shown), texts: new Map(),
     parameters: null };
 };
@@ -45,6 +48,12 @@ const truthOf = (truth) => truth & 4 ? null : truth & 1;
 const kindOf = (code, truth) =>
   code > 2 ? "none" : truth === null ? "answered" : code - 1 === truth ? "right" : "wrong";
 
+// Whether two codes are different answers as `compare` counts them: all that count but are no answer are alike.
+const differ = (data, one, other) => {
+  const label = (code) => code > 2 ? 0 : code;
+  return [one, other].every((code) => code > 0 && !data.missing.has(code)) && label(one) !== label(other);
+};
+
 // Numbers of the answers that pass; `wanted` are task, n, seed, learner, position, kind, other.
 const passing = (data, wanted) => {
   const found = new Uint32Array(data.size);
@@ -55,7 +64,7 @@ const passing = (data, wanted) => {
     const seeds = wanted.seed ? cell.ids.map(([seed]) => String(seed)) : null;
     const other = wanted.other ? cell.learners.indexOf(wanted.other) : -1;
     if (wanted.other && other < 0) continue;
-    const differ = wanted.kind === "differ" && !wanted.other ? differing(data, cell) : null;
+    const split = wanted.kind === "differ" && !wanted.other ? differing(data, cell) : null;
     cell.learners.forEach((name, learner) => {
       if (wanted.learner && name !== wanted.learner) return;
       const start = cell.answer + learner * queries;
@@ -65,11 +74,8 @@ const passing = (data, wanted) => {
         if (seeds && seeds[Math.floor(query / cell.width)] !== wanted.seed) continue;
         if (wanted.position && String(cell.positions[query % cell.width]) !== wanted.position) continue;
         if (wanted.kind === "differ") {
-          if (differ && !differ[query]) continue;
-          if (other >= 0) {
-            const theirs = data.codes[cell.answer + other * queries + query];
-            if (theirs === 0 || theirs > 2 || code > 2 || theirs === code) continue;
-          }
+          if (split && !split[query]) continue;
+          if (other >= 0 && !differ(data, code, data.codes[cell.answer + other * queries + query])) continue;
         } else if (wanted.kind && kindOf(code, truthOf(data.truths[cell.query + query])) !== wanted.kind) continue;
         found[count++] = start + query;
       }
@@ -153,7 +159,8 @@ const detailOf = async (panel, data, index, answer) => {
   const title = `${cell.title}: problem ${number}${seed ? `, seed ${seed}` : ""}, position ${answer.position}`;
   const trueLabel = answer.truth === null ? "" : `; the true label is ${answer.truth}`;
   const points = [];
-  for (let k = 0; cell.points && k <= answer.position; k++) {
+  const size = cell.sizes?.[problem] ?? cell.points; // runs may have drawn different numbers of points
+  for (let k = 0; k < size && k <= answer.position; k++) {
     const start = cell.bit + (problem * cell.points + k) * cell.n;
     let bits = "";
     for (let i = start; i < start + cell.n; i++) bits += (data.bits[i >> 3] >> (7 - (i & 7))) & 1;
@@ -234,7 +241,7 @@ const explore = async (panel) => {
     if (text.value) found = await containing(panel, data, found, text.value);
     if (mine !== turn) return;
     ids = found;
-    count.textContent = `${ids.length.toLocaleString("en")} of ${data.size.toLocaleString("en")} answers`;
+    count.textContent = `${ids.length.toLocaleString("en")} of ${data.asked.toLocaleString("en")} answers`;
     panel.dataset.count = ids.length;
     panel.dataset.turn = turn;
     list.fill(ids.length);

@@ -42,7 +42,12 @@ const restore = async () => {
 all("details.part[open]").forEach((part) => { part.dataset.open = "true"; });
 all("details").forEach((part) => part.addEventListener("toggle", () => opened(part)));
 all("figure").forEach((figure) => { readable(figure); savable(figure); });
-addEventListener("hashchange", () => { address.read(); restore(); });
+addEventListener("hashchange", async () => {
+  address.read();
+  const started = all(".panel[data-started]");
+  await restore();
+  started.forEach((panel) => panel.dispatchEvent(new Event("show"))); // what is chosen in them is in the address too
+});
 addEventListener("beforeprint", printed);
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a[href^='#']");

@@ -53,6 +53,8 @@ def test_columns_hold_every_answer_with_its_probability_and_truth(run):
             assert panel.index["statuses"][code - 3] == row["status"]
         else:
             assert code - 1 == row["prediction"]
+        if row["learner"] == "best-constant":  # in a report it is fitted to the whole cell
+            continue
         if row["probability"] is None:
             assert thousandths == 65535
         else:

@@ -82,7 +82,7 @@ def test_problems_of_one_label_are_no_control():
     model = noisy(0.9)
     control = np.where(np.arange(60)[:, None] < 30, model, noisy(0.5, 3))
     listed = pl.DataFrame(
-        {"task": "majority", "n": 3, "seed": 0, "problem": range(30)}, schema_overrides={"n": pl.Int32}
+        {"run": "", "task": "majority", "n": 3, "seed": 0, "problem": range(30)}, schema_overrides={"n": pl.Int32}
     )
     frames = (rows("m", model, "basic"), rows(f"m{SHUFFLED}", control, "basic"))
     cell, sentences = said(*frames, one_label=listed)

@@ -89,6 +89,12 @@ def test_the_order_is_that_of_datasets():
             "line 5: 'template' is invalid: it prints no column",
         ),
         ("{{ text }}", "{{ text }} {{ label }}", "line 5: 'template' is invalid: it prints the label, 'label'"),
+        ("{{ text }}", '{{ text }} {{ row["label"] }}', "is invalid: it prints the label, 'label'"),
+        ("{{ text }}", "{{ text }} {{ row.label }}", "line 5: 'template' is invalid: it prints the label, 'label'"),
+        ("{{ text }}", '{{ row["text"] }} {{ row }}', "line 5: 'template' is invalid: 'row' is for one column"),
+        ("{{ text }}", "{{ row[text] }}", "line 5: 'template' is invalid: 'row' is for one column"),
+        ("[bad, good]", "['caf\u00e9', 'cafe\u0301']", "line 6: two labels have the same word"),
+        ("[bad, good]", '[bad, "go\\u200Bod"]', "has a character that is not printed"),
         ("evaluation: test", "evaluation: train", "line 4: 'training' and 'evaluation' are the same split"),
     ],
 )
@@ -112,7 +118,8 @@ NAN = float("nan")
     ("value", "reason"),
     [
         (None, "is null"), (NAN, "is nan"), (float("inf"), "is inf"), ("", "is empty"), ("  \t\n ", "is blank"),
-        ("\u00a0\u200b\ufeff", "is blank"), ("NaN", "is 'NaN', a missing value"), (" null ", "is 'null', a missing"),
+        ("\u00a0\u200b\ufeff", "is blank"), ("\u2800\u3164", "is blank"),
+        ("NA", "is 'NA', a missing value"), ("NaN", "is 'NaN', a missing value"), (" null ", "is 'null', a missing"),
         (["a", "b"], "is not a text, but of type list"), ({"de": "a"}, "is not a text, but of type dict"),
     ],
 )  # fmt: skip
@@ -124,6 +131,22 @@ def test_a_row_without_a_text_is_refused_with_its_line(tmp_path, column, value, 
     assert f"own/train.jsonl, line 4: the column '{column}' {reason}" in message
     message = refused(tmp_path, card, [row], more=[row | {column: value}])
     assert f"own/test.jsonl, line 1: the column '{column}' {reason}" in message
+
+
+@pytest.mark.parametrize(
+    "template", ['{{ title ~ ". " ~ text }}', "{{ title | lower }} {{ text }}", '{{ row["title"] | upper }} {{ text }}']
+)
+@pytest.mark.parametrize(("value", "reason"), [(None, "is null"), (NAN, "is nan"), ("NA", "is 'NA', a missing value")])
+def test_a_missing_value_does_not_become_a_word(tmp_path, template, value, reason):
+    card = CARD.replace("'Text: {{ text }} Label:'", f"'Text: {template} Label:'")
+    row = {"title": "A", "text": "b", "label": 0}
+    assert f"line 2: the column 'title' {reason}" in refused(tmp_path, card, [row, row | {"title": value}])
+
+
+def test_the_whole_row_is_no_text(tmp_path):
+    """It holds the label."""
+    message = refused(tmp_path, CARD.replace("{{ text }}", "{{ row | tojson }}"))
+    assert "line 1: the template fails" in message
 
 
 def test_columns_that_are_not_printed_may_be_empty(tmp_path):
@@ -192,6 +215,7 @@ def labels(folder, card, values, column="label"):
     [
         ("[bad, good]", [0, 1, 0.0, 1.0, "0", " 1 ", "0.0", "1.0", False, True, "false", "True", "bad", " good"]),
         ("{bad: bad, good: good}", ["bad", "good", "bad ", "good"]),
+        ("['no', 'yes']", [False, True, "false", "yes", "no"]),
         ("{'0': bad, '1': good}", [0, 1.0, "0.0", "1"]),
         ("{0.0: bad, 1.0: good}", [0, 1, "0", "1.0"]),
         ("{-1: bad, 1: good}", [-1, 1, "-1", "1", -1.0, "1.0"]),

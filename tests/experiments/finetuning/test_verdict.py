@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from llm_icl.analysis.effects import correction, shown
-from llm_icl.experiments.finetuning.effects import effects
+from llm_icl.experiments.finetuning.effects import effects, gains
 from llm_icl.experiments.finetuning.measures import ORDER_FINETUNED, ORDER_IN_CONTEXT, SIMAOU
 from llm_icl.experiments.finetuning.methods import (
     LAYER_CAUSAL,
@@ -30,7 +30,8 @@ def said(values, answers=GAIN, **more):
     told = effects(found)
     judged = shown(told)
     doubts = (correction(judged), *loss_sentences([found]), *rate_sentences([found]))
-    return [gain_sentence(found), *verdict(found, told, judged), *doubts]
+    gain = gains({"texts": found})["texts"]
+    return [gain_sentence(found, gain), *verdict(found, told, judged, gain), *doubts]
 
 
 def sentence(values, start="SimAOU is", **more):

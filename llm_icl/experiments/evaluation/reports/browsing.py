@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ def problems_panel(content: Content, runs: Sequence[RunDirectory]) -> Panel:
     """The columns of `reports.browsing`; functions: their parameters as text."""
     drawn = _drawn(runs)
     cells = [each.cell for each in content.cells]
-    points = [_points(cell, drawn) for cell in cells]
+    points = [_Points.of(cell, drawn) for cell in cells]
     texts, note = sampled(_texts(cells, content.called, runs))
     columns = {
         "answers": b"".join(_codes(answered) for cell in cells for answered in cell.learners.values()),
@@ -33,13 +34,13 @@ def problems_panel(content: Content, runs: Sequence[RunDirectory]) -> Panel:
             thousandths(answered.probability) for cell in cells for answered in cell.learners.values()
         ),
         "truths": b"".join(_truths(cell) for cell in cells),
-        "bits": bits_of([bits for bits, _, _ in points]),
-        "shown": bits_of([shown for _, shown, _ in points]),
-        "functions": json.dumps([functions for _, _, functions in points]).encode(),
+        "bits": bits_of([each.xs for each in points]),
+        "shown": bits_of([each.shown for each in points]),
+        "functions": json.dumps([each.functions for each in points]).encode(),
     }
     columns |= {f"texts-{i}": json.dumps(rows).encode() for i, rows in enumerate(texts) if rows}
     index = {
-        "cells": [_about(cell, bits, rows) for cell, (bits, _, _), rows in zip(cells, points, texts, strict=True)],
+        "cells": [_about(cell, each, rows) for cell, each, rows in zip(cells, points, texts, strict=True)],
         "statuses": list(STATUSES[1:]),
         "shuffled": SHUFFLED,
         "first": content.subjects[0] if content.subjects else "",
@@ -52,11 +53,11 @@ def problems_panel(content: Content, runs: Sequence[RunDirectory]) -> Panel:
     return Panel("problems", f"{says}{note}", index, columns)
 
 
-def _about(cell: Cell, bits: _Bits, texts: Sequence[Any]) -> dict[str, Any]:
+def _about(cell: Cell, points: "_Points", texts: Sequence[Any]) -> dict[str, Any]:
     return {
         "task": cell.task, "n": cell.n, "title": cell.title, "learners": list(cell.learners),
-        "positions": cell.positions.tolist(), "ids": cell.ids.tolist(), "points": int(bits.shape[1]),
-        "texts": bool(texts),
+        "positions": cell.positions.tolist(), "ids": cell.ids.tolist(), "points": int(points.xs.shape[1]),
+        "sizes": points.sizes, "texts": bool(texts),
     }  # fmt: skip
 
 
@@ -69,36 +70,46 @@ def _truths(cell: Cell) -> bytes:
     return (np.nan_to_num(cell.label) + 2 * cell.seen).astype(np.uint8).tobytes()
 
 
-def _drawn(runs: Sequence[RunDirectory]) -> dict[tuple[str, int, int], Problems]:
-    """The problems of all runs by task, n and seed; of several files the one with most points and problems."""
-    found: dict[tuple[str, int, int], Problems] = {}
+_Drawn = Mapping[tuple[str, int, int], Sequence[Problems]]
+
+
+def _drawn(runs: Sequence[RunDirectory]) -> _Drawn:
+    """The problems of all runs by task, n and seed, those with most points first."""
+    found: dict[tuple[str, int, int], list[Problems]] = {}
     for path in sorted(path for run in runs for path in (run.path / "problems").glob("*.npz")):
         problems = Problems.load(path)
-        key = problems.task.name, problems.n, problems.seed
-        if key not in found or problems.xs.size > found[key].xs.size:
-            found[key] = problems
-    return found
+        found.setdefault((problems.task.name, problems.n, problems.seed), []).append(problems)
+    return {key: sorted(some, key=lambda problems: -problems.points) for key, some in found.items()}
 
 
-def _points(cell: Cell, drawn: Mapping[tuple[str, int, int], Problems]) -> tuple[_Bits, _Bits, list[str]]:
-    """The points (N, m, n), the labels shown (N, m) and the functions of a cell; m = 0 where a problem is not kept."""
-    seeds = [int(seed) for seed in np.unique(cell.ids[:, 0])]
-    kept = {seed: drawn.get((cell.task, cell.n, seed)) for seed in seeds}
-    points = min((problems.points if problems else 0 for problems in kept.values()), default=0)
-    places = {seed: {int(i): row for row, i in enumerate(p.indices)} for seed, p in kept.items() if p}
-    if any(int(i) not in places.get(int(seed), {}) for seed, i in cell.ids):
-        points = 0
-    if not points:
-        nothing = np.zeros((cell.problems, 0, cell.n), np.uint8)
-        return nothing, nothing[:, :, 0] if cell.n else nothing.reshape(cell.problems, 0), [""] * cell.problems
-    xs, shown, functions = [], [], []
-    for seed, i in cell.ids:
-        problems, row = kept[int(seed)], places[int(seed)][int(i)]
-        assert problems is not None
-        xs.append(problems.xs[row, :points])
-        shown.append(problems.shown[row, :points])
-        functions.append(_function(problems, row))
-    return np.array(xs, np.uint8), np.array(shown, np.uint8), functions
+@dataclass(frozen=True)
+class _Points:
+    """The points xs (N, m, n) of a cell's problems, the labels shown (N, m), of which each problem has its first
+    `sizes`, and the functions; 0 points of a problem that is not kept.
+    """
+
+    xs: _Bits
+    shown: _Bits
+    sizes: list[int]
+    functions: list[str]
+
+    @classmethod
+    def of(cls, cell: Cell, drawn: _Drawn) -> "_Points":
+        """Of runs with different numbers of points, the longest that has the problem."""
+        places: dict[tuple[int, int], tuple[Problems, int]] = {}
+        for seed in np.unique(cell.ids[:, 0]).tolist():
+            for problems in drawn.get((cell.task, cell.n, seed), ()):
+                for row, index in enumerate(problems.indices.tolist()):
+                    places.setdefault((seed, index), (problems, row))
+        kept = [places.get((seed, index)) for seed, index in cell.ids.tolist()]
+        sizes = [each[0].points if each else 0 for each in kept]
+        most = max(sizes, default=0)
+        xs, shown = np.zeros((len(kept), most, cell.n), np.uint8), np.zeros((len(kept), most), np.uint8)
+        for i, each in enumerate(kept):
+            if each:
+                problems, row = each
+                xs[i, : sizes[i]], shown[i, : sizes[i]] = problems.xs[row], problems.shown[row]
+        return cls(xs, shown, sizes, [_function(*each) if each else "" for each in kept])
 
 
 def _function(problems: Problems, row: int) -> str:

@@ -70,10 +70,14 @@ def _distance(cells: Sequence[CellContent], name: str) -> Finding:
     to_best = _judged(cells, name, lambda cell: ceiling_of(cell.cell.learners, cell.task, cell.cell.n))
     to_constant = _judged(cells, name, lambda _: "best-constant")
     sentences = []
+    known = [cell for cell in cells if ceiling_of(cell.cell.learners, cell.task, cell.cell.n)]
     if to_best:
         sentences.append(f"{_capital(_said(to_best, cells, _called(to_best, name)))}.")
-    else:
-        sentences.append("No best possible learner is known here.")
+    elif known:
+        sentences.append("It gave no answer that could be used.")
+    if len(known) < len(cells):
+        where = f"in {_cells(len(cells) - len(known), cells)}" if len(cells) > 1 else "here"
+        sentences.append(f"No best possible learner is known {where}.")
     if to_constant:
         sentences.append(f"{_capital(_said(to_constant, cells, 'always guessing the better label'))}.")
     told = [judgement.outcome not in ("too few", "no data") for _, judgement in to_best]
@@ -132,7 +136,7 @@ def _points(judgement: Judgement) -> str:
 
 
 def _trust(content: Content, cells: Sequence[CellContent], name: str) -> Finding:
-    problems = _range([cell.cell.problems for cell in cells])
+    problems = _range([_asked_problems(cell, name) for cell in cells])
     unseen = _range([_unseen(cell, name) for cell in cells])
     each = " in each cell" if len(cells) > 1 else ""
     sentences = [f"{problems} problems and {unseen} answers to unseen queries{each}."]
@@ -148,6 +152,10 @@ def _trust(content: Content, cells: Sequence[CellContent], name: str) -> Finding
     return Finding(firm, " ".join(sentences))
 
 
+def _asked_problems(content: CellContent, name: str) -> int:
+    return int(content.cell.learners[name].asked.any(axis=1).sum())
+
+
 def _unseen(content: CellContent, name: str) -> int:
     cell = content.cell
     return int((~cell.seen & ~np.isnan(cell.learners[name].prediction)).sum())
@@ -158,17 +166,19 @@ def _power(cells: Sequence[CellContent], name: str) -> tuple[list[str], float]:
     NaN if it is unknown.
     """
     judged = _judged(cells, name, lambda cell: ceiling_of(cell.cell.learners, cell.task, cell.cell.n))
+    of = "the gap to the best possible" if judged else "the difference from the best constant"
     judged = judged or _judged(cells, name, lambda _: "best-constant")
     known = [(cell, each) for cell, each in judged if np.isfinite(each.resolves)]
     if not known:
-        return ["How small a difference this run resolves is unknown: too few problems differ."], np.nan
+        why = "too few problems differ" if judged else "nothing was compared"
+        return [f"How small a difference this run resolves is unknown: {why}."], np.nan
     cell, worst = max(known, key=lambda entry: entry[1].resolves)
     resolves = f"{100 * worst.resolves:.1f} points" if worst.resolves < 1 else "no difference"
     where = f" (worst: {cell.cell.title})" if len(cells) > 1 else ""
     needs = ", ".join(f"{100 * size:.0f} {'point' if size == 0.01 else 'points'} {rounded(worst.needed_for(size))}"
                       for size in _WANTED if np.isfinite(worst.needed_for(size)))  # fmt: skip
     needed = f"; problems needed: {needs}" if needs else ""
-    return [f"It resolves {resolves}{where}{needed}."], worst.resolves
+    return [f"Of {of} it resolves {resolves}{where}{needed}."], worst.resolves
 
 
 def _control(cells: Sequence[CellContent], name: str) -> tuple[list[str], bool]:
@@ -180,8 +190,9 @@ def _control(cells: Sequence[CellContent], name: str) -> tuple[list[str], bool]:
     where = "it uses the labels" if len(cells) == 1 else f"it uses the labels in {_cells(uses, cells)}"
     if not uses:
         where = "not shown that it uses the labels"
-    constant = sum(int(cell.cell.one_label.sum()) for cell, _ in judged)
-    left = f", without {counted(constant, 'problem')} of one label" if constant else ""
+    constant = sum(int(cell.cell.learners[name].one_label.sum()) for cell, _ in judged)
+    asked = sum(_asked_problems(cell, name) for cell, _ in judged)
+    left = f", without {constant} of {counted(asked, 'problem')}, which have one label" if constant else ""
     said = _said(judged, cells, "itself with shuffled labels")
     return [f"Shuffled labels{left}: {said}; {where}."], uses == len(judged)
 

@@ -8,6 +8,7 @@ import polars as pl
 
 from llm_icl.analysis.cells import Cell, arrange
 from llm_icl.analysis.comparisons import Judgement, judge
+from llm_icl.analysis.effects import comparisons as tested
 from llm_icl.analysis.names import Names
 from llm_icl.analysis.scores import Score, score
 from llm_icl.errors import RequestError
@@ -84,25 +85,26 @@ def gather(runs: Sequence[RunDirectory]) -> Content:
     frame = pl.concat([run.predictions().with_columns(run=pl.lit(name)) for name, run in named.items()], how="diagonal")
     networks = {name for record in records.values() for name in record.get("networks", {})}
     called = Names.among(frame, networks)
-    cells = arrange(frame, networks, _one_label(runs), called)
+    cells = arrange(frame, networks, _one_label(named), called)
     compared = {(i, pair): each for i, cell in enumerate(cells) for pair, each in comparisons(cell, tasks[cell.task])}
     judged = judge(compared)
     contents = [
         _content(cell, tasks[cell.task], {pair: judged[i, pair] for j, pair in compared if i == j}, records, called)
         for i, cell in enumerate(cells)
     ]
-    return Content(contents, records, len(compared), called)
+    return Content(contents, records, tested(judged), called)
 
 
-def _one_label(runs: Sequence[RunDirectory]) -> pl.DataFrame:
-    """The problems whose in-context labels are all equal."""
-    schema = {"task": pl.String, "n": pl.Int32, "seed": pl.Int64, "problem": pl.Int64}
+def _one_label(runs: Mapping[str, RunDirectory]) -> pl.DataFrame:
+    """The problems whose in-context labels are all equal, in each run by its name."""
+    schema = {"run": pl.String, "task": pl.String, "n": pl.Int32, "seed": pl.Int64, "problem": pl.Int64}
     found = [pl.DataFrame(schema=schema)]
-    for path in sorted(path for run in runs for path in (run.path / "problems").glob("*.npz")):
-        problems = Problems.load(path)
-        same = problems.indices[(problems.shown == problems.shown[:, :1]).all(axis=1)]
-        about = {"task": problems.task.name, "n": problems.n, "seed": problems.seed}
-        found.append(pl.DataFrame({**about, "problem": same}, schema=schema))
+    for name, run in runs.items():
+        for path in sorted((run.path / "problems").glob("*.npz")):
+            problems = Problems.load(path)
+            same = problems.indices[(problems.shown == problems.shown[:, :1]).all(axis=1)]
+            about = {"run": name, "task": problems.task.name, "n": problems.n, "seed": problems.seed}
+            found.append(pl.DataFrame({**about, "problem": same}, schema=schema))
     return pl.concat(found)
 
 

@@ -17,6 +17,8 @@ def notes_of(content: Content) -> list[str]:
     records = content.records.values()
     notes = [
         "Intervals are 95 %, with the problem as the unit; differences are paired by problem.",
+        "A reply that is no answer (unreadable, cut off, refused) counts as wrong; a question that an error or its "
+        "length left unanswered does not count.",
         "A learner answers 1 if P(y = 1) > 0.5; ties are answered 0.",
         "nearest-neighbour breaks ties by the earliest example unless its options say otherwise.",
         "Regret: accuracy of exact Bayes minus the learner's; empty if exact Bayes is not among the learners.",
@@ -54,7 +56,8 @@ def comparison_notes(comparisons: int) -> list[str]:
         return []
     return [
         f"Verdicts: {counted(comparisons, 'comparison')}, corrected together (Holm): the probability that any 'above' "
-        "or 'below' is false is at most 5 %. Their intervals are adjusted, and wider than those in the tables.",
+        "or 'below' is false is at most 5 %. Their intervals, and those of the overview, are adjusted, and "
+        "wider than the others.",
         f"'Within {100 * MARGIN:.0f} points' means that the whole interval is. What a run resolves, and the number of "
         f"problems that find a difference, are for a probability of {100 * POWER:.0f} %.",
     ]

@@ -15,7 +15,10 @@ def overview(content: Content, anchors: tuple[str, ...]) -> Matrix:
         {"task": cell.cell.task, "n": cell.cell.n, **{f"gap, {name}": gap(cell, name) for name in names}}
         for cell in content.cells
     ]
-    caption = "Gap to the best possible, in points: how far below it (too few: the problems do not tell)"
+    caption = (
+        "Gap to the best possible, in points: how far below it (too few: the problems do not tell); intervals are "
+        "corrected for all comparisons of the report"
+    )
     return Matrix(Table("overview", caption, tuple(columns), tuple(rows)), anchors)
 
 

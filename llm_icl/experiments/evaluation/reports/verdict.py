@@ -59,7 +59,7 @@ def comparisons(cell: Cell, task: Task) -> Iterator[tuple[Pair, Comparison]]:
         for reference in references(cell, task, subject):
             other = cell.learners[reference.name]
             # Where all labels are equal, shuffled labels are the same labels.
-            where = ~cell.one_label if reference.name == cell.control_of(subject) else None
+            where = ~mine.one_label if reference.name == cell.control_of(subject) else None
             yield (
                 (subject, reference.name),
                 compare(mine.correct, other.correct, (mine.prediction, other.prediction), where),
@@ -114,11 +114,18 @@ def verdict_on_networks(cell: Cell, task: Task, judged: Mapping[Pair, Judgement]
 
 def left_out(cell: Cell) -> str:
     """How many problems the comparison with shuffled labels leaves out; empty if none."""
-    same = int(cell.one_label.sum())
-    if not same or not any(cell.control_of(model) in cell.learners for model in cell.models):
-        return ""
-    have = "has one label" if same == 1 else "have one label"
-    return f"{same} of {cell.problems} problems {have} only: left out of the comparison with shuffled labels."
+    counts: dict[tuple[int, int], list[str]] = {}
+    for model in cell.models:
+        if cell.control_of(model) in cell.learners:
+            mine = cell.learners[model]
+            counts.setdefault((int(mine.one_label.sum()), int(mine.asked.any(axis=1).sum())), []).append(model)
+    parts = []
+    for (same, problems), models in counts.items():
+        if same:
+            have = "has one label" if same == 1 else "have one label"
+            of = f" ({', '.join(models)})" if len(counts) > 1 else ""
+            parts.append(f"{same} of {problems} problems{of} {have} only")
+    return f"{'; '.join(parts)}: left out of the comparison with shuffled labels." if parts else ""
 
 
 def percent(share: float) -> str:
