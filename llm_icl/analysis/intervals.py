@@ -16,6 +16,9 @@ LEVEL = 0.95
 # Of a mean that fewer problems than this contribute to, no interval can be given: in more than 2.5 % of the samples
 # that are like it, none would, exp(-3) = 5 %.
 FEWEST = 4
+# Problems with many more queries than most decide a mean nearly alone. Where all problems weigh less than half as many
+# equal ones would, and less than this many, they do not tell how far it is from the truth.
+_FEWEST_EFFECTIVE = 30
 # So many contributions of one sign show that all have this sign.
 _ONE_SIGN = 10
 # Fewer seeds than this say too little about how much seeds differ.
@@ -61,13 +64,15 @@ def proportion(hits: Floats, trials: Floats, level: float = LEVEL) -> Estimate:
 
     The interval is bootstrap-t over problems, but not longer than Clopper and Pearson's (1934) with each problem as one
     trial. The latter is conservative if problems are partly hits, and alone where the former does not exist: where
-    problems are all or nothing, or all but a few the same.
+    problems are all or nothing, or all but a few the same. There is none where few problems have most of the trials.
     """
     used = trials > 0
     hits, trials = hits[used], trials[used]
     if len(trials) == 0:
         return NOTHING
     value = float(hits.sum() / trials.sum())
+    if _is_lopsided(trials):
+        return Estimate(value, np.nan, np.nan)
     low, high = _exact(value, float(trials.sum() ** 2 / (trials**2).sum()), _EXACT * _tail(level))
     if len(trials) > 1 and ((hits > 0) & (hits < trials)).any():
         inner = limits(hits, trials, _tail(level))
@@ -80,8 +85,9 @@ def mean(sums: Floats, counts: Floats, bound: float = np.inf, level: float = LEV
 
     The interval is bootstrap-t over problems. Unless many values are all of one sign, as losses are, it also contains
     Student's, with a degree of freedom for each problem but one that is not 0: a few differences may be of one sign by
-    chance. There is no interval if fewer than FEWEST problems are not 0, or if so few differ from the others that
-    bootstrap-t has none. `bound` is the maximum absolute value; intervals are clipped to it.
+    chance. There is no interval if fewer than FEWEST problems are not 0, if so few differ from the others that
+    bootstrap-t has none, or if few problems have most of the counts. `bound` is the maximum absolute value; intervals
+    are clipped to it.
     """
     used = counts > 0
     sums, counts = sums[used], counts[used]
@@ -90,7 +96,7 @@ def mean(sums: Floats, counts: Floats, bound: float = np.inf, level: float = LEV
     value = float(sums.sum() / counts.sum())
     some = sums[np.abs(sums) > _ROUNDING * counts]
     error = float(_error(sums - value * counts) / counts.sum())
-    if len(some) < FEWEST or error < _ROUNDING:
+    if len(some) < FEWEST or error < _ROUNDING or _is_lopsided(counts):
         return Estimate(value, np.nan, np.nan)
     low, high = (float(limit) for limit in limits(sums, counts, _tail(level)))
     if np.isinf(low) or np.isinf(high):
@@ -99,6 +105,14 @@ def mean(sums: Floats, counts: Floats, bound: float = np.inf, level: float = LEV
         half = _student(len(some) - 1, level) * error
         low, high = min(low, value - half), max(high, value + half)
     return Estimate(value, max(min(low, value), -bound), min(max(high, value), bound))
+
+
+def _is_lopsided(counts: Floats) -> bool:
+    """Whether so few problems have most of the counts (N,) that these decide a mean. The effective number is Kish's
+    (1965), (Σ counts)² / Σ counts².
+    """
+    effective = counts.sum() ** 2 / (counts**2).sum()
+    return bool(effective < min(_FEWEST_EFFECTIVE, len(counts) / 2))
 
 
 def unpaired(first: Estimate, second: Estimate) -> Estimate:

@@ -1,15 +1,18 @@
 """The base class of learners."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llm_icl.config.registry import Registry
-from llm_icl.config.specs import Spec, make
+from llm_icl.config.specs import Spec, make, parse_specs
 from llm_icl.errors import RequestError
 from llm_icl.problems import Answers, Bits, Problems, Task
+from llm_icl.tasks.cards import task_names
 
 
 @dataclass(frozen=True)
@@ -66,3 +69,18 @@ def learner_of(spec: Spec) -> Learner:
 def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise RequestError(f"{name} = {value} is not one of {', '.join(allowed)}")
+
+
+def parse_learners(texts: Iterable[str], tasks_dir: Path | None = None) -> tuple[Spec, ...]:
+    """The learners of repeated options and comma lists. Raises RequestError for one that assumes a task, as in
+    `bayes:task=NAME`, whose card is another in the user's folder: learners know those of llm-icl and of ./tasks.
+    """
+    specs = tuple(parse_specs(texts))
+    for spec in specs:
+        assumed = str(spec.mapping().get("task", ""))
+        own, known = (names.get(assumed, Path()).resolve() for names in (task_names(tasks_dir), task_names()))
+        if own != known:
+            raise RequestError(
+                f"learner '{spec}': learners assume tasks of llm-icl and of ./tasks, and not '{assumed}' of {tasks_dir}"
+            )
+    return specs

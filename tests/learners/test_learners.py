@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from llm_icl.config.specs import parse_specs
 from llm_icl.errors import RequestError
-from llm_icl.learners import learner_of, learners
+from llm_icl.learners import learner_of, learners, parse_learners
 from llm_icl.problems import Problems
-from llm_icl.tasks.cards import load_task
+from llm_icl.tasks.cards import load_task, task_names
 from llm_icl.tasks.drawing import draw_problems
 
 TARGETS = ("conjunction", "disjunction", "monotone-conjunction", "monotone-disjunction")
@@ -362,3 +362,14 @@ def test_elimination_takes_its_target_from_the_task_and_refuses_others():
         np.testing.assert_array_equal(own.prediction, named.prediction)
     assert "elimination:target=conjunction" in learner("elimination").refusal(load("parity"), 5)
     assert learner("elimination:target=conjunction").refusal(load("parity"), 5) == ""
+
+
+def test_a_task_that_a_learner_assumes_is_never_another_of_the_same_name(tmp_path):
+    """Learners read the cards of llm-icl and of ./tasks; a folder of one's own may have others."""
+    card = task_names()["conjunction"].read_text(encoding="utf-8")
+    (tmp_path / "conjunction.yaml").write_text(card.replace("planted:", "bias: 0.3\nplanted:"))
+    with pytest.raises(RequestError, match=r"'bayes:task=conjunction': learners assume tasks of llm-icl"):
+        parse_learners(["bayes:task=conjunction"], tmp_path)
+    assert [str(spec) for spec in parse_learners(["bayes:task=majority,bayes"], tmp_path)] == [
+        "bayes:task=majority", "bayes",
+    ]  # fmt: skip

@@ -16,6 +16,7 @@ from llm_icl.analysis.intervals import IDENTICAL, NOTHING, Estimate
 from llm_icl.reports import html
 from llm_icl.reports.charts import Axis, Point, colours_of, lines
 from llm_icl.reports.data import plain, report_data
+from llm_icl.reports.document import Matrix
 from llm_icl.reports.drawing import svg_of
 from llm_icl.reports.joined import joined
 from llm_icl.reports.markdown import escaped, markdown_text
@@ -205,6 +206,11 @@ def test_joined_reports_stand_under_their_titles_and_say_a_note_once():
     page = Page(html.html_page(whole))
     identifiers = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(identifiers) == len(set(identifiers))
+    first, second = (
+        {opened for block in part.sections[0].blocks if isinstance(block, Matrix) for opened in block.opens}
+        for part in whole.sections[:2]
+    )
+    assert (first, second) == ({"part-1-outer"}, {"part-2-outer"})
     assert joined([one]) is one
     assert joined([one, two]).title == "one; two"
     assert joined([one, two], "both").title == "both"

@@ -39,6 +39,7 @@ class Evaluation(AskingExperiment):
         from llm_icl.config.specs import parse_specs
         from llm_icl.experiments.evaluation.request import Request
         from llm_icl.experiments.limits import Limits
+        from llm_icl.learners.base import parse_learners
         from llm_icl.networks.named import named_models
         from llm_icl.prompting import load_prompt
         from llm_icl.tasks.cards import load_task
@@ -55,7 +56,7 @@ class Evaluation(AskingExperiment):
             models=models,
             trained=trained,
             prompts=tuple(load_prompt(spec, options.prompts_dir) for spec in parse_specs(options.prompt)),
-            learners=tuple(parse_specs(options.learner)) if options.learner else None,
+            learners=parse_learners(options.learner, options.tasks_dir) if options.learner else None,
             mode=options.mode,
             shuffled_labels=options.shuffled_labels,
             repeats=options.repeats,

@@ -108,14 +108,20 @@ def _separated(path: Path, delimiter: str) -> Numbered:
             if repeated := [name for i, name in enumerate(header) if name in header[:i]]:
                 raise RequestError(f"{path}, line {number}: the column '{repeated[0]}' appears twice")
             continue
-        if delimiter == "\t" and any("\n" in cell and delimiter in cell for cell in cells):
+        if delimiter == "\t" and any(_is_several_rows(cell, i, len(header)) for i, cell in enumerate(cells)):
             raise RequestError(
-                f"{path}, line {number}: a quotation mark begins a cell that goes on to line {reader.line_num}, with "
-                'tabs in it; write "" for a quotation mark in a cell, and put the cell in quotation marks'
+                f"{path}, line {number}: a quotation mark begins a cell that goes on to line {reader.line_num}, over "
+                'whole rows; write "" for a quotation mark in a cell, and put the cell in quotation marks'
             )
         if len(cells) != len(header):
             raise RequestError(f"{path}, line {number}: {counted(len(cells), 'value')} for {len(header)} columns")
         yield number, dict(zip(header, cells, strict=True))
+
+
+def _is_several_rows(cell: str, place: int, columns: int) -> bool:
+    """Whether the first line of a tab-separated cell, in the cell's place, is a whole row, and others follow."""
+    first, more, _ = cell.partition("\n")
+    return bool(more) and place + first.count("\t") + 1 == columns and "\t" in first
 
 
 def _parquet(path: Path) -> Numbered:

@@ -42,6 +42,7 @@ class Identification(AskingExperiment):
         from llm_icl.experiments.identification.answers_file import AnswersFile
         from llm_icl.experiments.identification.request import IdentificationRequest
         from llm_icl.experiments.limits import Limits
+        from llm_icl.learners.base import parse_learners
         from llm_icl.networks.named import named_models
         from llm_icl.prompting import load_prompt
         from llm_icl.tasks.cards import load_task
@@ -54,7 +55,7 @@ class Identification(AskingExperiment):
             raise RequestError(options.missing("task", {"tasks_dir": options.tasks_dir}))
         asks = options.model or not (options.learner or options.answers)
         models, trained = named_models(options.model, options.base_url, options.catalogue) if asks else ((), ())
-        learners = tuple(parse_specs(options.learner))
+        learners = parse_learners(options.learner, options.tasks_dir)
         if not (models or trained or learners or options.answers):
             raise RequestError("nothing to identify: give a model, --learner or --answers")
         prompts = parse_specs([options.prompt])
@@ -67,7 +68,7 @@ class Identification(AskingExperiment):
             examples=tuple(sorted(options.examples)),
             contexts=options.contexts,
             queries=options.queries,
-            candidates=tuple(str(spec) for spec in parse_specs(options.candidate)),
+            candidates=tuple(str(spec) for spec in parse_learners(options.candidate, options.tasks_dir)),
             models=models,
             trained=trained,
             learners=learners,

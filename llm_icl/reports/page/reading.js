@@ -30,6 +30,11 @@ const showTip = (stop, x, y) => {
   tip.replaceChildren(make("table", {}, make("caption", {}, stop.place), make("tbody", {}, ...rows)));
   stop.marks.forEach(({ mark }) => mark.classList.add("at"));
   tip.hidden = false;
+  const columns = Math.ceil((rows.length + 1) / (innerHeight / 32)); // more learners than fit below each other
+  tip.classList.toggle("many", columns > 1);
+  tip.style.maxWidth = columns > 1 ? `min(${18 * columns}rem, 95vw)` : "";
+  tip.querySelector("tbody").style.cssText = columns > 1
+    ? `display: grid; grid-auto-flow: column; grid-template-rows: repeat(${Math.ceil(rows.length / columns)}, auto)` : "";
   const { width, height } = tip.getBoundingClientRect();
   const right = scrollX + document.documentElement.clientWidth - width - 8;
   const below = y + 16 + height < scrollY + innerHeight;

@@ -73,7 +73,9 @@ document.addEventListener("click", (event) => {
   }
 });
 addEventListener("keydown", (event) => {
-  if (event.key === "Escape") all(".meaning").forEach((meaning) => { meaning.hidden = true; });
+  if (event.key !== "Escape") return;
+  all(".meaning").forEach((meaning) => { meaning.hidden = true; });
+  all("button.why").forEach((button) => button.setAttribute("aria-expanded", false));
 });
 restore().then(() => {
   document.body.dataset.drawn = "all";

@@ -77,6 +77,25 @@ def test_points_and_labels_are_those_of_the_problems(run):
             bit, label = bit + size, label + problems.points
 
 
+def test_runs_of_different_lengths_show_each_problem_whole(tmp_path):
+    """The short run has more problems and the long one more points; each problem is that of the longest run."""
+    short, long = (
+        RunDirectory(synthetic_run(tmp_path / f"run-{points}", task=["majority"], n=[5], points=points, problems=count))
+        for points, count in ((4, 30), (12, 6))
+    )
+    runs = [short, long]
+    panel = browsing.problems_panel(gather(runs), runs)
+    (cell,) = panel.index["cells"]
+    assert (cell["points"], cell["sizes"]) == (12, [12] * 6 + [4] * 24)
+    bits = np.unpackbits(np.frombuffer(panel.columns["bits"], np.uint8))[: 30 * 12 * 5].reshape(30, 12, 5)
+    shown = np.unpackbits(np.frombuffer(panel.columns["shown"], np.uint8))[: 30 * 12].reshape(30, 12)
+    problems = {run: Problems.load(run.path / "problems" / "majority-n5-s0.npz") for run in runs}
+    np.testing.assert_array_equal(bits[:6], problems[long].xs)
+    np.testing.assert_array_equal(shown[:6], problems[long].shown)
+    np.testing.assert_array_equal(bits[6:, :4], problems[short].xs[6:])
+    np.testing.assert_array_equal(shown[6:, :4], problems[short].shown[6:])
+
+
 def test_without_its_problems_a_run_has_no_points(run, monkeypatch):
     monkeypatch.setattr(browsing, "_drawn", lambda runs: {})
     panel = browsing.problems_panel(gather([run]), [run])

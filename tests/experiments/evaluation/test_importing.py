@@ -107,6 +107,7 @@ def test_replies_are_read_as_any_models_and_what_is_missing_is_said(folder):
         (lambda row: {}, "has no answers: fill in 'reply', 'answer', 'probability'"),
         (lambda row: {"probability": 1.5}, "row 1: 'probability' is not a number from 0 to 1: 1.5"),
         (lambda row: {"answer": 2}, "row 1: 'answer' is not 0 or 1: 2"),
+        (lambda row: {"answer": 0, "probability": 0.9}, "row 1: 'answer' is 0, but 'probability', that of 1, is 0.9"),
         (lambda row: {"reply": 3}, "row 1: 'reply' is not a text: 3"),
         (lambda row: {"answer": 1, "labels": ["0"]}, "row 1: 'labels' are not two texts"),
         (lambda row: {"answer": 1, "labels": [0, 1]}, "row 1: 'labels' are not two texts"),

@@ -7,7 +7,7 @@ import pytest
 
 from llm_icl.analysis.effects import comparisons, shown
 from llm_icl.analysis.intervals import FEWEST_SEEDS, Estimate
-from llm_icl.experiments.finetuning.effects import RECOVERY, SYMBOLS, effects
+from llm_icl.experiments.finetuning.effects import RECOVERY, SYMBOLS, effects, gains
 from llm_icl.experiments.finetuning.measures import CONTROLLED, SIMAOU, SIMILARITIES
 from llm_icl.experiments.finetuning.methods import (
     CONTROLS,
@@ -116,3 +116,16 @@ def test_an_interval_that_cannot_be_given_is_no_claim():
 
 def test_layer_causal_descent_is_compared_at_the_same_length():
     assert LAYER_CAUSAL_MATCHED in CONTROLS
+
+
+def test_a_gain_is_corrected_for_all_gains_of_a_report():
+    """The same gain is shown as the only one, and not as one of thirty."""
+    random = np.random.default_rng(0)
+    zero = random.random(around(0.2, 0.01).shape) < 0.5
+    better = zero | (random.random(zero.shape) < 0.13)
+    worse = better & (random.random(zero.shape) < 0.95)
+    one = compared({PUBLISHED_METHOD: around(0.2, 0.01)}, {"": {"zs": zero, "icl": worse, "ft": zero}})
+    alone = gains({0: one})[0]
+    assert alone.outcome == "above"
+    assert gains(dict.fromkeys(range(30), one))[0].outcome == "too few"
+    assert alone.shown.value == pytest.approx(worse.mean() - zero.mean())

@@ -80,6 +80,13 @@ def test_fewer_are_asked_together_behind_a_long_context(monkeypatch):
     assert [len(batch) for batch in reader.batches(QUERIES, context)] == [1, 1]
 
 
+def test_a_label_that_begins_with_another_is_refused():
+    """It can never be likelier than the other, and its mean log-probability says that it is."""
+    reader = make_reader("llama", task=dataclasses.replace(TASK, labels=("good", "good so", "bad")))
+    with pytest.raises(RequestError, match="'good' is the beginning of 'good so'"):
+        reader.tokens(QUERIES[0])
+
+
 def test_a_recording_is_what_attention_computes(reader):
     layers = attention_layers(reader.model)
     context = reader.read(DEMONSTRATIONS)

@@ -99,6 +99,12 @@ def test_parquet_keeps_its_types(tmp_path, monkeypatch):
         ("train.jsonl", '{"text": "a"} {"text": "b"}', "line 1: not a whole JSON object"),
         ("train.csv", 'text,label\na,0\n"b, and no end\nc,1\n', "line 3: a quotation mark is not closed"),
         ("train.csv", 'text,label\na,0\n"b" c,1\n', "line 3: ',' expected after '\"'"),
+        (
+            "train.tsv",
+            'text\tlabel\n"Great screen\t1\nA bore\t0\nof 5"\t1\n',
+            "line 2: a quotation mark begins a cell that ",
+        ),
+        ("train.jsonl", '{"text": "a", "label": 0, "label": 1}\n', "line 1: not a whole JSON object ('label' appears"),
         ("train.csv", "text,label\na, b,0\n", "line 2: 3 values for 2 columns"),
         ("train.csv", "text,label\n\na\n", "line 3: 1 value for 2 columns"),
         ("train.csv", "text,label,text\n", "line 1: the column 'text' appears twice"),

@@ -96,6 +96,7 @@ def test_repeated_answers_tell_how_well_answers_repeat(sampled, tmp_path):
     ("change", "message"),
     [
         ({"answer": 2}, "row 3: 'answer' is not 0 or 1: 2"),
+        ({"answer": 0, "probability": 0.9}, "row 3: 'answer' is 0, but 'probability', that of 1, is 0.9"),
         ({"probability": 1.5}, "row 3: 'probability' is not a number from 0 to 1"),
         ({"query": [0, 1]}, "row 3: 'inputs', 'labels' and 'query' are not 5 inputs of 4 bits"),
         ({"inputs": [[0, 1, 2, 0]] * 5}, "row 3: 'inputs', 'labels' and 'query' are not"),
