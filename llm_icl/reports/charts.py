@@ -6,7 +6,7 @@ a screen reader as the mark's name.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -64,12 +64,12 @@ class Axis:
         return {"field": field, "type": self.kind, "title": self.title, "scale": scale, "axis": axis}
 
 
-def colours_of(names: Iterable[str]) -> dict[str, str]:
+def colours_of(names: Iterable[str], subjects: Collection[str] = ()) -> dict[str, str]:
     """A colour for each name, derived from the name: the same in all reports. On a collision, the alphabetically later
-    name gets the next free colour.
+    name gets the next free colour; those of the subjects do not depend on what they are compared with.
     """
     chosen = {name: GREY for name in sorted(set(names)) if name in REFERENCES}
-    for name in sorted(set(names) - set(chosen)):
+    for name in sorted(set(names) - set(chosen), key=lambda name: (name not in subjects, name)):
         free = [colour for colour in COLOURS if colour not in chosen.values()]
         place = crc32(name.encode(errors="surrogatepass")) % len(COLOURS)
         turned = COLOURS[place:] + COLOURS[:place]

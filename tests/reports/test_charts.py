@@ -37,6 +37,8 @@ def test_the_order_of_names_does_not_matter(names):
 def test_a_name_has_the_same_colour_in_another_report():
     alone = colours_of(["smollm2-135m"])["smollm2-135m"]
     assert colours_of(["smollm2-135m", "bayes", "nearest-neighbour"])["smollm2-135m"] == alone
+    taken = next(name for name in map(str, range(1000)) if colours_of([name])[name] == alone)
+    assert colours_of([taken, "smollm2-135m"], ["smollm2-135m"])["smollm2-135m"] == alone
 
 
 def test_more_names_than_colours_still_have_one_each():

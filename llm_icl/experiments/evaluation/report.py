@@ -24,7 +24,7 @@ from llm_icl.runs import RunDirectory
 def report_of(runs: Sequence[RunDirectory]) -> Report:
     """Raises RequestError if a run is unfinished, or if the runs are not comparable."""
     content = gather(runs)
-    colours = colours_of(content.names)
+    colours = colours_of(content.names, content.subjects)
     tasks = content.tasks
     title = " and ".join(tasks) if len(tasks) < 4 else f"{len(tasks)} tasks"
     found = [verdict for cell in content.cells for verdict in cell.algorithms.values()]

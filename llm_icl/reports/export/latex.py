@@ -1,5 +1,6 @@
 """Tables as LaTeX, with the rules of booktabs."""
 
+import itertools
 import re
 import textwrap
 import unicodedata
@@ -11,6 +12,8 @@ from llm_icl.reports.values import Kind, Value, written
 
 # Tables of more lines break over pages.
 _ON_A_PAGE = 40
+# Long tables of more columns than this are too wide for a page.
+_ACROSS = 8
 # Texts of more letters than this are broken into lines.
 _LONG = 40
 # With more columns that have intervals than this, these stand below the values.
@@ -47,7 +50,7 @@ def number(value: Value, kind: Kind) -> str:
 
 
 def table_text(part: Part, table: Table) -> str:
-    """A `table` with caption and label `tab:NAME`; a long one is a `longtable`."""
+    """A `table` with caption and label `tab:NAME`; a long one is a `longtable`, or several tables if it is wide."""
     estimated = {c.key for c in table.columns for row in table.rows if isinstance(row.get(c.key), Estimate)}
     caption = f"{escaped(part.heading)}: {escaped(table.caption)}."
     if estimated:
@@ -55,17 +58,24 @@ def table_text(part: Part, table: Table) -> str:
     titled = rf"\caption{{{caption}}}\label{{tab:{part.name}}}"
     form = "".join(_form(column, table) for column in table.columns)
     head = [r"\toprule", " & ".join(map(_heading, table.columns)) + r" \\", r"\midrule"]
-    rows = [line for row in table.rows for line in _lines(table, row, len(estimated) > _BESIDE)]
-    if len(rows) + sum(_further_lines(table, row) for row in table.rows) > _ON_A_PAGE:
+    rows = [_lines(table, row, len(estimated) > _BESIDE) for row in table.rows]
+    is_long = sum(map(len, rows)) + sum(_further_lines(table, row) for row in table.rows) > _ON_A_PAGE
+    if is_long and len(table.columns) <= _ACROSS:
         small = r"{\footnotesize\setlength{\tabcolsep}{3pt}"
         begin = [small, rf"\begin{{longtable}}{{{form}}}", titled + r"\\"]
         heads = [*head, r"\endfirsthead", *head, r"\endhead"]
-        lines = [*begin, *heads, *rows, r"\bottomrule", r"\end{longtable}}"]
-    else:
-        inner = [rf"\begin{{tabular}}{{{form}}}", *head, *rows, r"\bottomrule", r"\end{tabular}}%"]
+        lines = [*begin, *heads, *itertools.chain(*rows), r"\bottomrule", r"\end{longtable}}"]
+        return "\n".join(lines) + "\n"
+    # A long table cannot be made smaller; several short ones can.
+    size = max(1, _ON_A_PAGE * len(rows) // max(1, sum(map(len, rows)))) if is_long else max(1, len(rows))
+    pages = [rows[start : start + size] for start in range(0, max(1, len(rows)), size)]
+    lines = []
+    for number, page in enumerate(pages):
+        title = titled if not number else rf"{{{caption} Continued ({number + 1} of {len(pages)}).\par\smallskip}}"
+        inner = [rf"\begin{{tabular}}{{{form}}}", *head, *itertools.chain(*page), r"\bottomrule", r"\end{tabular}}%"]
         # Wider than the text, it is made smaller.
         fits = r"\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi"
-        lines = [r"\begin{table}", r"\centering\small", titled, r"\sbox0{%", *inner, fits, r"\end{table}"]
+        lines += [r"\begin{table}", r"\centering\small", title, r"\sbox0{%", *inner, fits, r"\end{table}"]
     return "\n".join(lines) + "\n"
 
 

@@ -110,3 +110,13 @@ def test_a_long_table_breaks_over_pages():
     assert r"\begin{longtable}{lr}" in text_of({"learner": str(i), "mean": i / 60} for i in range(60))
     assert r"\begin{longtable}" not in text_of({"learner": str(i), "mean": i / 60} for i in range(20))
     assert r"\begin{longtable}" in text_of({"learner": 100 * str(i), "mean": i / 60} for i in range(20))
+
+
+def test_a_long_table_that_is_wide_is_several_that_fit_the_page():
+    columns = (Column("learner", "learner"), *(Column(f"number {i}", f"number {i}", "count") for i in range(9)))
+    rows = tuple({"learner": f"row {k}", **{f"number {i}": k for i in range(9)}} for k in range(100))
+    text = text_of(rows, columns)
+    assert text.count(r"\begin{table}") == text.count(r"\resizebox{\linewidth}") == 3
+    assert text.count(r"\caption{") == text.count(r"\label{") == 1
+    assert "Continued (3 of 3)." in text
+    assert [text.count(f"row {k} &") for k in range(100)] == [1] * 100

@@ -139,7 +139,8 @@ def _trust(content: Content, cells: Sequence[CellContent], name: str) -> Finding
     problems = _range([_asked_problems(cell, name) for cell in cells])
     unseen = _range([_unseen(cell, name) for cell in cells])
     each = " in each cell" if len(cells) > 1 else ""
-    sentences = [f"{problems} problems and {unseen} answers to unseen queries{each}."]
+    kind = "problem" if problems == "1" else "problems"
+    sentences = [f"{problems} {kind} and {unseen} answers to unseen queries{each}."]
     power, resolves = _power(cells, name)
     control, used = _control(cells, name)
     unusable, usable = _unusable(cells, name)

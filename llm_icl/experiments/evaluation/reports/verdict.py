@@ -79,7 +79,8 @@ def verdict(cell: Cell, task: Task, model: str, judged: Mapping[Pair, Judgement]
         if control and judgement.outcome == "above":
             sentences.append(f"It is above {reference.called}{shown}: it uses the labels.")
         elif judgement.outcome == "identical":
-            sentences.append(f"It gives the same answers as {reference.called}, on all {judgement.problems} problems.")
+            where = f"all {judgement.problems} problems" if judgement.problems > 1 else "the one problem"
+            sentences.append(f"It gives the same answers as {reference.called}, on {where}.")
         elif judgement.outcome in _RELATIONS:
             sentences.append(f"It is {_RELATIONS[judgement.outcome]} {reference.called}{shown}.")
         elif judgement.outcome == "no data":
