@@ -99,6 +99,7 @@ def test_the_page_shows_what_each_candidate_answers(run, panel, chromium):
             "learners differ",
         ]
         box.locator("[role=option]").first.click()
+        page.wait_for_selector(".detail h3")
         detail = page.inner_text(".detail")
         assert "The query is unseen." in detail
         assert "true label" not in detail
