@@ -26,7 +26,7 @@ class Answered:
     prediction (N, P) is 0, 1 or NaN. statuses maps each status to its fraction of the queries asked.
     mass (N, P), for models, is the probability of both labels together among all tokens, or NaN. codes (N, P) are the
     indices of the statuses in STATUSES, and -1 where nothing was asked. one_label (N,) says of which problems all
-    in-context labels are equal in the run that asked them, so that shuffling changes nothing.
+    in-context labels are equal in the run that asked a model, so that shuffling changes nothing.
     A model is a prompted language model; a network is a sequence model trained on such problems.
     """
 
@@ -143,10 +143,10 @@ def arrange(
             learner, prompt = rows.select("learner", "prompt").row(0)
             answers = full.join(rows.drop("label", "seen"), on=keys, how="left", maintain_order="left")
             is_model = prompt is not None and not learner.endswith(SHUFFLED)
+            same = _listed(problems, rows, one_label if is_model else None, task, n)
             cell.learners[str(name)] = dataclasses.replace(
-                _answered(answers, cell.label), one_label=_listed(problems, rows, one_label, task, n),
-                is_model=is_model, is_network=learner in networks,
-            )  # fmt: skip
+                _answered(answers, cell.label), one_label=same, is_model=is_model, is_network=learner in networks
+            )
         cells.append(cell)
     return cells
 

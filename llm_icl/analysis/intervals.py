@@ -16,8 +16,8 @@ LEVEL = 0.95
 # Of a mean that fewer problems than this contribute to, no interval can be given: in more than 2.5 % of the samples
 # that are like it, none would, exp(-3) = 5 %.
 FEWEST = 4
-# Problems with many more queries than most decide a mean nearly alone. Where all problems weigh less than half as many
-# equal ones would, and less than this many, they do not tell how far it is from the truth.
+# Few problems with most of the queries decide a mean. Where all together are worth fewer equal ones than this, and
+# fewer than half of their number, they do not tell how far it is from the truth.
 _FEWEST_EFFECTIVE = 30
 # So many contributions of one sign show that all have this sign.
 _ONE_SIGN = 10

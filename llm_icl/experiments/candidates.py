@@ -14,6 +14,7 @@ from llm_icl.config.specs import Spec, parse_specs
 from llm_icl.errors import RequestError
 from llm_icl.function_classes.base import function_class_of
 from llm_icl.learners.base import Learner, learner_of
+from llm_icl.learners.bayes import Bayes
 from llm_icl.learners.ceilings import inputs_are_informative
 from llm_icl.problems import Answers, Bits, Problems, Task
 from llm_icl.tasks.cards import load_task
@@ -63,8 +64,16 @@ class Algorithm:
         return Algorithm(self.name, tuple(self.learners[v] for v in chosen), tuple(self.variants[v] for v in chosen))
 
 
-def algorithms(task: Task, n: int, names: Sequence[str] = ()) -> list[Algorithm]:
-    """The candidates of these names, by default all that apply to a task at this n.
+def refusal_of_choice(learner: Learner, task: Task, n: int) -> str:
+    """Why a learner cannot answer queries of choice behind a task's examples; empty if it can."""
+    if isinstance(learner, Bayes) and not learner.refusal(task, n) and learner.assumed(task).teaching == 1:
+        return f"bayes knows that problems of {task.name} begin with a lesson, in which other queries are impossible"
+    return learner.refusal(task, n)
+
+
+def algorithms(task: Task, n: int, names: Sequence[str] = (), searched: bool = True) -> list[Algorithm]:
+    """The candidates of these names, by default all that apply to a task at this n; to queries that are not `searched`
+    but a problem's own next points, more may apply.
 
     Where inputs tell about the function, the Bayes that knows how they are drawn is one of them: what training on such
     problems should lead to. `kernel-vote` without options is a family. Constants need not be named: every subject is
@@ -76,7 +85,7 @@ def algorithms(task: Task, n: int, names: Sequence[str] = ()) -> list[Algorithm]
     for text in names or (*DEFAULT, *knows_inputs, KERNEL, *_of_other_classes(task, n)):
         variants = KERNELS if text == KERNEL else (text,)
         learners = tuple(learner_of(parse_specs([variant])[0]) for variant in variants)
-        refusal = learners[0].refusal(task, n)
+        refusal = refusal_of_choice(learners[0], task, n) if searched else learners[0].refusal(task, n)
         if refusal and names:
             raise RequestError(refusal)
         if not refusal and (names or text != "gaussian-elimination" or learners[0].is_default_for(task)):

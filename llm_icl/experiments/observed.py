@@ -60,7 +60,7 @@ def observed(parts: Sequence[Problems], positions: Sequence[int], asked: Mapping
     candidates, left_out = [], []
     design = _design(problems, before)
     known = Observed(design, ())
-    for algorithm in algorithms(problems.task, problems.n):
+    for algorithm in algorithms(problems.task, problems.n, searched=False):
         if algorithm.name in asked:
             probability = np.nan_to_num(known.taken(asked[algorithm.name]))[None]
         elif _takes_long(algorithm.learners[0], problems.task, problems.n):

@@ -78,6 +78,8 @@ def parse_learners(texts: Iterable[str], tasks_dir: Path | None = None) -> tuple
     specs = tuple(parse_specs(texts))
     for spec in specs:
         assumed = str(spec.mapping().get("task", ""))
+        if not assumed:
+            continue
         own, known = (names.get(assumed, Path()).resolve() for names in (task_names(tasks_dir), task_names()))
         if own != known:
             raise RequestError(

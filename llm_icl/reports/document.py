@@ -59,13 +59,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """`key` is its name for programs. Rows whose first value is in `strong` are highlighted."""
+    """`key` is its name for programs. Rows whose first value is in `strong` are highlighted. `intervals` says which its
+    estimates have.
+    """
 
     key: str
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     strong: frozenset[str] = frozenset()
+    intervals: str = "95 % intervals"
 
 
 @dataclass(frozen=True)

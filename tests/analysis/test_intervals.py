@@ -233,9 +233,9 @@ def test_the_difference_of_independent_samples_is_newcombes():
 def test_few_problems_with_most_of_the_queries_bear_no_interval():
     """Ten problems with 50 queries and 190 with one: the ten decide, and 95 % intervals would cover 83 to 94 %."""
     random = np.random.default_rng(0)
-    for few, has in ((10, False), (40, True)):
-        counts = np.r_[np.full(few, 50.0), np.ones(160)]
-        hits = np.r_[random.integers(20, 50, few), random.integers(0, 2, 160)].astype(float)
+    for few, many, has in ((10, 190, False), (40, 160, True)):
+        counts = np.r_[np.full(few, 50.0), np.ones(many)]
+        hits = np.r_[random.integers(20, 50, few), random.integers(0, 2, many)].astype(float)
         assert np.isfinite(proportion(hits, counts).low) == has
         assert np.isfinite(mean(hits - 0.5 * counts, counts).low) == has
     assert np.isfinite(proportion(np.array([3.0, 2.0, 4.0]), np.array([4.0, 3.0, 5.0])).low)

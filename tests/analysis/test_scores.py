@@ -204,7 +204,8 @@ def test_problems_of_one_label_are_known_by_task_and_seed():
         {"run": "", "task": ["majority", "other"], "n": [3, 3], "seed": [1, 0], "problem": [0, 1]},
         schema_overrides={"n": pl.Int32},
     )
-    (cell,) = arrange(pl.concat([frame("a", [[0.9, 0.1]] * 2), frame("a", [[0.9, 0.1]] * 2, seed=1)]), one_label=listed)
+    rows = [frame("a", [[0.9, 0.1]] * 2, prompt="p", seed=seed) for seed in (0, 1)]
+    (cell,) = arrange(pl.concat(rows), one_label=listed)
     assert cell.learners["a"].one_label.tolist() == [False, False, True, False]
 
 

@@ -84,3 +84,14 @@ def test_there_are_no_more_probes_than_inputs():
     design = probed(problems, (9,), 8, algorithms(load("majority"), 2))
     assert design.shape == (1, 3, 4)
     assert all(len({tuple(x) for x in design.queries[0, c].tolist()}) == 4 for c in range(3))
+
+
+@pytest.mark.parametrize("name", ["bayes", "bayes:limit=4096"])
+def test_who_knows_of_lessons_is_not_asked_queries_of_choice(name):
+    """Where every problem is taught, another query in the midst of a lesson has probability 0."""
+    task = load("conjunction:teaching=1")
+    assert "bayes" not in names_of("conjunction:teaching=1")
+    assert "bayes" in [each.name for each in algorithms(task, 5, searched=False)]
+    with pytest.raises(RequestError, match="begin with a lesson, in which other queries are impossible"):
+        algorithms(task, 5, [name, "averaging"])
+    assert algorithms(task, 5, ["bayes:task=majority"])

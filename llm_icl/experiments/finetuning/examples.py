@@ -162,8 +162,7 @@ class _Missing:
         return False
 
     def __str__(self) -> str:
-        _printed(self.value)
-        raise AssertionError(self.value)
+        return str(_printed(self.value))
 
 
 def _is_missing(value: Any) -> bool:

@@ -4,7 +4,7 @@ from llm_icl.backends import ModelEntry, backends
 from llm_icl.backends.pool import ModelPool
 from llm_icl.errors import RequestError
 from llm_icl.experiments.asker import Questions
-from llm_icl.experiments.candidates import algorithms
+from llm_icl.experiments.candidates import algorithms, refusal_of_choice
 from llm_icl.experiments.identification.request import IdentificationRequest
 from llm_icl.learners.base import learner_of
 from llm_icl.prompting.rendering import check_task, render
@@ -28,7 +28,7 @@ def check(request: IdentificationRequest, will_ask: bool = True) -> None:
         points = max(request.examples) + 1
         problem = draw_problems(setting.task, setting.n, points, 1, setting.seed)
         for spec in request.learners:
-            if refusal := learner_of(spec).refusal(setting.task, setting.n):
+            if refusal := refusal_of_choice(learner_of(spec), setting.task, setting.n):
                 raise RequestError(f"learner '{spec}': {refusal}")
         for network in request.trained:
             if refusal := network.refusal(setting.task, setting.n, points):

@@ -36,11 +36,6 @@ class Probes:
     ) -> "Probes":
         """Searched probes of a task. Raises RequestError for a candidate that is unknown or does not apply."""
         candidates = algorithms(task, n, names)
-        if task.teaching == 1:
-            # It knows that every problem begins with a lesson: a query of choice in its midst is impossible to it.
-            if "bayes" in names:
-                raise RequestError(f"bayes: queries behind a lesson of {task.name} are impossible under this task")
-            candidates = [each for each in candidates if each.name != "bayes"]
         if len(candidates) < 2:
             raise RequestError(f"one candidate is not enough for {task.name} at n = {n}: name several")
         problems = draw_problems(task, n, max(sizes), count, seed)

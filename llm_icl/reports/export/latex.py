@@ -54,7 +54,7 @@ def table_text(part: Part, table: Table) -> str:
     estimated = {c.key for c in table.columns for row in table.rows if isinstance(row.get(c.key), Estimate)}
     caption = f"{escaped(part.heading)}: {escaped(table.caption)}."
     if estimated:
-        caption += r" In brackets: intervals." if "intervals" in table.caption else r" In brackets: 95\,\% intervals."
+        caption += f" In brackets: {escaped(table.intervals)}.".replace(r" \%", r"\,\%")
     titled = rf"\caption{{{caption}}}\label{{tab:{part.name}}}"
     form = "".join(_form(column, table) for column in table.columns)
     head = [r"\toprule", " & ".join(map(_heading, table.columns)) + r" \\", r"\midrule"]

@@ -13,8 +13,8 @@ from llm_icl.reports.values import Value
 
 def csv_text(table: Table, about: Mapping[str, Value]) -> str:
     """A column for each key, after what the table is about (task, n, …). An estimate has three: its value and, as
-    `KEY_low` and `KEY_high`, the ends of its interval (95 %, where the caption says nothing else); and `KEY_identical`
-    in a table where learners gave the same answers. What is unknown is empty.
+    `KEY_low` and `KEY_high`, the ends of its interval (95 %, in the overview of models corrected for all comparisons);
+    and `KEY_identical` in a table where learners gave the same answers. What is unknown is empty.
     """
     written = io.StringIO()
     around = {key: value for key, value in about.items() if key not in {column.key for column in table.columns}}

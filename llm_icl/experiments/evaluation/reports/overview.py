@@ -1,5 +1,7 @@
 """The overview: the gap of each model to the best possible, in each cell."""
 
+from dataclasses import replace
+
 from llm_icl.analysis.intervals import NOTHING, Estimate
 from llm_icl.experiments.evaluation.reports.content import CellContent, Content
 from llm_icl.learners.ceilings import ceiling_of
@@ -15,19 +17,21 @@ def overview(content: Content, anchors: tuple[str, ...]) -> Matrix:
         {"task": cell.cell.task, "n": cell.cell.n, **{f"gap, {name}": gap(cell, name) for name in names}}
         for cell in content.cells
     ]
-    caption = (
-        "Gap to the best possible, in points: how far below it (too few: the problems do not tell); intervals are "
-        "corrected for all comparisons of the report"
-    )
-    return Matrix(Table("overview", caption, tuple(columns), tuple(rows)), anchors)
+    caption = "Gap to the best possible, in points: how far below it (too few: the problems do not tell)"
+    table = Table("overview", caption, tuple(columns), tuple(rows))
+    if content.subjects:
+        table = replace(table, intervals="intervals that are corrected for all comparisons of the report")
+    return Matrix(table, anchors)
 
 
 def gap(content: CellContent, name: str) -> Estimate:
-    """The best possible accuracy minus a learner's, as judged among all comparisons of the report, if it was; unknown
-    where no ceiling is.
+    """The best possible accuracy minus a learner's: of a model or network as judged among all comparisons of the
+    report. Unknown where no ceiling is, and of a model whose answers could not be used.
     """
     best = ceiling_of(content.cell.learners, content.task, content.cell.n)
     if judgement := content.judged.get((name, best)):
         value, low, high = judgement.shown
         return judgement.shown if judgement.shown.identical else Estimate(-value, -high, -low)
+    if name in content.cell.models or name in content.cell.networks:
+        return NOTHING
     return next((score.regret for score in content.scores if score.learner == name and best == "bayes"), NOTHING)
