@@ -6,24 +6,15 @@ a screen reader as the mark's name.
 """
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
-from zlib import crc32
 
+from llm_icl.reports.colours import GREY, REFERENCES, dash_of
 from llm_icl.reports.document import Figure, Key
 
 Spec = dict[str, Any]
 
-# Okabe & Ito's colours (safe for colour-blind readers), then others; all have a contrast of 3:1 with both pages.
-COLOURS = (
-    "#0072B2", "#D55E00", "#009E73", "#C4679B", "#A87C00", "#2E8FC9", "#8C6BB1", "#5A961A", "#E7298A", "#A6761D",
-    "#1B8E77", "#7570B3", "#D4544A", "#6B8E23", "#A569BD", "#B15928", "#C2577A", "#5B7FDE", "#008B9E", "#C13B3B",
-    "#9A7B4F", "#B0569A", "#3F8F4F", "#4878A8",
-)  # fmt: skip
-GREY = "#7A828C"
-# References are grey in all reports, and told apart by their dashes and names.
-REFERENCES = {"bayes": (), "bayes-labels": (8, 2), "nearest-neighbour": (4, 4), "best-constant": (1, 3)}
 COUNT = "d"
 # The share of an axis between two names at the ends of lines.
 _APART = 0.075
@@ -64,24 +55,11 @@ class Axis:
         return {"field": field, "type": self.kind, "title": self.title, "scale": scale, "axis": axis}
 
 
-def colours_of(names: Iterable[str], subjects: Collection[str] = ()) -> dict[str, str]:
-    """A colour for each name, derived from the name: the same in all reports. On a collision, the alphabetically later
-    name gets the next free colour; those of the subjects do not depend on what they are compared with.
-    """
-    chosen = {name: GREY for name in sorted(set(names)) if name in REFERENCES}
-    for name in sorted(set(names) - set(chosen), key=lambda name: (name not in subjects, name)):
-        free = [colour for colour in COLOURS if colour not in chosen.values()]
-        place = crc32(name.encode(errors="surrogatepass")) % len(COLOURS)
-        turned = COLOURS[place:] + COLOURS[:place]
-        chosen[name] = next((colour for colour in turned if colour in free), turned[0])
-    return chosen
-
-
 def keys_of(names: Iterable[str], colours: Mapping[str, str], shown: Iterable[str] | None = None) -> tuple[Key, ...]:
     """A legend's entries; those that are not `shown` can be added by a reader."""
     visible = None if shown is None else set(shown)
     return tuple(
-        Key(name, colours[name], REFERENCES.get(name, ()), visible is None or name in visible)
+        Key(name, colours[name], dash_of(name, colours), visible is None or name in visible)
         for name in dict.fromkeys(names)
     )
 

@@ -114,10 +114,13 @@ class Fold:
 
 @dataclass(frozen=True)
 class Matrix:
-    """A table of gaps, shaded by their size; each row opens the section with its anchor."""
+    """A table of gaps, shaded by their size; each row opens the section with its anchor. `keys` are the legend of its
+    columns.
+    """
 
     table: Table
     opens: tuple[str, ...]
+    keys: tuple[Key, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,19 @@ from llm_icl.reports.values import COMMAND, Value, written
 
 _FOLDER = Path(__file__).parent / "page"
 # In this order: each may use what those before it define.
-_SCRIPTS = ("unpack", "address", "reading", "figures", "legend", "saving", "list", "problems", "compare", "start")
+_SCRIPTS = (
+    "unpack",
+    "address",
+    "reading",
+    "figures",
+    "legend",
+    "saving",
+    "list",
+    "overview",
+    "problems",
+    "compare",
+    "start",
+)
 # Gaps below these are shaded alike, in points.
 _SHADES = (2, 5, 10, 20)
 

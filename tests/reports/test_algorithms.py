@@ -11,7 +11,7 @@ from llm_icl.reports.algorithms import (
     shares_over_training,
     short,
 )
-from llm_icl.reports.charts import colours_of
+from llm_icl.reports.colours import colours_of
 from llm_icl.reports.document import Column
 from llm_icl.reports.values import written
 

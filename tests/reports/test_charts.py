@@ -1,60 +1,12 @@
-"""A colour belongs to a name, and is seen on both pages."""
+"""Figures: every mark has its reading, axes their numbers."""
 
 import re
 
 import pytest
 import vl_convert
-from hypothesis import given
-from hypothesis import strategies as st
 
-from llm_icl.reports.charts import COLOURS, COUNT, GREY, REFERENCES, Axis, Point, colours_of, lines, reading
-
-NAMES = st.lists(st.text(max_size=12), unique=True, max_size=len(COLOURS))
-PAGES = ("#ffffff", "#16181c")
-
-
-def luminance(colour):
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-
-
-@given(NAMES)
-def test_no_two_names_of_a_figure_share_a_colour_and_references_are_grey(names):
-    colours = colours_of([*names, *REFERENCES])
-    assert set(colours) == {*names, *REFERENCES}
-    others = [colour for name, colour in colours.items() if name not in REFERENCES]
-    assert len(set(others)) == len(others)
-    assert GREY not in others
-    assert {colours[name] for name in REFERENCES} == {GREY}
-
-
-@given(NAMES)
-def test_the_order_of_names_does_not_matter(names):
-    assert colours_of([*reversed(names), *REFERENCES]) == colours_of([*names, *REFERENCES])
-
-
-def test_a_name_has_the_same_colour_in_another_report():
-    alone = colours_of(["smollm2-135m"])["smollm2-135m"]
-    assert colours_of(["smollm2-135m", "bayes", "nearest-neighbour"])["smollm2-135m"] == alone
-    taken = next(name for name in map(str, range(1000)) if colours_of([name])[name] == alone)
-    assert colours_of([taken, "smollm2-135m"], ["smollm2-135m"])["smollm2-135m"] == alone
-
-
-def test_more_names_than_colours_still_have_one_each():
-    names = [f"network {i}" for i in range(60)]
-    assert set(colours_of(names)) == set(names)
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_every_colour_has_a_contrast_of_three_to_one_with_both_pages(page):
-    for colour in (*COLOURS, GREY):
-        low, high = sorted((luminance(colour), luminance(page)))
-        assert (high + 0.05) / (low + 0.05) >= 3, colour
-
-
-def test_references_are_told_apart_by_their_dashes():
-    assert len({tuple(dash) for dash in REFERENCES.values()}) == len(REFERENCES)
+from llm_icl.reports.charts import COUNT, Axis, Point, lines, reading
+from llm_icl.reports.colours import colours_of
 
 
 def test_every_point_has_its_reading_and_interval():

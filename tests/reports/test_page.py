@@ -171,6 +171,33 @@ def test_a_legend_is_used_by_keyboard_and_holds_for_all_figures_and_the_overview
     assert not page.evaluate(marks)
 
 
+def rows_of(page):
+    """What is written before the gaps, row by row."""
+    rows = page.locator(".matrix tbody tr:visible")
+    return rows.evaluate_all("rows => rows.map(r => [...r.cells].slice(0, 2).map(c => c.innerText))")
+
+
+def test_rows_and_columns_of_the_overview_are_chosen_by_keyboard_and_kept_in_the_address(browser, run, page):
+    every = rows_of(page)
+    assert len(every) == 4
+    select = page.locator(".overview select").first
+    select.focus()
+    page.keyboard.press("m")  # of conjunction and majority
+    assert rows_of(page) == [row for row in every if row[0] == "majority"] != every
+    assert page.inner_text(".overview [role=status]") == "2 of 4 rows"
+    page.locator(".overview select").last.select_option("4")
+    assert rows_of(page) == [["majority", "4"]]
+    page.locator(".overview .key[data-series=model-a]").focus()
+    page.keyboard.press("Enter")
+    assert page.locator(".matrix th[data-series=model-a]").is_hidden()
+    with visited(browser, run / "report.html", hash=page.url.partition("#")[2], viewport=WIDE) as other:
+        assert rows_of(other) == [["majority", "4"]]
+        assert other.locator(".matrix th[data-series=model-a]").is_hidden()
+        other.locator(".overview select").first.select_option("")
+        other.locator(".overview select").last.select_option("")
+        assert rows_of(other) == every
+
+
 def test_the_address_restores_the_view(browser, run, page):
     page.locator(".matrix a", has_text=re.compile("^conjunction$")).first.click()
     page.wait_for_selector("#conjunction-n3-learning-curves svg.marks")
@@ -364,6 +391,9 @@ def test_a_print_has_all_parts_open_and_no_column_cut(page):
     assert hidden == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= 700
     assert len(page.pdf(format="A4")) > 50_000
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert not page.evaluate("document.getElementById('majority-n3').open")
+    assert page.evaluate("document.getElementById('overview').open")
 
 
 def test_without_scripts_verdicts_overview_and_tables_are_there(browser, run):

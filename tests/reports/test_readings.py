@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from llm_icl.reports.charts import Axis, Point, colours_of, dots, heat_map, lines, reading
+from llm_icl.reports.charts import Axis, Point, dots, heat_map, lines, reading
+from llm_icl.reports.colours import colours_of
 from llm_icl.reports.document import Report, Section
 from llm_icl.reports.files import write_report
 from tests.reports.browser import PHONE, WIDE, told, visited

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from llm_icl.analysis.intervals import IDENTICAL, NOTHING, Estimate
 from llm_icl.reports import html
-from llm_icl.reports.charts import Axis, Point, colours_of, lines
+from llm_icl.reports.charts import Axis, Point, lines
+from llm_icl.reports.colours import colours_of
 from llm_icl.reports.data import plain, report_data
 from llm_icl.reports.document import Matrix
 from llm_icl.reports.drawing import svg_of

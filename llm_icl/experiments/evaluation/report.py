@@ -14,7 +14,7 @@ from llm_icl.experiments.evaluation.reports.pairs import compare_panel
 from llm_icl.experiments.evaluation.reports.tables import asked_lines, scores_table, unused_lines, unused_table
 from llm_icl.experiments.provenance import provenance_of
 from llm_icl.reports.algorithms import algorithms_notes, algorithms_table
-from llm_icl.reports.charts import colours_of
+from llm_icl.reports.colours import colours_of
 from llm_icl.reports.document import Beside, Block, Bullets, Column, Fold, Paragraph, Report, Section
 from llm_icl.reports.networks import networks_table, training_curves
 from llm_icl.reports.values import Value
@@ -42,7 +42,7 @@ def _first(content: Content, colours: Mapping[str, str]) -> list[Section]:
     """What several cells show together."""
     if len(content.cells) == 1:
         return []
-    blocks: list[Block] = [overview(content, tuple(_anchor(cell) for cell in content.cells))]
+    blocks: list[Block] = [overview(content, tuple(_anchor(cell) for cell in content.cells), colours)]
     by_task = [[cell for cell in content.cells if cell.cell.task == task] for task in content.tasks]
     several = [cells for cells in by_task if len(cells) > 1]
     if several:

@@ -29,7 +29,8 @@ from llm_icl.experiments.finetuning.methods import CONTROLS, ORDER, PUBLISHED_ME
 from llm_icl.experiments.finetuning.published import LEARNING_RATE, MODELS, PUBLISHED, RECOVERY
 from llm_icl.experiments.finetuning.setting import NOTES, losses, rates, scales, setting
 from llm_icl.experiments.provenance import provenance_of
-from llm_icl.reports.charts import Axis, Point, colours_of, dots
+from llm_icl.reports.charts import Axis, Point, dots
+from llm_icl.reports.colours import colours_of
 from llm_icl.reports.document import Card, Column, Figure, Report, Row, Section, Table
 from llm_icl.reports.values import Kind, Value, written
 

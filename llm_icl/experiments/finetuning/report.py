@@ -33,7 +33,8 @@ from llm_icl.experiments.finetuning.run import read
 from llm_icl.experiments.finetuning.setting import NOTES, losses, rates, scales, setting
 from llm_icl.experiments.finetuning.verdict import verdict
 from llm_icl.experiments.provenance import provenance_of
-from llm_icl.reports.charts import COUNT, Axis, Point, colours_of, lines
+from llm_icl.reports.charts import COUNT, Axis, Point, lines
+from llm_icl.reports.colours import colours_of
 from llm_icl.reports.document import Column, Figure, Report, Row, Section, Table
 from llm_icl.reports.values import Kind, Value, written
 from llm_icl.runs import RunDirectory

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from llm_icl.config.files import file_name
 from llm_icl.experiments.identification.findings import Cell, Found
-from llm_icl.reports.charts import COUNT, Axis, Point, colours_of, dots, heat_map, lines, reading, rule_at
+from llm_icl.reports.charts import COUNT, Axis, Point, dots, heat_map, lines, reading, rule_at
+from llm_icl.reports.colours import colours_of
 from llm_icl.reports.document import Figure
 from llm_icl.reports.values import written
 

@@ -16,7 +16,7 @@ from llm_icl.experiments.identification.figures import (
 from llm_icl.experiments.identification.findings import Cell, Found
 from llm_icl.experiments.identification.gathering import gather
 from llm_icl.experiments.provenance import provenance_of
-from llm_icl.reports.charts import colours_of
+from llm_icl.reports.colours import colours_of
 from llm_icl.reports.document import Block, Bullets, Column, Fold, Report, Row, Section, Table
 from llm_icl.reports.values import Value
 from llm_icl.runs import RunDirectory

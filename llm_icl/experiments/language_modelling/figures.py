@@ -6,7 +6,8 @@ import polars as pl
 
 from llm_icl.analysis.intervals import Estimate
 from llm_icl.config.specs import counted
-from llm_icl.reports.charts import COUNT, Axis, Point, colours_of, dots, lines
+from llm_icl.reports.charts import COUNT, Axis, Point, dots, lines
+from llm_icl.reports.colours import colours_of
 from llm_icl.reports.document import Figure
 from llm_icl.reports.values import written
 

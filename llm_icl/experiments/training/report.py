@@ -13,7 +13,7 @@ from llm_icl.networks.trained import about_network
 from llm_icl.problems import Task
 from llm_icl.reports.algorithms import algorithms_notes, algorithms_table, badge, shares_over_training
 from llm_icl.reports.algorithms import sentence as algorithm_of
-from llm_icl.reports.charts import colours_of
+from llm_icl.reports.colours import colours_of
 from llm_icl.reports.document import Block, Card, Column, Finding, Paragraph, Report, Row, Section, Table
 from llm_icl.reports.joined import joined
 from llm_icl.reports.networks import FLOPS_NOTE, networks_table, training_curves

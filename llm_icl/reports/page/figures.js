@@ -36,7 +36,12 @@ const prepareToPrint = async () => {
   document.body.dataset.ready = "print";
 };
 
+const openedToPrint = [];
+
 const printed = () => {
-  all("details").forEach((part) => { part.open = true; });
+  openedToPrint.push(...all("details:not([open])"));
+  openedToPrint.forEach((part) => { part.open = true; });
   all("script.packed").filter((packed) => unpacked.has(packed)).forEach(insert);
 };
+
+const closeAgain = () => openedToPrint.splice(0).forEach((part) => { part.open = false; });

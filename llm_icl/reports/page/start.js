@@ -32,6 +32,7 @@ const reveal = (id) => {
 const restore = async () => {
   readChoice();
   applyChoice();
+  overviews.forEach((show) => show());
   address.list("closed").map((id) => document.getElementById(id)).forEach((part) => { if (part) part.open = false; });
   address.list("open").map((id) => document.getElementById(id)).forEach((part) => { if (part) part.open = true; });
   if (address.anchor) reveal(address.anchor);
@@ -49,6 +50,7 @@ addEventListener("hashchange", async () => {
   started.forEach((panel) => panel.dispatchEvent(new Event("show"))); // what is chosen in them is in the address too
 });
 addEventListener("beforeprint", printed);
+addEventListener("afterprint", closeAgain);
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a[href^='#']");
   if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey) {

@@ -7,7 +7,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from llm_icl.reports.charts import Axis, Point, colours_of, dots, lines
+from llm_icl.reports.charts import Axis, Point, dots, lines
+from llm_icl.reports.colours import colours_of
 from llm_icl.reports.export.figures import COLUMN, PAGE, drawn, paper_specification, width_of
 
 NAMES = ["bayes", "nearest-neighbour:k=3,tie=vote"]

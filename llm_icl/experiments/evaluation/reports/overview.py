@@ -1,14 +1,16 @@
 """The overview: the gap of each model to the best possible, in each cell."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from llm_icl.analysis.intervals import NOTHING, Estimate
 from llm_icl.experiments.evaluation.reports.content import CellContent, Content
 from llm_icl.learners.ceilings import ceiling_of
+from llm_icl.reports.charts import keys_of
 from llm_icl.reports.document import Column, Matrix, Row, Table
 
 
-def overview(content: Content, anchors: tuple[str, ...]) -> Matrix:
+def overview(content: Content, anchors: tuple[str, ...], colours: Mapping[str, str]) -> Matrix:
     """A row for each cell, a column for each model and network, or without them for each learner."""
     names = content.subjects or [name for name in dict.fromkeys(content.names) if not name.startswith("bayes")]
     columns = [Column("task", "task", short=True), Column("n", "n", "count", short=True)]
@@ -21,7 +23,7 @@ def overview(content: Content, anchors: tuple[str, ...]) -> Matrix:
     table = Table("overview", caption, tuple(columns), tuple(rows))
     if content.subjects:
         table = replace(table, intervals="intervals that are corrected for all comparisons of the report")
-    return Matrix(table, anchors)
+    return Matrix(table, anchors, keys_of(names, colours) if len(names) > 1 else ())
 
 
 def gap(content: CellContent, name: str) -> Estimate:
