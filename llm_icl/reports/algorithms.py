@@ -45,7 +45,11 @@ def sentence(record: Record) -> str:
     if verdict.kind == "too few" or verdict.close:
         said.append("`llm-icl identify` asks queries that tell.")
     if record["answers"]:
-        said.append(f"({counted(record['answers'], 'answer')} on {counted(record['problems'], 'problem')}.)")
+        least = min((low for low, _ in record.get("examples", [])), default=0)
+        behind = f" behind at least {least} examples" if least else ""
+        said.append(
+            f"(From {counted(record['answers'], 'answer')}{behind}, on {counted(record['problems'], 'problem')}.)"
+        )
     return " ".join(said)
 
 

@@ -32,7 +32,10 @@ def record(verdict, names=(), **others):
         ),
         (record("too few", "ab"), "Too few unseen queries to tell (24 problems): it answers like a or b. `llm-icl"),
         (record("too few", "ab", needed=20.0), "(24 problems; about 25 would do)"),  # these 24 did not
-        (record("independent", ["always 1"]), "do not depend on the examples (always 1). (91 answers on 24 problems.)"),
+        (
+            record("independent", ["always 1"]),
+            "do not depend on the examples (always 1). (From 91 answers behind at least 4 examples, on 24 problems.)",
+        ),
         (record("independent", ["the query"]), "depend on the query only, not on the examples."),
         (record("single", "a"), "Its answers to unseen queries are those of a, up to noise (66 % [50, 80] explained)."),
         (record("single", "a", own_known=False), "up to noise (at least 66 % [50, 80] explained)."),
@@ -50,7 +53,7 @@ def record(verdict, names=(), **others):
             "It is nearest to a, but does not run it: the best mixture of algorithms explains 66 % [50, 80] of what is "
             "regular; what is left depends on the first example.",
         ),
-        (record("nearest", "a", left=""), "explains 66 % [50, 80] of what is regular. (91"),
+        (record("nearest", "a", left=""), "explains 66 % [50, 80] of what is regular. (From 91"),
         (
             record("none", "a"),
             "It runs none of the algorithms that were compared: the best mixture of them explains 66 % [50, 80] of",
@@ -63,12 +66,12 @@ def test_each_verdict_has_its_sentence(found, said):
 
 def test_all_verdicts_of_asked_queries_are_said():
     for kind in set(KINDS) - {"contexts"}:
-        assert sentence(record(kind, "ab")).endswith("(91 answers on 24 problems.)")
+        assert sentence(record(kind, "ab")).endswith("(From 91 answers behind at least 4 examples, on 24 problems.)")
 
 
 def test_without_answers_their_number_is_not_said():
     few = {"verdict": "too few", "names": [], "problems": 3, "answers": 0}
-    assert "answers on" not in sentence(few)
+    assert "answer" not in sentence(few)
     (row,) = algorithms_table(Column("learner", "learner"), [("m", few)]).rows
     assert (row["learner"], row["verdict"], row["close"], written(row["share"], "share")) == (
         "m",
