@@ -60,7 +60,7 @@ def short(record: Record) -> str:
         return "too few unseen queries to tell"
     if record["verdict"] == "single":
         return f"{listed(names)}{' (weak)' if record['close'] else ''}"
-    named = f" ({', '.join(names)})" if names else ""
+    named = f" ({'nearest: ' * (record['verdict'] == 'none')}{', '.join(names)})" if names else ""
     return f"{KINDS[record['verdict']]}{named}"
 
 
