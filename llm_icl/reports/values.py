@@ -8,7 +8,7 @@ from llm_icl.analysis.intervals import Estimate
 
 Value = Estimate | float | int | str | None
 Kind = Literal[
-    "text", "count", "share", "points", "change", "number", "tenths", "hundredths", "power", "rounding", "examples"
+    "text", "count", "share", "points", "change", "number", "tenths", "hundredths", "power", "rounding", "examples", "p"
 ]
 
 # A command of ours in a sentence; nothing else is written as code, whatever a model or a name holds.
@@ -36,6 +36,8 @@ def written(value: Value, kind: Kind) -> str:
     estimate = value if isinstance(value, Estimate) else Estimate(value, -math.inf, math.inf)
     if not estimate.known:
         return ""
+    if kind == "p":
+        return "< 0.001" if estimate.value < 0.001 else f"{estimate.value:.3f}"
     if kind == "power":
         return _power(estimate.value)
     if kind == "examples":

@@ -21,6 +21,12 @@ def test_a_value_stands_with_its_interval():
     assert written(Estimate(4e-7, -0.2, 0.2), "number") == "0.000 [-0.200, 0.200]"
 
 
+def test_a_p_value_is_never_0():
+    assert [written(p, "p") for p in (1.0, 0.0204, 0.001, 0.00099, 0.0)] == [
+        "1.000", "0.020", "0.001", "< 0.001", "< 0.001",
+    ]  # fmt: skip
+
+
 def test_what_is_not_known_is_not_written():
     for kind in get_args(Kind):
         assert [written(value, kind) for value in (NOTHING, math.nan, None)] == [""] * 3

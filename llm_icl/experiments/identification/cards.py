@@ -6,6 +6,7 @@ from llm_icl.config.specs import any_of
 from llm_icl.experiments.identification.findings import Cell, Found
 from llm_icl.experiments.identification.sentences import sentence, verdict_of
 from llm_icl.reports.document import Card, Finding
+from llm_icl.reports.values import written
 
 # Below this share of answered questions, verdicts are on a part of them that may differ from the rest.
 _MOST_ANSWERED = 0.95
@@ -49,5 +50,6 @@ def _trust(cell: Cell, found: Found) -> Finding:
         return Finding("can't tell", " ".join(sentences))
     sentences.append(f"{len(one.candidates)} candidates were compared, corrected together (Holm).")
     if math.isfinite(one.left.p_value):
-        sentences.append(f"What the verdict leaves: p = {one.left.p_value:.2g}.")
+        p = written(one.left.p_value, "p")
+        sentences.append(f"What the verdict leaves: p {p if p.startswith('<') else f'= {p}'}.")
     return Finding("clear" if found.answered >= _MOST_ANSWERED else "weak", " ".join(sentences))

@@ -29,7 +29,7 @@ _VERDICTS = (
     Column("explained share", "explained", "share", short=True),
     Column("expected of it", "expected", "share"),
     Column("flexible model adds, nats", "flexible", "number"),
-    Column("p, what is left", "left", "number"),
+    Column("p, what is left", "left", "p"),
     Column("about", "about"),
     Column("regret", "regret", "share"),
     Column("explained regret", "regret_explained", "share"),
@@ -41,8 +41,8 @@ _CANDIDATES = (
     Column("score, nats", "score", "number"),
     Column("behind the best", "behind", "number"),
     Column("explained share", "explained", "share"),
-    Column("p, beaten", "p_value", "number"),
-    Column("p, what is left", "left", "number"),
+    Column("p, beaten", "p_value", "p"),
+    Column("p, what is left", "left", "p"),
 )
 _WEIGHTS = (
     Column("subject", "subject"),

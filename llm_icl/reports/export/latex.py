@@ -35,7 +35,7 @@ _LIGATURES = re.compile("-(?=-)|,(?=,)")
 # Other letters that every LaTeX has: Latin ones with accents.
 _LATIN = re.compile("(?![ÐÞðþĄąĐđĘęĦħĮįĸĿŀŉŊŋŦŧŲų])[\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u017e]")
 _POWER = re.compile(r"([+-]?\d\.\d+)e([+-]?)0*(\d+)")
-_SIGN = re.compile(r"[+-](?=\d)")
+_SIGN = re.compile(r"[+-](?=\d)|<(?= \d)")
 
 
 def escaped(text: str) -> str:

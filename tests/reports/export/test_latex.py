@@ -68,6 +68,7 @@ def test_names_beyond_ascii(text, expected):
         (Estimate(-0.0625, -0.125, 0.25), "points", "$-$6.2 [$-$12.5, $+$25.0]"),
         (4.61e6, "power", r"$4.61\times10^{6}$"),
         (1.25e-7, "rounding", r"$1.2\times10^{-7}$"),
+        (0.0, "p", "$<$ 0.001"),
         (1234567, "count", "1,234,567"),
         (NOTHING, "share", ""),
         (IDENTICAL, "points", "identical"),
