@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from llm_icl.analysis.identification.verdict import KINDS
+from llm_icl.analysis.identification.verdict import KINDS, in_short
 from llm_icl.analysis.intervals import Estimate
 from llm_icl.config.specs import counted
 from llm_icl.reports.charts import Axis, Point, lines
@@ -60,8 +60,7 @@ def short(record: Record) -> str:
         return "too few unseen queries to tell"
     if record["verdict"] == "single":
         return f"{listed(names)}{' (weak)' if record['close'] else ''}"
-    named = f" ({'nearest: ' * (record['verdict'] == 'none')}{', '.join(names)})" if names else ""
-    return f"{KINDS[record['verdict']]}{named}"
+    return in_short(record["verdict"], names)
 
 
 def badge(record: Record) -> Badge:

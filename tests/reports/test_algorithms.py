@@ -105,7 +105,7 @@ def test_the_figure_has_every_step_and_the_shares_that_are_known():
         (record("single", "a"), "clear", "a"),
         (record("single", "ab"), "weak", "a or b"),
         (record("single", "a", close=["b"]), "weak", "a (weak)"),
-        (record("nearest", "a"), "weak", "nearest to one, but not it (a)"),
+        (record("nearest", "a"), "weak", "nearest to a, but not it"),
         (record("none", "a", share=[0.3, 0.2, 0.4]), "clear", "none of these (nearest: a)"),
         (record("none", "a", share=[0.4, 0.1, 0.6]), "weak", "none of these (nearest: a)"),  # perhaps more than half
         (record("queries", "ab"), "clear", "a mixture, drawn anew at every query (a, b)"),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from llm_icl.analysis.identification.structure import Left
-from llm_icl.analysis.identification.verdict import KINDS
+from llm_icl.analysis.identification.verdict import in_short
 from llm_icl.analysis.intervals import Estimate
 
 
@@ -74,5 +74,4 @@ class Identification:
     regret_explained: float
 
     def __str__(self) -> str:
-        named = f" ({' or '.join(self.names) if self.verdict in ('single', 'too few') else ', '.join(self.names)})"
-        return f"{KINDS[self.verdict]}{named if self.names else ''}"
+        return in_short(self.verdict, self.names)

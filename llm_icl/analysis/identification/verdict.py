@@ -1,5 +1,7 @@
 """What the numbers allow to say. All thresholds are here."""
 
+from collections.abc import Sequence
+
 # Answers depend on something if what the best constant leaves has a p-value below this; a candidate is beaten by the
 # leading one below it, by Holm's method.
 LEVEL = 0.01
@@ -30,3 +32,13 @@ KINDS = {
     "nearest": "nearest to one, but not it",
     "none": "none of these",
 }
+
+
+def in_short(kind: str, names: Sequence[str]) -> str:
+    """A verdict in a few words, for tables."""
+    if kind == "nearest":
+        return f"nearest to {', '.join(names)}, but not it"
+    if kind == "none" and names:
+        return f"{KINDS[kind]} (nearest: {', '.join(names)})"
+    among = (" or " if kind in ("single", "too few") else ", ").join(names)
+    return f"{KINDS[kind]} ({among})" if names else KINDS[kind]

@@ -79,7 +79,7 @@ def report_of(runs: Sequence[RunDirectory]) -> Report:
     return Report(
         _title(cells),
         _setting(cells),
-        sections=(*(_section(cell) for cell in cells), *answers),
+        sections=(*_overview(cells), *(_section(cell, folded=len(cells) > 1) for cell in cells), *answers),
         notes=(*_NOTES, *_modes(records)),
         provenance=tuple(map(provenance_of, records)),
         cards=tuple(card_of(cell, found, _heading(cell)) for cell in cells for found in cell.found),
@@ -109,7 +109,25 @@ def _setting(cells: Sequence[Cell]) -> str:
     )
 
 
-def _section(cell: Cell) -> Section:
+def _overview(cells: Sequence[Cell]) -> list[Section]:
+    """The verdicts of all cells together, a column for each subject."""
+    if len(cells) == 1:
+        return []
+    subjects = list(dict.fromkeys(found.subject for cell in cells for found in cell.found))
+    columns = [Column("task and n", "cell", short=True)]
+    for name in subjects:
+        columns += [Column(name, f"verdict, {name}", short=True), Column("explained share", _share_of(name), "share")]
+    rows: list[Row] = []
+    for cell in cells:
+        row: dict[str, Value] = {"cell": _heading(cell)}
+        for found in cell.found:
+            of = _verdict_row(found)
+            row |= {f"verdict, {found.subject}": of["verdict"], _share_of(found.subject): of.get("explained")}
+        rows.append(row)
+    return [Section("Overview", "overview", (Table("overview", "Verdicts", tuple(columns), tuple(rows)),))]
+
+
+def _section(cell: Cell, folded: bool) -> Section:
     colours = colours_of(cell.identifiability.names)
     known = [found for found in cell.found if found.identification]
     blocks: list[Block] = [_verdicts(cell)]
@@ -132,7 +150,7 @@ def _section(cell: Cell) -> Section:
         blocks.append(Bullets(lines))
     anchor = file_name(f"{cell.task}-n{cell.n}-s{cell.seed}-{cell.source}")
     about: dict[str, Value] = {"task": cell.task, "n": cell.n, "seed": cell.seed, "problems": cell.contexts}
-    return Section(_heading(cell), anchor, tuple(blocks), about=about)
+    return Section(_heading(cell), anchor, tuple(blocks), about=about, folded=folded)
 
 
 def _heading(cell: Cell) -> str:
@@ -169,20 +187,22 @@ def _verdict_row(found: Found) -> Row:
 def _side_by_side(known: Sequence[Found]) -> Table:
     """The share that each candidate alone explains of each subject, on the same probes."""
     columns = [Column("candidate", "candidate")]
-    columns += [Column(found.subject, _share_of(found), "share") for found in known]
+    columns += [Column(found.subject, _share_of(found.subject), "share") for found in known]
     names = [each.name for found in known[:1] if found.identification for each in found.identification.candidates]
     rows: list[Row] = []
     for name in names:
         row: dict[str, Any] = {"candidate": name}
         for found in known:
             assert found.identification is not None
-            row[_share_of(found)] = next(each.share for each in found.identification.candidates if each.name == name)
+            row[_share_of(found.subject)] = next(
+                each.share for each in found.identification.candidates if each.name == name
+            )
         rows.append(row)
     return Table("side_by_side", "Share explained by each candidate alone", tuple(columns), tuple(rows))
 
 
-def _share_of(found: Found) -> str:
-    return f"explained, {found.subject}"
+def _share_of(subject: str) -> str:
+    return f"explained, {subject}"
 
 
 def _alone(found: Found) -> list[Row]:

@@ -81,6 +81,21 @@ def test_a_finished_run_is_kept_and_runs_on_the_same_probes_stand_side_by_side(r
     ]  # fmt: skip
 
 
+def test_verdicts_of_several_cells_stand_together_at_the_top(run):
+    folder, _ = run
+    small = ["5" if option == "4" else option for option in SMALL]  # n
+    other = run_inside("identify", "--learner", "majority-label", *small, "--out", "five", cwd=folder.parent)
+    assert other.returncode == 0, other.stderr
+    both = run_inside("report", "run", "five", "--out", "cells", "--json", cwd=folder.parent)
+    overview, *cells, _ = json.loads(both.stdout)["sections"]
+    four, five = overview["tables"]["overview"]
+    assert (four["cell"], five["cell"]) == ("majority, n = 4", "majority, n = 5")
+    assert four["verdict, averaging"] == "one algorithm (averaging)"
+    assert five.get("verdict, averaging") is None
+    assert five["verdict, majority-label"] == cells[1]["tables"]["verdicts"][0]["verdict"]
+    assert four["explained, averaging"] == cells[0]["tables"]["verdicts"][1]["explained"]
+
+
 def test_a_dry_run_says_what_can_be_told_apart(tmp_path):
     planned = run_inside("identify", "--model", "gpt-4.1", *SMALL, "--dry-run", cwd=tmp_path)
     assert planned.returncode == 0, planned.stderr
