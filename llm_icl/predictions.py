@@ -24,7 +24,7 @@ COLUMNS = {
     "mass": "P(0) + P(1) among all tokens, to which probability is normalised; null if unknown",
     "prediction": "0 or 1; null without a usable answer",
     "status": f"one of {', '.join(STATUSES)}",
-    "agreement": "fraction of usable answers over repeats that equal this one; null without repeats",
+    "agreement": "fraction of repeated answers that equal this one; null without repeats, or if not all could be used",
     "seen": "whether the query occurs among the earlier examples",
 }
 

@@ -31,8 +31,9 @@ _TOO_FEW = "a label is not among the top tokens and may have too much of the rem
 
 @dataclass(frozen=True)
 class Outcome:
-    """One position: P(y = 1) if known, the label if any, the status, the fraction of repeated replies with this label,
-    and the probability of both labels together if known. `reason` says why there is no probability.
+    """One position: P(y = 1) if known, the label if any, the status, the fraction of repeated replies with this label
+    (unknown unless all were answers), and the probability of both labels together if known. `reason` says why there is
+    no probability.
     """
 
     probability: float = math.nan
@@ -54,7 +55,7 @@ def agreed(outcomes: Sequence[Outcome]) -> Outcome:
     if not labels:
         return outcomes[0]
     label, count = Counter(labels).most_common(1)[0]  # ties: the first that occurs
-    return Outcome(label=label, agreement=count / len(labels))
+    return Outcome(label=label, agreement=count / len(labels) if len(labels) == len(outcomes) else math.nan)
 
 
 def from_scores(reply: Reply) -> list[Outcome]:

@@ -1,5 +1,6 @@
 """The algorithms that a subject's answers are compared with, and their answers to many queries behind each context."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -95,8 +96,16 @@ def algorithms(task: Task, n: int, names: Sequence[str] = (), searched: bool = T
 
 def _of_other_classes(task: Task, n: int) -> list[str]:
     others = [load_task(Spec(name)) for name in ASSUMED if name != task.function_class]
-    few = [other for other in others if function_class_of(other, n).count(n) <= _MOST_FUNCTIONS]
+    few = [other for other in others if _functions(other, n) <= _MOST_FUNCTIONS]
     return [f"bayes-labels:task={other.name}" for other in few]
+
+
+def _functions(task: Task, n: int) -> float:
+    """The number of functions of a task's class; infinite where n is too small for the class."""
+    try:
+        return function_class_of(task, n).count(n)
+    except RequestError:
+        return math.inf
 
 
 def probability_of(answers: Answers) -> Floats:

@@ -15,7 +15,7 @@ from llm_icl.analysis.identification.identify import identify
 from llm_icl.analysis.identification.result import Identification
 from llm_icl.analysis.identification.separation import Separation, separation
 from llm_icl.analysis.identification.structure import Structure
-from llm_icl.analysis.identification.verdict import HALF, LEVEL
+from llm_icl.analysis.identification.verdict import HALF, LEVEL, REJECTED
 from llm_icl.experiments.observed import Observed, observed
 from llm_icl.problems import Problems
 
@@ -52,6 +52,9 @@ class Likelihood:
             return {"verdict": "too few", "names": [], "problems": self.problems, "answers": 0}
         taken = self.observed.taken(answers)
         used = ~np.isnan(taken)
+        problems = int(used.any(axis=(0, 2)).sum())
+        if problems < LEAST_PROBLEMS:
+            return {"verdict": "too few", "names": [], "problems": problems, "answers": 0}
         found = identify(self.design, taken, probabilities=probabilities, structure=self.structure, flexible=False)
         close = self._close(found)
         untold = found.verdict == "single" and (
@@ -60,13 +63,13 @@ class Likelihood:
         return {
             "verdict": "too few" if untold else found.verdict,
             "names": [] if untold else list(found.names),
-            "problems": int(used.any(axis=(0, 2)).sum()),
+            "problems": problems,
             "answers": int(used.sum()),
             "examples": [[int(at.min()), int(at.max())] for at in (m[m >= 0] for m in self.observed.before)],
             "share": list(map(_number, found.share)),
             "own_known": found.own_known,
             "leader": found.leader,
-            "left": found.left.about,
+            "left": found.left.about if found.left.p_value < REJECTED else "",
             "needed": _number(found.needed),
             "close": [] if untold else close,
             "shares": {each.name: _number(each.share.value) for each in found.candidates},
@@ -79,7 +82,7 @@ class Likelihood:
             return []
         needed = self.separation.needed[self.design.names.index(found.names[0])]
         pairs = zip(self.design.names, needed, strict=True)
-        return [name for name, count in pairs if name not in found.names and count > self.design.shape[1]]
+        return [name for name, count in pairs if name not in found.names and count > found.problems]
 
 
 def by_position(values: NDArray[Any], positions: Sequence[int], points: int) -> Floats:

@@ -12,6 +12,8 @@ Floats = NDArray[np.float64]
 
 # So many variants of a family are fitted, by their quick scores read in either way.
 FITTED = 10
+# Answers that differ by less are the same.
+_SAME = 1e-9
 # So many variants of a family, those with the closest answers, are the neighbours of the chosen one.
 NEIGHBOURS = 8
 
@@ -101,6 +103,12 @@ def log_scores(answers: Floats, model: Floats) -> Floats:
     y = np.where(known, answers, 0.0)
     each = y * np.log(model) + (1 - y) * np.log(1 - model)
     return np.where(known, each, 0.0).sum(axis=(-1, -3))
+
+
+def is_constant(answers: Floats) -> bool:
+    """Whether all answers (M, C, Q) with a number of examples are the same."""
+    each = [some[~np.isnan(some)] for some in answers]
+    return all(len(some) == 0 or np.ptp(some) < _SAME for some in each)
 
 
 def constant(design: Design, answers: Floats) -> tuple[Floats, Floats]:

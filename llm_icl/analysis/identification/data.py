@@ -110,6 +110,16 @@ class Design:
         """The fold of each problem, (C,)."""
         return np.arange(self.shape[1]) % min(FOLDS, self.shape[1])
 
+    def of(self, chosen: NDArray[np.bool_]) -> "Design":
+        """The part with some of the problems (C,)."""
+        candidates = tuple(
+            Candidate(candidate.name, candidate.probability[:, :, chosen], candidate.variants)
+            for candidate in self.candidates
+        )
+        xs, shown = [xs[chosen] for xs in self.xs], [shown[chosen] for shown in self.shown]
+        before = None if self.before is None else self.before[:, chosen]
+        return Design(self.sizes, xs, shown, self.queries[:, chosen], candidates, before)
+
     def at(self, chosen: Sequence[int]) -> "Design":
         """The part with some of the numbers of examples, by their indices."""
         kept = list(chosen)

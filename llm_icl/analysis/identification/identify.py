@@ -1,12 +1,12 @@
 """Which algorithm gives these answers? The whole analysis of one subject, and its verdict."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llm_icl.analysis.identification import verdict as thresholds
-from llm_icl.analysis.identification.alone import Alone, constant, each_alone, log_scores, query_only
+from llm_icl.analysis.identification.alone import Alone, constant, each_alone, is_constant, log_scores, query_only
 from llm_icl.analysis.identification.comparing import holm, p_values_of, pulls
 from llm_icl.analysis.identification.data import Design
 from llm_icl.analysis.identification.flexible import on_top
@@ -55,7 +55,12 @@ def identify(
     Answers are P(answer 1), or labels. agreement (M,) is the share of labels that were repeated when asked again, and
     ceiling (M, C, Q) exact Bayes' P(y = 1), where known. structure is `Structure(design)`, which can be shared by many
     subjects. flexible says whether to fit the flexible model too, which no verdict depends on: a quarter of the time.
+    Problems without any answer take no part.
     """
+    answered = (~np.isnan(answers)).sum(axis=(0, 2)) > 0  # (C,)
+    if answered.any() and not answered.all():
+        design, structure, answers = design.of(answered), None, answers[:, answered]
+        ceiling = None if ceiling is None else ceiling[:, answered]
     subject = _Subject(design, answers, probabilities, agreement, structure or Structure(design), seed)
     return subject.identify(ceiling, flexible)
 
@@ -76,6 +81,8 @@ class _Subject:
         self.own = own_scores(answers, probabilities, agreement)
         self.alone: Alone = each_alone(design, answers)
         self.base, self.base_scores = constant(design, answers)
+        if is_constant(answers):  # regular beyond the best constant only in what that is smoothed by
+            self.own = self.base_scores
         self.order = np.argsort(-self.alone.held_out.sum(axis=1), kind="stable")
         self.lead = int(self.order[0])
         self.gained = (self.alone.held_out - self.base_scores).sum(axis=1)  # (K,): nats above the constant
@@ -155,9 +162,14 @@ class _Subject:
             self.query_only = self.left(only, float((only_scores - self.base_scores).sum()))
             if self.query_only.p_value >= REJECTED:
                 return _Decision("independent", ("the query",), only, only_scores, self.query_only)
-        if adequate:
-            return self.one_of(adequate)
-        return self.several()
+        if not adequate:
+            return self.several()
+        decision = self.one_of(adequate)
+        if decision.verdict != "single" or not (strays := self.unfollowed(adequate[0])):
+            return decision
+        name = " or ".join(decision.names)
+        names = tuple(thresholds.NO_ALGORITHM if m in strays else name for m in range(len(self.answers)))
+        return replace(decision, verdict="changes", names=names)
 
     def no_dependence(self) -> _Decision:
         """Nothing depends on anything, if that would have been found."""
@@ -200,6 +212,37 @@ class _Subject:
         fixed = [k for k in found if not self.design.candidates[k].is_family]
         return fixed or found
 
+    def unfollowed(self, k: int) -> list[int]:
+        """The sizes at which the answers do not follow a candidate that they follow at others: a link may be flat at
+        one of them, as if they did.
+
+        Of labels: there is no pull from the best constant towards the candidate, read as at a size where there is,
+        though it would have been found. Of probabilities: almost nothing of what is regular is explained.
+        """
+        sizes = range(len(self.answers))
+        if self.probabilities:
+            gained, span = self.by_size(self.alone.crossed[k]), self.by_size(self.answers)
+            shares = np.divide(gained, span, out=np.zeros(len(sizes)), where=span > 1e-6 * self.known.sum(axis=(1, 2)))
+            return [m for m in sizes if shares[m] < 1 - WHOLE and shares.max() >= thresholds.LEAST_SHARE]
+        probability = self.design.candidates[k].probability[self.alone.variant[k]]
+        pull, expected = np.zeros((len(sizes),) * 2), np.zeros((len(sizes),) * 2)  # at size m, read as at another
+        for other in sizes:
+            read = self.alone.links.of(np.array([k])).everywhere(other).apply(probability[None])[0]  # (M, C, Q)
+            for m in sizes:
+                there = np.where(np.arange(len(sizes))[:, None, None] == m, self.answers, np.nan)
+                pull[m, other] = pulls(there, self.base[None], read)[0]
+                expected[m, other] = told_apart(read, self.base[None], ~np.isnan(there))[1][0]
+        followed = [m for m in sizes if pull[m, m] > thresholds.PULLED]
+        weak = pull < np.minimum(thresholds.PULLED, expected - thresholds.PULLED)
+        return [m for m in sizes if followed and weak[m, followed].all()]
+
+    def by_size(self, model: Floats) -> Floats:
+        """How much better a model's log score is than the best constant's, by size (M,)."""
+        p = np.clip(model, 1e-12, 1 - 1e-12)
+        y, known = np.nan_to_num(self.answers), self.known
+        better = y * np.log(p / self.base) + (1 - y) * np.log((1 - p) / (1 - self.base))
+        return np.where(known, np.nan_to_num(better), 0.0).sum(axis=(1, 2))
+
     def one_of(self, adequate: list[int]) -> _Decision:
         """One algorithm; or several that these queries cannot tell apart; or too few problems to tell."""
         best, others = adequate[0], adequate[1:]
@@ -207,7 +250,8 @@ class _Subject:
         left = self.tests.get(best) or self.left_alone(best)
         model, scores = self.alone.model[best], self.alone.held_out[best]
         if not others:
-            return _Decision("single", names, model, scores, left)
+            shown = explained(scores, self.base_scores, self.own, self.seed).low > 0
+            return _Decision("single" if shown else "too few", names, model, scores, left)
         lost, strength = told_apart(model, self.alone.model[others], self.known)
         regular = told_apart(model, self.base[None], self.known)[0][0]
         level = LEVEL / max(len(self.design.candidates) - 1, 1)
@@ -258,11 +302,13 @@ class _Subject:
     def of_mixture(self, mixture: Mixture) -> tuple[str, tuple[str, ...]]:
         """The verdict on a mixture that leaves nothing, and its components; none if it is only one of them."""
         weights = mixture.weights[:, :-2]  # (M, D)
-        portions = weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-12)
+        whole = weights.sum(axis=1, keepdims=True)
+        portions = np.where(whole > 1 - thresholds.DOMINANT, weights / np.maximum(whole, 1e-12), 0.0)
+        portions = np.concatenate([portions, whole <= 1 - thresholds.DOMINANT], axis=1)  # the last: of constants
         leading = portions.argmax(axis=1)
         names = [self.design.names[component.candidate] for component in mixture.components]
         if (portions.max(axis=1) >= thresholds.DOMINANT).all() and len(set(leading)) > 1:
-            return "changes", tuple(names[i] for i in leading)
+            return "changes", tuple([*names, thresholds.NO_ALGORITHM][i] for i in leading)
         _, averages = intervals(mixture)
         named = [i for i in range(len(names)) if averages[i].low >= thresholds.LEAST_WEIGHT]
         return mixture.form.over, tuple(names[i] for i in named) if len(named) > 1 else ()

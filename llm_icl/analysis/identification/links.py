@@ -44,6 +44,11 @@ class Links:
         """The links of some of the candidates."""
         return Links(self.read_label[chosen], self.label[chosen], self.curve[chosen])
 
+    def everywhere(self, m: int) -> "Links":
+        """The links of one size, at all sizes."""
+        return Links(self.read_label, *(np.repeat(each[:, m : m + 1], each.shape[1], axis=1)
+                                        for each in (self.label, self.curve)))  # fmt: skip
+
     def apply(self, probability: Floats) -> Floats:
         """P(answer 1) of candidates' P(y = 1), (V, M, ...)."""
         axes = tuple(range(2, probability.ndim))

@@ -12,6 +12,8 @@ Floats = NDArray[np.float64]
 
 # The share of answers that are taken to be coin flips, before anything is known of the subject.
 NOISE = 0.2
+# Probabilities of equal answers differ by less, through rounding.
+_EQUAL = 1e-9
 # Contexts needed are for this power.
 POWER = 0.95
 
@@ -51,8 +53,8 @@ def separation(design: Design, level: float) -> Separation:
     for k in range(count):
         links, _ = Tallies(middle, np.where(known, truths[k], np.nan), design.folds).fit()
         nats[k], strength[k] = told_apart(truths[k], links.apply(middle), known)
-    np.fill_diagonal(nats, 0)
-    np.fill_diagonal(strength, 0)
+        equal = [bool((np.abs(middle[k] - other)[known] < _EQUAL).all()) for other in middle]
+        nats[k, equal] = strength[k, equal] = 0.0
     return Separation(tuple(design.names), nats / design.shape[1], needed(strength, design.shape[1], level))
 
 

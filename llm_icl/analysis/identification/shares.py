@@ -61,13 +61,15 @@ def regret(answers: Floats, ceiling: Floats, model: Floats, probabilities: bool)
     """What the subject loses to exact Bayes, and the share of it that a model of the subject loses too.
 
     The regret is the expected accuracy that is lost per answer, |2p - 1| where the answer is not that of exact Bayes,
-    whose P(y = 1) (M, C, Q) is p. The share is the part of the regret at queries at which the model's answer, 1 with
-    P(answer 1) (M, C, Q), is not that of exact Bayes either; NaN without regret.
+    whose P(y = 1) (M, C, Q) is p. The share is the part of the regret at queries at which the model's answer is not
+    that of exact Bayes either; NaN without regret. Probabilities answer with the likelier label, the subject's and the
+    model's; of labels, the model's is 1 with P(answer 1) (M, C, Q).
     """
     known = ~np.isnan(answers)
     best = ceiling > 0.5
     lost = np.where(known, np.abs(2 * ceiling - 1), 0.0)
     given = answers > 0.5 if probabilities else answers == 1
     lost = lost * (given != best)
-    shared = lost * np.where(best, 1 - model, model)
+    read = (model > 0.5).astype(np.float64) if probabilities else model  # as the subject is
+    shared = lost * np.where(best, 1 - read, read)
     return float(lost.sum() / known.sum()), float(shared.sum() / lost.sum()) if lost.sum() > 0 else float("nan")

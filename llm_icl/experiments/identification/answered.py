@@ -13,11 +13,14 @@ from llm_icl.problems import STATUSES, Answers, Problems
 
 Floats = NDArray[np.float64]
 
+# How well answers repeat is known from so many questions or more, for each number of examples.
+_LEAST_REPEATED = 20
+
 
 @dataclass(frozen=True)
 class Answered:
     """P(answer 1), or labels, (M, C, Q), NaN without an answer; which of the two; and, of labels that were asked for
-    repeatedly, the probability that two answers to one question agree, (M,).
+    repeatedly often enough, the probability that two answers to one question agree, (M,).
     """
 
     answers: Floats
@@ -52,11 +55,20 @@ def read_answers(frames: Sequence[pl.DataFrame], shape: tuple[int, int, int], re
     if repeats == 1:
         return Answered(label, False)
     share = rows["agreement"].fill_null(np.nan).to_numpy().reshape(shape)
-    kept = np.random.default_rng(0).random(shape) < share
+    kept = np.isnan(share) | (np.random.default_rng(0).random(shape) < share)
     majority = share * repeats
     pairs = (majority * (majority - 1) + (repeats - majority) * (repeats - majority - 1)) / (repeats * (repeats - 1))
-    agreement = np.array([np.nanmean(each) if (~np.isnan(each)).any() else np.nan for each in pairs])
+    agreement = mean_agreement([each[~np.isnan(each)] for each in pairs])
     return Answered(np.where(known, np.where(kept, label, 1 - label), np.nan), False, agreement)
+
+
+def mean_agreement(agreed: Sequence[Sequence[float] | Floats]) -> Floats | None:
+    """The probability that two answers to one question agree, for each number of examples (M,), from that of every
+    repeated question; None where these are too few.
+    """
+    if min(map(len, agreed)) < _LEAST_REPEATED:
+        return None
+    return np.array([np.mean(each) for each in agreed])
 
 
 def given_frame(subject: str, probes: Probes, answered: Answered) -> pl.DataFrame:

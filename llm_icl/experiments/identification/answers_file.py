@@ -15,12 +15,15 @@ from llm_icl.config.rows import Row, contradiction, read_rows
 from llm_icl.config.specs import parse_specs
 from llm_icl.errors import RequestError
 from llm_icl.experiments.candidates import algorithm_at, algorithms
-from llm_icl.experiments.identification.answered import Answered
+from llm_icl.experiments.identification.answered import Answered, mean_agreement
 from llm_icl.experiments.identification.probes import Probes
 from llm_icl.experiments.setting import Setting
 from llm_icl.problems import Bits, Problems, Task
 from llm_icl.tasks.cards import load_task
 
+# Labels as programs write them; a column of numbers with gaps has 1.0.
+_LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
+_TOO_LARGE = 2**63
 NEEDED = ("task", "n", "seed", "problem", "examples", "probe", "inputs", "labels", "query")
 
 
@@ -74,11 +77,13 @@ def collected(file: AnswersFile, setting: Setting, rows: Sequence[Row], names: S
     queries = places.queries(setting.n)
     chosen = names or tuple(name for name in rows[0].get("candidates") or ())
     candidates = algorithms(setting.task, setting.n, chosen)
+    if len(candidates) < 2:
+        raise RequestError(f"{file.path}: one candidate is not enough, name several")
     asked = tuple(algorithm_at(algorithm, problems, queries) for algorithm in candidates)
     design = Design(tuple(places.sizes), [p.xs for p in problems], [p.shown for p in problems], queries, asked)
     by_subject: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        by_subject[str(row.get("model") or file.name)].append(row)
+        by_subject[file.name if row.get("model") in (None, "") else str(row["model"])].append(row)
     answered = {subject: places.answers(some) for subject, some in by_subject.items() if any(map(_answered, some))}
     return Collected(Probes(tuple(problems), design), answered)
 
@@ -132,8 +137,7 @@ class _Places:
             if len(labels) > 1:
                 ones, count = sum(labels), len(labels)
                 same[m].append((ones * (ones - 1) + (count - ones) * (count - ones - 1)) / (count * (count - 1)))
-        repeated = not probabilities and all(same)
-        return Answered(answers, probabilities, np.array([np.mean(each) for each in same]) if repeated else None)
+        return Answered(answers, probabilities, None if probabilities else mean_agreement(same))
 
     def _place(self, row: Row) -> tuple[int, int, int]:
         return (
@@ -169,6 +173,13 @@ def _fault(row: Any) -> str:
     whole = ("n", "seed", "problem", "examples", "probe")
     if wrong := [key for key in whole if type(row[key]) is not int or row[key] < (key in ("n", "examples"))]:
         return f"'{wrong[0]}' is not a whole number: {row[wrong[0]]!r}"
+    if large := [key for key in whole if row[key] >= _TOO_LARGE]:
+        return f"'{large[0]}' is too large: {row[large[0]]}"
+    if not isinstance(row["task"], str) or "," in row["task"]:
+        return f"'task' is not the name of a task: {row['task']!r}"
+    candidates = row.get("candidates")
+    if candidates is not None and not isinstance(candidates, Mapping):
+        return f"'candidates' does not map names to probabilities: {candidates!r}"
     inputs, labels, query, n = row["inputs"], row["labels"], row["query"], row["n"]
     try:
         shapes = np.shape(inputs), np.shape(labels), np.shape(query)
@@ -180,9 +191,9 @@ def _fault(row: Any) -> str:
     probability, answer = row.get("probability"), row.get("answer")
     if probability is not None and not (isinstance(probability, int | float) and 0 <= probability <= 1):
         return f"'probability' is not a number from 0 to 1: {probability!r}"
-    if answer is not None and str(answer).strip() not in ("0", "1"):
+    if answer is not None and _written(answer) not in _LABELS:
         return f"'answer' is not 0 or 1: {answer!r}"
-    return contradiction(answer, probability)
+    return contradiction(None if answer is None else _LABELS[_written(answer)], probability)
 
 
 def _answered(row: Row) -> bool:
@@ -191,4 +202,8 @@ def _answered(row: Row) -> bool:
 
 def _label(row: Row) -> int:
     """The label that was answered; with a probability only, the likelier one."""
-    return int(row["probability"] > 0.5) if row.get("answer") is None else int(str(row["answer"]).strip())
+    return int(row["probability"] > 0.5) if row.get("answer") is None else _LABELS[_written(row["answer"])]
+
+
+def _written(answer: Any) -> str:
+    return str(answer).strip().lower()

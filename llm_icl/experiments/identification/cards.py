@@ -2,7 +2,7 @@
 
 import math
 
-from llm_icl.config.specs import any_of
+from llm_icl.config.specs import any_of, counted
 from llm_icl.experiments.identification.findings import Cell, Found
 from llm_icl.experiments.identification.sentences import sentence, verdict_of
 from llm_icl.reports.document import Card, Finding
@@ -10,6 +10,13 @@ from llm_icl.reports.values import written
 
 # Below this share of answered questions, verdicts are on a part of them that may differ from the rest.
 _MOST_ANSWERED = 0.95
+# Whose answers are compared with exact Bayes' beside the subject's own.
+_LOSES = {
+    "single": "the verdict's algorithm",
+    "changes": "what the verdict names",
+    "too few": "the leading algorithm",
+    "independent": "a model without the examples",
+}
 
 
 def card_of(cell: Cell, found: Found, heading: str) -> Card:
@@ -28,7 +35,7 @@ def _distance(found: Found) -> Finding:
         "an interval"
     )
     explained = (
-        f"; the verdict's algorithm loses {100 * one.regret_explained:.0f} % of that too"
+        f"; {_LOSES.get(one.verdict, 'the best mixture')} loses {100 * one.regret_explained:.0f} % of that too"
         if math.isfinite(one.regret_explained)
         else ""
     )
@@ -41,13 +48,20 @@ def _trust(cell: Cell, found: Found) -> Finding:
         f"{cell.contexts} problems with {' or '.join(map(str, cell.examples))} examples, {cell.queries} searched "
         f"queries behind each; {100 * found.answered:.0f} % answered, with {answers}."
     ]
-    groups = [group for group in cell.identifiability.groups if len(group) > 1]
-    if groups:
-        named = "; ".join(any_of(group) for group in groups)
-        sentences.append(f"With 20 % of coin flips these problems would not tell apart: {named}.")
     one = found.identification
     if one is None:
         return Finding("can't tell", " ".join(sentences))
+    if one.problems < cell.contexts:
+        sentences.append(f"{one.problems} of the problems have an answer.")
+    if left_out := [str(m) for m in cell.examples if m not in one.sizes]:
+        sentences.append(f"Too few are answered with {' or '.join(left_out)} examples: left out.")
+    groups = [group for group in cell.identifiability.groups if len(group) > 1]
+    if groups:
+        named = "; ".join(any_of(group) for group in groups)
+        others = cell.identifiability.further_pairs(cell.contexts)
+        more = f"; and {counted(others, 'other pair')}" if others else ""
+        every = f"all {cell.contexts}" if one.problems < cell.contexts else "these"
+        sentences.append(f"With 20 % of coin flips {every} problems would not tell apart: {named}{more}.")
     sentences.append(f"{len(one.candidates)} candidates were compared, corrected together (Holm).")
     if math.isfinite(one.left.p_value):
         p = written(one.left.p_value, "p")

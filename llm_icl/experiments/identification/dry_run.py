@@ -11,6 +11,8 @@ from llm_icl.asking.cache import CallCache
 from llm_icl.config.specs import counted
 from llm_icl.experiments.asker import Questions
 from llm_icl.experiments.estimates import Estimate, estimate
+from llm_icl.experiments.identification.answers_file import collected
+from llm_icl.experiments.identification.findings import Identifiability
 from llm_icl.experiments.identification.request import IdentificationRequest
 
 
@@ -35,6 +37,13 @@ def print_plan(
                 how, calls = estimate(entry, asked, cache, batch)
                 say(f"  {entry.name}, prompt {request.prompt.name}: {calls}; {how}")
                 whole += calls
+        for file in request.answers:
+            for setting, rows in file.settings:
+                separation = collected(file, setting, rows, request.candidates).probes.separation
+                contexts = len({row["problem"] for row in rows})
+                say(f"{setting}, answers of {file.name}: {counted(contexts, 'context')}")
+                for line in identifiability_lines(separation, contexts):
+                    say(line)
     say(f"{whole}\ndry run: nothing was sent")
 
 
@@ -48,8 +57,11 @@ def identifiability_lines(separation: Separation, contexts: int) -> list[str]:
     headers = ["if this is the truth, told from", *map(str, range(1, len(names) + 1))]
     lines = ["  contexts needed to tell candidates apart (95 % power, 20 % of coin flips):"]
     lines += [f"  {line}" for line in tabulate(rows, headers, stralign="right", disable_numparse=True).split("\n")]
-    groups = [group for group in separation.groups(contexts) if len(group) > 1]
+    known = Identifiability.of(separation, contexts)
+    groups = [group for group in known.groups if len(group) > 1]
     lines += [f"  {contexts} contexts cannot tell apart: {' or '.join(group)}" for group in groups]
+    if others := known.further_pairs(contexts):
+        lines.append(f"  nor {counted(others, 'other pair')}, if one of the two is what is run")
     return lines
 
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from llm_icl.experiments.identification.request import IdentificationRequest
     from llm_icl.reports.document import Report
 
+# What an answered file has decided.
+_OF_QUESTIONS = ("n", "seed", "examples", "contexts", "queries", "mode", "repeats")
+
 
 @experiments.register(KIND)
 class Identification(AskingExperiment):
@@ -51,6 +54,9 @@ class Identification(AskingExperiment):
             raise RequestError(
                 "--answers brings its own tasks and subjects: --task, --model and --learner do not apply"
             )
+        chosen = [f"--{name}" for name in _OF_QUESTIONS if getattr(options, name) != getattr(IdentifyOptions, name)]
+        if options.answers and chosen:
+            raise RequestError(f"--answers brings its own questions: {' and '.join(chosen)} cannot be chosen")
         if not options.answers and not options.task:
             raise RequestError(options.missing("task", {"tasks_dir": options.tasks_dir}))
         asks = options.model or not (options.learner or options.answers)

@@ -6,6 +6,7 @@ import math
 import types
 import typing
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,14 @@ class Identifiability:
 
         groups = tuple(separation.groups(problems))
         return cls(separation.names, rows(separation.nats), rows(separation.needed), groups)
+
+    def further_pairs(self, problems: int) -> int:
+        """How many pairs of different groups so many problems do not tell apart if one of the two is the truth."""
+        home = {name: i for i, group in enumerate(self.groups) for name in group}
+        return sum(
+            home[one] != home[other] and max(self.needed[i][j], self.needed[j][i]) > problems
+            for (i, one), (j, other) in combinations(enumerate(self.names), 2)
+        )
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from llm_icl.analysis.identification.verdict import REJECTED
 from llm_icl.config.files import file_name
+from llm_icl.config.specs import counted
 from llm_icl.experiments.identification.browsing import problems_panel
 from llm_icl.experiments.identification.cards import card_of
 from llm_icl.experiments.identification.figures import (
@@ -145,9 +147,11 @@ def _section(cell: Cell, folded: bool) -> Section:
         blocks.append(shares_and_flexible(known))
     groups = [group for group in cell.identifiability.groups if len(group) > 1]
     blocks.append(identifiability_map(cell))
-    lines = tuple(f"{cell.contexts} problems cannot tell apart: {' or '.join(group)}." for group in groups)
+    lines = [f"{cell.contexts} problems cannot tell apart: {' or '.join(group)}." for group in groups]
+    if others := cell.identifiability.further_pairs(cell.contexts):
+        lines.append(f"Nor {counted(others, 'other pair')}, if one of the two is what is run.")
     if lines:
-        blocks.append(Bullets(lines))
+        blocks.append(Bullets(tuple(lines)))
     anchor = file_name(f"{cell.task}-n{cell.n}-s{cell.seed}-{cell.source}")
     about: dict[str, Value] = {"task": cell.task, "n": cell.n, "seed": cell.seed, "problems": cell.contexts}
     return Section(_heading(cell), anchor, tuple(blocks), about=about, folded=folded)
@@ -178,7 +182,7 @@ def _verdict_row(found: Found) -> Row:
         "expected": one.expected_share,
         "flexible": one.flexible,
         "left": one.left.p_value,
-        "about": one.left.about if one.left.p_value < 0.05 else "",
+        "about": one.left.about if one.left.p_value < REJECTED else "",
         "regret": one.regret,
         "regret_explained": one.regret_explained,
     }

@@ -1,15 +1,20 @@
 """The verdict on a subject in words."""
 
 from llm_icl.analysis.identification.result import Identification
+from llm_icl.analysis.identification.verdict import REJECTED
 from llm_icl.analysis.intervals import Estimate
 from llm_icl.experiments.identification.findings import Found
+from llm_icl.experiments.identification.options import LEAST_CONTEXTS
 from llm_icl.reports.verdicts import Verdict
 
 
 def sentence(found: Found) -> str:
     """One sentence on a subject."""
     if found.identification is None:
-        return f"Too few answers ({100 * found.answered:.0f} % of the questions)."
+        return (
+            f"Too few answers: to fewer than {LEAST_CONTEXTS} problems at every number of examples "
+            f"({100 * found.answered:.0f} % of the questions)."
+        )
     return verdict_of(found.identification).sentence()
 
 
@@ -24,7 +29,7 @@ def verdict_of(one: Identification) -> Verdict:
         needed=one.needed if one.verdict == "too few" else float("nan"),
         examples=tuple(map(str, one.sizes)),
         weights=_weights(one),
-        left=one.left.about,
+        left=one.left.about if one.left.p_value < REJECTED else "",
         unclear="whether its answers depend on the examples",
     )
 
