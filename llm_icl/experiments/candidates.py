@@ -126,8 +126,8 @@ def probed(
     The queries are searched for those that tell the candidates apart; without `search` they are random unseen inputs.
     """
     contexts = [problems.prefix(m) for m in sizes]
-    queries = min(queries, 2 ** min(problems.n, 60))
     inputs, unseen = zip(*(searched(each.xs, problems.indices, seed) for each in contexts), strict=True)
+    queries = min(queries, inputs[0].shape[1])
     if search:
         asked = [algorithm_at(algorithm.represented(), contexts, inputs) for algorithm in candidates]
         probability = np.concatenate([candidate.probability for candidate in asked])  # (K, M, C, X)

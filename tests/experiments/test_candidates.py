@@ -79,6 +79,17 @@ def test_searched_probes_tell_more_than_random_ones():
     assert disagreement(True) > 3 * disagreement(False) > 0
 
 
+def test_many_probes_of_a_context_are_all_different():
+    some = algorithms(load("conjunction"), 9, ["nearest-neighbour", "averaging"])
+    design = probed(draw_problems(load("conjunction"), 9, 5, 2), [5], 300, some)
+    assert [len(np.unique(queries, axis=0)) for queries in design.queries[0]] == [300, 300]
+
+
+def test_candidates_of_one_bit_are_those_that_one_bit_allows():
+    assert "bayes-labels" in names_of("conjunction", n=1)
+    assert "bayes-labels:task=sparse-parity" not in names_of("conjunction", n=1)
+
+
 def test_there_are_no_more_probes_than_inputs():
     problems = draw_problems(load("majority"), 2, 9, 3)
     design = probed(problems, (9,), 8, algorithms(load("majority"), 2))

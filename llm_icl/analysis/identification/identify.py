@@ -302,14 +302,16 @@ class _Subject:
     def of_mixture(self, mixture: Mixture) -> tuple[str, tuple[str, ...]]:
         """The verdict on a mixture that leaves nothing, and its components; none if it is only one of them."""
         weights = mixture.weights[:, :-2]  # (M, D)
+        by_size, averages = intervals(mixture)
         whole = weights.sum(axis=1, keepdims=True)
-        portions = np.where(whole > 1 - thresholds.DOMINANT, weights / np.maximum(whole, 1e-12), 0.0)
-        portions = np.concatenate([portions, whole <= 1 - thresholds.DOMINANT], axis=1)  # the last: of constants
+        lowest = np.array([[weight.low for weight in at[: weights.shape[1]]] for at in by_size])  # (M, D)
+        nothing = (whole <= thresholds.LITTLE) & (lowest < thresholds.LEAST_WEIGHT).all(axis=1, keepdims=True)  # (M, 1)
+        portions = np.where(nothing, 0.0, weights / np.maximum(whole, 1e-12))
+        portions = np.concatenate([portions, nothing], axis=1)
         leading = portions.argmax(axis=1)
         names = [self.design.names[component.candidate] for component in mixture.components]
         if (portions.max(axis=1) >= thresholds.DOMINANT).all() and len(set(leading)) > 1:
             return "changes", tuple([*names, thresholds.NO_ALGORITHM][i] for i in leading)
-        _, averages = intervals(mixture)
         named = [i for i in range(len(names)) if averages[i].low >= thresholds.LEAST_WEIGHT]
         return mixture.form.over, tuple(names[i] for i in named) if len(named) > 1 else ()
 

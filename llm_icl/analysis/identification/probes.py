@@ -15,7 +15,7 @@ FLIPS = 0.1
 # Up to this n all inputs are searched; above, so many random ones for each context.
 MAX_SEARCHED_N = 12
 DRAWN = 4096
-# Of them the most informative are looked at.
+# Of them the most informative are looked at, and no fewer than there are queries.
 LOOKED_AT = 256
 # The links of candidates are fitted to so many random inputs of every context.
 LINKED_BY = 16
@@ -61,7 +61,7 @@ def choose(probability: Floats, unseen: NDArray[np.bool_], queries: int, seed: i
     count, sizes, problems, _ = probability.shape
     links = _links(probability, unseen, seed)
     informative = information(probability) + 1e-9 * np.random.default_rng(seed).random(unseen.shape) + 2.0 * unseen
-    looked = np.argsort(-informative, axis=-1)[..., :LOOKED_AT]  # (M, C, L)
+    looked = np.argsort(-informative, axis=-1)[..., : max(LOOKED_AT, queries)]  # (M, C, L)
     among = np.take_along_axis(probability, looked[None], axis=-1)  # (K, M, C, L)
     free = np.take_along_axis(unseen, looked, axis=-1)
     chosen = np.empty((sizes, problems, queries), dtype=np.int64)

@@ -20,6 +20,9 @@ POWER = 0.8
 LEAST_WEIGHT = 0.1
 # The algorithm changes with the number of examples if one component has this share of the weight at each.
 DOMINANT = 0.85
+# Components with no more weight than this in all, none of which is shown to be LEAST_WEIGHT, are not run at a number of
+# examples.
+LITTLE = 0.25
 # A pull so many standard deviations strong is one; one that is so much weaker than expected is none.
 PULLED = 3.0
 # What is run at a number of examples at which the answers follow nothing.

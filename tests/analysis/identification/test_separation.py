@@ -37,6 +37,16 @@ def test_equal_candidates_and_those_that_a_link_equates_are_one_group():
     assert np.isinf(np.diag(found.needed)).all()
 
 
+def test_no_number_of_problems_tells_equal_answers_apart():
+    random = np.random.default_rng(0)
+    some = design(problems=12)
+    p, other = (random.choice([0.0, 1.0], some.shape) for _ in range(2))
+    found = separation(with_candidates(some, p, p.copy(), other), LEVEL)
+    assert np.isinf(found.needed[[0, 1], [1, 0]]).all()
+    assert (found.nats[[0, 1], [1, 0]] == 0).all()
+    assert np.isfinite(found.needed[0, 2])
+
+
 @pytest.mark.parametrize("share", [0.12, 0.3])
 def test_the_number_of_problems_gives_the_promised_power(share):
     """Two candidates that differ at a share of the queries; subjects follow the first, with flips."""

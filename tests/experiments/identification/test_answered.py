@@ -27,6 +27,14 @@ def test_probabilities_count_if_every_answer_has_one():
     np.testing.assert_array_equal(some.answers, [[[1, 0], [np.nan, 1]]])
 
 
+def test_questions_that_were_not_always_answered_tell_nothing_of_agreement():
+    share = [None if i % 3 else 1.0 if i % 2 else 2 / 3 for i in range(240)]
+    found = read_answers([frame([1] * 240, None, share)], (1, 80, 3), 3)
+    np.testing.assert_allclose(found.agreement, [(1 + 1 / 3) / 2])
+    assert found.answers.ravel()[np.arange(240) % 3 > 0].tolist() == [1.0] * 160
+    assert read_answers([frame([1] * 30, None, [1.0] * 19 + [None] * 11)], (1, 10, 3), 3).agreement is None
+
+
 def test_of_repeated_labels_one_is_drawn_and_the_agreement_is_that_of_pairs():
     # Three answers to each of 3,000 questions, of a subject that says 1 with probability 0.8.
     random = np.random.default_rng(1)

@@ -92,9 +92,54 @@ def test_repeated_answers_tell_how_well_answers_repeat(sampled, tmp_path):
     assert answered.agreement.tolist() == [1.0, 1.0]
 
 
+def test_a_few_repeated_questions_do_not_tell_how_well_answers_repeat(sampled, tmp_path):
+    rows = filled(sampled)
+    file = AnswersFile.read(written([*rows, rows[0], rows[-1]], tmp_path / "few.jsonl"))
+    assert collected(file, *file.settings[0], ()).answered["few"].agreement is None
+
+
+@pytest.mark.parametrize("write", [float, bool, str, lambda label: f" {float(label)} "])
+def test_labels_as_programs_write_them(sampled, tmp_path, write):
+    rows = filled(sampled)
+    expected = [row["answer"] for row in rows]
+    file = AnswersFile.read(written([row | {"answer": write(row["answer"])} for row in rows], tmp_path / "a.jsonl"))
+    assert collected(file, *file.settings[0], ()).answered["a"].answers.ravel().tolist() == expected
+
+
+def test_a_model_may_be_a_number(sampled, tmp_path):
+    rows = [row | {"model": model} for model in (0, 1) for row in filled(sampled)]
+    file = AnswersFile.read(written(rows, tmp_path / "numbered.jsonl"))
+    assert set(collected(file, *file.settings[0], ()).answered) == {"0", "1"}
+
+
+def test_one_candidate_is_compared_with_nothing(sampled, tmp_path):
+    file = AnswersFile.read(written(filled(sampled), tmp_path / "one.jsonl"))
+    with pytest.raises(RequestError, match="one candidate is not enough"):
+        collected(file, *file.settings[0], ("nearest-neighbour",))
+
+
+def test_a_dry_run_says_what_answers_can_tell_apart(sampled, tmp_path):
+    written(filled(sampled), tmp_path / "mine.jsonl")
+    done = run_inside("identify", "--answers", "mine.jsonl", "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "conjunction n=4 seed=0, answers of mine: 24 contexts\n  contexts needed to tell" in done.stdout
+
+
+def test_what_a_file_has_decided_cannot_be_chosen(sampled, tmp_path):
+    written(filled(sampled), tmp_path / "mine.jsonl")
+    done = run_inside("identify", "--answers", "mine.jsonl", "--n", "7", "--repeats", "3", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "llm-icl: --answers brings its own questions: --n and --repeats cannot be chosen\n"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"task": ["conjunction"]}, "row 3: 'task' is not the name of a task"),
+        ({"task": "conjunction,majority"}, "row 3: 'task' is not the name of a task"),
+        ({"seed": 10**30}, "row 3: 'seed' is too large"),
+        ({"problem": 10**30}, "row 3: 'problem' is too large"),
+        ({"candidates": 5}, "row 3: 'candidates' does not map names to probabilities: 5"),
         ({"answer": 2}, "row 3: 'answer' is not 0 or 1: 2"),
         ({"answer": 0, "probability": 0.9}, "row 3: 'answer' is 0, but 'probability', that of 1, is 0.9"),
         ({"probability": 1.5}, "row 3: 'probability' is not a number from 0 to 1"),

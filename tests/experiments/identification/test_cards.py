@@ -8,7 +8,7 @@ import pytest
 from llm_icl.analysis.identification.result import Mixed
 from llm_icl.analysis.intervals import Estimate
 from llm_icl.experiments.identification.cards import card_of
-from llm_icl.experiments.identification.findings import read_findings
+from llm_icl.experiments.identification.findings import Identifiability, read_findings
 from llm_icl.experiments.identification.sentences import sentence
 from tests.inside import run_inside
 
@@ -75,6 +75,7 @@ def test_without_enough_answers_nothing_is_claimed(found):
          "whether its answers depend on the examples."),
         ({"verdict": "single", "names": ("a",)},
          "Its answers are those of a, up to noise (at least 70 % [60, 80] explained, 75 % expected)."),
+        ({"verdict": "changes", "names": ("a", "no algorithm")}, "examples: a at 5, no algorithm at 10 (at least 70 %"),
         ({"verdict": "changes", "names": ("a", "b")}, "number of examples: a at 5, b at 10 (at least 70 %"),
         ({"verdict": "queries", "names": ("b", "a")},
          "a mixture of b 50 % [40, 60] and a 30 % [20, 40], drawn anew at every query (at least"),
@@ -94,3 +95,37 @@ def test_each_verdict_is_said_with_its_numbers(found, change, said):
         **change,
     )
     assert said in sentence(dataclasses.replace(one, identification=known))
+
+
+def test_a_card_says_what_part_of_the_questions_it_is_from(found):
+    cell, one = found
+    part = dataclasses.replace(one.identification, problems=12, sizes=(5,))
+    said = card_of(cell, dataclasses.replace(one, identification=part), "here").findings["Trust"].text
+    assert said.startswith("30 problems with 5 or 10 examples")
+    assert "12 of the problems have an answer. Too few are answered with 10 examples: left out." in said
+    assert "have an answer" not in card_of(cell, one, "here").findings["Trust"].text
+
+
+def test_pairs_that_are_not_told_apart_are_counted_beyond_the_groups():
+    far, near = 1e6, 3.0
+    needed = ((far, far, near), (far, far, near), (far, near, far))  # c is told from a if a is the truth only
+    known = Identifiability(("a", "b", "c"), needed, needed, (("a", "b"), ("c",)))
+    assert known.further_pairs(64) == 1
+    assert known.further_pairs(10**7) == 0
+
+
+def test_too_few_answers_are_said_to_be(found):
+    _, one = found
+    none = dataclasses.replace(one, identification=None, answered=1.0)
+    assert sentence(none) == (
+        "Too few answers: to fewer than 10 problems at every number of examples (100 % of the questions)."
+    )
+
+
+def test_what_is_left_is_named_only_where_something_is(found):
+    _, one = found
+    for p_value, says in ((0.5, False), (0.001, True)):
+        left = dataclasses.replace(one.identification.left, p_value=p_value, about="the last label")
+        known = dataclasses.replace(one.identification, verdict="nearest", names=("averaging",), left=left)
+        said = sentence(dataclasses.replace(one, identification=known))
+        assert ("what is left depends on the last label" in said) == says
