@@ -132,8 +132,11 @@ class _Places:
         answers = np.full((len(self.sizes), len(self.problems), len(self.probes)), np.nan)
         same: list[list[float]] = [[] for _ in self.sizes]
         for (m, c, q), some in given.items():
-            labels = [_label(row) for row in some]
-            answers[m, c, q] = float(some[0]["probability"]) if probabilities else labels[0]
+            labels = [label for row in some if (label := _label(row)) is not None]
+            if probabilities:
+                answers[m, c, q] = float(some[0]["probability"])
+            elif labels:
+                answers[m, c, q] = labels[0]
             if len(labels) > 1:
                 ones, count = sum(labels), len(labels)
                 same[m].append((ones * (ones - 1) + (count - ones) * (count - ones - 1)) / (count * (count - 1)))
@@ -200,9 +203,11 @@ def _answered(row: Row) -> bool:
     return row.get("answer") is not None or row.get("probability") is not None
 
 
-def _label(row: Row) -> int:
-    """The label that was answered; with a probability only, the likelier one."""
-    return int(row["probability"] > 0.5) if row.get("answer") is None else _LABELS[_written(row["answer"])]
+def _label(row: Row) -> int | None:
+    """The label that was answered; with a probability only, the likelier one, if one is."""
+    if row.get("answer") is not None:
+        return _LABELS[_written(row["answer"])]
+    return None if row["probability"] == 0.5 else int(row["probability"] > 0.5)
 
 
 def _written(answer: Any) -> str:

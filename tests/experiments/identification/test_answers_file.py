@@ -106,6 +106,16 @@ def test_labels_as_programs_write_them(sampled, tmp_path, write):
     assert collected(file, *file.settings[0], ()).answered["a"].answers.ravel().tolist() == expected
 
 
+def test_among_labels_a_probability_of_one_half_is_none(sampled, tmp_path):
+    rows = [row | {"probability": 0.5} for row in sampled]
+    rows[7] |= {"probability": None, "answer": 1}
+    rows[8]["probability"] = 0.7
+    file = AnswersFile.read(written(rows, tmp_path / "half.jsonl"))
+    answers = collected(file, *file.settings[0], ()).answered["half"].answers.ravel()
+    assert answers[7:9].tolist() == [1.0, 1.0]
+    assert np.isnan(np.delete(answers, [7, 8])).all()
+
+
 def test_a_model_may_be_a_number(sampled, tmp_path):
     rows = [row | {"model": model} for model in (0, 1) for row in filled(sampled)]
     file = AnswersFile.read(written(rows, tmp_path / "numbered.jsonl"))
