@@ -220,14 +220,20 @@ class _Subject:
         though it would have been found. Of probabilities: almost nothing of what is regular is explained.
         """
         sizes = range(len(self.answers))
+        probability = self.design.candidates[k].probability[self.alone.variant[k]]
+        links = self.alone.links.of(np.array([k]))
         if self.probabilities:
             gained, span = self.by_size(self.alone.crossed[k]), self.by_size(self.answers)
             shares = np.divide(gained, span, out=np.zeros(len(sizes)), where=span > 1e-6 * self.known.sum(axis=(1, 2)))
-            return [m for m in sizes if shares[m] < 1 - WHOLE and shares.max() >= thresholds.LEAST_SHARE]
-        probability = self.design.candidates[k].probability[self.alone.variant[k]]
+            if shares.max() < thresholds.LEAST_SHARE:
+                return []
+            best = int(shares.argmax())
+            read = links.everywhere(best).apply(probability[None])[0]  # (M, C, Q)
+            spread = [read[m][self.known[m]].var() for m in sizes]  # a candidate that says nothing is followed
+            return [m for m in sizes if shares[m] < 1 - WHOLE and spread[m] >= thresholds.LEAST_SHARE * spread[best]]
         pull, expected = np.zeros((len(sizes),) * 2), np.zeros((len(sizes),) * 2)  # at size m, read as at another
         for other in sizes:
-            read = self.alone.links.of(np.array([k])).everywhere(other).apply(probability[None])[0]  # (M, C, Q)
+            read = links.everywhere(other).apply(probability[None])[0]  # (M, C, Q)
             for m in sizes:
                 there = np.where(np.arange(len(sizes))[:, None, None] == m, self.answers, np.nan)
                 pull[m, other] = pulls(there, self.base[None], read)[0]

@@ -1,8 +1,11 @@
 """Subjects that follow something in a part of their answers only, or answer a part of the questions only."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
+from llm_icl.analysis.identification.data import Candidate
 from llm_icl.analysis.identification.identify import identify
 from llm_icl.analysis.identification.verdict import NO_ALGORITHM
 from tests.analysis.identification.making import design, drawn, flips
@@ -28,6 +31,17 @@ def test_what_is_followed_at_some_numbers_of_examples_is_not_claimed_of_all(foll
         found = identify(some, subject(some, followed, probabilities, seed), probabilities=probabilities)
         expected = tuple("c0" if m in followed else NO_ALGORITHM for m in range(3))
         assert (found.verdict, found.names) == ("changes", expected)
+
+
+@pytest.mark.parametrize("probabilities", [False, True])
+def test_a_candidate_that_says_nothing_at_some_numbers_of_examples_is_followed_there(probabilities):
+    some = design(0, SIZES, problems=40)
+    first = some.candidates[0].probability[0].copy()
+    first[0] = 0.5  # before it has seen enough
+    some = dataclasses.replace(some, candidates=(Candidate("c0", first[None], ("c0",)), *some.candidates[1:]))
+    answers = 0.1 + 0.8 * first if probabilities else drawn(0.1 + 0.8 * first)
+    found = identify(some, answers, probabilities=probabilities)
+    assert (found.verdict, found.names) == ("single", ("c0",))
 
 
 @pytest.mark.parametrize("noise", [0.05, 0.25])
