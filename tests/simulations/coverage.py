@@ -102,7 +102,7 @@ def _answered(correct, probability=None):
 def _cell(**learners):
     shape = next(iter(learners.values())).correct.shape
     names = {name.replace("_", "-"): answered for name, answered in learners.items()}
-    return Cell("", 0, np.arange(shape[1]), np.ones(shape), np.zeros(shape, bool), np.zeros(shape[0], bool), names)
+    return Cell("", 0, np.arange(shape[1]), label=np.ones(shape), seen=np.zeros(shape, bool), learners=names)
 
 
 def _differences():
