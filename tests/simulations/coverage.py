@@ -33,7 +33,8 @@ from llm_icl.analysis.scores import (
 
 RESULTS = Path("outputs/coverage.jsonl")
 PAGE = Path("docs/design/intervals.md")
-COMPUTES = [Path("llm_icl/analysis") / name for name in ("intervals.py", "studentised.py", "scores.py")]
+_ANALYSIS = ("cells.py", "comparisons.py", "intervals.py", "scores.py", "studentised.py")
+COMPUTES = [Path(__file__), *(Path("llm_icl/analysis") / name for name in _ANALYSIS)]
 BEGIN, END = "<!-- made by tests/simulations/coverage.py -->", "<!-- end -->"
 PROBLEMS = (20, 50, 100, 200, 400)
 
