@@ -49,12 +49,12 @@ class Likelihood:
     def verdict(self, answers: Floats, probabilities: bool) -> Record:
         """The verdict on answers (N, m) at all positions: P(answer 1) or labels, NaN where there is none."""
         if self.observed is None:
-            return {"verdict": "too few", "names": [], "problems": self.problems, "answers": 0}
+            return _too_few(self.problems)
         taken = self.observed.taken(answers)
         used = ~np.isnan(taken)
         problems = int(used.any(axis=(0, 2)).sum())
         if problems < LEAST_PROBLEMS:
-            return {"verdict": "too few", "names": [], "problems": problems, "answers": 0}
+            return _too_few(problems)
         found = identify(self.design, taken, probabilities=probabilities, structure=self.structure, flexible=False)
         close = self._close(found)
         untold = found.verdict == "single" and (
@@ -83,6 +83,10 @@ class Likelihood:
         needed = self.separation.needed[self.design.names.index(found.names[0])]
         pairs = zip(self.design.names, needed, strict=True)
         return [name for name, count in pairs if name not in found.names and count > found.problems]
+
+
+def _too_few(problems: int) -> Record:
+    return {"verdict": "too few", "names": [], "problems": problems, "answers": 0}
 
 
 def by_position(values: NDArray[Any], positions: Sequence[int], points: int) -> Floats:

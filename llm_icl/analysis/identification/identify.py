@@ -318,8 +318,15 @@ class _Subject:
         names = [self.design.names[component.candidate] for component in mixture.components]
         if (portions.max(axis=1) >= thresholds.DOMINANT).all() and len(set(leading)) > 1:
             return "changes", tuple([*names, thresholds.NO_ALGORITHM][i] for i in leading)
-        named = [i for i in range(len(names)) if averages[i].low >= thresholds.LEAST_WEIGHT]
-        return mixture.form.over, tuple(names[i] for i in named) if len(named) > 1 else ()
+        named = tuple(
+            name for name, weight in zip(names, averages, strict=False) if weight.low >= thresholds.LEAST_WEIGHT
+        )
+        if len(named) < 2:
+            return mixture.form.over, ()
+        if nothing.any():
+            mixed = f"a mixture of {' and '.join(named)}"
+            return "changes", tuple(thresholds.NO_ALGORITHM if none else mixed for none in nothing[:, 0])
+        return mixture.form.over, named
 
     def compared(self, k: int) -> Compared:
         candidate = self.design.candidates[k]

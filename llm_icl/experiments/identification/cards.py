@@ -55,13 +55,12 @@ def _trust(cell: Cell, found: Found) -> Finding:
         sentences.append(f"{one.problems} of the problems have an answer.")
     if left_out := [str(m) for m in cell.examples if m not in one.sizes]:
         sentences.append(f"Too few are answered with {' or '.join(left_out)} examples: left out.")
-    groups = [group for group in cell.identifiability.groups if len(group) > 1]
+    groups = [any_of(group) for group in cell.identifiability.groups if len(group) > 1]
+    if others := cell.identifiability.further_pairs(cell.contexts):
+        groups.append(counted(others, f"{'other ' if groups else ''}pair"))
     if groups:
-        named = "; ".join(any_of(group) for group in groups)
-        others = cell.identifiability.further_pairs(cell.contexts)
-        more = f"; and {counted(others, 'other pair')}" if others else ""
         every = f"all {cell.contexts}" if one.problems < cell.contexts else "these"
-        sentences.append(f"With 20 % of coin flips {every} problems would not tell apart: {named}{more}.")
+        sentences.append(f"With 20 % of coin flips {every} problems would not tell apart: {'; '.join(groups)}.")
     sentences.append(f"{len(one.candidates)} candidates were compared, corrected together (Holm).")
     if math.isfinite(one.left.p_value):
         p = written(one.left.p_value, "p")

@@ -61,7 +61,7 @@ def identifiability_lines(separation: Separation, contexts: int) -> list[str]:
     groups = [group for group in known.groups if len(group) > 1]
     lines += [f"  {contexts} contexts cannot tell apart: {' or '.join(group)}" for group in groups]
     if others := known.further_pairs(contexts):
-        lines.append(f"  nor {counted(others, 'other pair')}, if one of the two is what is run")
+        lines.append(f"  nor {counted(others, 'other pair')}, in one direction at least")
     return lines
 
 

@@ -149,7 +149,7 @@ def _section(cell: Cell, folded: bool) -> Section:
     blocks.append(identifiability_map(cell))
     lines = [f"{cell.contexts} problems cannot tell apart: {' or '.join(group)}." for group in groups]
     if others := cell.identifiability.further_pairs(cell.contexts):
-        lines.append(f"Nor {counted(others, 'other pair')}, if one of the two is what is run.")
+        lines.append(f"Nor {counted(others, 'other pair')}, in one direction at least.")
     if lines:
         blocks.append(Bullets(tuple(lines)))
     anchor = file_name(f"{cell.task}-n{cell.n}-s{cell.seed}-{cell.source}")

@@ -62,6 +62,18 @@ def test_a_coin_before_a_change_of_algorithm_is_no_part_of_a_mixture():
     assert (found.verdict, found.names) == ("changes", (NO_ALGORITHM, "c0", "c1"))
 
 
+def test_a_mixture_after_a_coin_is_none_of_the_coin():
+    for seed in range(3):
+        some = design(seed, SIZES, problems=60)
+        first, second = (some.candidates[k].probability[0] for k in (0, 1))
+        answers = np.where(drawn(np.full(first.shape, 0.5), seed) == 1, first, second)
+        answers[0] = drawn(np.full(first[0].shape, 0.5), seed + 10)
+        found = identify(some, answers, probabilities=False)
+        assert found.verdict == "changes"
+        assert found.names[0] == NO_ALGORITHM
+        assert set(found.names[1:]) <= {"a mixture of c0 and c1", "a mixture of c1 and c0"}
+
+
 @pytest.mark.parametrize("every", [2, 5])
 def test_problems_without_an_answer_take_no_part(every):
     some = design(0, SIZES, problems=60)
