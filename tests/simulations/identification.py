@@ -5,8 +5,9 @@
 Every repetition draws 64 problems of each task (n = 5), searches 8 queries behind 5, 10 and 20 examples of each, and
 identifies: every candidate as it is, with 10 % of flips, with temperature 2 and bias ±1, and drawn from its
 probability; pairs of candidates, mixed one half each at every query, over contexts and over problems, and changing
-between 5 and 10 examples; outsiders; coin flips and a constant; each from labels and from probabilities. A row of the
-table that has 200 subjects gets no more: every repetition has twenty of the first rows and one of the last. Finished
+between 5 and 10 examples; outsiders; coin flips and a constant; each from labels, from labels that were asked twice,
+and from probabilities. A row of the table that has 200 subjects gets no more: every repetition has twenty of the first
+rows and one of the last. Finished
 subjects are kept in outputs/identification.jsonl (delete it to begin again), and the same command resumes; several may
 run at once, with different tasks. The table is of all that is there.
 """
@@ -27,6 +28,7 @@ from tabulate import tabulate
 from llm_icl.analysis.identification.identify import identify
 from llm_icl.analysis.identification.links import Tallies, logit, sigmoid
 from llm_icl.analysis.identification.mixtures import OVER
+from llm_icl.analysis.identification.repeats import Repeats
 from llm_icl.analysis.identification.result import Identification
 from llm_icl.analysis.identification.separation import power, told_apart
 from llm_icl.analysis.identification.structure import Structure
@@ -59,7 +61,7 @@ OUTSIDERS = (
 @dataclasses.dataclass(frozen=True)
 class Subject:
     """A machine: its cell in the table, the verdict and the names that are right, its P(answer 1) as far as it is known
-    (M, C, Q), and its answers.
+    (M, C, Q), and its answers; the second ones, if it is asked twice.
     """
 
     cell: str
@@ -68,6 +70,11 @@ class Subject:
     truth: Floats
     answers: Floats
     probabilities: bool
+    again: Floats | None = None
+
+    @property
+    def asked(self) -> str:
+        return "probabilities" if self.probabilities else "labels" if self.again is None else "labels, twice"
 
 
 class World:
@@ -127,6 +134,18 @@ class World:
                 return wires[-1].astype(np.float64)
 
     def subjects(self) -> Iterator[Subject]:
+        """All machines; then those that answer by labels, asked twice."""
+        once = list(self._once())
+        yield from once
+        for subject in once:
+            if not subject.probabilities:
+                yield dataclasses.replace(subject, again=self._drawn(subject.truth))
+        for k, name in enumerate(self.design.names):
+            flips = self._flipped(name, self.machine(k), False)
+            # A rule that says the opposite of the candidate at a tenth of the questions, always at the same.
+            yield dataclasses.replace(flips, cell="10 % flips that come back", verdict="outsider", again=flips.answers)
+
+    def _once(self) -> Iterator[Subject]:
         names = self.design.names
         for k, name in enumerate(names):
             p = self.machine(k)
@@ -221,8 +240,10 @@ def _shallow(contexts: Problems, queries: NDArray[np.uint8]) -> Floats:
 
 def outcome(world: World, subject: Subject) -> dict[str, object]:
     began = time.process_time()
+    again = subject.again
+    repeats = None if again is None else Repeats(np.full(again.shape, 2), (subject.answers + again).astype(np.int64))
     found = identify(
-        world.design, subject.answers, probabilities=subject.probabilities, structure=world.structure,
+        world.design, subject.answers, probabilities=subject.probabilities, repeats=repeats, structure=world.structure,
         flexible=False, seed=world.repetition,
     )  # fmt: skip
     seconds = time.process_time() - began
@@ -230,7 +251,7 @@ def outcome(world: World, subject: Subject) -> dict[str, object]:
     tests = {each.name: each.left.p_value for each in found.candidates if each.left}
     tests |= {mixed.over: mixed.left.p_value for mixed in found.mixtures}
     return {
-        "cell": subject.cell, "probabilities": subject.probabilities, "truth": subject.names,
+        "cell": subject.cell, "asked": subject.asked, "truth": subject.names,
         "expected": subject.verdict, "verdict": found.verdict, "names": found.names,
         "right": world.right(subject, found), "share": list(map(float, found.share)),
         "shares": {each.name: round(each.share.value, 4) for each in found.candidates[:3]},
@@ -245,9 +266,9 @@ def run(repetitions: int, tasks: tuple[str, ...], kept: Path = KEPT) -> None:
             before = rows(kept)
             if any((row["task"], row["repetition"]) == (task, repetition) for row in before):
                 continue
-            counts = Counter((row["cell"], row["probabilities"]) for row in before)
+            counts = Counter((row["cell"], row["asked"]) for row in before)
             world = World(task, repetition)
-            some = (each for each in world.subjects() if counts[each.cell, each.probabilities] < SUBJECTS)
+            some = (each for each in world.subjects() if counts[each.cell, each.asked] < SUBJECTS)
             found = [outcome(world, subject) for subject in some]
             if not found:  # every row has enough
                 return
@@ -276,9 +297,9 @@ def covered(found: list[dict]) -> list[bool]:
 def table(found: list[dict]) -> str:
     cells = defaultdict(list)
     for row in found:
-        cells[row["cell"], row["probabilities"]].append(row)
+        cells[row["cell"], row["asked"]].append(row)
     lines = []
-    for (cell, probabilities), inside in cells.items():
+    for (cell, asked), inside in cells.items():
         count = len(inside)
         false = sum(row["verdict"] == "single" and not row["right"] for row in inside)
         too_few = sum(row["verdict"] == "too few" for row in inside)
@@ -286,7 +307,7 @@ def table(found: list[dict]) -> str:
         hits = covered(inside)
         lines.append(
             [
-                cell, "probabilities" if probabilities else "labels", count,
+                cell, asked, count,
                 f"{100 * sum(row['right'] for row in inside) / count:.1f}", f"{100 * false / count:.1f}",
                 f"{100 * too_few / count:.1f}",
                 ", ".join(f"{verdict} {n}" for verdict, n in wrong.most_common()),

@@ -11,11 +11,12 @@ from llm_icl.analysis.identification.comparing import holm, p_values_of, pulls
 from llm_icl.analysis.identification.data import Design
 from llm_icl.analysis.identification.flexible import on_top
 from llm_icl.analysis.identification.mixture_search import best_mixture
-from llm_icl.analysis.identification.mixtures import OVER, Mixture, fit, neighbours
+from llm_icl.analysis.identification.mixtures import OVER, Mixture, fit, given_classes, neighbours
+from llm_icl.analysis.identification.repeats import Repeats
 from llm_icl.analysis.identification.result import Compared, Identification, Mixed
 from llm_icl.analysis.identification.separation import needed, power, told_apart
 from llm_icl.analysis.identification.shares import explained, own_scores, regret
-from llm_icl.analysis.identification.structure import Left, Structure
+from llm_icl.analysis.identification.structure import DRAWS, Left, Structure
 from llm_icl.analysis.identification.verdict import LEVEL, REJECTED, WHOLE
 from llm_icl.analysis.identification.weights import intervals
 from llm_icl.analysis.intervals import NOTHING, Estimate, mean
@@ -44,7 +45,7 @@ def identify(
     answers: Floats,
     *,
     probabilities: bool,
-    agreement: Floats | None = None,
+    repeats: Repeats | None = None,
     ceiling: Floats | None = None,
     structure: Structure | None = None,
     flexible: bool = True,
@@ -52,16 +53,18 @@ def identify(
 ) -> Identification:
     """Identify the algorithm behind answers (M, C, Q), NaN where there is none.
 
-    Answers are P(answer 1), or labels. agreement (M,) is the share of labels that were repeated when asked again, and
-    ceiling (M, C, Q) exact Bayes' P(y = 1), where known. structure is `Structure(design)`, which can be shared by many
-    subjects. flexible says whether to fit the flexible model too, which no verdict depends on: a quarter of the time.
+    Answers are P(answer 1), or labels, of which repeats are all that were given where questions were asked again, and
+    ceiling (M, C, Q) is exact Bayes' P(y = 1), where known. structure is `Structure(design)`, which can be shared by
+    many subjects. flexible says whether to fit the flexible model too, which no verdict depends on: a quarter of the
+    time.
     Problems without any answer take no part.
     """
     answered = (~np.isnan(answers)).sum(axis=(0, 2)) > 0  # (C,)
     if answered.any() and not answered.all():
         design, structure, answers = design.of(answered), None, answers[:, answered]
         ceiling = None if ceiling is None else ceiling[:, answered]
-    subject = _Subject(design, answers, probabilities, agreement, structure or Structure(design), seed)
+        repeats = None if repeats is None else repeats.of(answered)
+    subject = _Subject(design, answers, probabilities, repeats, structure or Structure(design), seed)
     return subject.identify(ceiling, flexible)
 
 
@@ -71,12 +74,13 @@ class _Subject:
         design: Design,
         answers: Floats,
         probabilities: bool,
-        agreement: Floats | None,
+        repeats: Repeats | None,
         structure: Structure,
         seed: int,
     ) -> None:
         self.design, self.answers, self.probabilities = design, answers, probabilities
-        self.structure, self.seed = structure, seed
+        self.repeats, self.structure, self.seed = repeats, structure, seed
+        agreement = None if repeats is None else repeats.agreement
         self.own_known = probabilities or agreement is not None
         self.own = own_scores(answers, probabilities, agreement)
         self.alone: Alone = each_alone(design, answers)
@@ -103,13 +107,30 @@ class _Subject:
     def answered(self) -> int:
         return max(int(self.known.sum()), 1)
 
-    def left(self, model: Floats, gained: float, slopes: bool = True, neighbours: Floats | None = None) -> Left:
-        return self.structure.left(self.answers, model, self.probabilities, gained, self.seed, slopes, neighbours)
+    def left(self, model: Floats, gained: float, neighbours: Floats | None = None) -> Left:
+        """What a model leaves whose P(answer 1) is drawn anew at every query."""
+        repeats = None
+        if self.repeats is not None:
+            repeats = self.repeats.products(model, np.broadcast_to(model, (DRAWS, *model.shape)), self.random())
+        return self.structure.left(
+            self.answers, model, self.probabilities, gained, self.seed, neighbours=neighbours, repeats=repeats
+        )
+
+    def left_by_classes(self, mixture: Mixture, gained: float, neighbours: Floats | None) -> Left:
+        """What a mixture over contexts or problems leaves."""
+        repeats = None
+        if self.repeats is not None:
+            repeats = self.repeats.products(*given_classes(self.answers, mixture, DRAWS, self.random()), self.random())
+        return self.structure.left(
+            self.answers, mixture.model, self.probabilities, gained, self.seed, False, neighbours, repeats
+        )
+
+    def random(self) -> np.random.Generator:
+        return np.random.default_rng([self.seed, 1])
 
     def left_alone(self, k: int) -> Left:
         """What a candidate alone leaves."""
-        neighbours = self.alone.neighbours(self.design, k)
-        return self.left(self.alone.model[k], float(self.gained[k]), neighbours=neighbours)
+        return self.left(self.alone.model[k], float(self.gained[k]), self.alone.neighbours(self.design, k))
 
     def identify(self, ceiling: Floats | None, flexible: bool) -> Identification:
         self.independent = self.left(self.base, 0.0)
@@ -284,7 +305,8 @@ class _Subject:
             held_out = self.crossed(mixture)
             gained = float((held_out - self.base_scores).sum())
             others = neighbours(self.design, self.answers, mixture)
-            left = self.left(mixture.model, gained, mixture.form.over == "queries", others)
+            anew = mixture.form.over == "queries"
+            left = self.left(mixture.model, gained, others) if anew else self.left_by_classes(mixture, gained, others)
             self.mixtures.append((mixture, held_out, left))
             if gained < WHOLE * self.span and left.p_value < REJECTED:
                 continue

@@ -235,22 +235,50 @@ def _fit_classes(answers: Floats, components: tuple[Component, ...], form: Form,
     return Mixture(form, components, weights, predicted, scores, influence, vague, slack)
 
 
+def given_classes(answers: Floats, mixture: Mixture, count: int, random: np.random.Generator) -> tuple[Floats, Floats]:
+    """P(answer 1) given what all answers tell of the classes of a mixture over contexts or problems, (M, C, Q), and
+    given classes that are drawn from that so many times, (count, M, C, Q).
+    """
+    each, model = _of_classes(answers, mixture.components, mixture.form, mixture.weights)
+    told = each.sum(axis=-1)  # (D, M, C)
+    if mixture.form.over == "problems":
+        told = np.broadcast_to(told.sum(axis=1, keepdims=True), told.shape)
+    told = told + np.log(_shares(mixture.weights))[..., None]
+    posterior = np.exp(told - np.logaddexp.reduce(told, axis=0))
+    sizes, problems = told.shape[1:]
+    chance = random.random((count, 1 if mixture.form.over == "problems" else sizes, problems))
+    drawn = (chance[:, None] > np.cumsum(posterior, axis=0)[:-1]).sum(axis=1)  # (count, M, C)
+    m, c = np.ogrid[:sizes, :problems]
+    return (posterior[..., None] * model).sum(axis=0), model[drawn, m, c]
+
+
 def _one_after_another(answers: Floats, components: tuple[Component, ...], form: Form, weights: Floats) -> Floats:
-    """P(answer 1) (M, C, Q) given the earlier answers of the context, or the problem, which tell its class.
+    """P(answer 1) given the earlier answers of the context, or the problem, which tell its class.
 
     Its log scores add up to that of all answers together, and its deviations are uncorrelated.
     """
-    read = np.stack([component.read(form.sharpness) for component in components])  # (D, M, C, Q)
-    up, down = weights[:, -2], weights[:, -1]
-    shares = weights[:, :-2].T / np.maximum(1 - up - down, 1e-12)  # (D, M)
-    model = (1 - up - down)[:, None, None] * read + up[:, None, None]
-    known = ~np.isnan(answers)
-    y, z = np.where(known, answers, 0.0), np.where(known, 1 - answers, 0.0)
-    each = form.certainty * (y * np.log(model) + z * np.log(1 - model))  # (D, M, C, Q)
+    each, model = _of_classes(answers, components, form, weights)
     before = np.cumsum(each, axis=-1) - each
     if form.over == "problems":
         contexts = each.sum(axis=-1)  # (D, M, C)
         before += (np.cumsum(contexts, axis=1) - contexts)[..., None]
-    before += np.log(np.maximum(shares, 1e-12))[..., None, None]
+    before += np.log(_shares(weights))[..., None, None]
     posterior = np.exp(before - np.logaddexp.reduce(before, axis=0))
     return (posterior * model).sum(axis=0)
+
+
+def _of_classes(
+    answers: Floats, components: tuple[Component, ...], form: Form, weights: Floats
+) -> tuple[Floats, Floats]:
+    """How surely each answer is one of each class, in nats, and the class's P(answer 1), (D, M, C, Q) both."""
+    read = np.stack([component.read(form.sharpness) for component in components])  # (D, M, C, Q)
+    up, down = weights[:, -2], weights[:, -1]
+    model = (1 - up - down)[:, None, None] * read + up[:, None, None]
+    known = ~np.isnan(answers)
+    y, z = np.where(known, answers, 0.0), np.where(known, 1 - answers, 0.0)
+    return form.certainty * (y * np.log(model) + z * np.log(1 - model)), model
+
+
+def _shares(weights: Floats) -> Floats:
+    """The share of each class, (D, M), from weights (M, D + 2)."""
+    return np.maximum(weights[:, :-2].T / np.maximum(1 - weights[:, -2:].sum(axis=1), 1e-12), 1e-12)

@@ -1,11 +1,11 @@
 """Is anything left? Tests whether a subject deviates from a model of its answers at random, or according to something.
 
-Four kinds of structure are looked for in the standardised deviations: a pull towards any candidate or feature (linear);
+Five kinds of structure are looked for in the standardised deviations: a pull towards any candidate or feature (linear);
 a pull that has another sign or size in each context (slopes); deviations that resemble each other within a context or a
-problem, more so for similar queries, or that are large in few of them (clusters); and whatever a flexible model,
-cross-fitted over problems, can predict of them (flexible). Each kind's statistic is the largest of its standardised
-parts; the p-value is that of the smallest of the four (Westfall & Young 1993), so that the number of things that were
-looked at is accounted for.
+problem, more so for similar queries, or that are large in few of them (clusters); whatever a flexible model,
+cross-fitted over problems, can predict of them (flexible); and deviations that come back when a question is asked again
+(repeats). Each kind's statistic is the largest of its standardised parts; the p-value is that of the smallest of the
+five (Westfall & Young 1993), so that the number of things that were looked at is accounted for.
 
 If the model holds, labels are independent draws from its P(answer 1): the null distribution is simulated from it. The
 noise of probabilities is unknown. Within queries of equal size and similar P(answer 1) deviations are then
@@ -43,12 +43,10 @@ RANGE = 1.0
 # Of a family so many variants, evenly spread, are directions.
 VARIANTS = 5
 
-KINDS = ("linear", "slopes", "clusters", "flexible")
-
 
 @dataclass(frozen=True)
 class Left:
-    """What is left of a subject beyond a model: the p-value, those of the four kinds, and what the strongest is about.
+    """What is left of a subject beyond a model: the p-value, those of the kinds, and what the strongest is about.
 
     gain is the log score, in nats over all answers, that following the strongest linear pull would add.
     """
@@ -148,12 +146,14 @@ class Structure:
         seed: int,
         slopes: bool = True,
         neighbours: Floats | None = None,
+        repeats: Floats | None = None,
     ) -> Left:
         """What a model's P(answer 1) (M, C, Q) leaves of answers (M, C, Q), NaN if missing.
 
         explained is the log score, in nats over all answers, by which the model is above a constant. Deviations towards
         its neighbours (B, M, C, Q), the same model with other variants of a family, do not count: the family's
-        parameters are continuous, and its variants only a grid.
+        parameters are continuous, and its variants only a grid. repeats (1 + DRAWS,) says how far the deviations of
+        labels come back when questions are asked again, and how far they would by chance.
         """
         known = ~np.isnan(answers).ravel()
         strata = strata_of(model, ~np.isnan(answers)).ravel()
@@ -189,15 +189,18 @@ class Structure:
             return Left(0.0, {"linear": 0.0}, names[strongest], float(gains[strongest]))
 
         random = np.random.default_rng(seed)
+        parts: dict[str, Singles] = {}
         if probabilities:
             drawn = deviations[permutations(strata, DRAWS, random)]
         else:
             labels = random.random((DRAWS, len(p)), dtype=np.float32) < p
             drawn = np.where(known, (labels - p) / spread, 0.0)
             drawn = np.concatenate([deviations[None], without(drawn.T).T])
+            if repeats is not None:
+                parts["repeats"] = repeats.astype(np.float32)[:, None]
         every = drawn.astype(np.float32)  # (R, N), the data first
         contexts = every.reshape(-1, self.sizes, self.problems, self.queries)
-        parts = {"linear": self._linear(every, matrix, noise)}
+        parts["linear"] = self._linear(every, matrix, noise)
         if slopes and self.queries > 1:
             parts["slopes"] = self._slopes(contexts, strata)
         if self.sizes * self.queries > 1:
@@ -278,6 +281,7 @@ def _combined(parts: dict[str, Singles], least: float, names: list[str], candida
         "slopes": candidates[strongest.get("slopes", 0)],
         "clusters": "the context" if strongest.get("clusters", 0) % 2 == 0 else "the problem",
         "flexible": "several features together",
+        "repeats": "the question itself (deviations come back when it is asked again)",
     }[first]
     kinds = {kind: float(rank[0]) for kind, rank in ranks.items()}
     return Left(float((smallest <= smallest[0]).mean()), kinds, about, gain)

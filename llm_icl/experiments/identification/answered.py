@@ -7,25 +7,23 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from llm_icl.analysis.identification.repeats import Repeats
 from llm_icl.experiments.identification.probes import Probes
 from llm_icl.predictions import predictions_frame
 from llm_icl.problems import STATUSES, Answers, Problems
 
 Floats = NDArray[np.float64]
 
-# How well answers repeat is known from so many questions or more, for each number of examples.
-_LEAST_REPEATED = 20
-
 
 @dataclass(frozen=True)
 class Answered:
-    """P(answer 1), or labels, (M, C, Q), NaN without an answer; which of the two; and, of labels that were asked for
-    repeatedly often enough, the probability that two answers to one question agree, (M,).
+    """P(answer 1), or labels, (M, C, Q), NaN without an answer; which of the two; and, of labels, all of them where
+    questions were asked again.
     """
 
     answers: Floats
     probabilities: bool
-    agreement: Floats | None = None
+    repeats: Repeats | None = None
 
     @property
     def share(self) -> float:
@@ -56,19 +54,10 @@ def read_answers(frames: Sequence[pl.DataFrame], shape: tuple[int, int, int], re
         return Answered(label, False)
     share = rows["agreement"].fill_null(np.nan).to_numpy().reshape(shape)
     kept = np.isnan(share) | (np.random.default_rng(0).random(shape) < share)
-    majority = share * repeats
-    pairs = (majority * (majority - 1) + (repeats - majority) * (repeats - majority - 1)) / (repeats * (repeats - 1))
-    agreement = mean_agreement([each[~np.isnan(each)] for each in pairs])
-    return Answered(np.where(known, np.where(kept, label, 1 - label), np.nan), False, agreement)
-
-
-def mean_agreement(agreed: Sequence[Sequence[float] | Floats]) -> Floats | None:
-    """The probability that two answers to one question agree, for each number of examples (M,), from that of every
-    repeated question; None where these are too few.
-    """
-    if min(map(len, agreed)) < _LEAST_REPEATED:
-        return None
-    return np.array([np.mean(each) for each in agreed])
+    count = np.where(np.isnan(share), known, repeats).astype(np.int64)
+    majority = np.where(np.isnan(share), known, np.rint(np.nan_to_num(share) * repeats)).astype(np.int64)
+    ones = np.where(label == 1, majority, count - majority)
+    return Answered(np.where(known, np.where(kept, label, 1 - label), np.nan), False, Repeats(count, ones))
 
 
 def given_frame(subject: str, probes: Probes, answered: Answered) -> pl.DataFrame:

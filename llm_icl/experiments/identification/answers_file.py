@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from llm_icl.analysis.identification.data import Design
+from llm_icl.analysis.identification.repeats import Repeats
 from llm_icl.config.rows import Row, contradiction, read_rows
 from llm_icl.config.specs import parse_specs
 from llm_icl.errors import RequestError
 from llm_icl.experiments.candidates import algorithm_at, algorithms
-from llm_icl.experiments.identification.answered import Answered, mean_agreement
+from llm_icl.experiments.identification.answered import Answered
 from llm_icl.experiments.identification.probes import Probes
 from llm_icl.experiments.setting import Setting
 from llm_icl.problems import Bits, Problems, Task
@@ -129,18 +130,17 @@ class _Places:
         for row in filter(_answered, rows):
             given[self._place(row)].append(row)
         probabilities = all(row.get("probability") is not None for some in given.values() for row in some)
-        answers = np.full((len(self.sizes), len(self.problems), len(self.probes)), np.nan)
-        same: list[list[float]] = [[] for _ in self.sizes]
-        for (m, c, q), some in given.items():
+        shape = len(self.sizes), len(self.problems), len(self.probes)
+        answers, count, ones = np.full(shape, np.nan), np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+        for place, some in given.items():
             labels = [label for row in some if (label := _label(row)) is not None]
             if probabilities:
-                answers[m, c, q] = float(some[0]["probability"])
+                answers[place] = float(some[0]["probability"])
             elif labels:
-                answers[m, c, q] = labels[0]
-            if len(labels) > 1:
-                ones, count = sum(labels), len(labels)
-                same[m].append((ones * (ones - 1) + (count - ones) * (count - ones - 1)) / (count * (count - 1)))
-        return Answered(answers, probabilities, None if probabilities else mean_agreement(same))
+                answers[place] = labels[0]
+            count[place], ones[place] = len(labels), sum(labels)
+        again = not probabilities and (count > 1).any()
+        return Answered(answers, probabilities, Repeats(count, ones) if again else None)
 
     def _place(self, row: Row) -> tuple[int, int, int]:
         return (

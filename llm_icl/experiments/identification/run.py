@@ -226,7 +226,7 @@ def _found(ground: Ground, name: str, answered: Answered, structures: dict[tuple
     structure, ceiling = structures[enough], ground.probes.ceiling
     found = identify(
         structure.design, answered.answers[chosen], probabilities=answered.probabilities,
-        agreement=None if answered.agreement is None else answered.agreement[chosen],
+        repeats=None if answered.repeats is None else answered.repeats.at(chosen),
         ceiling=None if ceiling is None else ceiling[chosen], structure=structure, seed=ground.setting.seed,
     )  # fmt: skip
     return Found(name, answered.share, answered.probabilities, found)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from llm_icl.analysis.identification.data import Candidate, Design
+from llm_icl.analysis.identification.repeats import Repeats
 
 
 def design(seed=0, sizes=(3, 6), problems=24, queries=6, n=4, candidates=4, soft=False):
@@ -24,3 +25,8 @@ def flips(answers, share, seed=0):
 
 def drawn(probability, seed=0):
     return (np.random.default_rng(seed).random(probability.shape) < probability).astype(float)
+
+
+def twice(first, second):
+    """Two labels to every question."""
+    return Repeats(np.full(first.shape, 2), (first + second).astype(np.int64))

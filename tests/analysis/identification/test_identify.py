@@ -10,7 +10,7 @@ from llm_icl.analysis.identification.comparing import holm
 from llm_icl.analysis.identification.data import Candidate
 from llm_icl.analysis.identification.identify import identify
 from llm_icl.analysis.identification.structure import Structure
-from tests.analysis.identification.making import design, drawn, flips
+from tests.analysis.identification.making import design, drawn, flips, twice
 from tests.simulations.identification import PAIRS, World, outcome
 
 
@@ -33,8 +33,8 @@ def test_known_machines_are_named(world):
     names = world.design.names[::5]
     subjects = [each for each in subjects if each.verdict != "single" or each.names[0] in names]
     found = [outcome(world, subject) for subject in subjects]
-    assert len({(row["cell"], row["probabilities"]) for row in found}) == 2 * len(CELLS)
-    assert sum(row["cell"] == "mixture over contexts" for row in found) == 2 * PAIRS
+    assert len({(row["cell"], row["asked"]) for row in found}) == 3 * len(CELLS)
+    assert sum(row["cell"] == "mixture over contexts" for row in found) == 3 * PAIRS
     wrong = [(row["cell"], row["truth"], row["verdict"], row["names"]) for row in found if not row["right"]]
     assert len(wrong) <= len(found) / 20, wrong
     outsiders = [row for row in found if row["expected"] in ("outsider", "independent")]
@@ -76,15 +76,31 @@ def test_everything_is_reported():
 
 def test_repeated_answers_tell_how_much_can_be_explained():
     some = design(problems=48)
-    answers, _ = both(some)[0]
-    again = identify(some, answers, probabilities=False, agreement=np.full(2, 0.82))
+    first = some.candidates[0].probability[0]
+    answers = flips(first, 0.1)
+    again = identify(some, answers, probabilities=False, repeats=twice(answers, flips(first, 0.1, seed=1)))
     assert again.verdict == "single"
     assert again.own_known
     assert again.share.value > 0.9
-    # a subject that would answer the same again, of which little is explained, is not it
-    weak = flips(some.candidates[0].probability[0], 0.35)
+    # a subject that answers the same again, of which little is explained, is not it
+    weak = flips(first, 0.35)
     assert identify(some, weak, probabilities=False).verdict == "single"
-    assert identify(some, weak, probabilities=False, agreement=np.ones(2)).verdict in ("nearest", "none")
+    assert identify(some, weak, probabilities=False, repeats=twice(weak, weak)).verdict in ("nearest", "none")
+
+
+def test_a_rule_that_deviates_from_a_candidate_in_few_answers_is_found_by_asking_again():
+    """One in fifty answers is another, always at the same questions: not the candidate with lapses, but a rule."""
+    some = design(problems=64)
+    candidate = some.candidates[0].probability[0]
+    answers = flips(candidate, 0.02)
+    assert 5 < (answers != candidate).sum() < 30
+    assert identify(some, answers, probabilities=False).verdict == "single"
+    same = identify(some, answers, probabilities=False, repeats=twice(answers, answers))
+    assert same.verdict in ("nearest", "none")
+    assert "asked again" in same.left.about
+    fresh = flips(candidate, 0.02, seed=1)
+    found = identify(some, answers, probabilities=False, repeats=twice(answers, fresh))
+    assert (found.verdict, found.names) == ("single", ("c0",))
 
 
 def test_candidates_with_the_same_answers_are_one():

@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 
 from llm_icl.analysis.identification.mixture_search import best_mixture
-from llm_icl.analysis.identification.mixtures import OVER, PRIORS, Component, Form, fit
+from llm_icl.analysis.identification.mixtures import OVER, PRIORS, Component, Form, fit, given_classes
 from llm_icl.analysis.identification.weights import intervals
-from tests.analysis.identification.making import design, drawn
+from tests.analysis.identification.making import design, drawn, flips
 
 
 def components(some, *chosen):
     return tuple(Component(k, 0, some.candidates[k].probability[0]) for k in chosen)
 
 
-def within(some, share, seed, flips=0.0):
+def within(some, share, seed, lapses=0.0):
     a, b = (some.candidates[k].probability[0] for k in (0, 1))
     p = share * a + (1 - share) * b
-    return drawn((1 - 2 * flips) * p + flips, seed)
+    return drawn((1 - 2 * lapses) * p + lapses, seed)
 
 
 def over(some, share, seed):
@@ -36,7 +36,7 @@ MADE = [("queries", within), ("contexts", over), ("problems", whole)]
 
 def test_weights_within_queries_are_recovered_and_flips_are_lapses():
     some = design(problems=800)
-    mixture = fit(within(some, 0.7, 0, flips=0.1), components(some, 0, 1), Form("queries"))
+    mixture = fit(within(some, 0.7, 0, lapses=0.1), components(some, 0, 1), Form("queries"))
     np.testing.assert_allclose(mixture.weights.mean(axis=0), [0.56, 0.24, 0.1, 0.1], atol=0.03)
     np.testing.assert_allclose(mixture.weights.sum(axis=1), 1)
 
@@ -130,3 +130,19 @@ def test_held_out_problems_do_not_move_the_weights():
         first, second = (fit(y, components(some, 0, 1), Form(kind), train=train) for y in (answers, changed))
         np.testing.assert_allclose(first.weights, second.weights)
         assert (first.scores[30:] != second.scores[30:]).all()
+
+
+def test_classes_given_all_answers():
+    """Problems follow c0 or c1 throughout: all answers tell which, and drawn classes are those of whole problems."""
+    some = design(problems=20)
+    first, second = (candidate.probability[0] for candidate in some.candidates[:2])
+    of_first = np.arange(20) % 2 == 0
+    truth = np.where(of_first[:, None], first, second)
+    answers = flips(truth, 0.05)
+    mixture = fit(answers, components(some, 0, 1), Form("problems"))
+    told, given = given_classes(answers, mixture, 50, np.random.default_rng(0))
+    assert given.shape == (50, *answers.shape)
+    assert np.abs(told - truth).mean() < 0.1 < np.abs(mixture.model - truth).mean()
+    np.testing.assert_allclose(given.mean(axis=0), told, atol=0.05)
+    follows = [np.abs(given - each).max(axis=(1, 3)) < 0.2 for each in (first, second)]  # (50, C)
+    assert (follows[0] != follows[1]).all()

@@ -7,9 +7,10 @@ import pytest
 
 from llm_icl.analysis.identification.alone import log_scores
 from llm_icl.analysis.identification.flexible import on_top
+from llm_icl.analysis.identification.repeats import Repeats
 from llm_icl.analysis.identification.strata import centred, permutations, strata_of
-from llm_icl.analysis.identification.structure import Structure
-from tests.analysis.identification.making import design, drawn, flips
+from llm_icl.analysis.identification.structure import DRAWS, Structure
+from tests.analysis.identification.making import design, drawn, flips, twice
 
 
 def model_of(some, k=0, noise=0.1):
@@ -143,3 +144,29 @@ def test_features_that_all_are_equal_are_left_out():
     flat = dataclasses.replace(some, candidates=some.candidates[:1] * 3)
     _, names = Structure(flat).linear
     assert names.count("c0") == 1
+
+
+def test_deviations_that_come_back_are_found_and_others_are_as_rare_as_they_should_be():
+    some = design(problems=32)
+    structure, model = Structure(some), model_of(some, noise=0.05)
+    every, p_values = np.broadcast_to(model, (DRAWS, *model.shape)), []
+    for seed in range(60):
+        first, second = drawn(model, seed), drawn(model, 1000 + seed)
+        random = np.random.default_rng(seed)
+        chance = twice(first, second).products(model, every, random)
+        p_values.append(structure.left(first, model, False, 0.0, seed, repeats=chance).kinds["repeats"])
+        back = twice(first, first).products(model, every, random)
+        assert structure.left(first, model, False, 0.0, seed, repeats=back).kinds["repeats"] < 0.01
+    assert 0.3 < np.mean(p_values) < 0.7
+    assert np.mean(np.array(p_values) < 0.1) < 0.25
+
+
+def test_products_of_the_deviations_of_repeated_answers():
+    """By hand: of the answers 1, 1, 0 to one question with P = 0.8, deviations are 0.5, 0.5 and -2."""
+    repeats = Repeats(np.array([[[3, 1, 2]]]), np.array([[[2, 1, 0]]]))
+    model = np.array([[[0.8, 0.8, 0.5]]])
+    found = repeats.products(model, np.zeros((0, 1, 1, 3)), np.random.default_rng(0))
+    np.testing.assert_allclose(found, [(0.5 * 0.5 - 2 * 0.5 * 2) + 1.0])
+    # Two answers of the model are unrelated
+    simulated = repeats.products(model, np.broadcast_to(model, (4000, *model.shape)), np.random.default_rng(2))[1:]
+    assert abs(simulated.mean()) < 5 * simulated.std() / np.sqrt(len(simulated))

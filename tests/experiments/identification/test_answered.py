@@ -30,9 +30,9 @@ def test_probabilities_count_if_every_answer_has_one():
 def test_questions_that_were_not_always_answered_tell_nothing_of_agreement():
     share = [None if i % 3 else 1.0 if i % 2 else 2 / 3 for i in range(240)]
     found = read_answers([frame([1] * 240, None, share)], (1, 80, 3), 3)
-    np.testing.assert_allclose(found.agreement, [(1 + 1 / 3) / 2])
+    np.testing.assert_allclose(found.repeats.agreement, [(1 + 1 / 3) / 2])
     assert found.answers.ravel()[np.arange(240) % 3 > 0].tolist() == [1.0] * 160
-    assert read_answers([frame([1] * 30, None, [1.0] * 19 + [None] * 11)], (1, 10, 3), 3).agreement is None
+    assert read_answers([frame([1] * 30, None, [1.0] * 19 + [None] * 11)], (1, 10, 3), 3).repeats.agreement is None
 
 
 def test_of_repeated_labels_one_is_drawn_and_the_agreement_is_that_of_pairs():
@@ -46,4 +46,4 @@ def test_of_repeated_labels_one_is_drawn_and_the_agreement_is_that_of_pairs():
     assert abs(found.answers.mean() - 0.8) < 0.03  # the majority would be 1 in 89.6 %
     (a, b, c) = said.T
     pairs = np.mean([(a == b).mean(), (a == c).mean(), (b == c).mean()])
-    np.testing.assert_allclose(found.agreement, [pairs])
+    np.testing.assert_allclose(found.repeats.agreement, [pairs])

@@ -86,16 +86,16 @@ def test_repeated_answers_tell_how_well_answers_repeat(sampled, tmp_path):
     file = AnswersFile.read(written(rows + other, tmp_path / "twice.jsonl"))
     ((setting, some),) = file.settings
     answered = collected(file, setting, some, ()).answered["twice"]
-    assert answered.agreement.tolist() == [0.0, 0.0]
+    assert answered.repeats.agreement.tolist() == [0.0, 0.0]
     same = AnswersFile.read(written(rows + rows, tmp_path / "same.jsonl"))
     answered = collected(same, setting, same.settings[0][1], ()).answered["same"]
-    assert answered.agreement.tolist() == [1.0, 1.0]
+    assert answered.repeats.agreement.tolist() == [1.0, 1.0]
 
 
 def test_a_few_repeated_questions_do_not_tell_how_well_answers_repeat(sampled, tmp_path):
     rows = filled(sampled)
     file = AnswersFile.read(written([*rows, rows[0], rows[-1]], tmp_path / "few.jsonl"))
-    assert collected(file, *file.settings[0], ()).answered["few"].agreement is None
+    assert collected(file, *file.settings[0], ()).answered["few"].repeats.agreement is None
 
 
 @pytest.mark.parametrize("write", [float, bool, str, lambda label: f" {float(label)} "])
