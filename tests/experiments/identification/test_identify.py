@@ -134,26 +134,31 @@ def nearest_label(prompt, random):
     return labels[int(distances.argmin())] ^ int(random.random() < 0.1)
 
 
-def test_a_chat_model_that_answers_in_labels_is_identified(tmp_path, monkeypatch):
+# Asked twice, the last one flips the same answers again: a rule, which nearest neighbours explain half of.
+@pytest.mark.parametrize(("repeats", "flips_come_back", "verdict"), [(1, False, "single"), (2, True, "none")])
+def test_a_chat_model_that_answers_in_labels_is_identified(tmp_path, monkeypatch, repeats, flips_come_back, verdict):
     server, random = Provider(), np.random.default_rng(0)
     usual = servers.answer
 
     def as_nearest_neighbour(path, body, fault=""):
-        reply = usual(path, body, fault)
-        reply["content"] = [{"type": "text", "text": str(nearest_label(servers.prompt_of(body), random))}]
+        reply, prompt = usual(path, body, fault), servers.prompt_of(body)
+        coin = np.random.default_rng(list(prompt.encode())) if flips_come_back else random
+        reply["content"] = [{"type": "text", "text": str(nearest_label(prompt, coin))}]
         return reply
 
     monkeypatch.setattr(servers, "answer", as_nearest_neighbour)
     monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-none")
+    asked = [*SMALL, "--repeats", str(repeats)]
     try:
-        done = run_inside("identify", "--model", "claude-sonnet-5.5", *SMALL, "--out", "run", cwd=tmp_path)
+        done = run_inside("identify", "--model", "claude-sonnet-5.5", *asked, "--out", "run", cwd=tmp_path)
     finally:
         server.die()
     assert done.returncode == 0, done.stderr
     one = found_in(tmp_path / "run")["claude-sonnet-5.5"]
     assert (one.answered, one.probabilities) == (1.0, False)
-    assert (one.identification.verdict, one.identification.names) == ("single", ("nearest-neighbour",))
+    assert (one.identification.verdict, one.identification.names) == (verdict, ("nearest-neighbour",))
+    assert one.identification.own_known == (repeats == 2)
 
 
 def test_a_model_without_answers_is_a_failure(tmp_path, monkeypatch):
