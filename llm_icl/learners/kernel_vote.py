@@ -30,9 +30,11 @@ class KernelVote(Learner):
             raise RequestError(f"kernel-vote: decay = {self.decay} is out of range: above 0, at most 1")
 
     def answer(self, problems: Problems) -> Answers:
-        points = np.arange(problems.points)
-        ages = points[:, None] - 1 - points  # (m, m): of example j at position k
-        return Answers.from_probability(self._vote(problems.distances, ages, problems.shown))
+        return self.answer_at(problems, np.arange(problems.points))
+
+    def answer_at(self, problems: Problems, positions: NDArray[np.int64]) -> Answers:
+        ages = positions[:, None] - 1 - np.arange(problems.points)  # (P, m): of example j at each position
+        return Answers.from_probability(self._vote(problems.distances[:, positions], ages, problems.shown))
 
     def answer_queries(self, contexts: Problems, queries: Bits) -> Answers:
         ages = np.arange(contexts.points)[::-1][None, :]

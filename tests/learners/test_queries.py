@@ -78,6 +78,17 @@ def test_queries_behind_a_context_are_answered_as_at_that_position(name):
     assert compared > 0
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_answers_at_some_positions_are_those_at_all(name):
+    learner = learner_of(parse_specs([name])[0])
+    some = np.array([0, 3, 4, 11])
+    for task in (task for task in TASKS if not learner.refusal(load(task), 4)):
+        problems = draw_problems(load(task), 4, 12, 6, seed=1)
+        here, everywhere = learner.answer_at(problems, some), learner.answer(problems)
+        np.testing.assert_allclose(here.probability, everywhere.probability[:, some], atol=1e-6)
+        np.testing.assert_array_equal(here.prediction, everywhere.prediction[:, some])
+
+
 @pytest.mark.parametrize("task", ["conjunction", "disjunction", "conjunction-llm:drop-constant=true"])
 @pytest.mark.parametrize("name", ["bayes", "bayes-labels"])
 def test_exact_bayes_by_counting_answers_queries_as_at_that_position(name, task):
