@@ -111,7 +111,7 @@ class _Subject:
         """What a model leaves whose P(answer 1) is drawn anew at every query."""
         repeats = None
         if self.repeats is not None:
-            repeats = self.repeats.products(model, np.broadcast_to(model, (DRAWS, *model.shape)), self.random())
+            repeats = self.repeats.come_back(model, np.broadcast_to(model, (DRAWS, *model.shape)), self.random())
         return self.structure.left(
             self.answers, model, self.probabilities, gained, self.seed, neighbours=neighbours, repeats=repeats
         )
@@ -120,7 +120,7 @@ class _Subject:
         """What a mixture over contexts or problems leaves."""
         repeats = None
         if self.repeats is not None:
-            repeats = self.repeats.products(*given_classes(self.answers, mixture, DRAWS, self.random()), self.random())
+            repeats = self.repeats.come_back(*given_classes(self.answers, mixture, DRAWS, self.random()), self.random())
         return self.structure.left(
             self.answers, mixture.model, self.probabilities, gained, self.seed, False, neighbours, repeats
         )

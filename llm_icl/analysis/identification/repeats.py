@@ -38,15 +38,15 @@ class Repeats:
         same = (self.ones * (self.ones - 1) + zeros * (zeros - 1)) / np.maximum(pairs, 1)
         return np.array([same[m][again[m]].mean() for m in range(len(again))])
 
-    def products(self, model: Floats, drawn: Floats, random: np.random.Generator) -> Floats:
-        """The sum over pairs of answers to one question of the product of their standardised deviations from P(answer
-        1) (M, C, Q): of these answers, and of as many simulated ones. drawn (R, M, C, Q) are the probabilities that
-        simulated answers have. 1 + R numbers, around 0 if nothing but the model comes back.
+    def come_back(self, model: Floats, drawn: Floats, random: np.random.Generator) -> Floats:
+        """How far the deviations from P(answer 1) (M, C, Q) come back when a question is asked again, over all pairs of
+        answers to one: the sum of their products, and how few pairs differ. (1 + R, 2), first of these answers, then of
+        as many simulated ones, which have the probabilities drawn (R, M, C, Q).
         """
         again = self.count > 1
         p, count = model[again], self.count[again]
         simulated = random.binomial(count, drawn[:, again])
         ones = np.concatenate([self.ones[again][None], simulated])  # (1 + R, repeated questions)
-        total = (ones - count * p) ** 2
         own = ones * (1 - p) ** 2 + (count - ones) * p**2
-        return ((total - own) / (2 * p * (1 - p))).sum(axis=1)
+        products = ((ones - count * p) ** 2 - own) / 2
+        return np.stack([products.sum(axis=1), -(ones * (count - ones)).sum(axis=1)], axis=1)

@@ -152,8 +152,8 @@ class Structure:
 
         explained is the log score, in nats over all answers, by which the model is above a constant. Deviations towards
         its neighbours (B, M, C, Q), the same model with other variants of a family, do not count: the family's
-        parameters are continuous, and its variants only a grid. repeats (1 + DRAWS,) says how far the deviations of
-        labels come back when questions are asked again, and how far they would by chance.
+        parameters are continuous, and its variants only a grid. repeats (1 + DRAWS, parts) says how far the
+        deviations of labels come back when questions are asked again, and how far they would by chance.
         """
         known = ~np.isnan(answers).ravel()
         strata = strata_of(model, ~np.isnan(answers)).ravel()
@@ -197,7 +197,7 @@ class Structure:
             drawn = np.where(known, (labels - p) / spread, 0.0)
             drawn = np.concatenate([deviations[None], without(drawn.T).T])
             if repeats is not None:
-                parts["repeats"] = repeats.astype(np.float32)[:, None]
+                parts["repeats"] = repeats.astype(np.float32)
         every = drawn.astype(np.float32)  # (R, N), the data first
         contexts = every.reshape(-1, self.sizes, self.problems, self.queries)
         parts["linear"] = self._linear(every, matrix, noise)

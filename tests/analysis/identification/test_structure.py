@@ -153,20 +153,20 @@ def test_deviations_that_come_back_are_found_and_others_are_as_rare_as_they_shou
     for seed in range(60):
         first, second = drawn(model, seed), drawn(model, 1000 + seed)
         random = np.random.default_rng(seed)
-        chance = twice(first, second).products(model, every, random)
+        chance = twice(first, second).come_back(model, every, random)
         p_values.append(structure.left(first, model, False, 0.0, seed, repeats=chance).kinds["repeats"])
-        back = twice(first, first).products(model, every, random)
+        back = twice(first, first).come_back(model, every, random)
         assert structure.left(first, model, False, 0.0, seed, repeats=back).kinds["repeats"] < 0.01
     assert 0.3 < np.mean(p_values) < 0.7
     assert np.mean(np.array(p_values) < 0.1) < 0.25
 
 
-def test_products_of_the_deviations_of_repeated_answers():
-    """By hand: of the answers 1, 1, 0 to one question with P = 0.8, deviations are 0.5, 0.5 and -2."""
+def test_deviations_of_repeated_answers_by_hand():
+    """Of the answers 1, 1, 0 with P = 0.8, deviations are 0.2, 0.2 and -0.8, and two of three pairs differ."""
     repeats = Repeats(np.array([[[3, 1, 2]]]), np.array([[[2, 1, 0]]]))
     model = np.array([[[0.8, 0.8, 0.5]]])
-    found = repeats.products(model, np.zeros((0, 1, 1, 3)), np.random.default_rng(0))
-    np.testing.assert_allclose(found, [(0.5 * 0.5 - 2 * 0.5 * 2) + 1.0])
-    # Two answers of the model are unrelated
-    simulated = repeats.products(model, np.broadcast_to(model, (4000, *model.shape)), np.random.default_rng(2))[1:]
-    assert abs(simulated.mean()) < 5 * simulated.std() / np.sqrt(len(simulated))
+    found = repeats.come_back(model, np.zeros((0, 1, 1, 3)), np.random.default_rng(0))
+    np.testing.assert_allclose(found, [[0.2 * 0.2 - 2 * 0.2 * 0.8 + 0.25, -2]])
+    # Two answers of the model are unrelated; 3 · 2 · 0.16 and 2 · 0.25 pairs differ
+    every = repeats.come_back(model, np.broadcast_to(model, (4000, *model.shape)), np.random.default_rng(2))[1:]
+    np.testing.assert_array_less(np.abs(every.mean(axis=0) - [0, -1.46]), 5 * every.std(axis=0) / np.sqrt(4000))
