@@ -16,7 +16,7 @@ from llm_icl.analysis.identification.repeats import Repeats
 from llm_icl.analysis.identification.result import Compared, Identification, Mixed
 from llm_icl.analysis.identification.separation import needed, power, told_apart
 from llm_icl.analysis.identification.shares import explained, own_scores, regret
-from llm_icl.analysis.identification.structure import DRAWS, Left, Structure
+from llm_icl.analysis.identification.structure import Left, Structure
 from llm_icl.analysis.identification.verdict import LEVEL, REJECTED, WHOLE
 from llm_icl.analysis.identification.weights import intervals
 from llm_icl.analysis.intervals import NOTHING, Estimate, mean
@@ -25,6 +25,10 @@ Floats = NDArray[np.float64]
 
 # So many candidates are tested for what they leave, those that explain most.
 MOST_TESTED = 6
+# Draws where questions were asked again: with five kinds of structure the smallest p-value is 5 in so many.
+REPEATED = 999
+# A family's variant says the same as its neighbours at a query if their P(answer 1) are so near to each other.
+_NEAR = 0.1
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,8 @@ class _Subject:
         """What a model leaves whose P(answer 1) is drawn anew at every query."""
         repeats = None
         if self.repeats is not None:
-            repeats = self.repeats.come_back(model, np.broadcast_to(model, (DRAWS, *model.shape)), self.random())
+            drawn = np.broadcast_to(model, (REPEATED, *model.shape))
+            repeats = self.repeats.come_back(self.answers, model, drawn, _sure(model, neighbours), self.random())
         return self.structure.left(
             self.answers, model, self.probabilities, gained, self.seed, neighbours=neighbours, repeats=repeats
         )
@@ -120,7 +125,9 @@ class _Subject:
         """What a mixture over contexts or problems leaves."""
         repeats = None
         if self.repeats is not None:
-            repeats = self.repeats.come_back(*given_classes(self.answers, mixture, DRAWS, self.random()), self.random())
+            told, drawn = given_classes(self.answers, mixture, REPEATED, self.random())
+            sure = _sure(mixture.model, neighbours)
+            repeats = self.repeats.come_back(self.answers, told, drawn, sure, self.random())
         return self.structure.left(
             self.answers, mixture.model, self.probabilities, gained, self.seed, False, neighbours, repeats
         )
@@ -369,3 +376,12 @@ class _Subject:
         by_size, weights = intervals(mixture)
         share = explained(held_out, self.base_scores, self.own, self.seed)
         return Mixed(mixture.form.over, names, by_size, weights, share, left)
+
+
+def _sure(model: Floats, neighbours: Floats | None) -> NDArray[np.bool_]:
+    """Where a model's P(answer 1) (M, C, Q) does not depend on which of a family's variants it is, (M, C, Q): those are
+    a grid, and a rule between two of them deviates from both wherever it is asked again.
+    """
+    if neighbours is None:
+        return np.ones(model.shape, dtype=bool)
+    return np.abs(neighbours - model).max(axis=0) < _NEAR

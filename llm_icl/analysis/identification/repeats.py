@@ -38,15 +38,19 @@ class Repeats:
         same = (self.ones * (self.ones - 1) + zeros * (zeros - 1)) / np.maximum(pairs, 1)
         return np.array([same[m][again[m]].mean() for m in range(len(again))])
 
-    def come_back(self, model: Floats, drawn: Floats, random: np.random.Generator) -> Floats:
-        """How far the deviations from P(answer 1) (M, C, Q) come back when a question is asked again, over all pairs of
-        answers to one: the sum of their products, and how few pairs differ. (1 + R, 2), first of these answers, then of
-        as many simulated ones, which have the probabilities drawn (R, M, C, Q).
+    def come_back(
+        self, first: Floats, model: Floats, drawn: Floats, counted: NDArray[np.bool_], random: np.random.Generator
+    ) -> Floats:
+        """How far the deviations of the first answers (M, C, Q) from P(answer 1) come back when a question is asked
+        again: the sum of their products with the mean deviation of the other answers to it, over counted questions.
+
+        Other answers have no part in the fit of the model, so that its errors do not come back. (1 + R,), of these
+        answers and of as many simulated ones, which have the probabilities drawn (R, M, C, Q).
         """
-        again = self.count > 1
-        p, count = model[again], self.count[again]
-        simulated = random.binomial(count, drawn[:, again])
-        ones = np.concatenate([self.ones[again][None], simulated])  # (1 + R, repeated questions)
-        own = ones * (1 - p) ** 2 + (count - ones) * p**2
-        products = ((ones - count * p) ** 2 - own) / 2
-        return np.stack([products.sum(axis=1), -(ones * (count - ones)).sum(axis=1)], axis=1)
+        again = (self.count > 1) & counted
+        p, label, others = model[again], first[again], self.count[again] - 1
+        found = ((label - p) * ((self.ones[again] - label) / others - p)).sum()
+        probability = drawn[:, again]  # (R, repeated questions)
+        labels = random.random(probability.shape) < probability
+        simulated = (labels - p) * (random.binomial(others, probability) / others - p)
+        return np.append(found, simulated.sum(axis=1))

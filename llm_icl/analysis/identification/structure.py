@@ -152,8 +152,8 @@ class Structure:
 
         explained is the log score, in nats over all answers, by which the model is above a constant. Deviations towards
         its neighbours (B, M, C, Q), the same model with other variants of a family, do not count: the family's
-        parameters are continuous, and its variants only a grid. repeats (1 + DRAWS, parts) says how far the
-        deviations of labels come back when questions are asked again, and how far they would by chance.
+        parameters are continuous, and its variants only a grid. repeats (1 + R,) says how far the deviations
+        of labels come back when questions are asked again, and how far they would by chance.
         """
         known = ~np.isnan(answers).ravel()
         strata = strata_of(model, ~np.isnan(answers)).ravel()
@@ -189,18 +189,16 @@ class Structure:
             return Left(0.0, {"linear": 0.0}, names[strongest], float(gains[strongest]))
 
         random = np.random.default_rng(seed)
-        parts: dict[str, Singles] = {}
+        draws = DRAWS if repeats is None else len(repeats) - 1
         if probabilities:
-            drawn = deviations[permutations(strata, DRAWS, random)]
+            drawn = deviations[permutations(strata, draws, random)]
         else:
-            labels = random.random((DRAWS, len(p)), dtype=np.float32) < p
+            labels = random.random((draws, len(p)), dtype=np.float32) < p
             drawn = np.where(known, (labels - p) / spread, 0.0)
             drawn = np.concatenate([deviations[None], without(drawn.T).T])
-            if repeats is not None:
-                parts["repeats"] = repeats.astype(np.float32)
         every = drawn.astype(np.float32)  # (R, N), the data first
         contexts = every.reshape(-1, self.sizes, self.problems, self.queries)
-        parts["linear"] = self._linear(every, matrix, noise)
+        parts = {"linear": self._linear(every, matrix, noise)}
         if slopes and self.queries > 1:
             parts["slopes"] = self._slopes(contexts, strata)
         if self.sizes * self.queries > 1:
@@ -208,6 +206,8 @@ class Structure:
         fitted = every[:, self.trained] @ self.smoother.T
         together = (fitted * every).sum(axis=1)
         parts["flexible"] = (together / np.sqrt((fitted**2).sum(axis=1) + 1e-9))[:, None]
+        if repeats is not None:
+            parts["repeats"] = repeats.astype(np.float32)[:, None]
         return _combined(parts, least, names, self.toward[1], float(gains[strongest]))
 
     def _linear(self, drawn: Singles, matrix: Floats, noise: Floats) -> Singles:

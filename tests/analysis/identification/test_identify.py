@@ -103,6 +103,19 @@ def test_a_rule_that_deviates_from_a_candidate_in_few_answers_is_found_by_asking
     assert (found.verdict, found.names) == ("single", ("c0",))
 
 
+def test_asking_again_does_not_hide_that_answers_depend_on_the_examples():
+    """Weak, but clear with every kind of structure that is looked for: five kinds have a smallest p-value, too."""
+    some = design(problems=64)
+    weak = flips(some.candidates[0].probability[0], 0.4)
+    again = flips(some.candidates[0].probability[0], 0.4, seed=1)
+    assert identify(some, weak, probabilities=False).verdict == "single"
+    assert identify(some, weak, probabilities=False, repeats=twice(weak, again)).verdict == "single"
+    # A constant with few zeros, always at the same questions, is not said to be nothing but a constant
+    rare = flips(np.ones(some.shape), 0.02)
+    found = identify(some, rare, probabilities=False, repeats=twice(rare, rare))
+    assert found.verdict != "independent"
+
+
 def test_candidates_with_the_same_answers_are_one():
     some = design(problems=48)
     twin = dataclasses.replace(some.candidates[0], name="twin")

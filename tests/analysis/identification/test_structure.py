@@ -9,8 +9,8 @@ from llm_icl.analysis.identification.alone import log_scores
 from llm_icl.analysis.identification.flexible import on_top
 from llm_icl.analysis.identification.repeats import Repeats
 from llm_icl.analysis.identification.strata import centred, permutations, strata_of
-from llm_icl.analysis.identification.structure import DRAWS, Structure
-from tests.analysis.identification.making import design, drawn, flips, twice
+from llm_icl.analysis.identification.structure import Structure
+from tests.analysis.identification.making import design, drawn, flips
 
 
 def model_of(some, k=0, noise=0.1):
@@ -146,27 +146,32 @@ def test_features_that_all_are_equal_are_left_out():
     assert names.count("c0") == 1
 
 
-def test_deviations_that_come_back_are_found_and_others_are_as_rare_as_they_should_be():
+@pytest.mark.parametrize("times", [2, 3, 10])
+def test_deviations_that_come_back_are_found_and_others_are_as_rare_as_they_should_be(times):
     some = design(problems=32)
     structure, model = Structure(some), model_of(some, noise=0.05)
-    every, p_values = np.broadcast_to(model, (DRAWS, *model.shape)), []
-    for seed in range(60):
-        first, second = drawn(model, seed), drawn(model, 1000 + seed)
-        random = np.random.default_rng(seed)
-        chance = twice(first, second).come_back(model, every, random)
+    every, p_values = np.broadcast_to(model, (499, *model.shape)), []
+    all_of_them = np.ones(model.shape, dtype=bool)
+    for seed in range(40):
+        random = np.random.default_rng(1000 + seed)
+        first, others = drawn(model, seed), random.binomial(times - 1, model)
+        count = np.full(model.shape, times)
+        chance = Repeats(count, others + first.astype(int)).come_back(first, model, every, all_of_them, random)
         p_values.append(structure.left(first, model, False, 0.0, seed, repeats=chance).kinds["repeats"])
-        back = twice(first, first).come_back(model, every, random)
+        back = Repeats(count, times * first.astype(int)).come_back(first, model, every, all_of_them, random)
         assert structure.left(first, model, False, 0.0, seed, repeats=back).kinds["repeats"] < 0.01
     assert 0.3 < np.mean(p_values) < 0.7
-    assert np.mean(np.array(p_values) < 0.1) < 0.25
+    assert np.mean(np.array(p_values) < 0.1) < 0.3
 
 
 def test_deviations_of_repeated_answers_by_hand():
-    """Of the answers 1, 1, 0 with P = 0.8, deviations are 0.2, 0.2 and -0.8, and two of three pairs differ."""
-    repeats = Repeats(np.array([[[3, 1, 2]]]), np.array([[[2, 1, 0]]]))
-    model = np.array([[[0.8, 0.8, 0.5]]])
-    found = repeats.come_back(model, np.zeros((0, 1, 1, 3)), np.random.default_rng(0))
-    np.testing.assert_allclose(found, [[0.2 * 0.2 - 2 * 0.2 * 0.8 + 0.25, -2]])
-    # Two answers of the model are unrelated; 3 · 2 · 0.16 and 2 · 0.25 pairs differ
-    every = repeats.come_back(model, np.broadcast_to(model, (4000, *model.shape)), np.random.default_rng(2))[1:]
-    np.testing.assert_array_less(np.abs(every.mean(axis=0) - [0, -1.46]), 5 * every.std(axis=0) / np.sqrt(4000))
+    """The first answer 1 with P = 0.8, then 1 and 0: 0.2 · (0.5 - 0.8). Of 0 and 0 with P = 0.5: 0.25."""
+    repeats = Repeats(np.array([[[3, 1, 2, 2]]]), np.array([[[2, 1, 0, 2]]]))
+    first, model = np.array([[[1.0, 1.0, 0.0, 1.0]]]), np.array([[[0.8, 0.8, 0.5, 0.1]]])
+    counted = np.array([[[True, True, True, False]]])
+    found = repeats.come_back(first, model, np.zeros((0, 1, 1, 4)), counted, np.random.default_rng(0))
+    np.testing.assert_allclose(found, [0.2 * -0.3 + 0.25])
+    # Two answers of the model are unrelated
+    every = np.broadcast_to(model, (4000, *model.shape))
+    simulated = repeats.come_back(first, model, every, counted, np.random.default_rng(2))[1:]
+    assert abs(simulated.mean()) < 5 * simulated.std() / np.sqrt(4000)
