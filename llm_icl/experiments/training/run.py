@@ -24,6 +24,7 @@ from local_models.trainer import SCORES, StepProgress, TrainingError, train
 def train_in(session: Session, request: TrainingRequest, on_progress: OnProgress) -> None:
     """Train in the session's directory. Raises WorkError if training fails."""
     model = build(request.shape, request.schedule.seed)
+    on_progress("exact Bayes and nearest neighbours on the held-out problems", 0, request.schedule.steps)
     session.results = {
         "parameters": parameter_count(model),
         "frozen": sum(parameter.numel() for parameter in model.parameters() if not parameter.requires_grad),
