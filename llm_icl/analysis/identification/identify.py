@@ -96,6 +96,10 @@ class _Subject:
         self.gained = (self.alone.held_out - self.base_scores).sum(axis=1)  # (K,): nats above the constant
         self.span = float((self.own - self.base_scores).sum())
         self.share = self.gained / self.span if self.span > 1e-9 else np.zeros(len(self.gained))
+        # As if labels had no noise: how well they repeat is too roughly known to say that nothing is left.
+        again = self.own_known and not probabilities and not is_constant(answers)
+        self.whole_span = -float(self.base_scores.sum()) if again else self.span
+        self.whole = self.gained / self.whole_span if self.whole_span > 1e-9 else np.zeros(len(self.gained))
         self.tests: dict[int, Left] = {}
         self.query_only: Left | None = None
         self.mixtures: list[tuple[Mixture, Floats, Left]] = []
@@ -142,8 +146,12 @@ class _Subject:
     def identify(self, ceiling: Floats | None, flexible: bool) -> Identification:
         self.independent = self.left(self.base, 0.0)
         decision = self.decide()
-        share = explained(decision.held_out, self.base_scores, self.own, self.seed)
         certain = own_scores(np.where(np.isnan(self.answers), np.nan, decision.model), True, None)
+        if self.own_known and not self.probabilities and certain.sum() > self.own.sum():
+            # One mean agreement for all questions is that of the noisiest subject; the model's own is less noisy.
+            self.own = certain
+            self.span = float((self.own - self.base_scores).sum())
+        share = explained(decision.held_out, self.base_scores, self.own, self.seed)
         expected = (certain - self.base_scores).sum() / self.span if self.span > 1e-9 else np.nan
         lost, of_model = np.nan, np.nan
         if ceiling is not None:
@@ -228,10 +236,10 @@ class _Subject:
 
         A family is left out where a candidate without parameters is among them.
         """
-        beaten = (self.corrected < LEVEL) & (self.share < WHOLE)
+        beaten = (self.corrected < LEVEL) & (self.whole < WHOLE)
         found = []
         for k in [int(k) for k in self.order if not beaten[k]][:MOST_TESTED]:
-            if self.share[k] < WHOLE:
+            if self.whole[k] < WHOLE:
                 self.tests[k] = self.left_alone(k)
                 if self.tests[k].p_value < REJECTED:
                     continue
@@ -291,7 +299,7 @@ class _Subject:
         level = LEVEL / max(len(self.design.candidates) - 1, 1)
         chance = min(power(float(s), level) for s in strength)
         wanted = float(needed(strength, self.design.shape[1], level).max())
-        same = (self.share[adequate] >= WHOLE).all() or (lost <= (1 - WHOLE) * regular).all()
+        same = (self.whole[adequate] >= WHOLE).all() or (lost <= (1 - WHOLE) * regular).all()
         return _Decision("single" if same else "too few", names, model, scores, left, chance, wanted)
 
     def several(self) -> _Decision:
@@ -315,7 +323,7 @@ class _Subject:
             anew = mixture.form.over == "queries"
             left = self.left(mixture.model, gained, others) if anew else self.left_by_classes(mixture, gained, others)
             self.mixtures.append((mixture, held_out, left))
-            if gained < WHOLE * self.span and left.p_value < REJECTED:
+            if gained < WHOLE * self.whole_span and left.p_value < REJECTED:
                 continue
             verdict, names = self.of_mixture(mixture)
             if names:

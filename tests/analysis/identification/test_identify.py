@@ -202,3 +202,16 @@ def test_holm_corrects_for_all_comparisons():
     np.testing.assert_allclose(holm(np.array([0.01, 1.0, 0.04, 0.03])), [0.03, 1, 0.06, 0.06])
     for order in itertools.permutations([0.001, 1.0, 0.2]):
         assert sorted(holm(np.array(order)).tolist()) == pytest.approx([0.002, 0.2, 1.0])
+
+
+def test_labels_drawn_from_a_soft_candidate_and_asked_twice_are_explained_and_told_from_its_like():
+    """Questions differ in how surely they are answered: one mean agreement would make a look-alike explain all, too."""
+    some = design(problems=64, soft=True)
+    soft = some.candidates[0].probability[0]
+    like = np.where(np.random.default_rng(0).random(soft.shape) < 0.3, some.candidates[1].probability[0], soft)
+    named = dataclasses.replace(some, candidates=(*some.candidates, Candidate("like", like[None], ("like",))))
+    first, second = drawn(soft, 1), drawn(soft, 2)
+    found = identify(named, first, probabilities=False, repeats=twice(first, second))
+    assert (found.verdict, found.names) == ("single", ("c0",))
+    assert found.share.low < 1 < found.share.value + 0.15
+    assert found.share.value < 1.1
