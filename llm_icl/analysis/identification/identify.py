@@ -60,8 +60,7 @@ def identify(
     Answers are P(answer 1), or labels, of which repeats are all that were given where questions were asked again, and
     ceiling (M, C, Q) is exact Bayes' P(y = 1), where known. structure is `Structure(design)`, which can be shared by
     many subjects. flexible says whether to fit the flexible model too, which no verdict depends on: a quarter of the
-    time.
-    Problems without any answer take no part.
+    time. Problems without any answer take no part.
     """
     answered = (~np.isnan(answers)).sum(axis=(0, 2)) > 0  # (C,)
     if answered.any() and not answered.all():
@@ -127,17 +126,28 @@ class _Subject:
 
     def left_by_classes(self, mixture: Mixture, gained: float, neighbours: Floats | None) -> Left:
         """What a mixture over contexts or problems leaves."""
-        repeats = None
+        repeats, random = None, self.random()
         if self.repeats is not None:
-            told, drawn = given_classes(self.answers, mixture, REPEATED, self.random())
-            sure = _sure(mixture.model, neighbours)
-            repeats = self.repeats.come_back(self.answers, told, drawn, sure, self.random())
+            told, drawn = given_classes(self.answers, mixture, REPEATED, random)
+            repeats = self.repeats.come_back(self.answers, told, drawn, _sure(mixture.model, neighbours), random)
         return self.structure.left(
             self.answers, mixture.model, self.probabilities, gained, self.seed, False, neighbours, repeats
         )
 
     def random(self) -> np.random.Generator:
+        """Of simulated repetitions; the structure has draws of its own."""
         return np.random.default_rng([self.seed, 1])
+
+    def certain(self, model: Floats) -> Floats:
+        """The log scores (C,) of a subject whose P(answer 1) is a model's, by itself."""
+        return own_scores(np.where(self.known, model, np.nan), True, None)
+
+    def own_given(self, certain: Floats) -> Floats:
+        """The subject's own scores (C,). One mean agreement for all questions is that of the noisiest subject that
+        agrees so often: labels that were asked again are at least as regular as a model that describes them, by itself.
+        """
+        again = self.own_known and not self.probabilities
+        return certain if again and certain.sum() > self.own.sum() else self.own
 
     def left_alone(self, k: int) -> Left:
         """What a candidate alone leaves."""
@@ -146,11 +156,9 @@ class _Subject:
     def identify(self, ceiling: Floats | None, flexible: bool) -> Identification:
         self.independent = self.left(self.base, 0.0)
         decision = self.decide()
-        certain = own_scores(np.where(np.isnan(self.answers), np.nan, decision.model), True, None)
-        if self.own_known and not self.probabilities and certain.sum() > self.own.sum():
-            # One mean agreement for all questions is that of the noisiest subject; the model's own is less noisy.
-            self.own = certain
-            self.span = float((self.own - self.base_scores).sum())
+        certain = self.certain(decision.model)
+        self.own = self.own_given(certain)
+        self.span = float((self.own - self.base_scores).sum())
         share = explained(decision.held_out, self.base_scores, self.own, self.seed)
         expected = (certain - self.base_scores).sum() / self.span if self.span > 1e-9 else np.nan
         lost, of_model = np.nan, np.nan
@@ -329,7 +337,8 @@ class _Subject:
             if names:
                 return _Decision(verdict, names, mixture.model, held_out, left)
         best, scores, left = max(self.mixtures, key=lambda each: each[1].sum())
-        share = float((scores - self.base_scores).sum()) / self.span if self.span > 0 else 0.0
+        span = float((self.own_given(self.certain(best.model)) - self.base_scores).sum())
+        share = float((scores - self.base_scores).sum()) / span if span > 0 else 0.0
         names = (self.design.names[self.lead],)
         return _Decision("none" if share < thresholds.HALF else "nearest", names, best.model, scores, left)
 
