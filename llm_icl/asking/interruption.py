@@ -3,22 +3,26 @@
 import asyncio
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 _ASK_TO_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Seconds. A scheduler, and a terminal that is closed, may tell a process more than once (Slurm: a job's step, and its
+# srun again): these are one signal. A person who presses Ctrl-C twice means it.
+_ONE_VOLLEY = 2.0
 
 
 @contextmanager
 def signals(on_signal: Callable[[int], None]) -> Iterator[None]:
-    """Call `on_signal` with the number of signals so far, in the running loop. After the second, signals do what they
-    did before. A signal that is ignored stays so.
+    """Call `on_signal` with the number of signals so far, in the running loop; a volley of them counts once. After the
+    second, signals do what they did before. A signal that is ignored stays so.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    loop, count = asyncio.get_running_loop(), 0
+    loop, count, last = asyncio.get_running_loop(), 0, 0.0
     before = {number: signal.getsignal(number) for number in _ASK_TO_END}
     ours = [number for number, handler in before.items() if handler not in (signal.SIG_IGN, None)]
 
@@ -27,7 +31,10 @@ def signals(on_signal: Callable[[int], None]) -> Iterator[None]:
             signal.signal(number, before[number])
 
     def handle(number: int, frame: Any) -> None:
-        nonlocal count
+        nonlocal count, last
+        since, last = time.monotonic() - last, time.monotonic()
+        if count and since < _ONE_VOLLEY and number != signal.SIGINT:
+            return
         count += 1
         if count == 2:
             restore()

@@ -9,6 +9,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from types import FrameType
 
 import click
 
@@ -34,6 +35,7 @@ VERBS = {
 # Characters of a message.
 _LONGEST = 2000
 _FOR_THE_USER = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)
+_INTERRUPTED = "interrupted: re-running the command resumes it"
 _NO_MEMORY = "not enough memory: re-running the command resumes it"
 
 
@@ -108,7 +110,10 @@ def main() -> None:
     except click.ClickException as problem:
         sys.exit(_fail(problem.format_message(), 2))
     except (click.Abort, KeyboardInterrupt):
-        sys.exit(_fail("interrupted: re-running the command resumes it", 130))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) == signal.default_int_handler:
+                signal.signal(number, _end_at_once)  # schedulers send more than one
+        sys.exit(_fail(_INTERRUPTED, 130))
     except MemoryError:
         sys.exit(_fail(_NO_MEMORY, 1))
     except BrokenPipeError:
@@ -129,6 +134,10 @@ def main() -> None:
             sys.exit(1)
         sys.exit(_fail(f"an error of the program: {problem} (LLM_ICL_TRACEBACK=1 shows where)", 1))
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _end_at_once(number: int, frame: FrameType | None) -> None:
+    os._exit(130)
 
 
 def _check(arguments: Sequence[str]) -> None:

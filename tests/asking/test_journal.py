@@ -303,6 +303,28 @@ def test_the_second_signal_ends_at_once_and_what_was_in_flight_is_known(provider
     assert len(provider.received) == cache(tmp_path).spent("run")[1] == 9
 
 
+def test_a_volley_of_signals_is_one(provider, tmp_path):
+    """A scheduler tells a job, its steps and their launcher, each of which tells the process."""
+    model = openai(provider)
+    sender = Sender(model, cache(tmp_path), "run", Budget(), at_once=8, patience=QUICK)
+    sender.send(questions(model, 1), lambda done, what: None)  # the first question goes alone
+    provider.latency = 3.0
+    sent = ((0.5, signal.SIGTERM), (0.6, signal.SIGHUP), (0.9, signal.SIGTERM), (1.0, signal.SIGTERM))
+    timers = [threading.Timer(delay, os.kill, (os.getpid(), number)) for delay, number in sent]
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        for timer in timers:
+            timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            sender.send(questions(model, 100), lambda done, what: None)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    sender.close()
+    assert len(cache(tmp_path).get(questions(model, 100))) == len(provider.received) == 9
+    assert not intended(tmp_path)
+
+
 def test_near_the_limit_on_the_size_of_files_nothing_is_sent(provider, tmp_path):
     model = openai(provider)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
