@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from local_models.backbone import Shape
 
+# Seconds of training that a death loses, at most.
+LONGEST_UNSAVED = 120.0
 _MODEL, _OPTIMISER = "model.", "optimiser."
 _WHOLE = "checkpoint"
 

@@ -65,20 +65,23 @@ def train(
         about = checkpoints.restore(path, model, [optimiser])
         done, held_out_loss = about["step"], about["held_out_loss"]
     saved = done
-    began, first = time.monotonic(), done
+    began = saved_at = time.monotonic()
+    first = done
     with Metrics(folder, done) as metrics:
         for step in range(done, schedule.steps):
             factor = schedule.learning_rate_factor(step)
             set_learning_rates([optimiser], [[schedule.rate]], factor)
             with all_finite(step + 1, schedule.steps, factor * schedule.rate, schedule.seed, saved):
                 found = _one_step(model, optimiser, batch_of(text, schedule, step).to(device), schedule.clip)
-                if (step + 1) % schedule.evaluate_every == 0 or step + 1 == schedule.steps:
+                validated = (step + 1) % schedule.evaluate_every == 0 or step + 1 == schedule.steps
+                if validated:
                     held_out_loss = _held_out_loss(model, held_out, schedule.length)
                     speed = (step + 1 - first) / (time.monotonic() - began)
                     measured = {"batch_loss": found, "held_out_loss": held_out_loss, "steps_per_second": speed}
                     metrics.write(step + 1, measured)
+                if validated or time.monotonic() - saved_at > checkpoints.LONGEST_UNSAVED:
                     checkpoints.save(path, model, [optimiser], {"step": step + 1, "held_out_loss": held_out_loss})
-                    saved = step + 1
+                    saved, saved_at = step + 1, time.monotonic()
             on_step(step + 1, found, held_out_loss, (step + 1 - first) / max(time.monotonic() - began, 1e-9))
 
 

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import os
 import time
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,18 +14,19 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from local_models import checkpoints
-from local_models.backbone import Network, parameter_count
+from local_models.backbone import Network
 from local_models.metrics import Metrics
 from local_models.optimisers import optimisers_for
 from local_models.sequence import POINT, tokens_of
+from local_models.threads import suited_to
 
 CHECKPOINT = "checkpoint.safetensors"
 # Networks of earlier steps.
 KEPT = "checkpoints"
 # The scores of a model on one task.
 SCORES = ("loss", "accuracy", "last_half")
-# Networks with fewer trained parameters are fastest with one thread.
-_SMALL = 5_000_000
+# Tokens of validation problems that one forward pass takes, for its memory.
+_TOKENS_AT_ONCE = 2**15
 
 
 class TrainingError(Exception):
@@ -91,15 +91,13 @@ def train(
     """Train to the end of the schedule, resuming from the checkpoint in `folder` if there is one.
 
     The networks of the steps in `keep` are saved too; step 0 is the untrained one. Every `evaluate_every` steps the
-    model is validated on the held-out problems, metrics are written, and a checkpoint is saved. Training stops early if
-    the accuracy over the last half of the points reaches `stop_at`. With `lower`, steps multiply in bfloat16 on a CPU
-    too; validation does not. Raises TrainingError, with the step, the learning
-    rate and the seed, if a number is not finite: nothing of that step is saved. Raises CheckpointError if the
+    model is validated on the held-out problems, metrics are written, and a checkpoint is saved; between validations one
+    is saved every two minutes. Training stops early if the accuracy over the last half of the points reaches `stop_at`.
+    With `lower`, steps multiply in bfloat16 on a CPU too; validation does not. Raises TrainingError, with the step, the
+    learning rate and the seed, if a number is not finite: nothing of that step is saved. Raises CheckpointError if the
     checkpoint does not belong to this model.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device.type == "cpu" and ((os.cpu_count() or 1) <= 2 or parameter_count(model) < _SMALL):
-        torch.set_num_threads(1)  # small matrices: more threads are slower
     path, done = folder / CHECKPOINT, 0
     evaluation: dict[str, Any] = {}
     model.to(device).train()
@@ -114,8 +112,9 @@ def train(
     held_out = {name: batch.to(device) for name, batch in held_out.items()}
     # On a GPU small models are limited by kernel launches, which compilation reduces.
     learner = cast(Network, torch.compile(model)) if device.type == "cuda" else model
-    began, first = time.monotonic(), done
-    with Metrics(folder, done) as metrics:
+    began = saved_at = time.monotonic()
+    first = done
+    with suited_to(model), Metrics(folder, done) as metrics:
         for step in range(done, schedule.steps):
             if evaluation.get("last_half", 0.0) >= schedule.stop_at:
                 break
@@ -125,12 +124,14 @@ def train(
                 loss = one_step(learner, optimisers, batches(step).to(device), schedule.clip, lower)
                 if step + 1 in keep:  # before the checkpoint from which training resumes
                     _keep(folder, model, step + 1)
-                if (step + 1) % schedule.evaluate_every == 0 or step + 1 == schedule.steps:
+                validated = (step + 1) % schedule.evaluate_every == 0 or step + 1 == schedule.steps
+                if validated:
                     evaluation = evaluate(model, held_out)
                     seconds = time.monotonic() - began
                     metrics.write(step + 1, {"batch_loss": loss, "seconds": seconds, **evaluation})
+                if validated or time.monotonic() - saved_at > checkpoints.LONGEST_UNSAVED:
                     checkpoints.save(path, model, optimisers, {"step": step + 1, "evaluation": evaluation}, model.shape)
-                    saved = step + 1
+                    saved, saved_at = step + 1, time.monotonic()
             speed = (step + 1 - first) / max(time.monotonic() - began, 1e-9)
             on_step(StepProgress(step + 1, loss, evaluation, speed))
 
@@ -184,7 +185,8 @@ def evaluate(model: Network, held_out: HeldOut) -> dict[str, Any]:
     return mean | {"tasks": tasks}
 
 
-def _scores(model: Network, batch: Batch, size: int = 256) -> dict[str, float]:
+def _scores(model: Network, batch: Batch) -> dict[str, float]:
+    size = max(1, _TOKENS_AT_ONCE // (2 * batch.xs.shape[1]))
     parts = [
         logits(model, Batch(batch.xs[i : i + size], batch.shown[i : i + size], batch.truth[i : i + size]))
         for i in range(0, len(batch.xs), size)

@@ -50,11 +50,12 @@ class TrainedNetwork(Learner):
         """P(y = 1) at all positions of xs (B, m, n) with labels shown (B, m), in one forward pass: (B, m)."""
         import torch
 
+        from local_models.threads import suited_to
         from local_models.trainer import Batch, logits
 
-        points, labels = torch.from_numpy(xs), torch.from_numpy(shown)
-        with torch.no_grad():
-            probability = logits(self.load(), Batch(points, labels, labels)).sigmoid().double().numpy()
+        network, points, labels = self.load(), torch.from_numpy(xs), torch.from_numpy(shown)
+        with torch.no_grad(), suited_to(network):
+            probability = logits(network, Batch(points, labels, labels)).sigmoid().double().numpy()
         if not np.isfinite(probability).all():
             raise WorkError(f"{self.name}: an output is not finite")
         return probability
