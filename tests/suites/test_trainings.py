@@ -174,6 +174,27 @@ def test_a_network_whose_checkpoint_is_gone_is_trained_again(suite, tmp_path):
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
 
 
+def test_a_network_that_ends_early_is_not_under_way(tmp_path):
+    from llm_icl.suites.cards import find_suite
+    from llm_icl.suites.crew import LocalCrew
+    from llm_icl.suites.run import run_trainings
+    from llm_icl.suites.trainings import load_training_suite
+
+    early = "points: 6\nsteps: 400\nevaluate-every: 2\nstop-at: 0.01\nproblems: 10\nlearner: averaging\n"
+    own = write_suite(tmp_path / "own.yaml", "gru", "[conjunction, parity]", more=early)
+    said = []
+
+    def on_progress(what, done, whole):
+        if what.startswith("training"):
+            said.append((int(what.split()[1]), done, whole))
+
+    suite = load_training_suite(*find_suite(str(own)))
+    outcome = run_trainings(suite, tmp_path / "all", LocalCrew(1), on_progress, False)
+    assert not outcome.failed
+    assert max(active for active, _, _ in said) <= 1
+    assert said[-1] == (0, 800, 800)
+
+
 # --- what a suite would do, and wrong ones ---
 
 
