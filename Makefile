@@ -74,7 +74,7 @@ coverage: $(READY)
 plan: $(READY)
 	$(BIN)/python -m tests.simulations.plan
 
-# Searched probes against random ones: the second table of docs/design/identification.md; five minutes.
+# Searched probes against random ones: a table of docs/design/identification.md; a minute or two.
 probes: $(READY)
 	$(BIN)/python -m tests.simulations.probes
 
