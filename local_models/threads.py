@@ -13,7 +13,8 @@ _SMALL = 5_000_000
 @contextmanager
 def suited_to(model: nn.Module) -> Iterator[None]:
     """On a CPU, one thread for small matrices: more are hardly faster, and many times slower where another process has
-    a core, because all wait for the slowest at every operation.
+    a core, because all wait for the slowest at every operation. It is a setting of the process: not for blocks that
+    overlap in several threads.
     """
     before = torch.get_num_threads()
     if sum(parameter.numel() for parameter in model.parameters()) < _SMALL:

@@ -76,12 +76,15 @@ class Schedule:
 
 @dataclass(frozen=True)
 class StepProgress:
-    """The progress of training: step, loss of its batch, last evaluation, steps per second since this start."""
+    """The progress of training: step, loss of its batch, last evaluation, steps per second since this start, and the
+    step of the last checkpoint.
+    """
 
     step: int
     loss: float
     evaluation: dict[str, Any]
     speed: float
+    saved: int
 
 
 def train(
@@ -133,7 +136,7 @@ def train(
                     checkpoints.save(path, model, optimisers, {"step": step + 1, "evaluation": evaluation}, model.shape)
                     saved, saved_at = step + 1, time.monotonic()
             speed = (step + 1 - first) / max(time.monotonic() - began, 1e-9)
-            on_step(StepProgress(step + 1, loss, evaluation, speed))
+            on_step(StepProgress(step + 1, loss, evaluation, speed, saved))
 
 
 def kept_steps(steps: int) -> list[int]:

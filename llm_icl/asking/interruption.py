@@ -32,10 +32,9 @@ def signals(on_signal: Callable[[int], None]) -> Iterator[None]:
 
     def handle(number: int, frame: Any) -> None:
         nonlocal count, last
-        since, last = time.monotonic() - last, time.monotonic()
-        if count and since < _ONE_VOLLEY and number != signal.SIGINT:
+        if count and time.monotonic() - last < _ONE_VOLLEY and number != signal.SIGINT:
             return
-        count += 1
+        count, last = count + 1, time.monotonic()
         if count == 2:
             restore()
         loop.call_soon_threadsafe(on_signal, count)

@@ -1,5 +1,6 @@
 """`llm-icl`: finds the verb, and turns errors into one line and an exit status."""
 
+import atexit
 import errno
 import importlib
 import io
@@ -8,7 +9,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 import click
@@ -32,6 +33,7 @@ VERBS = {
 }
 
 
+_ASK_TO_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Characters of a message.
 _LONGEST = 2000
 _FOR_THE_USER = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)
@@ -97,6 +99,9 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)
+    ours = [number for number in _ASK_TO_END if signal.getsignal(number) == signal.default_int_handler]
+    # Runs behind all that is registered later: the status is decided, and Python is about to restore what kills.
+    atexit.register(_answer, ours, signal.SIG_IGN)
     try:
         _check(sys.argv[1:])
         status = cli.main(prog_name="llm-icl", standalone_mode=False)
@@ -110,10 +115,10 @@ def main() -> None:
     except click.ClickException as problem:
         sys.exit(_fail(problem.format_message(), 2))
     except (click.Abort, KeyboardInterrupt):
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) == signal.default_int_handler:
-                signal.signal(number, _end_at_once)  # schedulers send more than one
-        sys.exit(_fail(_INTERRUPTED, 130))
+        _answer(ours, signal.SIG_IGN)  # schedulers send more than one, and the line is to be seen
+        status = _fail(_INTERRUPTED, 130)
+        _answer(ours, _end_at_once)
+        sys.exit(status)
     except MemoryError:
         sys.exit(_fail(_NO_MEMORY, 1))
     except BrokenPipeError:
@@ -134,6 +139,12 @@ def main() -> None:
             sys.exit(1)
         sys.exit(_fail(f"an error of the program: {problem} (LLM_ICL_TRACEBACK=1 shows where)", 1))
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _answer(signals: Sequence[int], handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    """What these signals do from now on."""
+    for number in signals:
+        signal.signal(number, handler)
 
 
 def _end_at_once(number: int, frame: FrameType | None) -> None:

@@ -146,8 +146,11 @@ def _train(
         left = [cell for cell in todo if cell.name not in ended]
         ended.update(cell.name for cell in left if _stands(cell, folder / cell.name, keep_old=False))
         steps = [cell.request.schedule.steps if cell.name in ended else _steps(folder / cell.name) for cell in todo]
-        over = ended | crew.failures().keys()
-        under_way = sum(done > 0 and cell.name not in over for done, cell in zip(steps, todo, strict=True))
+        failed = crew.failures()
+        under_way = sum(
+            0 < done < cell.request.schedule.steps and cell.name not in failed
+            for done, cell in zip(steps, todo, strict=True)
+        )
         on_progress(f"training, {under_way} of {len(suite.cells)} networks active, steps", before + sum(steps), whole)
 
     with crew:

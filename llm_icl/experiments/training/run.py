@@ -33,7 +33,7 @@ def train_in(session: Session, request: TrainingRequest, on_progress: OnProgress
     session.save()
 
     def on_step(progress: StepProgress) -> None:
-        if progress.step % request.schedule.evaluate_every == 0:
+        if progress.saved == progress.step:  # the time that it took to get there
             session.save()
         on_progress(progress_text(progress, request.schedule.steps), progress.step, request.schedule.steps)
 

@@ -55,6 +55,31 @@ def test_it_learns_conjunctions_nearly_as_well_as_exact_bayes(trained):
     assert lines[0]["last_half"] < lines[-1]["last_half"]
 
 
+def test_the_time_of_a_training_that_dies_is_counted(tmp_path):
+    """Steps of a fifth of a second, no validation before the end, and a death that nothing can handle."""
+    script = """
+import os, time
+from local_models import checkpoints, trainer
+from llm_icl.cli.main import main
+
+checkpoints.LONGEST_UNSAVED = 0.0
+one_step, steps = trainer.one_step, []
+
+def slow(*arguments):
+    time.sleep(0.2)
+    steps.append(1)
+    if len(steps) == 9:
+        os._exit(9)
+    return one_step(*arguments)
+
+trainer.one_step = slow
+main()
+"""
+    command = [*SHORT, "--steps", "50", "--evaluate-every", "50", "--out", "run"]
+    assert subprocess.run([sys.executable, "-c", script, *command], cwd=tmp_path, capture_output=True).returncode == 9
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["wall_seconds"] > 8 * 0.2
+
+
 def test_its_card_says_what_it_is_and_how_well_it_does(trained, tmp_path):
     card = (trained / "run" / "README.md").read_text()
     assert "n = 5, 20 points, seed 0" in card
