@@ -44,6 +44,12 @@ main.main()
 """
 
 
+def _as_in_a_terminal():
+    """A shell's background jobs ignore SIGINT, and what nohup starts SIGHUP; so would the processes of these."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("script", [SCRIPT, LATE], ids=["callbacks", "modules"])
 @pytest.mark.parametrize("again", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_while_it_ends_changes_nothing(again, script):
@@ -52,8 +58,7 @@ def test_a_signal_while_it_ends_changes_nothing(again, script):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # A shell's background jobs ignore SIGINT, and so would theirs.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=_as_in_a_terminal,
     )
     assert process.stdout.readline() == "ending\n"
     process.send_signal(again)
