@@ -211,9 +211,11 @@ def test_two_processes_share_the_work_and_a_dead_one_is_replaced(provider, tmp_p
     threads = [threading.Thread(target=send, args=(name,)) for name in ("a", "b", "c")]
     for thread in threads:
         thread.start()
-    time.sleep(1.0)
-    assert len(counts) == 0  # the first five are waited for
+    patient = time.monotonic() + 30
+    while "in flight of another process" not in (said[-1] if said else "") and time.monotonic() < patient:
+        time.sleep(0.05)
     assert "in flight of another process" in said[-1]
+    assert len(counts) == 0  # the first five are waited for
     dead.close()
     for thread in threads:
         thread.join()
