@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from local_models.backbone import Shape
 
-# Seconds of training that a death loses, at most.
+# Seconds of training after which a checkpoint is saved, validated or not.
 LONGEST_UNSAVED = 120.0
 _MODEL, _OPTIMISER = "model.", "optimiser."
 _WHOLE = "checkpoint"
