@@ -1,6 +1,5 @@
 """Signals that ask a process to end, while requests are in flight: the first stops the sending, the second all work."""
 
-import asyncio
 import signal
 import threading
 import time
@@ -8,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-_ASK_TO_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ASK_TO_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Seconds. A scheduler, and a terminal that is closed, may tell a process more than once (Slurm: a job's step, and its
 # srun again): these are one signal. A person who presses Ctrl-C twice means it.
 _ONE_VOLLEY = 2.0
@@ -22,8 +21,10 @@ def signals(on_signal: Callable[[int], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    import asyncio  # not for commands that send nothing
+
     loop, count, last = asyncio.get_running_loop(), 0, 0.0
-    before = {number: signal.getsignal(number) for number in _ASK_TO_END}
+    before = {number: signal.getsignal(number) for number in ASK_TO_END}
     ours = [number for number, handler in before.items() if handler not in (signal.SIG_IGN, None)]
 
     def restore() -> None:

@@ -15,6 +15,7 @@ from types import FrameType
 import click
 
 from llm_icl import __version__
+from llm_icl.asking.interruption import ASK_TO_END
 from llm_icl.config.secrets import holds_key, redact
 from llm_icl.errors import RequestError, WorkError
 
@@ -33,7 +34,6 @@ VERBS = {
 }
 
 
-_ASK_TO_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Characters of a message.
 _LONGEST = 2000
 _FOR_THE_USER = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)
@@ -99,7 +99,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)
-    ours = [number for number in _ASK_TO_END if signal.getsignal(number) == signal.default_int_handler]
+    ours = [number for number in ASK_TO_END if signal.getsignal(number) == signal.default_int_handler]
     # Runs behind all that is registered later: the status is decided, and Python is about to restore what kills.
     atexit.register(_answer, ours, signal.SIG_IGN)
     try:

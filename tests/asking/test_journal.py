@@ -259,10 +259,16 @@ def test_without_tokens_that_can_be_believed_what_was_held_stands(provider, tmp_
     assert cost == pytest.approx(sum(held[:calls]), rel=0.02)
 
 
-def test_the_first_signal_waits_for_what_is_in_flight(provider, tmp_path, caplog):
+def under_way(provider, tmp_path):
+    """A model and its sender of eight at once, behind the first question, which goes alone."""
     model = openai(provider)
     sender = Sender(model, cache(tmp_path), "run", Budget(), at_once=8, patience=QUICK)
-    sender.send(questions(model, 1), lambda done, what: None)  # the first question goes alone
+    sender.send(questions(model, 1), lambda done, what: None)
+    return model, sender
+
+
+def test_the_first_signal_waits_for_what_is_in_flight(provider, tmp_path, caplog):
+    model, sender = under_way(provider, tmp_path)
     provider.latency = 0.7
 
     def told_when_eight_are_in_flight():
@@ -285,9 +291,7 @@ def test_the_first_signal_waits_for_what_is_in_flight(provider, tmp_path, caplog
 
 
 def test_the_second_signal_ends_at_once_and_what_was_in_flight_is_known(provider, tmp_path):
-    model = openai(provider)
-    sender = Sender(model, cache(tmp_path), "run", Budget(), at_once=8, patience=QUICK)
-    sender.send(questions(model, 1), lambda done, what: None)  # the first question goes alone
+    model, sender = under_way(provider, tmp_path)
     provider.latency = 9.0
     timers = [threading.Timer(delay, os.kill, (os.getpid(), signal.SIGINT)) for delay in (0.3, 0.4)]
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
@@ -307,9 +311,7 @@ def test_the_second_signal_ends_at_once_and_what_was_in_flight_is_known(provider
 
 def test_a_volley_of_signals_is_one(provider, tmp_path):
     """A scheduler tells a job, its steps and their launcher, each of which tells the process."""
-    model = openai(provider)
-    sender = Sender(model, cache(tmp_path), "run", Budget(), at_once=8, patience=QUICK)
-    sender.send(questions(model, 1), lambda done, what: None)  # the first question goes alone
+    model, sender = under_way(provider, tmp_path)
     provider.latency = 3.0
     sent = ((0.5, signal.SIGTERM), (0.6, signal.SIGHUP), (0.9, signal.SIGTERM), (1.0, signal.SIGTERM))
     timers = [threading.Timer(delay, os.kill, (os.getpid(), number)) for delay, number in sent]
