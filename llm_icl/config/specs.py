@@ -1,7 +1,7 @@
 """Names with options: `majority,conjunction:noise=0.1,bias=0.7,nearest-neighbour:k=3`."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -119,6 +119,12 @@ def written(value: Value) -> str:
 def counted(number: int, word: str) -> str:
     """1 call, 2 calls."""
     return f"{number} {word}" if number == 1 else f"{number:,} {word}s"
+
+
+def span_of(counts: Collection[int]) -> str:
+    """3 to 1,200, or 7 if all are."""
+    low, high = min(counts), max(counts)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def any_of(names: Sequence[str]) -> str:

@@ -114,8 +114,8 @@ class Fold:
 
 @dataclass(frozen=True)
 class Matrix:
-    """A table of gaps, shaded by their size; each row opens the section with its anchor. `keys` are the legend of its
-    columns.
+    """An overview: gaps are shaded by their size, rows are chosen by texts and counts, and each opens the section with
+    its anchor. `keys` are the legend of its columns.
     """
 
     table: Table

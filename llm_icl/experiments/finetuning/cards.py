@@ -2,11 +2,11 @@
 finetuning is to that, and what this rests on.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from llm_icl.analysis.comparisons import Judgement, Outcome
 from llm_icl.analysis.intervals import FEWEST_SEEDS
-from llm_icl.config.specs import counted
+from llm_icl.config.specs import counted, span_of
 from llm_icl.experiments.finetuning import scores
 from llm_icl.experiments.finetuning.compared import Compared
 from llm_icl.experiments.finetuning.effects import RECOVERY
@@ -87,13 +87,8 @@ def _trust(own: Mapping[str, Compared], corrected: str) -> Finding:
     draws = sorted({scores.seeds(one) for one in found})
     queries = sorted({one.answers["example"].n_unique() for one in found})
     doubts = [*loss_sentences(found), *rate_sentences(found)]
-    sentences = [f"{_range(draws)} draws of demonstrations and {_range(queries)} queries a set.", corrected, *doubts]
+    sentences = [f"{span_of(draws)} draws of demonstrations and {span_of(queries)} queries a set.", corrected, *doubts]
     badge: Badge = (
         "can't tell" if draws[-1] < FEWEST_SEEDS else "weak" if doubts or draws[0] < FEWEST_SEEDS else "clear"
     )
     return Finding(badge, " ".join(filter(None, sentences)))
-
-
-def _range(counts: Collection[int]) -> str:
-    low, high = min(counts), max(counts)
-    return f"{low}" if low == high else f"{low} to {high}"

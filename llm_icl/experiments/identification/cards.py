@@ -1,11 +1,14 @@
-"""The card of each identified subject."""
+"""The card of each identified subject: one verdict over all cells, with their range; no averages of cells."""
 
 import math
+from collections import Counter
+from collections.abc import Sequence
 
-from llm_icl.config.specs import any_of, counted
+from llm_icl.analysis.identification.verdict import KINDS, REJECTED
+from llm_icl.config.specs import any_of, counted, span_of
 from llm_icl.experiments.identification.findings import Cell, Found
 from llm_icl.experiments.identification.sentences import sentence, verdict_of
-from llm_icl.reports.document import Card, Finding
+from llm_icl.reports.document import Badge, Card, Finding
 from llm_icl.reports.values import written
 
 # Below this share of answered questions, verdicts are on a part of them that may differ from the rest.
@@ -19,30 +22,46 @@ _LOSES = {
 }
 
 
-def card_of(cell: Cell, found: Found, heading: str) -> Card:
-    one = found.identification
-    algorithm = Finding(verdict_of(one).badge if one else "can't tell", sentence(found))
-    findings = {"Algorithm": algorithm, "Distance": _distance(found), "Trust": _trust(cell, found)}
-    return Card(found.subject, heading, findings)
+_BELOW = "below exact Bayes from the labels on the searched queries, without an interval"
+_MEASURED = "`llm-icl eval` measures it on the task's own queries."
+# A subject in a cell.
+_Seen = tuple[Cell, Found]
+
+
+def cards_of(cells: Sequence[Cell]) -> tuple[Card, ...]:
+    subjects: dict[str, list[_Seen]] = {}
+    for cell in cells:
+        for found in cell.found:
+            subjects.setdefault(found.subject, []).append((cell, found))
+    return tuple(card_of(*seen[0]) if len(seen) == 1 else _over_cells(name, seen) for name, seen in subjects.items())
+
+
+def card_of(cell: Cell, found: Found) -> Card:
+    """The card of a subject in one cell."""
+    algorithm = Finding(_badge(found), sentence(found))
+    findings = {"Algorithm": algorithm, "Distance": _distance(found), "Trust": trust(cell, found)}
+    return Card(found.subject, cell.title, findings)
+
+
+def _badge(found: Found) -> Badge:
+    return verdict_of(found.identification).badge if found.identification else "can't tell"
 
 
 def _distance(found: Found) -> Finding:
     one = found.identification
     if one is None or not math.isfinite(one.regret):
         return Finding("can't tell", "Exact Bayes is unknown here, or there are too few answers.")
-    lost = (
-        f"{100 * one.regret:.1f} points of accuracy below exact Bayes from the labels on the searched queries, without "
-        "an interval"
-    )
+    lost = f"{100 * one.regret:.1f} points of accuracy {_BELOW}"
     explained = (
         f"; {_LOSES.get(one.verdict, 'the best mixture')} loses {100 * one.regret_explained:.0f} % of that too"
         if math.isfinite(one.regret_explained)
         else ""
     )
-    return Finding("weak", f"{lost}{explained}. `llm-icl eval` measures it on the task's own queries.")
+    return Finding("weak", f"{lost}{explained}. {_MEASURED}")
 
 
-def _trust(cell: Cell, found: Found) -> Finding:
+def trust(cell: Cell, found: Found) -> Finding:
+    """What the verdict on a subject in a cell rests on."""
     answers = "probabilities" if found.probabilities else "labels"
     sentences = [
         f"{cell.contexts} problems with {' or '.join(map(str, cell.examples))} examples, {cell.queries} searched "
@@ -66,3 +85,78 @@ def _trust(cell: Cell, found: Found) -> Finding:
         p = written(one.left.p_value, "p")
         sentences.append(f"What the verdict leaves: p {p if p.startswith('<') else f'= {p}'}.")
     return Finding("clear" if found.answered >= _MOST_ANSWERED else "weak", " ".join(sentences))
+
+
+def _over_cells(name: str, seen: Sequence[_Seen]) -> Card:
+    findings = {"Algorithm": _algorithms(seen), "Distance": _distances(seen), "Trust": _trust_in_all(seen)}
+    return Card(name, f"{len(seen)} cells (task and n)", findings)
+
+
+def _algorithms(seen: Sequence[_Seen]) -> Finding:
+    """How often each verdict was found, and with which algorithms."""
+    named: dict[str, Counter[str]] = {}
+    for _, found in seen:
+        one = found.identification
+        kind = one.verdict if one else "unanswered"
+        names = ", ".join(one.names) if one and one.verdict != "too few" else ""
+        named.setdefault(kind, Counter())[names] += 1
+    parts = [
+        f"{KINDS.get(kind, 'too few answers')} in {_cells(names.total(), seen)}{_listed(kind, names)}"
+        for kind, names in sorted(named.items(), key=lambda each: -each[1].total())
+    ]
+    badges = {_badge(found) for _, found in seen}
+    return Finding(badges.pop() if len(badges) == 1 else "weak", f"By searched queries: {'; '.join(parts)}.")
+
+
+def _listed(kind: str, names: Counter[str]) -> str:
+    several = "; ".join(f"{name} {count}" for name, count in names.most_common() if name)
+    nearest = "nearest: " if kind == "none" else ""
+    return f" ({nearest}{several})" if several else ""
+
+
+def _distances(seen: Sequence[_Seen]) -> Finding:
+    known = sorted(
+        (found.identification.regret, cell.title)
+        for cell, found in seen
+        if found.identification and math.isfinite(found.identification.regret)
+    )
+    if not known:
+        return Finding("can't tell", "Exact Bayes is unknown here, or there are too few answers.")
+    (least, best), (most, worst) = known[0], known[-1]
+    said = f"From {100 * least:.1f} ({best}) to {100 * most:.1f} points of accuracy ({worst}) {_BELOW}"
+    if unknown := len(seen) - len(known):
+        said += f"; exact Bayes is unknown, or there are too few answers, in {_cells(unknown, seen)}"
+    return Finding("weak", f"{said}. {_MEASURED}")
+
+
+def _trust_in_all(seen: Sequence[_Seen]) -> Finding:
+    identified = [found.identification for _, found in seen if found.identification]
+    answers = " or ".join(dict.fromkeys("probabilities" if found.probabilities else "labels" for _, found in seen))
+    least = min(found.answered for _, found in seen)
+    sentences = [
+        f"{span_of([cell.contexts for cell, _ in seen])} problems and {span_of([cell.queries for cell, _ in seen])} "
+        f"searched queries in each cell; {100 * least:.0f} % answered{' or more' if least < 1 else ''}, with {answers}."
+    ]
+    if not identified:
+        return Finding("can't tell", " ".join(sentences))
+    unclear = sum(
+        any(len(group) > 1 for group in cell.identifiability.groups)
+        or cell.identifiability.further_pairs(cell.contexts) > 0
+        for cell, _ in seen
+    )
+    if unclear:
+        sentences.append(
+            f"With 20 % of coin flips these problems would not tell all candidates apart in {_cells(unclear, seen)}."
+        )
+    sentences.append(
+        f"{span_of([len(one.candidates) for one in identified])} candidates were compared in each, corrected together "
+        "(Holm)."
+    )
+    left = sum(one.left.p_value < REJECTED for one in identified)
+    sentences.append(f"The verdict leaves something that is not noise in {_cells(left, seen)}.")
+    whole = least >= _MOST_ANSWERED and len(identified) == len(seen)
+    return Finding("clear" if whole else "weak", " ".join(sentences))
+
+
+def _cells(count: int, seen: Sequence[_Seen]) -> str:
+    return f"{count} of {len(seen)} cells"

@@ -79,6 +79,11 @@ class Cell:
         """What a heading says of the file of answers."""
         return f", answers of {self.source}" if self.source else ""
 
+    @property
+    def title(self) -> str:
+        seed = f", seed {self.seed}" if self.seed else ""
+        return f"{self.task}, n = {self.n}{seed}{self.origin}"
+
 
 def write_findings(folder: Path, cells: typing.Sequence[Cell]) -> None:
     data = {"format": FORMAT, "cells": [_plain(dataclasses.asdict(cell)) for cell in cells]}

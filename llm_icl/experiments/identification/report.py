@@ -8,7 +8,7 @@ from llm_icl.analysis.identification.verdict import REJECTED
 from llm_icl.config.files import file_name
 from llm_icl.config.specs import counted
 from llm_icl.experiments.identification.browsing import problems_panel
-from llm_icl.experiments.identification.cards import card_of
+from llm_icl.experiments.identification.cards import cards_of, trust
 from llm_icl.experiments.identification.figures import (
     identifiability_map,
     scores_by_context,
@@ -17,12 +17,14 @@ from llm_icl.experiments.identification.figures import (
 )
 from llm_icl.experiments.identification.findings import Cell, Found
 from llm_icl.experiments.identification.gathering import gather
+from llm_icl.experiments.identification.sentences import sentence
 from llm_icl.experiments.provenance import provenance_of
 from llm_icl.reports.colours import colours_of
-from llm_icl.reports.document import Block, Bullets, Column, Fold, Report, Row, Section, Table
+from llm_icl.reports.document import Block, Bullets, Column, Fold, Matrix, Report, Row, Section, Table
 from llm_icl.reports.values import Value
 from llm_icl.runs import RunDirectory
 
+_CELL = Column("task and n", "cell", short=True)
 _VERDICTS = (
     Column("subject", "subject", short=True),
     Column("verdict", "verdict", short=True),
@@ -81,10 +83,10 @@ def report_of(runs: Sequence[RunDirectory]) -> Report:
     return Report(
         _title(cells),
         _setting(cells),
-        sections=(*_overview(cells), *(_section(cell, folded=len(cells) > 1) for cell in cells), *answers),
+        sections=(*_overview(cells), *(_section(cell, alone=len(cells) == 1) for cell in cells), *answers),
         notes=(*_NOTES, *_modes(records)),
         provenance=tuple(map(provenance_of, records)),
-        cards=tuple(card_of(cell, found, _heading(cell)) for cell in cells for found in cell.found),
+        cards=cards_of(cells),
     )
 
 
@@ -112,24 +114,38 @@ def _setting(cells: Sequence[Cell]) -> str:
 
 
 def _overview(cells: Sequence[Cell]) -> list[Section]:
-    """The verdicts of all cells together, a column for each subject."""
+    """The verdicts of all cells together: a column for each subject, or a row, if most of that table would be empty."""
     if len(cells) == 1:
         return []
-    subjects = list(dict.fromkeys(found.subject for cell in cells for found in cell.found))
-    columns = [Column("task and n", "cell", short=True)]
+    subjects = dict.fromkeys(found.subject for cell in cells for found in cell.found)
+    sparse = 2 * sum(len(cell.found) for cell in cells) < len(subjects) * len(cells)
+    matrix = _listed(cells) if sparse else _by_subject(cells, list(subjects))
+    return [Section("Overview", "overview", (matrix,))]
+
+
+def _listed(cells: Sequence[Cell]) -> Matrix:
+    rows: list[Row] = [{"cell": cell.title, **_verdict_row(found)} for cell in cells for found in cell.found]
+    columns = (_CELL, *(column for column in _VERDICTS if column.short))
+    opens = tuple(_anchor(cell) for cell in cells for _ in cell.found)
+    return Matrix(Table("listed", "Verdicts", columns, tuple(rows)), opens)
+
+
+def _by_subject(cells: Sequence[Cell], subjects: Sequence[str]) -> Matrix:
+    columns = [_CELL]
     for name in subjects:
         columns += [Column(name, f"verdict, {name}", short=True), Column("explained share", _share_of(name), "share")]
     rows: list[Row] = []
     for cell in cells:
-        row: dict[str, Value] = {"cell": _heading(cell)}
+        row: dict[str, Value] = {"cell": cell.title}
         for found in cell.found:
             of = _verdict_row(found)
             row |= {f"verdict, {found.subject}": of["verdict"], _share_of(found.subject): of.get("explained")}
         rows.append(row)
-    return [Section("Overview", "overview", (Table("overview", "Verdicts", tuple(columns), tuple(rows)),))]
+    return Matrix(Table("overview", "Verdicts", tuple(columns), tuple(rows)), tuple(map(_anchor, cells)))
 
 
-def _section(cell: Cell, folded: bool) -> Section:
+def _section(cell: Cell, alone: bool) -> Section:
+    """The numbers behind a cell's verdicts; and beside other cells what the cards say of one that is alone."""
     colours = colours_of(cell.identifiability.names)
     known = [found for found in cell.found if found.identification]
     blocks: list[Block] = [_verdicts(cell)]
@@ -152,14 +168,17 @@ def _section(cell: Cell, folded: bool) -> Section:
         lines.append(f"Nor {counted(others, 'other pair')}, in one direction at least.")
     if lines:
         blocks.append(Bullets(tuple(lines)))
-    anchor = file_name(f"{cell.task}-n{cell.n}-s{cell.seed}-{cell.source}")
     about: dict[str, Value] = {"task": cell.task, "n": cell.n, "seed": cell.seed, "problems": cell.contexts}
-    return Section(_heading(cell), anchor, tuple(blocks), about=about, folded=folded)
+    if alone:
+        return Section(cell.title, _anchor(cell), tuple(blocks), about=about)
+    rests = tuple(f"{found.subject}: {trust(cell, found).text}" for found in cell.found)
+    blocks.insert(1, Fold("What the verdicts rest on", (Bullets(rests),)))
+    said = tuple(f"{found.subject}: {sentence(found)}" for found in cell.found)
+    return Section(cell.title, _anchor(cell), tuple(blocks), said, about=about, folded=True)
 
 
-def _heading(cell: Cell) -> str:
-    seed = f", seed {cell.seed}" if cell.seed else ""
-    return f"{cell.task}, n = {cell.n}{seed}{cell.origin}"
+def _anchor(cell: Cell) -> str:
+    return file_name(f"{cell.task}-n{cell.n}-s{cell.seed}-{cell.source}")
 
 
 def _verdicts(cell: Cell) -> Table:

@@ -1,7 +1,7 @@
-// Which rows of an overview are shown: those of one task, of one n. Its columns are chosen in its legend.
+// Which rows of an overview are shown: those of one task, of one n, with one verdict. Its columns are chosen in its legend.
 
-const overviews = all("table.matrix").map((matrix, place) => {
-  const heads = [...matrix.tHead.rows[0].cells].filter((head) => !head.dataset.series);
+const overviews = all(".overview table").map((matrix, place) => {
+  const heads = [...matrix.tHead.rows[0].cells].filter((head) => "chosen" in head.dataset);
   const rows = [...matrix.tBodies[0].rows];
   const said = (row, i) => row.cells[i].textContent.trim();
   const count = make("span", { class: "soft", role: "status" });
@@ -12,7 +12,8 @@ const overviews = all("table.matrix").map((matrix, place) => {
     const shown = rows.filter((row) => !row.hidden).length;
     count.textContent = shown < rows.length ? `${shown} of ${rows.length} rows` : "";
   };
-  const choices = heads.map((head, i) => ({ name: head.textContent.trim(), i, values: [...new Set(rows.map((row) => said(row, i)))] }))
+  const choices = heads.map((head) => [head.textContent.trim(), head.cellIndex])
+    .map(([name, i]) => ({ name, i, values: [...new Set(rows.map((row) => said(row, i)))] }))
     .filter(({ values }) => values.length > 1)
     .map((one) => ({ ...one, ...selectOf(one.name, [["", "all"], ...one.values.map((value) => [value, value])], apply) }));
   const controls = matrix.closest(".overview").querySelector(".controls");

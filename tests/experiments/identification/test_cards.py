@@ -7,7 +7,7 @@ import pytest
 
 from llm_icl.analysis.identification.result import Mixed
 from llm_icl.analysis.intervals import Estimate
-from llm_icl.experiments.identification.cards import card_of
+from llm_icl.experiments.identification.cards import card_of, cards_of
 from llm_icl.experiments.identification.findings import Identifiability, read_findings
 from llm_icl.experiments.identification.sentences import sentence
 from tests.inside import run_inside
@@ -26,10 +26,10 @@ def found(tmp_path_factory):
 def test_a_card_has_the_numbers_of_the_finding(found):
     cell, one = found
     known = one.identification
-    card = card_of(cell, one, "here")
+    card = card_of(cell, one)
     assert (card.of, card.where, card.findings["Algorithm"].badge, card.findings["Trust"].badge) == (
         "averaging",
-        "here",
+        "majority, n = 4",
         "clear",
         "clear",
     )
@@ -55,12 +55,12 @@ def test_each_verdict_has_its_badge(found, verdict, names, high, badge):
     cell, one = found
     share = Estimate(0.3, 0.2, high)
     known = dataclasses.replace(one.identification, verdict=verdict, names=names, share=share)
-    assert card_of(cell, dataclasses.replace(one, identification=known), "here").findings["Algorithm"].badge == badge
+    assert card_of(cell, dataclasses.replace(one, identification=known)).findings["Algorithm"].badge == badge
 
 
 def test_without_enough_answers_nothing_is_claimed(found):
     cell, one = found
-    card = card_of(cell, dataclasses.replace(one, identification=None, answered=0.1), "here")
+    card = card_of(cell, dataclasses.replace(one, identification=None, answered=0.1))
     assert [finding.badge for finding in card.findings.values()] == ["can't tell"] * 3
     assert "10 % answered" in card.findings["Trust"].text
 
@@ -100,10 +100,10 @@ def test_each_verdict_is_said_with_its_numbers(found, change, said):
 def test_a_card_says_what_part_of_the_questions_it_is_from(found):
     cell, one = found
     part = dataclasses.replace(one.identification, problems=12, sizes=(5,))
-    said = card_of(cell, dataclasses.replace(one, identification=part), "here").findings["Trust"].text
+    said = card_of(cell, dataclasses.replace(one, identification=part)).findings["Trust"].text
     assert said.startswith("30 problems with 5 or 10 examples")
     assert "12 of the problems have an answer. Too few are answered with 10 examples: left out." in said
-    assert "have an answer" not in card_of(cell, one, "here").findings["Trust"].text
+    assert "have an answer" not in card_of(cell, one).findings["Trust"].text
 
 
 def test_pairs_that_are_not_told_apart_are_counted_beyond_the_groups():
@@ -129,3 +129,32 @@ def test_what_is_left_is_named_only_where_something_is(found):
         known = dataclasses.replace(one.identification, verdict="nearest", names=("averaging",), left=left)
         said = sentence(dataclasses.replace(one, identification=known))
         assert ("what is left depends on the last label" in said) == says
+
+
+def test_a_subject_of_several_cells_has_one_card_with_their_range(found):
+    cell, one = found
+    known = dataclasses.replace(one.identification, regret=0.01)
+    far = dataclasses.replace(known, verdict="none", names=(), regret=0.2, share=Estimate(0.3, 0.2, 0.4))
+    open_ = [dataclasses.replace(known, verdict="too few", names=names, regret=float("nan")) for names in ("ab", "bc")]
+    identified = [known, far, *open_, None]
+    seen = [
+        dataclasses.replace(cell, n=n, contexts=20 + n, found=(dataclasses.replace(one, identification=each),))
+        for n, each in enumerate(identified, 4)
+    ]
+    other = dataclasses.replace(one, subject="other")
+    card, alone = cards_of([*seen, dataclasses.replace(cell, found=(other,))])
+    assert alone == card_of(cell, other)
+    assert (card.of, card.where) == ("averaging", "5 cells (task and n)")
+    algorithm, distance, trust = card.findings.values()
+    assert algorithm.text == (
+        "By searched queries: too few problems in 2 of 5 cells; one algorithm in 1 of 5 cells (averaging 1); none of "
+        "these in 1 of 5 cells; too few answers in 1 of 5 cells."
+    )
+    assert [each.badge for each in (algorithm, distance, trust)] == ["weak", "weak", "weak"]
+    assert distance.text.startswith("From 1.0 (majority, n = 4) to 20.0 points of accuracy (majority, n = 5) below")
+    assert "too few answers, in 3 of 5 cells" in distance.text
+    assert trust.text.startswith("24 to 28 problems and 4 searched queries in each cell; 100 % answered, with ")
+    (agreed,) = cards_of([dataclasses.replace(each, found=(one,)) for each in seen])
+    assert [finding.badge for finding in agreed.findings.values()] == ["clear", "weak", "clear"]
+    (nothing,) = cards_of([dataclasses.replace(each, found=seen[4].found) for each in seen])
+    assert [finding.badge for finding in nothing.findings.values()] == ["can't tell"] * 3

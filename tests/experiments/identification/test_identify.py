@@ -87,13 +87,16 @@ def test_verdicts_of_several_cells_stand_together_at_the_top(run):
     other = run_inside("identify", "--learner", "majority-label", *small, "--out", "five", cwd=folder.parent)
     assert other.returncode == 0, other.stderr
     both = run_inside("report", "run", "five", "--out", "cells", "--json", cwd=folder.parent)
-    overview, *cells, _ = json.loads(both.stdout)["sections"]
+    report = json.loads(both.stdout)
+    overview, *cells, _ = report["sections"]
     four, five = overview["tables"]["overview"]
     assert (four["cell"], five["cell"]) == ("majority, n = 4", "majority, n = 5")
     assert four["verdict, averaging"] == "one algorithm (averaging)"
     assert five.get("verdict, averaging") is None
     assert five["verdict, majority-label"] == cells[1]["tables"]["verdicts"][0]["verdict"]
     assert four["explained, averaging"] == cells[0]["tables"]["verdicts"][1]["explained"]
+    assert [card["of"] for card in report["cards"]] == [*found_in(folder), "majority-label"]
+    assert [said.partition(":")[0] for said in cells[0]["verdicts"]] == list(found_in(folder))
 
 
 def test_a_dry_run_says_what_can_be_told_apart(tmp_path):

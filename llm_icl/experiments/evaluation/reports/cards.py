@@ -7,7 +7,7 @@ import numpy as np
 
 from llm_icl.analysis.comparisons import MARGIN, Judgement
 from llm_icl.analysis.scores import siding
-from llm_icl.config.specs import counted
+from llm_icl.config.specs import counted, span_of
 from llm_icl.experiments.evaluation.reports.content import CellContent, Content
 from llm_icl.experiments.evaluation.reports.verdict import rounded
 from llm_icl.learners.ceilings import FUNCTION, ceiling_of, standing
@@ -136,8 +136,8 @@ def _points(judgement: Judgement) -> str:
 
 
 def _trust(content: Content, cells: Sequence[CellContent], name: str) -> Finding:
-    problems = _range([_asked_problems(cell, name) for cell in cells])
-    unseen = _range([_unseen(cell, name) for cell in cells])
+    problems = span_of([_asked_problems(cell, name) for cell in cells])
+    unseen = span_of([_unseen(cell, name) for cell in cells])
     each = " in each cell" if len(cells) > 1 else ""
     kind = "problem" if problems == "1" else "problems"
     sentences = [f"{problems} {kind} and {unseen} answers to unseen queries{each}."]
@@ -222,11 +222,6 @@ def _badge(told: Sequence[bool]) -> Badge:
 
 def _cells(count: int, cells: Sequence[CellContent]) -> str:
     return f"{count} of {counted(len(cells), 'cell')}"
-
-
-def _range(counts: Sequence[int]) -> str:
-    low, high = min(counts), max(counts)
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def _capital(text: str) -> str:
