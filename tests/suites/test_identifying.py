@@ -21,9 +21,10 @@ def test_a_suite_of_identifications_gives_one_report(tmp_path):
     done = run_inside("run", "mine.yaml", "--out", "runs", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (
-        "averaging on majority, n = 4\n  Algorithm (clear): Its answers are those of averaging, up to noise ("
-        in done.stdout
+        "averaging on 2 cells (task and n)\n  Algorithm (clear): By searched queries: one algorithm in 2 of 2 cells"
+        in (done.stdout)
     )
+    assert done.stdout.count("averaging: Its answers are those of averaging, up to noise (") == 2
     runs = sorted(path.parent for path in (tmp_path / "runs").glob("*/findings.json"))
     assert len(runs) == 2
     named = [one.identification.names for run in runs for cell in read_findings(run) for one in cell.found]
