@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from tests.conftest import run_cli
+from tests.inside import run_inside
 from tests.reports.reading import table_of
 from tests.servers.provider import Provider
 
@@ -35,7 +36,7 @@ def environment(provider):
 
 
 def cli(provider, *arguments, cwd):
-    return run_cli(*arguments, cwd=cwd, env=environment(provider))
+    return run_inside(*arguments, cwd=cwd, env=environment(provider))
 
 
 def start(provider, *arguments, cwd):
