@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from llm_icl.experiments import evaluation, identification
 from llm_icl.experiments.kinds import experiments
 from llm_icl.runs import RunDirectory, readable
 
 if TYPE_CHECKING:
-    from llm_icl.reports.document import Report
+    from llm_icl.reports.document import Card, Report
 
 
 def report_of(runs: Sequence[RunDirectory]) -> "Report":
@@ -24,4 +26,28 @@ def report_of(runs: Sequence[RunDirectory]) -> "Report":
     for run in distinct.values():
         kinds.setdefault(run.kind, []).append(run)
     with readable(*(run.path for run in runs)):
-        return joined([experiments.get(kind).report(some) for kind, some in kinds.items()])
+        reports = {kind: experiments.get(kind).report(some) for kind, some in kinds.items()}
+        if evaluation.KIND in reports and identification.KIND in reports:
+            reports |= _sharing(reports[evaluation.KIND], reports[identification.KIND])
+        return joined(list(reports.values()))
+
+
+def _sharing(measured: "Report", probed: "Report") -> "dict[str, Report]":
+    """A subject that was evaluated and identified has one card, in the evaluation."""
+    found = {card.of: card for card in probed.cards}
+    names = {card.of for card in measured.cards}
+    both = tuple(_one(card, found[card.of]) if card.of in found else card for card in measured.cards)
+    rest = tuple(card for card in probed.cards if card.of not in names)
+    return {evaluation.KIND: replace(measured, cards=both), identification.KIND: replace(probed, cards=rest)}
+
+
+def _one(measured: "Card", probed: "Card") -> "Card":
+    """Its algorithm is what searched queries say, its distance what was measured on the task's own."""
+    from llm_icl.reports.document import BADGES, Finding
+
+    where = measured.where if measured.where == probed.where else f"{measured.where}; algorithm: {probed.where}"
+    trust, of_algorithm = measured.findings["Trust"], probed.findings["Trust"]
+    badge = max(trust.badge, of_algorithm.badge, key=BADGES.index)
+    both = Finding(badge, f"{trust.text} The algorithm: {of_algorithm.text}")
+    findings = {**measured.findings, "Algorithm": probed.findings["Algorithm"], "Trust": both}
+    return replace(measured, where=where, findings=findings)

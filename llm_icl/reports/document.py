@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from llm_icl.reports.values import Kind, Value
 
 # A row of a table: its values by the keys of the columns.
 Row = Mapping[str, Value]
-# How firmly something is said.
+# How firmly something is said, and all of that, most firmly first.
 Badge = Literal["clear", "weak", "can't tell"]
+BADGES: tuple[Badge, ...] = get_args(Badge)
 
 
 @dataclass(frozen=True)

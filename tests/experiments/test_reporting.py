@@ -39,6 +39,27 @@ def test_runs_of_several_kinds_stand_in_one_report(folder):
         assert text.count(f"    {command}\n") == 1
 
 
+def test_a_subject_that_was_evaluated_and_identified_has_one_card(folder):
+    probes = "--task conjunction --n 3 --examples 3,5 --contexts 12 --queries 3 --candidate averaging,bayes-labels"
+    done = run_inside("identify", "--model", "net", "--learner", "averaging", *probes.split(), "--out", "which",
+                      cwd=folder)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    cards = {}
+    for runs in (["asked"], ["which"], ["asked", "which"], ["which", "asked"]):
+        data = json.loads(run_inside("report", *runs, "--out", "cards", "--json", cwd=folder).stdout)
+        cards[" ".join(runs)] = {card["of"]: card for card in data["cards"]}
+        assert len(data["cards"]) == len(cards[" ".join(runs)])
+    measured, probed = cards["asked"]["net"], cards["which"]["net"]
+    assert measured["findings"]["Algorithm"] != probed["findings"]["Algorithm"]
+    for runs in ("asked which", "which asked"):
+        one, alone = cards[runs]["net"], cards[runs]["averaging"]
+        assert alone == cards["which"]["averaging"]
+        assert one["findings"]["Algorithm"] == probed["findings"]["Algorithm"]
+        assert one["findings"]["Distance"] == measured["findings"]["Distance"]
+        for each in (measured, probed):
+            assert each["findings"]["Trust"]["text"] in one["findings"]["Trust"]["text"]
+
+
 def test_a_report_of_several_runs_has_a_folder_of_its_own(folder):
     before = {name: (folder / name / "report.html").stat().st_mtime_ns for name in ("asked", "more")}
     done = run_inside("report", "asked", "more", cwd=folder)
