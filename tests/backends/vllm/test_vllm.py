@@ -100,6 +100,7 @@ def test_separate_prompts_use_the_prefix_cache_and_say_so(engine, tmp_path):
     ask(engine, "basic", problems, tmp_path, "positions")
     after = engine.found()
     cached, whole = (after[key] - before[key] for key in ("cached_tokens", "prompt_tokens"))
+    print(f"separate prompts: {cached} of {whole} tokens from the cache")
     assert 0.5 < cached / whole < 1
 
 
@@ -173,6 +174,17 @@ def test_a_server_that_runs_is_used_and_left_running(served, tmp_path):
     again = run_cli("serve", model, "--port", str(PORT), cwd=tmp_path)
     assert again.returncode == 0
     assert "is already served at" in again.stdout
+
+
+def test_searched_queries_behind_one_context_share_it_in_the_cache(served, tmp_path):
+    model = f"vllm/{folder()}:{SETTINGS},server=true,port={PORT}"
+    size = "--task conjunction --n 5 --examples 20 --contexts 10 --queries 8 --candidate nearest-neighbour,bayes-labels"
+    done = run_cli("identify", "--model", model, *size.split(), "--out", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    tokens = json.loads((tmp_path / "run" / "run.json").read_text())["tokens"]
+    whole = tokens["input"] + tokens["cached"]
+    print(f"searched queries: {tokens['cached']} of {whole} tokens from the cache")
+    assert 0.5 < tokens["cached"] / whole < 1
 
 
 def test_a_model_that_vllm_cannot_load_is_one_clear_line(tmp_path):
