@@ -64,7 +64,8 @@ class Setting:
         drawn = draw_problems(load_task(parse_specs([self.task])[0]), self.n, self.points, problems, seed)
         answers = (learner_of(parse_specs([name])[0]).answer(drawn) for name in self.pair)
         first, second = ((each.prediction == drawn.ys).astype(float) for each in answers)
-        pilot = Pilot(drawn.task, self.n, tuple(range(self.points)), {"": (first, second)}, {})
+        all_of_them = np.ones(problems, dtype=bool)
+        pilot = Pilot(drawn.task, self.n, tuple(range(self.points)), {"": (first, second, all_of_them)}, {})
         return pilot.comparison("", self.positions)
 
     @cached_property
