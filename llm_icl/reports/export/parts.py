@@ -45,7 +45,7 @@ def parts_of(report: Report) -> list[Part]:
     ]
     descriptions = (f"{where} {dict(part.about)} {_title(part.block)}" for where, part in found)
     choices = [
-        (part.name, f"{part.name}-{identity}")
+        (part.name, *_of_one(part), f"{part.name}-{identity}")
         for (_, part), identity in zip(found, identities(descriptions), strict=True)
     ]
     return [replace(part, name=name) for name, (_, part) in zip(distinct(choices, RESERVED), found, strict=True)]
@@ -111,6 +111,15 @@ def _place(anchor: str, about: Mapping[str, Value]) -> str:
         return _NUMBERED.sub("", anchor)
     seed = f" s{about['seed']}" if about.get("seed") else ""
     return f"{about['task']} n{about['n']}{seed}" if "n" in about else str(about["task"])
+
+
+def _of_one(part: Part) -> list[str]:
+    """The name of a table whose rows are all of one subject."""
+    if not isinstance(part.block, Table):
+        return []
+    first = part.block.columns[0]
+    subjects = {row.get(first.key) for row in part.block.rows} if first.kind == "text" else set()
+    return [plain(f"{part.name} {subjects.pop()}")] if len(subjects) == 1 else []
 
 
 def _key(block: Figure | Table) -> str:

@@ -43,7 +43,8 @@ def test_a_file_is_of_the_same_report_in_every_order():
         return {part.block.rows[0]["x"]: part.name for part in parts_of(joined(reports))}
 
     assert names("ab") == names("ba")
-    assert names("ab")["a"].startswith("trained-networks-")
+    assert names("ab") == {"a": "trained-networks-a", "b": "trained-networks-b"}
+    assert names(["A/B", "A:B"])["A/B"].startswith("trained-networks-")  # both would be a-b
 
 
 def test_tables_that_are_the_same_in_all_have_names_of_their_own():
