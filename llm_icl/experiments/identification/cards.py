@@ -4,6 +4,8 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
+from llm_icl.analysis.identification.mixtures import OVER
+from llm_icl.analysis.identification.result import Identification
 from llm_icl.analysis.identification.verdict import KINDS, REJECTED
 from llm_icl.config.specs import any_of, counted, span_of
 from llm_icl.experiments.identification.findings import Cell, Found
@@ -20,8 +22,8 @@ _LOSES = {
     "too few": "the leading algorithm",
     "independent": "a model without the examples",
 }
-
-
+# Verdicts that name what is run.
+_CLAIMS = ("single", "changes", *OVER)
 _BELOW = "below exact Bayes from the labels on the searched queries, without an interval"
 _MEASURED = "`llm-icl eval` measures it on the task's own queries."
 # A subject in a cell.
@@ -74,17 +76,38 @@ def trust(cell: Cell, found: Found) -> Finding:
         sentences.append(f"{one.problems} of the problems have an answer.")
     if left_out := [str(m) for m in cell.examples if m not in one.sizes]:
         sentences.append(f"Too few are answered with {' or '.join(left_out)} examples: left out.")
-    groups = [any_of(group) for group in cell.identifiability.groups if len(group) > 1]
-    if others := cell.identifiability.further_pairs(cell.contexts):
-        groups.append(counted(others, f"{'other ' if groups else ''}pair"))
-    if groups:
-        every = f"all {cell.contexts}" if one.problems < cell.contexts else "these"
-        sentences.append(f"With 20 % of coin flips {every} problems would not tell apart: {'; '.join(groups)}.")
+    every = f"all {cell.contexts}" if one.problems < cell.contexts else "these"
+    if unclear := _not_told(cell):
+        sentences.append(f"With 20 % of coin flips {every} problems would not tell apart: {unclear}.")
+    like = _like(cell, one)
+    if like:
+        sentences.append(f"That is: it would not be told from {any_of(like)}.")
     sentences.append(f"{len(one.candidates)} candidates were compared, corrected together (Holm).")
     if math.isfinite(one.left.p_value):
         p = written(one.left.p_value, "p")
         sentences.append(f"What the verdict leaves: p {p if p.startswith('<') else f'= {p}'}.")
-    return Finding("clear" if found.answered >= _MOST_ANSWERED else "weak", " ".join(sentences))
+    return Finding("clear" if _is_firm(cell, found) else "weak", " ".join(sentences))
+
+
+def _is_firm(cell: Cell, found: Found) -> bool:
+    """Whether most questions were answered, and would have told what is named from all other candidates, lapses and
+    all.
+    """
+    one = found.identification
+    return bool(one and found.answered >= _MOST_ANSWERED and one.verdict != "too few" and not _like(cell, one))
+
+
+def _not_told(cell: Cell) -> str:
+    """The candidates that the problems would not tell apart."""
+    groups = [any_of(group) for group in cell.identifiability.groups if len(group) > 1]
+    if others := cell.identifiability.further_pairs(cell.contexts):
+        groups.append(counted(others, f"{'other ' if groups else ''}pair"))
+    return "; ".join(groups)
+
+
+def _like(cell: Cell, one: Identification) -> list[str]:
+    """What would not be told from what the verdict says that it runs."""
+    return cell.identifiability.like(one.names, cell.contexts) if one.verdict in _CLAIMS else []
 
 
 def _over_cells(name: str, seen: Sequence[_Seen]) -> Card:
@@ -98,7 +121,7 @@ def _algorithms(seen: Sequence[_Seen]) -> Finding:
     for _, found in seen:
         one = found.identification
         kind = one.verdict if one else "unanswered"
-        names = ", ".join(one.names) if one and one.verdict != "too few" else ""
+        names = _joined(one) if one and one.verdict != "too few" else ""
         named.setdefault(kind, Counter())[names] += 1
     parts = [
         f"{KINDS.get(kind, 'too few answers')} in {_cells(names.total(), seen)}{_listed(kind, names)}"
@@ -108,8 +131,12 @@ def _algorithms(seen: Sequence[_Seen]) -> Finding:
     return Finding(badges.pop() if len(badges) == 1 else "weak", f"By searched queries: {'; '.join(parts)}.")
 
 
+def _joined(one: Identification) -> str:
+    return any_of(one.names) if one.verdict == "single" else " and ".join(one.names)
+
+
 def _listed(kind: str, names: Counter[str]) -> str:
-    several = "; ".join(f"{name} {count}" for name, count in names.most_common() if name)
+    several = "; ".join(f"{name} in {count}" for name, count in names.most_common() if name)
     nearest = "nearest: " if kind == "none" else ""
     return f" ({nearest}{several})" if several else ""
 
@@ -139,11 +166,7 @@ def _trust_in_all(seen: Sequence[_Seen]) -> Finding:
     ]
     if not identified:
         return Finding("can't tell", " ".join(sentences))
-    unclear = sum(
-        any(len(group) > 1 for group in cell.identifiability.groups)
-        or cell.identifiability.further_pairs(cell.contexts) > 0
-        for cell, _ in seen
-    )
+    unclear = sum(bool(_not_told(cell)) for cell, _ in seen)
     if unclear:
         sentences.append(
             f"With 20 % of coin flips these problems would not tell all candidates apart in {_cells(unclear, seen)}."
@@ -152,10 +175,13 @@ def _trust_in_all(seen: Sequence[_Seen]) -> Finding:
         f"{span_of([len(one.candidates) for one in identified])} candidates were compared in each, corrected together "
         "(Holm)."
     )
+    like = sum(bool(found.identification and _like(cell, found.identification)) for cell, found in seen)
+    if like:
+        sentences.append(f"In {_cells(like, seen)} they would not tell all others from what is named.")
     left = sum(one.left.p_value < REJECTED for one in identified)
     sentences.append(f"The verdict leaves something that is not noise in {_cells(left, seen)}.")
-    whole = least >= _MOST_ANSWERED and len(identified) == len(seen)
-    return Finding("clear" if whole else "weak", " ".join(sentences))
+    firm = sum(_is_firm(cell, found) for cell, found in seen)
+    return Finding("clear" if firm == len(seen) else "weak", " ".join(sentences))
 
 
 def _cells(count: int, seen: Sequence[_Seen]) -> str:

@@ -61,7 +61,8 @@ def identifiability_lines(separation: Separation, contexts: int) -> list[str]:
     groups = [group for group in known.groups if len(group) > 1]
     lines += [f"  {contexts} contexts cannot tell apart: {' or '.join(group)}" for group in groups]
     if others := known.further_pairs(contexts):
-        lines.append(f"  nor {counted(others, 'other pair')}, in one direction at least")
+        pairs = counted(others, "other pair" if groups else "pair")
+        lines.append(f"  {contexts} contexts cannot tell apart {pairs}, if one of the two is the truth")
     return lines
 
 

@@ -5,6 +5,7 @@ import json
 import math
 import types
 import typing
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -55,9 +56,21 @@ class Identifiability:
         """How many pairs of different groups so many problems do not tell apart if one of the two is the truth."""
         home = {name: i for i, group in enumerate(self.groups) for name in group}
         return sum(
-            home[one] != home[other] and max(self.needed[i][j], self.needed[j][i]) > problems
+            home[one] != home[other] and self._confused(i, j, problems)
             for (i, one), (j, other) in combinations(enumerate(self.names), 2)
         )
+
+    def like(self, named: Collection[str], problems: int) -> list[str]:
+        """The other candidates that so many problems do not tell from one of these, if one of the two is the truth."""
+        own = [i for i, name in enumerate(self.names) if name in named]
+        return [
+            name
+            for j, name in enumerate(self.names)
+            if name not in named and any(self._confused(i, j, problems) for i in own)
+        ]
+
+    def _confused(self, i: int, j: int, problems: int) -> bool:
+        return max(self.needed[i][j], self.needed[j][i]) > problems
 
 
 @dataclass(frozen=True)

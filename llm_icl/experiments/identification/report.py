@@ -163,9 +163,10 @@ def _section(cell: Cell, alone: bool) -> Section:
         blocks.append(shares_and_flexible(known))
     groups = [group for group in cell.identifiability.groups if len(group) > 1]
     blocks.append(identifiability_map(cell))
-    lines = [f"{cell.contexts} problems cannot tell apart: {' or '.join(group)}." for group in groups]
+    few = f"With 20 % of coin flips {cell.contexts} problems would not tell apart"
+    lines = [f"{few}: {' or '.join(group)}." for group in groups]
     if others := cell.identifiability.further_pairs(cell.contexts):
-        lines.append(f"Nor {counted(others, 'other pair')}, in one direction at least.")
+        lines.append(f"{few} {counted(others, 'other pair' if groups else 'pair')}, if one of the two is the truth.")
     if lines:
         blocks.append(Bullets(tuple(lines)))
     about: dict[str, Value] = {"task": cell.task, "n": cell.n, "seed": cell.seed, "problems": cell.contexts}

@@ -23,8 +23,34 @@ def found(tmp_path_factory):
     return cell, cell.found[0]
 
 
-def test_a_card_has_the_numbers_of_the_finding(found):
+def told(cell, but=()):
+    """The cell, as if its problems told all candidates from each other, but these two."""
+    names = cell.identifiability.names
+    needed = [[1e6 if {one, other} == set(but) else 1.0 for other in names] for one in names]
+    groups = tuple((name,) for name in names)
+    return dataclasses.replace(
+        cell, identifiability=dataclasses.replace(cell.identifiability, needed=needed, groups=groups)
+    )
+
+
+def test_trust_is_weak_where_another_candidate_would_not_be_told(found):
     cell, one = found
+    for pair, badge in (
+        ((), "clear"),
+        (("averaging", "last-label"), "weak"),
+        (("last-label", "majority-label"), "clear"),
+    ):
+        trust = card_of(told(cell, pair), one).findings["Trust"]
+        assert trust.badge == badge
+        assert ("it would not be told from last-label" in trust.text) == (badge == "weak")
+    nearest = dataclasses.replace(one, identification=dataclasses.replace(one.identification, verdict="nearest"))
+    assert card_of(told(cell, ("averaging", "last-label")), nearest).findings["Trust"].badge == "clear"  # not claimed
+    few = dataclasses.replace(one, identification=dataclasses.replace(one.identification, verdict="too few"))
+    assert card_of(told(cell), few).findings["Trust"].badge == "weak"
+
+
+def test_a_card_has_the_numbers_of_the_finding(found):
+    cell, one = told(found[0]), found[1]
     known = one.identification
     card = card_of(cell, one)
     assert (card.of, card.where, card.findings["Algorithm"].badge, card.findings["Trust"].badge) == (
@@ -132,7 +158,7 @@ def test_what_is_left_is_named_only_where_something_is(found):
 
 
 def test_a_subject_of_several_cells_has_one_card_with_their_range(found):
-    cell, one = found
+    cell, one = told(found[0]), found[1]
     known = dataclasses.replace(one.identification, regret=0.01)
     far = dataclasses.replace(known, verdict="none", names=(), regret=0.2, share=Estimate(0.3, 0.2, 0.4))
     open_ = [dataclasses.replace(known, verdict="too few", names=names, regret=float("nan")) for names in ("ab", "bc")]
@@ -147,8 +173,8 @@ def test_a_subject_of_several_cells_has_one_card_with_their_range(found):
     assert (card.of, card.where) == ("averaging", "5 cells (task and n)")
     algorithm, distance, trust = card.findings.values()
     assert algorithm.text == (
-        "By searched queries: too few problems in 2 of 5 cells; one algorithm in 1 of 5 cells (averaging 1); none of "
-        "these in 1 of 5 cells; too few answers in 1 of 5 cells."
+        "By searched queries: too few problems in 2 of 5 cells; one algorithm in 1 of 5 cells (averaging in 1); none "
+        "of these in 1 of 5 cells; too few answers in 1 of 5 cells."
     )
     assert [each.badge for each in (algorithm, distance, trust)] == ["weak", "weak", "weak"]
     assert distance.text.startswith("From 1.0 (majority, n = 4) to 20.0 points of accuracy (majority, n = 5) below")
