@@ -293,12 +293,18 @@ def test_the_first_signal_waits_for_what_is_in_flight(provider, tmp_path, caplog
 def test_the_second_signal_ends_at_once_and_what_was_in_flight_is_known(provider, tmp_path):
     model, sender = under_way(provider, tmp_path)
     provider.latency = 9.0
-    timers = [threading.Timer(delay, os.kill, (os.getpid(), signal.SIGINT)) for delay in (0.3, 0.4)]
+
+    def interrupted_twice_when_eight_are_in_flight():
+        while len(provider.received) < 9:
+            time.sleep(0.01)
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)
+
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     began = time.monotonic()
     try:
-        for timer in timers:
-            timer.start()
+        threading.Thread(target=interrupted_twice_when_eight_are_in_flight, daemon=True).start()
         with pytest.raises(KeyboardInterrupt):
             sender.send(questions(model, 100), lambda done, what: None)
     finally:
