@@ -12,6 +12,7 @@ from llm_icl.experiments.identification.findings import Cell, Found
 from llm_icl.experiments.identification.sentences import sentence, verdict_of
 from llm_icl.reports.document import Badge, Card, Finding
 from llm_icl.reports.values import written
+from llm_icl.reports.verdicts import listed
 
 # Below this share of answered questions, verdicts are on a part of them that may differ from the rest.
 _MOST_ANSWERED = 0.95
@@ -81,7 +82,7 @@ def trust(cell: Cell, found: Found) -> Finding:
         sentences.append(f"With 20 % of coin flips {every} problems would not tell apart: {unclear}.")
     like = _like(cell, one)
     if like:
-        sentences.append(f"That is: it would not be told from {any_of(like)}.")
+        sentences.append(f"That is: it would not be told from {listed(like)}.")
     sentences.append(f"{len(one.candidates)} candidates were compared, corrected together (Holm).")
     if math.isfinite(one.left.p_value):
         p = written(one.left.p_value, "p")
@@ -132,7 +133,7 @@ def _algorithms(seen: Sequence[_Seen]) -> Finding:
 
 
 def _joined(one: Identification) -> str:
-    return any_of(one.names) if one.verdict == "single" else " and ".join(one.names)
+    return listed(one.names) if one.verdict == "single" else " and ".join(one.names)
 
 
 def _listed(kind: str, names: Counter[str]) -> str:

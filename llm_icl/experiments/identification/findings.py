@@ -86,6 +86,8 @@ class Cell:
     source: str
     identifiability: Identifiability
     found: tuple[Found, ...]
+    design: str = ""
+    """What tells it from another cell of a report on the same task and n; empty in a file."""
 
     @property
     def origin(self) -> str:
@@ -95,7 +97,8 @@ class Cell:
     @property
     def title(self) -> str:
         seed = f", seed {self.seed}" if self.seed else ""
-        return f"{self.task}, n = {self.n}{seed}{self.origin}"
+        design = f", {self.design}" if self.design else ""
+        return f"{self.task}, n = {self.n}{seed}{self.origin}{design}"
 
 
 def write_findings(folder: Path, cells: typing.Sequence[Cell]) -> None:
@@ -138,7 +141,11 @@ def _typed(kind: Any, value: Any) -> Any:
         return Estimate(*(_typed(float, part) for part in value))
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
-        fields = {field.name: _typed(hints[field.name], value[field.name]) for field in dataclasses.fields(kind)}
+        fields = {
+            field.name: _typed(hints[field.name], value[field.name])
+            for field in dataclasses.fields(kind)
+            if field.name in value
+        }
         return kind(**fields)
     if origin in (tuple, list):
         return origin(_typed(inner[0], part) for part in value)

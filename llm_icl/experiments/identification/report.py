@@ -97,7 +97,14 @@ def _merged(cells: Sequence[Cell]) -> list[Cell]:
         known = subjects.setdefault(replace(cell, found=()), {})
         for each in cell.found:
             known.setdefault(each.subject, each)
-    return [replace(cell, found=tuple(found.values())) for cell, found in subjects.items()]
+    merged = [replace(cell, found=tuple(found.values())) for cell, found in subjects.items()]
+    alike: dict[str, list[Cell]] = {}
+    for cell in merged:
+        alike.setdefault(cell.title, []).append(cell)
+    return [
+        cell if len(alike[cell.title]) == 1 else replace(cell, design=f"design {alike[cell.title].index(cell) + 1}")
+        for cell in merged
+    ]
 
 
 def _title(cells: Sequence[Cell]) -> str:
@@ -179,7 +186,7 @@ def _section(cell: Cell, alone: bool) -> Section:
 
 
 def _anchor(cell: Cell) -> str:
-    return file_name(f"{cell.task}-n{cell.n}-s{cell.seed}-{cell.source}")
+    return file_name(f"{cell.task}-n{cell.n}-s{cell.seed}-{cell.source}{cell.design}")
 
 
 def _verdicts(cell: Cell) -> Table:

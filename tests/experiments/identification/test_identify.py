@@ -99,6 +99,21 @@ def test_verdicts_of_several_cells_stand_together_at_the_top(run):
     assert [said.partition(":")[0] for said in cells[0]["verdicts"]] == list(found_in(folder))
 
 
+def test_two_designs_of_one_cell_are_told_apart_and_opened_each(run):
+    folder, _ = run
+    fewer = ["20" if option == "30" else option for option in SMALL]  # contexts
+    other = run_inside("identify", "--learner", "majority-label", *fewer, "--out", "fewer", cwd=folder.parent)
+    assert other.returncode == 0, other.stderr
+    both = run_inside("report", "run", "fewer", "--out", "designs", "--json", cwd=folder.parent)
+    overview, *cells, _ = json.loads(both.stdout)["sections"]
+    titles = ["majority, n = 4, design 1", "majority, n = 4, design 2"]
+    assert [cell["heading"] for cell in cells] == [row["cell"] for row in overview["tables"]["overview"]] == titles
+    page = (folder.parent / "designs" / "report.html").read_text()
+    opened = re.findall(r'<th scope="row"><a href="#([^"]+)">majority, n = 4, design', page)
+    assert len(set(opened)) == 2
+    assert all(page.count(f'id="{anchor}"') == 1 for anchor in opened)
+
+
 def test_a_dry_run_says_what_can_be_told_apart(tmp_path):
     planned = run_inside("identify", "--model", "gpt-4.1", *SMALL, "--dry-run", cwd=tmp_path)
     assert planned.returncode == 0, planned.stderr
