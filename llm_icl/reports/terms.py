@@ -9,7 +9,8 @@ TERMS = {
     "'identical': the same answers throughout; [too few]: too few problems for an interval.",
     "regret vs. bayes-labels (points)": "The same against exact Bayes that takes inputs as given and learns from "
     "labels only.",
-    "identified as": "The algorithm that gives such answers to unseen queries; a longer account is below the table.",
+    "identified as": "The algorithm that gives such answers to the unseen queries that were asked anyway; a longer "
+    "account is below the table. Where the subject's card stands on searched queries, those tell more.",
     "examples to 90 %": "Examples until the expected accuracy is 90 %; 'not shown' unless the problems show it.",
     "log loss": "Mean of -log P(true label), in nats: lower is better; a certain error costs most.",
     "log loss above bayes-labels": "Log loss minus that of exact Bayes from the labels, paired by problem.",

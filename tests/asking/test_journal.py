@@ -319,12 +319,17 @@ def test_a_volley_of_signals_is_one(provider, tmp_path):
     """A scheduler tells a job, its steps and their launcher, each of which tells the process."""
     model, sender = under_way(provider, tmp_path)
     provider.latency = 3.0
-    sent = ((0.5, signal.SIGTERM), (0.6, signal.SIGHUP), (0.9, signal.SIGTERM), (1.0, signal.SIGTERM))
-    timers = [threading.Timer(delay, os.kill, (os.getpid(), number)) for delay, number in sent]
+
+    def told_by_all_of_them():
+        while len(provider.received) < 9:
+            time.sleep(0.01)
+        for number, then in ((signal.SIGTERM, 0.1), (signal.SIGHUP, 0.3), (signal.SIGTERM, 0.1), (signal.SIGTERM, 0)):
+            os.kill(os.getpid(), number)
+            time.sleep(then)
+
     before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
-        for timer in timers:
-            timer.start()
+        threading.Thread(target=told_by_all_of_them, daemon=True).start()
         with pytest.raises(KeyboardInterrupt):
             sender.send(questions(model, 100), lambda done, what: None)
     finally:

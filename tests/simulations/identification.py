@@ -44,7 +44,6 @@ Floats = NDArray[np.float64]
 
 KEPT = Path(__file__).parents[2] / "outputs" / "identification.jsonl"
 TASKS = ("conjunction", "majority", "sparse-parity")
-N, PROBLEMS, SIZES, QUERIES = 5, 64, (5, 10, 20), 8
 # What a row of the table needs.
 SUBJECTS = 200
 # All pairs take turns: so many of them in each repetition.
@@ -56,6 +55,19 @@ OUTSIDERS = (
     "bayes-labels:task=threshold",
     "bayes-labels:task=full-majority",
 )
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """So many problems of n bits, and queries behind each number of examples."""
+
+    n: int
+    problems: int
+    sizes: tuple[int, ...]
+    queries: int
+
+
+USUAL = Setting(n=5, problems=64, sizes=(5, 10, 20), queries=8)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,17 +92,17 @@ class Subject:
 class World:
     """One repetition of a task: contexts, probes, candidates' answers, and what machines answer there."""
 
-    def __init__(self, task: str, repetition: int) -> None:
-        self.task, self.repetition = load_task(Spec(task)), repetition
-        self.algorithms = algorithms(self.task, N)
-        self.problems = draw_problems(self.task, N, max(SIZES), PROBLEMS, seed=repetition)
-        self.design = probed(self.problems, SIZES, QUERIES, self.algorithms, seed=repetition)
+    def __init__(self, task: str, repetition: int, setting: Setting = USUAL) -> None:
+        self.task, self.repetition, self.setting = load_task(Spec(task)), repetition, setting
+        self.algorithms = algorithms(self.task, setting.n)
+        self.problems = draw_problems(self.task, setting.n, max(setting.sizes), setting.problems, seed=repetition)
+        self.design = probed(self.problems, setting.sizes, setting.queries, self.algorithms, seed=repetition)
         self.structure = Structure(self.design)
         self.random = np.random.default_rng([repetition, len(task)])
 
     @property
     def contexts(self) -> list[Problems]:
-        return [self.problems.prefix(m) for m in SIZES]
+        return [self.problems.prefix(m) for m in self.setting.sizes]
 
     def machine(self, k: int) -> Floats:
         """P(y = 1) of a candidate; of the kernel vote with a scale and a decay that are none of its variants."""
@@ -100,7 +112,7 @@ class World:
         return self.learner(f"kernel-vote:tau={tau:.3f},decay={decay:.3f}")
 
     def learner(self, name: str) -> Floats:
-        (algorithm,) = algorithms(self.task, N, [name])
+        (algorithm,) = algorithms(self.task, self.setting.n, [name])
         pairs = zip(self.contexts, self.design.queries, strict=True)
         return np.stack([algorithm.answers(context, queries)[0] for context, queries in pairs])
 
@@ -116,8 +128,8 @@ class World:
         inputs = []
         for context, queries in zip(self.contexts, self.design.queries, strict=True):
             some = [-3, -2, -1, 0, 1]
-            wires = np.concatenate([context.xs[:, some].reshape(PROBLEMS, -1), context.shown[:, some]], axis=1)
-            inputs.append(np.concatenate([np.repeat(wires[:, None], QUERIES, axis=1), queries], axis=-1))
+            wires = np.concatenate([context.xs[:, some].reshape(len(context), -1), context.shown[:, some]], axis=1)
+            inputs.append(np.concatenate([np.repeat(wires[:, None], queries.shape[1], axis=1), queries], axis=-1))
         start = list(np.moveaxis(np.stack(inputs), -1, 0))
         gates: tuple[Callable[[NDArray[np.uint8], NDArray[np.uint8]], NDArray[np.uint8]], ...] = (
             np.bitwise_and,
@@ -200,8 +212,9 @@ class World:
         whole = np.where(coin[..., :1], a, b)
         yield from self._both("mixture over contexts", "contexts", names, whole)
         yield from self._both("mixture over problems", "problems", names, np.where(coin[:1, :, :1], a, b))
-        changed = np.concatenate([a[:1], b[1:]])
-        yield from self._both("change at 10 examples", "changes", (first, second, second), changed)
+        if sizes := len(a) - 1:
+            changed = np.concatenate([a[:1], b[1:]])
+            yield from self._both("change at 10 examples", "changes", (first, *[second] * sizes), changed)
 
     def _drawn(self, p: Floats) -> Floats:
         return (self.random.random(p.shape) < p).astype(np.float64)
@@ -225,7 +238,7 @@ class World:
         if subject.verdict == "changes":
             return found.verdict == "changes" and found.names == subject.names
         if found.verdict in ("single", "too few") and subject.verdict in OVER:
-            return self.inseparable(subject, found.names)
+            return bool(found.names) and self.inseparable(subject, found.names)
         return found.verdict == subject.verdict and set(found.names) >= set(subject.names)
 
 
@@ -255,7 +268,7 @@ def outcome(world: World, subject: Subject) -> dict[str, object]:
         "expected": subject.verdict, "verdict": found.verdict, "names": found.names,
         "right": world.right(subject, found), "share": list(map(float, found.share)),
         "shares": {each.name: round(each.share.value, 4) for each in found.candidates[:3]},
-        "tests": tests, "weights": weights, "needed": found.needed, "seconds": seconds,
+        "tests": tests, "weights": weights, "needed": found.needed, "resolves": found.resolves, "seconds": seconds,
     }  # fmt: skip
 
 

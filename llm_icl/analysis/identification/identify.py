@@ -13,6 +13,7 @@ from llm_icl.analysis.identification.flexible import on_top
 from llm_icl.analysis.identification.mixture_search import best_mixture
 from llm_icl.analysis.identification.mixtures import OVER, Mixture, fit, given_classes, neighbours
 from llm_icl.analysis.identification.repeats import Repeats
+from llm_icl.analysis.identification.resolution import unnoticed
 from llm_icl.analysis.identification.result import Compared, Identification, Mixed
 from llm_icl.analysis.identification.separation import needed, power, told_apart
 from llm_icl.analysis.identification.shares import explained, own_scores, regret
@@ -33,15 +34,19 @@ _NEAR = 0.1
 
 @dataclass(frozen=True)
 class _Decision:
-    """A verdict, its names, its model's P(answer 1) (M, C, Q) and held-out scores (C,), and what it leaves."""
+    """A verdict, its names, its model's P(answer 1) (M, C, Q) and held-out scores (C,), what it leaves, and the
+    candidates that the model consists of, if it leaves nothing.
+    """
 
     verdict: str
     names: tuple[str, ...]
     model: Floats
     held_out: Floats
     left: Left
+    run: tuple[int, ...] = ()
     power: float = float("nan")
     needed: float = float("nan")
+    resolves: float = float("nan")
 
 
 def identify(
@@ -155,7 +160,7 @@ class _Subject:
 
     def identify(self, ceiling: Floats | None, flexible: bool) -> Identification:
         self.independent = self.left(self.base, 0.0)
-        decision = self.decide()
+        decision = self.if_resolved(self.decide())
         certain = self.certain(decision.model)
         self.own = self.own_given(certain)
         self.span = float((self.own - self.base_scores).sum())
@@ -184,6 +189,7 @@ class _Subject:
             mixtures=tuple(self.mixed(*each) for each in self.mixtures),
             power=decision.power,
             needed=decision.needed,
+            resolves=decision.resolves,
             regret=lost,
             regret_explained=of_model,
         )
@@ -225,7 +231,24 @@ class _Subject:
         wanted = float(np.median(needed(strength, self.design.shape[1], level)))
         verdict = "independent" if typical >= thresholds.POWER else "too few"
         names = () if verdict == "too few" else self.constant_name()
-        return _Decision(verdict, names, self.base, self.base_scores, self.independent, typical, wanted)
+        return _Decision(verdict, names, self.base, self.base_scores, self.independent, power=typical, needed=wanted)
+
+    def if_resolved(self, decision: _Decision) -> _Decision:
+        """A verdict that says what is run, with what it resolves; too few problems, if that is little: few answers
+        leave nothing that is significant, whatever they follow.
+        """
+        others = [k for k in range(len(self.design.candidates)) if k not in decision.run]
+        if decision.verdict == "too few" or not decision.run or not others:
+            return decision
+        level = LEVEL / max(len(self.design.candidates) - 1, 1)
+        p = self.alone_probability()[others]
+        shares = np.sort(unnoticed(decision.model, p, self.answers, self.probabilities, level))
+        resolves = float(shares[(len(shares) - 1) // 2])  # at least half are found
+        if not resolves > thresholds.PART:
+            return replace(decision, resolves=resolves)
+        names = decision.names if decision.verdict == "single" else ()
+        wanted = self.design.shape[1] * (resolves / thresholds.PART) ** 2
+        return replace(decision, verdict="too few", names=names, needed=wanted, resolves=resolves)
 
     def constant_name(self) -> tuple[str, ...]:
         ones = np.nanmean(self.answers)
@@ -301,14 +324,16 @@ class _Subject:
         model, scores = self.alone.model[best], self.alone.held_out[best]
         if not others:
             shown = explained(scores, self.base_scores, self.own, self.seed).low > 0
-            return _Decision("single" if shown else "too few", names, model, scores, left)
+            verdict = "single" if shown else "too few"
+            return _Decision(verdict, names, model, scores, left, (best,))
         lost, strength = told_apart(model, self.alone.model[others], self.known)
         regular = told_apart(model, self.base[None], self.known)[0][0]
         level = LEVEL / max(len(self.design.candidates) - 1, 1)
         chance = min(power(float(s), level) for s in strength)
         wanted = float(needed(strength, self.design.shape[1], level).max())
         same = (self.whole[adequate] >= WHOLE).all() or (lost <= (1 - WHOLE) * regular).all()
-        return _Decision("single" if same else "too few", names, model, scores, left, chance, wanted)
+        verdict = "single" if same else "too few"
+        return _Decision(verdict, names, model, scores, left, tuple(adequate), chance, wanted)
 
     def several(self) -> _Decision:
         """A mixture; or nothing that is known."""
@@ -335,7 +360,8 @@ class _Subject:
                 continue
             verdict, names = self.of_mixture(mixture)
             if names:
-                return _Decision(verdict, names, mixture.model, held_out, left)
+                run = tuple(component.candidate for component in mixture.components)
+                return _Decision(verdict, names, mixture.model, held_out, left, run)
         best, scores, left = max(self.mixtures, key=lambda each: each[1].sum())
         span = float((self.own_given(self.certain(best.model)) - self.base_scores).sum())
         share = float((scores - self.base_scores).sum()) / span if span > 0 else 0.0

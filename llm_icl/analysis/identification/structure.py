@@ -78,7 +78,7 @@ class Structure:
         for candidate in self.design.candidates:
             for variant in candidate.probability[evenly(len(candidate.probability), VARIANTS)]:
                 columns += [logit(variant).ravel(), (variant > 0.5).ravel() * 1.0]
-                names += [candidate.name] * 2
+                names += [f"the answers of {candidate.name}"] * 2
         features = self.design.features.reshape(len(self.size), -1)
         columns += list(features.T)
         names += self.design.feature_names
@@ -278,7 +278,7 @@ def _combined(parts: dict[str, Singles], least: float, names: list[str], candida
     first = min(ranks, key=lambda kind: ranks[kind][0])
     about = {
         "linear": names[strongest["linear"] % len(names)],
-        "slopes": candidates[strongest.get("slopes", 0)],
+        "slopes": f"how far it follows {candidates[strongest.get('slopes', 0)]} in each context",
         "clusters": "the context" if strongest.get("clusters", 0) % 2 == 0 else "the problem",
         "flexible": "several features together",
         "repeats": "the question itself (deviations come back when it is asked again)",

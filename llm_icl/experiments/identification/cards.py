@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from llm_icl.analysis.identification.mixtures import OVER
 from llm_icl.analysis.identification.result import Identification
 from llm_icl.analysis.identification.verdict import KINDS, REJECTED
-from llm_icl.config.specs import any_of, counted, span_of
+from llm_icl.config.specs import span_of
 from llm_icl.experiments.identification.findings import Cell, Found
 from llm_icl.experiments.identification.sentences import sentence, verdict_of
 from llm_icl.reports.document import Badge, Card, Finding
@@ -78,11 +78,14 @@ def trust(cell: Cell, found: Found) -> Finding:
     if left_out := [str(m) for m in cell.examples if m not in one.sizes]:
         sentences.append(f"Too few are answered with {' or '.join(left_out)} examples: left out.")
     every = f"all {cell.contexts}" if one.problems < cell.contexts else "these"
-    if unclear := _not_told(cell):
-        sentences.append(f"With 20 % of coin flips {every} problems would not tell apart: {unclear}.")
+    if untold := cell.identifiability.untold(cell.contexts):
+        sentences.append(f"With 20 % of coin flips {every} problems would not tell apart: {'; '.join(untold)}.")
     like = _like(cell, one)
     if like:
         sentences.append(f"That is: it would not be told from {listed(like)}.")
+    if math.isfinite(one.resolves):
+        part = f"{100 * one.resolves:.0f} %" if one.resolves >= 0.01 else "1 %"
+        sentences.append(f"Half of the other candidates, each run on {part} of the answers, would be found.")
     sentences.append(f"{len(one.candidates)} candidates were compared, corrected together (Holm).")
     if math.isfinite(one.left.p_value):
         p = written(one.left.p_value, "p")
@@ -96,14 +99,6 @@ def _is_firm(cell: Cell, found: Found) -> bool:
     """
     one = found.identification
     return bool(one and found.answered >= _MOST_ANSWERED and one.verdict != "too few" and not _like(cell, one))
-
-
-def _not_told(cell: Cell) -> str:
-    """The candidates that the problems would not tell apart."""
-    groups = [any_of(group) for group in cell.identifiability.groups if len(group) > 1]
-    if others := cell.identifiability.further_pairs(cell.contexts):
-        groups.append(counted(others, f"{'other ' if groups else ''}pair"))
-    return "; ".join(groups)
 
 
 def _like(cell: Cell, one: Identification) -> list[str]:
@@ -167,7 +162,7 @@ def _trust_in_all(seen: Sequence[_Seen]) -> Finding:
     ]
     if not identified:
         return Finding("can't tell", " ".join(sentences))
-    unclear = sum(bool(_not_told(cell)) for cell, _ in seen)
+    unclear = sum(bool(cell.identifiability.untold(cell.contexts)) for cell, _ in seen)
     if unclear:
         sentences.append(
             f"With 20 % of coin flips these problems would not tell all candidates apart in {_cells(unclear, seen)}."

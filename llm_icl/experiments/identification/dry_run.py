@@ -57,13 +57,8 @@ def identifiability_lines(separation: Separation, contexts: int) -> list[str]:
     headers = ["if this is the truth, told from", *map(str, range(1, len(names) + 1))]
     lines = ["  contexts needed to tell candidates apart (95 % power, 20 % of coin flips):"]
     lines += [f"  {line}" for line in tabulate(rows, headers, stralign="right", disable_numparse=True).split("\n")]
-    known = Identifiability.of(separation, contexts)
-    groups = [group for group in known.groups if len(group) > 1]
-    lines += [f"  {contexts} contexts cannot tell apart: {' or '.join(group)}" for group in groups]
-    if others := known.further_pairs(contexts):
-        pairs = counted(others, "other pair" if groups else "pair")
-        lines.append(f"  {contexts} contexts cannot tell apart {pairs}, if one of the two is the truth")
-    return lines
+    untold = Identifiability.of(separation, contexts).untold(contexts)
+    return [*lines, *(f"  {contexts} contexts cannot tell apart: {these}" for these in untold)]
 
 
 def _problems(needed: float) -> str:

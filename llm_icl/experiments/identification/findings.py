@@ -15,6 +15,7 @@ from llm_icl.analysis.identification.result import Identification
 from llm_icl.analysis.identification.separation import Separation
 from llm_icl.analysis.intervals import Estimate
 from llm_icl.config.files import write_text
+from llm_icl.config.specs import any_of, counted
 from llm_icl.errors import RequestError
 
 NAME = "findings.json"
@@ -52,13 +53,18 @@ class Identifiability:
         groups = tuple(separation.groups(problems))
         return cls(separation.names, rows(separation.nats), rows(separation.needed), groups)
 
-    def further_pairs(self, problems: int) -> int:
-        """How many pairs of different groups so many problems do not tell apart if one of the two is the truth."""
+    def untold(self, problems: int) -> list[str]:
+        """What so many problems do not tell apart: each group, and how many pairs of different groups."""
+        found = [any_of(group) for group in self.groups if len(group) > 1]
         home = {name: i for i, group in enumerate(self.groups) for name in group}
-        return sum(
+        further = sum(
             home[one] != home[other] and self._confused(i, j, problems)
             for (i, one), (j, other) in combinations(enumerate(self.names), 2)
         )
+        if further:
+            pairs = counted(further, "other pair" if found else "pair")
+            found.append(f"{pairs}, if one of the two is the truth")
+        return found
 
     def like(self, named: Collection[str], problems: int) -> list[str]:
         """The other candidates that so many problems do not tell from one of these, if one of the two is the truth."""

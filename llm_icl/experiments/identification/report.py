@@ -6,7 +6,6 @@ from typing import Any
 
 from llm_icl.analysis.identification.verdict import REJECTED
 from llm_icl.config.files import file_name
-from llm_icl.config.specs import counted
 from llm_icl.experiments.identification.browsing import problems_panel
 from llm_icl.experiments.identification.cards import cards_of, trust
 from llm_icl.experiments.identification.figures import (
@@ -168,14 +167,10 @@ def _section(cell: Cell, alone: bool) -> Section:
         blocks += [scores_by_context(found, colours), Fold(table.caption, (table,))]
     if known:
         blocks.append(shares_and_flexible(known))
-    groups = [group for group in cell.identifiability.groups if len(group) > 1]
     blocks.append(identifiability_map(cell))
     few = f"With 20 % of coin flips {cell.contexts} problems would not tell apart"
-    lines = [f"{few}: {' or '.join(group)}." for group in groups]
-    if others := cell.identifiability.further_pairs(cell.contexts):
-        lines.append(f"{few} {counted(others, 'other pair' if groups else 'pair')}, if one of the two is the truth.")
-    if lines:
-        blocks.append(Bullets(tuple(lines)))
+    if untold := cell.identifiability.untold(cell.contexts):
+        blocks.append(Bullets(tuple(f"{few}: {these}." for these in untold)))
     about: dict[str, Value] = {"task": cell.task, "n": cell.n, "seed": cell.seed, "problems": cell.contexts}
     if alone:
         return Section(cell.title, _anchor(cell), tuple(blocks), about=about)

@@ -58,14 +58,14 @@ def test_planted_structure_is_found(kind):
     assert left.p_value < 0.02
     assert min(left.kinds, key=left.kinds.get) == kind or left.kinds[kind] < 0.01
     if kind == "linear":
-        assert left.about == "c1"
+        assert left.about == "the answers of c1"
         assert left.gain > 5
 
 
 def test_a_strong_pull_needs_no_simulation():
     some = design(problems=48)
     left = Structure(some).left(some.candidates[2].probability[0], np.full(some.shape, 0.5), False, 0.0, 0)
-    assert (left.p_value, left.about, left.kinds) == (0.0, "c2", {"linear": 0.0})
+    assert (left.p_value, left.about, left.kinds) == (0.0, "the answers of c2", {"linear": 0.0})
 
 
 def test_deviations_of_probabilities_that_hardly_matter_do_not_count():
@@ -76,7 +76,7 @@ def test_deviations_of_probabilities_that_hardly_matter_do_not_count():
     assert Structure(some).left(answers, model, True, explained, 0).p_value > 0.05
     more = model + 0.15 * (some.candidates[1].probability[0] - 0.5)
     left = Structure(some).left(more, model, True, explained, 0)
-    assert (left.p_value, left.about) == (0.0, "c1")
+    assert (left.p_value, left.about) == (0.0, "the answers of c1")
 
 
 def test_missing_answers_do_not_count():
@@ -143,7 +143,7 @@ def test_features_that_all_are_equal_are_left_out():
     some = design()
     flat = dataclasses.replace(some, candidates=some.candidates[:1] * 3)
     _, names = Structure(flat).linear
-    assert names.count("c0") == 1
+    assert names.count("the answers of c0") == 1
 
 
 @pytest.mark.parametrize("times", [2, 3, 10])

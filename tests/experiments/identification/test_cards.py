@@ -136,8 +136,11 @@ def test_pairs_that_are_not_told_apart_are_counted_beyond_the_groups():
     far, near = 1e6, 3.0
     needed = ((far, far, near), (far, far, near), (far, near, far))  # c is told from a if a is the truth only
     known = Identifiability(("a", "b", "c"), needed, needed, (("a", "b"), ("c",)))
-    assert known.further_pairs(64) == 1
-    assert known.further_pairs(10**7) == 0
+    assert known.untold(64) == ["a or b", "1 other pair, if one of the two is the truth"]
+    assert known.untold(10**7) == ["a or b"]
+    alone = dataclasses.replace(known, groups=(("a",), ("b",), ("c",)))
+    assert alone.untold(64) == ["2 pairs, if one of the two is the truth"]
+    assert alone.untold(10**7) == []
 
 
 def test_too_few_answers_are_said_to_be(found):

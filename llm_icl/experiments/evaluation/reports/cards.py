@@ -106,33 +106,37 @@ def _said(judged: _Judged, cells: Sequence[CellContent], called: str) -> str:
     if not known:
         return f"no query was answered by both it and {called}"
     (worst, least), (best, most) = known[0], known[-1]
-    said = f"against {called}, from {_points(least)} ({worst.cell.title}) to {_points(most)} ({best.cell.title})"
+    said = f"against {called}, from {_size(least)} ({worst.cell.title}) to {_size(most)} ({best.cell.title})"
     few = sum(judgement.outcome == "too few" for _, judgement in judged)
     return f"{said}; too few problems to tell in {_cells(few, cells)}" if few else said
 
 
 def _relation(judgement: Judgement, called: str) -> str:
-    shown = judgement.shown
     if judgement.outcome == "no data":
         return f"no query was answered by both it and {called}"
     if judgement.outcome == "identical":
         return f"the same answers as {called}"
     if judgement.outcome == "equivalent":
-        return f"within {100 * MARGIN:.0f} points of {called} ({_points(judgement)})"
+        return f"within {100 * MARGIN:.0f} points of {called} ({_signed(judgement)})"
+    return f"{_size(judgement)} {called}{': too few problems to tell' if judgement.outcome == 'too few' else ''}"
+
+
+def _signed(judgement: Judgement) -> str:
+    shown = judgement.shown
+    interval = f" [{100 * shown.low:+.1f}, {100 * shown.high:+.1f}]" if np.isfinite(shown.low) else ""
+    return f"{100 * shown.value:+.1f} points{interval}"
+
+
+def _size(judgement: Judgement) -> str:
+    """How far above or below."""
+    shown = judgement.shown
+    if judgement.outcome == "identical":
+        return "the same answers"
     size = f"{100 * abs(shown.value):.1f} points"
     if np.isfinite(shown.low):
         low, high = sorted((-shown.low, -shown.high)) if shown.value < 0 else (shown.low, shown.high)
         size += f" [{100 * low:.1f}, {100 * high:.1f}]"
-    side = "below" if shown.value < 0 else "above"
-    return f"{size} {side} {called}{': too few problems to tell' if judgement.outcome == 'too few' else ''}"
-
-
-def _points(judgement: Judgement) -> str:
-    shown = judgement.shown
-    if judgement.outcome == "identical":
-        return "the same answers"
-    interval = f" [{100 * shown.low:+.1f}, {100 * shown.high:+.1f}]" if np.isfinite(shown.low) else ""
-    return f"{100 * shown.value:+.1f} points{interval}"
+    return f"{size} {'below' if shown.value < 0 else 'above'}"
 
 
 def _trust(content: Content, cells: Sequence[CellContent], name: str) -> Finding:
@@ -147,7 +151,8 @@ def _trust(content: Content, cells: Sequence[CellContent], name: str) -> Finding
     sentences += [*power, *control, *unusable, *_asked(content, name)]
     if content.comparisons:
         sentences.append(
-            f"{counted(content.comparisons, 'comparison')} of evaluations in this report, corrected together (Holm)."
+            f"{counted(content.comparisons, 'comparison')} of evaluations in this report, corrected together (Holm), "
+            "and so are the intervals of these distances; a table's are not unless it says so."
         )
     firm = _badge([resolves <= MARGIN, used, usable]) if resolves < _NOTHING else "can't tell"
     return Finding(firm, " ".join(sentences))

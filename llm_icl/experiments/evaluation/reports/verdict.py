@@ -163,10 +163,10 @@ def _untold(judgement: Judgement) -> str:
     if not np.isfinite(judgement.needed):
         return _points(judgement)
     resolves = f"{100 * judgement.resolves:.0f} points" if judgement.resolves < 1 else "no difference"
-    return (
-        f"{_points(judgement)}; this run resolves {resolves}, {100 * MARGIN:.0f} points need about "
-        f"{rounded(judgement.needed)} problems"
-    )
+    # Else it resolves the margin, but the difference may be smaller.
+    more = judgement.needed > judgement.problems
+    needed = f", {100 * MARGIN:.0f} points need about {rounded(judgement.needed)} problems" if more else ""
+    return f"{_points(judgement)}; this run resolves {resolves}{needed}"
 
 
 def rounded(count: float) -> str:
