@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 AXE := tests/node_modules/axe-core/axe.min.js
 
-.PHONY: demo test suite check site axe bench gpu wheels ceilings deaths coverage plan verdicts identification asked-anyway probes finetuning-null docs documents models picture format clean \
-	test-ray test-vllm bench-vllm bench-report harnesses newest oldest lock
+.PHONY: demo test suite check site axe bench gpu wheels ceilings deaths coverage plan verdicts identification few-answers \
+	asked-anyway probes finetuning-null docs documents models picture format clean test-ray test-vllm bench-vllm \
+	bench-report harnesses newest oldest lock
 
 # Makes an environment in the folder $(1), with the versions in the file $(2), and installs $(3). The build backends
 # are installed first, because pip would otherwise choose versions of its own.
@@ -83,6 +84,10 @@ probes: $(READY)
 REPETITIONS ?= 70
 identification: $(READY)
 	$(BIN)/python -m tests.simulations.identification $(REPETITIONS)
+
+# The same with few answers: a table there; half an hour, resumable.
+few-answers: $(READY)
+	$(BIN)/python -m tests.simulations.few_answers 20
 
 # What reports say of models that follow no algorithm: a table of docs/design/identification.md. Resumable.
 asked-anyway: $(READY)

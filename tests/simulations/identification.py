@@ -145,10 +145,12 @@ class World:
             if 0.2 < wires[-1].mean() < 0.8:
                 return wires[-1].astype(np.float64)
 
-    def subjects(self) -> Iterator[Subject]:
+    def subjects(self, twice: bool = True) -> Iterator[Subject]:
         """All machines; then those that answer by labels, asked twice."""
         once = list(self._once())
         yield from once
+        if not twice:
+            return
         for subject in once:
             if not subject.probabilities:
                 yield dataclasses.replace(subject, again=self._drawn(subject.truth))
