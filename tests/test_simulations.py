@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tests.simulations import plan, probes, verdicts
+from tests.simulations import few_answers, plan, probes, verdicts
+from tests.simulations.identification import World
 
 
 def test_planned_problems_find_the_planned_difference():
@@ -31,3 +32,12 @@ def test_searched_queries_need_fewer_problems_than_random_ones():
     assert pairs > 200
     assert searched < random
     assert min(float(random_to_searched), float(own_to_searched)) > 1
+
+
+@pytest.mark.parametrize("setting", few_answers.SETTINGS[:3])
+def test_few_answers_call_no_outsider_an_algorithm_that_they_tell_from_it(setting):
+    world = World("majority", 1, setting)
+    found = [few_answers.seen(world, each) for each in world.subjects(twice=False) if each.verdict == "outsider"]
+    assert len(found) == 10
+    assert not [row for row in found if row["verdict"] == "single" and not row["alike"]]
+    assert "called one algorithm" in few_answers.table([{**row, "setting": 0} for row in found])

@@ -89,7 +89,7 @@ def named(some: list[dict]) -> tuple[str, str]:
 
 
 def percent(hits: list[bool]) -> str:
-    return f"{100 * np.mean(hits):.1f}"
+    return f"{100 * np.mean(hits):.1f}" if hits else ""
 
 
 if __name__ == "__main__":
