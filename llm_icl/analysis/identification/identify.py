@@ -237,12 +237,15 @@ class _Subject:
         """A verdict that says what is run, with what it resolves; too few problems, if that is little: few answers
         leave nothing that is significant, whatever they follow.
         """
-        others = [k for k in range(len(self.design.candidates)) if k not in decision.run]
-        if decision.verdict == "too few" or not decision.run or not others:
+        if decision.verdict == "too few" or not decision.run:
             return decision
+        others = [k for k in range(len(self.design.candidates)) if k not in decision.run]
         level = LEVEL / max(len(self.design.candidates) - 1, 1)
         p = self.alone_probability()[others]
         shares = np.sort(unnoticed(decision.model, p, self.answers, self.probabilities, level))
+        shares = shares[np.isfinite(shares)]  # the others say the same here
+        if not len(shares):
+            return decision
         resolves = float(shares[(len(shares) - 1) // 2])  # at least half are found
         if not resolves > thresholds.PART:
             return replace(decision, resolves=resolves)
