@@ -213,8 +213,8 @@ class World:
         yield Subject(cell, "queries", names, (a + b) / 2, (a + b) / 2, True)
         whole = np.where(coin[..., :1], a, b)
         yield from self._both("mixture over contexts", "contexts", names, whole)
-        yield from self._both("mixture over problems", "problems", names, np.where(coin[:1, :, :1], a, b))
-        if sizes := len(a) - 1:
+        if sizes := len(a) - 1:  # else a problem has one context, and nothing changes
+            yield from self._both("mixture over problems", "problems", names, np.where(coin[:1, :, :1], a, b))
             changed = np.concatenate([a[:1], b[1:]])
             yield from self._both("change at 10 examples", "changes", (first, *[second] * sizes), changed)
 
@@ -270,7 +270,7 @@ def outcome(world: World, subject: Subject) -> dict[str, object]:
         "expected": subject.verdict, "verdict": found.verdict, "names": found.names,
         "right": world.right(subject, found), "share": list(map(float, found.share)),
         "shares": {each.name: round(each.share.value, 4) for each in found.candidates[:3]},
-        "tests": tests, "weights": weights, "needed": found.needed, "resolves": found.resolves, "seconds": seconds,
+        "tests": tests, "weights": weights, "needed": found.needed, "noticed": found.noticed, "seconds": seconds,
     }  # fmt: skip
 
 

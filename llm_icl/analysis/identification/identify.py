@@ -13,8 +13,9 @@ from llm_icl.analysis.identification.flexible import on_top
 from llm_icl.analysis.identification.mixture_search import best_mixture
 from llm_icl.analysis.identification.mixtures import OVER, Mixture, fit, given_classes, neighbours
 from llm_icl.analysis.identification.repeats import Repeats
-from llm_icl.analysis.identification.resolution import unnoticed
+from llm_icl.analysis.identification.resolution import times_as_many
 from llm_icl.analysis.identification.result import Compared, Identification, Mixed
+from llm_icl.analysis.identification.separation import POWER as SURE
 from llm_icl.analysis.identification.separation import needed, power, told_apart
 from llm_icl.analysis.identification.shares import explained, own_scores, regret
 from llm_icl.analysis.identification.structure import Left, Structure
@@ -35,7 +36,8 @@ _NEAR = 0.1
 @dataclass(frozen=True)
 class _Decision:
     """A verdict, its names, its model's P(answer 1) (M, C, Q) and held-out scores (C,), what it leaves, and the
-    candidates that the model consists of, if it leaves nothing.
+    candidates that the model consists of, if it leaves nothing; `near` is what it would say with other parameters of
+    its families (B, M, C, Q).
     """
 
     verdict: str
@@ -46,7 +48,8 @@ class _Decision:
     run: tuple[int, ...] = ()
     power: float = float("nan")
     needed: float = float("nan")
-    resolves: float = float("nan")
+    noticed: float = float("nan")
+    near: Floats | None = None
 
 
 def identify(
@@ -160,7 +163,7 @@ class _Subject:
 
     def identify(self, ceiling: Floats | None, flexible: bool) -> Identification:
         self.independent = self.left(self.base, 0.0)
-        decision = self.if_resolved(self.decide())
+        decision = self.if_noticed(self.decide())
         certain = self.certain(decision.model)
         self.own = self.own_given(certain)
         self.span = float((self.own - self.base_scores).sum())
@@ -189,7 +192,7 @@ class _Subject:
             mixtures=tuple(self.mixed(*each) for each in self.mixtures),
             power=decision.power,
             needed=decision.needed,
-            resolves=decision.resolves,
+            noticed=decision.noticed,
             regret=lost,
             regret_explained=of_model,
         )
@@ -233,25 +236,31 @@ class _Subject:
         names = () if verdict == "too few" else self.constant_name()
         return _Decision(verdict, names, self.base, self.base_scores, self.independent, power=typical, needed=wanted)
 
-    def if_resolved(self, decision: _Decision) -> _Decision:
-        """A verdict that says what is run, with what it resolves; too few problems, if that is little: few answers
-        leave nothing that is significant, whatever they follow.
+    def if_noticed(self, decision: _Decision) -> _Decision:
+        """A verdict that says what is run, if these answers would show what else it might be; else too few problems:
+        few answers leave nothing that is significant, whatever they follow.
         """
-        if decision.verdict == "too few" or not decision.run:
-            return decision
         others = [k for k in range(len(self.design.candidates)) if k not in decision.run]
+        if not decision.run or not others:
+            return decision
         level = LEVEL / max(len(self.design.candidates) - 1, 1)
         p = self.alone_probability()[others]
-        shares = np.sort(unnoticed(decision.model, p, self.answers, self.probabilities, level))
-        shares = shares[np.isfinite(shares)]  # the others say the same here
-        if not len(shares):
+
+        def times(power: float) -> Floats:
+            found = times_as_many(
+                decision.model, p, self.answers, self.probabilities, level, power, decision.near
+            )  # fmt: skip
+            return np.sort(found[np.isfinite(found)])  # without those that say the same here
+
+        if not len(found := times(thresholds.POWER)):
             return decision
-        resolves = float(shares[(len(shares) - 1) // 2])  # at least half are found
-        if not resolves > thresholds.PART:
-            return replace(decision, resolves=resolves)
-        names = decision.names if decision.verdict == "single" else ()
-        wanted = self.design.shape[1] * (resolves / thresholds.PART) ** 2
-        return replace(decision, verdict="too few", names=names, needed=wanted, resolves=resolves)
+        noticed = float((found <= 1).mean())
+        if decision.verdict != "too few" and noticed >= thresholds.HALF:
+            return replace(decision, noticed=noticed)
+        names = decision.names if decision.verdict in ("single", "too few") else ()
+        wanted = self.design.shape[1] * float(times(SURE)[(len(found) - 1) // 2])
+        needed = float(np.fmax(decision.needed, wanted))
+        return replace(decision, verdict="too few", names=names, needed=needed, noticed=noticed)
 
     def constant_name(self) -> tuple[str, ...]:
         ones = np.nanmean(self.answers)
@@ -325,10 +334,11 @@ class _Subject:
         names = tuple(self.design.names[k] for k in adequate)
         left = self.tests.get(best) or self.left_alone(best)
         model, scores = self.alone.model[best], self.alone.held_out[best]
+        near = self.alone.neighbours(self.design, best)
         if not others:
             shown = explained(scores, self.base_scores, self.own, self.seed).low > 0
             verdict = "single" if shown else "too few"
-            return _Decision(verdict, names, model, scores, left, (best,))
+            return _Decision(verdict, names, model, scores, left, (best,), near=near)
         lost, strength = told_apart(model, self.alone.model[others], self.known)
         regular = told_apart(model, self.base[None], self.known)[0][0]
         level = LEVEL / max(len(self.design.candidates) - 1, 1)
@@ -336,7 +346,7 @@ class _Subject:
         wanted = float(needed(strength, self.design.shape[1], level).max())
         same = (self.whole[adequate] >= WHOLE).all() or (lost <= (1 - WHOLE) * regular).all()
         verdict = "single" if same else "too few"
-        return _Decision(verdict, names, model, scores, left, tuple(adequate), chance, wanted)
+        return _Decision(verdict, names, model, scores, left, tuple(adequate), chance, wanted, near=near)
 
     def several(self) -> _Decision:
         """A mixture; or nothing that is known."""
@@ -364,7 +374,7 @@ class _Subject:
             verdict, names = self.of_mixture(mixture)
             if names:
                 run = tuple(component.candidate for component in mixture.components)
-                return _Decision(verdict, names, mixture.model, held_out, left, run)
+                return _Decision(verdict, names, mixture.model, held_out, left, run, near=others)
         best, scores, left = max(self.mixtures, key=lambda each: each[1].sum())
         span = float((self.own_given(self.certain(best.model)) - self.base_scores).sum())
         share = float((scores - self.base_scores).sum()) / span if span > 0 else 0.0

@@ -1,42 +1,58 @@
-"""How much of a subject's answers could follow another algorithm than the named one, without being noticed."""
+"""Would another algorithm, run beside the named one, be found with so many problems?"""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llm_icl.analysis.identification.verdict import POWER
+from llm_icl.analysis.identification.verdict import PART
 
 Floats = NDArray[np.float64]
 
-# Less of a candidate than this part of a query's variance is what the model says already.
+# Less of a candidate than this is what the model says already: the variance of an answer's P(1).
 _NOTHING = 1e-9
 
 
-def unnoticed(model: Floats, others: Floats, answers: Floats, probabilities: bool, level: float) -> Floats:
-    """For each of other candidates, P(y = 1) (K, M, C, Q), the share of the answers (M, C, Q) on which it could be run
-    beside a model, P(answer 1) (M, C, Q), and be found with probability POWER by a test of this level, (K,); infinite
-    if it says nothing else than the model.
+def times_as_many(
+    model: Floats,
+    others: Floats,
+    answers: Floats,
+    probabilities: bool,
+    level: float,
+    power: float,
+    near: Floats | None = None,
+) -> Floats:
+    """How many times as many problems find other candidates, P(y = 1) (K, M, C, Q), each run on PART of the answers
+    (M, C, Q) beside a model, P(answer 1) (M, C, Q), with this probability by a test of this level, (K,): at most 1
+    where these do, and infinite for a candidate that says nothing else than the model.
 
-    With a share w the answers deviate from the model by w (p - model) on average. What is tested is their pull towards
-    the part f of p that is no linear function of the model for any number of examples: w Σ f² is expected, with the
-    variance Σ f² v, where v is that of one answer; of probabilities, whose noise is unknown, its squared deviation.
+    Answers 1 have then the probability t = p̂ + w (p - p̂). What is tested is the pull of the deviations towards f, the
+    part of p that is no linear function of p̂, nor of what a family says with its nearest parameters (B, M, C, Q). The
+    pull of labels is Σ f (y - p̂)/v with v = p̂ (1 - p̂), the score test for w: it has the mean w Σ f²/v and the variance
+    Σ f² t (1 - t)/v², and Σ f²/v if only the model is run. Of probabilities, whose noise is unknown, it is Σ f (q - p̂),
+    with the variance of their deviations, of which w f is a part.
     """
     from scipy.special import ndtri
 
     known = ~np.isnan(answers)
-    own = model * (1 - model)
-    variance = (np.nan_to_num(answers) - model) ** 2 if probabilities else own
-    signal, noise = np.zeros(len(others)), np.zeros(len(others))
+    beside = np.zeros((0, *model.shape)) if near is None else near
+    signal, before, after = (np.zeros(len(others)) for _ in range(3))
+    differs = np.zeros(len(others))
     for m, at in enumerate(known):
-        weights, of_one = own[m][at], variance[m][at]  # (N,)
-        says = np.stack([np.ones(at.sum()), model[m][at]], axis=1)  # (N, 2)
-        p = others[:, m][:, at].T  # (N, K)
-        root = np.sqrt(weights)[:, None]
-        rest = p - says @ np.linalg.lstsq(says * root, p * root, rcond=None)[0]
-        signal += (rest**2).sum(axis=0)
-        noise += (rest**2 * of_one[:, None]).sum(axis=0)
-    differs = signal > _NOTHING * max(int(known.sum()), 1)
-    # Probabilities without any noise show whatever differs.
-    strength = np.divide(signal, np.sqrt(noise), out=np.full(len(others), np.inf), where=noise > 0)
-    strength = np.where(differs, strength, 0.0)
-    with np.errstate(divide="ignore"):
-        return (ndtri(POWER) - ndtri(level)) / strength
+        own, p = model[m][at][:, None], others[:, m][:, at].T  # (N, 1), (N, K)
+        variance = own * (1 - own)
+        weights = np.ones_like(own) if probabilities else 1 / variance
+        says = np.concatenate([np.ones_like(own), own, beside[:, m][:, at].T], axis=1)  # (N, 2 + B)
+        root = np.sqrt(weights)
+        f = p - says @ np.linalg.lstsq(says * root, p * root, rcond=None)[0]  # (N, K)
+        signal += PART * (weights * f**2).sum(axis=0)
+        differs += (f**2).sum(axis=0)
+        if probabilities:
+            deviations = (answers[m][at][:, None] - own) ** 2 + (PART * f) ** 2
+            before += (f**2 * deviations).sum(axis=0)
+            after += (f**2 * deviations).sum(axis=0)
+        else:
+            t = own + PART * (p - own)
+            before += (weights * f**2).sum(axis=0)
+            after += ((weights * f) ** 2 * t * (1 - t)).sum(axis=0)
+    wanted = ndtri(power) * np.sqrt(after) - ndtri(level) * np.sqrt(before)
+    says_else = differs > _NOTHING * max(int(known.sum()), 1)
+    return np.square(np.divide(wanted, signal, out=np.full(len(others), np.inf), where=says_else))

@@ -49,8 +49,8 @@ class Identification:
     subject's own noise allows, where `own_known`. `share` is the share (score - constant)/(own - constant), and
     `expected_share` what a subject that follows the verdict's model and its noise would show. `flexible` is what a
     flexible model adds to the score, where it was fitted. `needed` is the number of problems that would tell the named
-    apart. `resolves` is the share of the answers on which half of the other candidates, run beside what is named, would
-    be found.
+    apart, or show others. `noticed` is the share of the other candidates that would be found if they were run on PART
+    of the answers beside what is named.
     """
 
     verdict: str
@@ -74,7 +74,7 @@ class Identification:
     needed: float
     regret: float
     regret_explained: float
-    resolves: float = math.nan  # files of earlier versions do not say
+    noticed: float = math.nan  # files of earlier versions do not say
 
     def __str__(self) -> str:
         return in_short(self.verdict, self.names)

@@ -14,8 +14,8 @@ WHOLE = 0.98
 LEAST_SHARE = 0.25
 # "None of these": the mixture explains less.
 HALF = 0.5
-# An algorithm is named only if half of the other candidates, of those that say anything else, would be found that were
-# run on this share of the answers.
+# An algorithm is named only if HALF of the other candidates, of those that say anything else, would be found with POWER
+# if they were run on this share of the answers.
 PART = 0.25
 # A claim of difference needs this power.
 POWER = 0.8

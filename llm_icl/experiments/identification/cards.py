@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from llm_icl.analysis.identification.mixtures import OVER
 from llm_icl.analysis.identification.result import Identification
-from llm_icl.analysis.identification.verdict import KINDS, REJECTED
+from llm_icl.analysis.identification.verdict import KINDS, PART, REJECTED
 from llm_icl.config.specs import span_of
 from llm_icl.experiments.identification.findings import Cell, Found
 from llm_icl.experiments.identification.sentences import sentence, verdict_of
@@ -20,7 +20,6 @@ _MOST_ANSWERED = 0.95
 _LOSES = {
     "single": "the verdict's algorithm",
     "changes": "what the verdict names",
-    "too few": "the leading algorithm",
     "independent": "a model without the examples",
 }
 # Verdicts that name what is run.
@@ -56,11 +55,18 @@ def _distance(found: Found) -> Finding:
         return Finding("can't tell", "Exact Bayes is unknown here, or there are too few answers.")
     lost = f"{100 * one.regret:.1f} points of accuracy {_BELOW}"
     explained = (
-        f"; {_LOSES.get(one.verdict, 'the best mixture')} loses {100 * one.regret_explained:.0f} % of that too"
+        f"; {_model_of(one)} loses {100 * one.regret_explained:.0f} % of that too"
         if math.isfinite(one.regret_explained)
         else ""
     )
     return Finding("weak", f"{lost}{explained}. {_MEASURED}")
+
+
+def _model_of(one: Identification) -> str:
+    """What gives the answers that are compared with exact Bayes' beside the subject's own."""
+    if one.verdict == "too few" and not one.mixtures:
+        return "the leading algorithm" if one.names else "the best constant"
+    return _LOSES.get(one.verdict, "the best mixture")
 
 
 def trust(cell: Cell, found: Found) -> Finding:
@@ -83,9 +89,11 @@ def trust(cell: Cell, found: Found) -> Finding:
     like = _like(cell, one)
     if like:
         sentences.append(f"That is: it would not be told from {listed(like)}.")
-    if math.isfinite(one.resolves):
-        part = f"{100 * one.resolves:.0f} %" if one.resolves >= 0.01 else "1 %"
-        sentences.append(f"Half of the other candidates, each run on {part} of the answers, would be found.")
+    if math.isfinite(one.noticed):
+        sentences.append(
+            f"Of the other candidates {100 * one.noticed:.0f} % would be found if they were run on "
+            f"{100 * PART:.0f} % of the answers."
+        )
     sentences.append(f"{len(one.candidates)} candidates were compared, corrected together (Holm).")
     if math.isfinite(one.left.p_value):
         p = written(one.left.p_value, "p")

@@ -105,8 +105,8 @@ def _said(judged: _Judged, cells: Sequence[CellContent], called: str) -> str:
     known = sorted((each for each in judged if each[1].shown.known), key=lambda each: each[1].shown.value)
     if not known:
         return f"no query was answered by both it and {called}"
-    (worst, least), (best, most) = known[0], known[-1]
-    said = f"against {called}, from {_size(least)} ({worst.cell.title}) to {_size(most)} ({best.cell.title})"
+    ends = [f"{_size(judgement)} ({cell.cell.title})" for cell, judgement in (known[0], known[-1])]
+    said = f"against {called}, {ends[0] if len(known) == 1 else f'from {ends[0]} to {ends[1]}'}"
     few = sum(judgement.outcome == "too few" for _, judgement in judged)
     return f"{said}; too few problems to tell in {_cells(few, cells)}" if few else said
 
@@ -135,8 +135,12 @@ def _size(judgement: Judgement) -> str:
     size = f"{100 * abs(shown.value):.1f} points"
     if np.isfinite(shown.low):
         low, high = sorted((-shown.low, -shown.high)) if shown.value < 0 else (shown.low, shown.high)
-        size += f" [{100 * low:.1f}, {100 * high:.1f}]"
+        size += f" [{_one_digit(low)}, {_one_digit(high)}]"
     return f"{size} {'below' if shown.value < 0 else 'above'}"
+
+
+def _one_digit(share: float) -> str:
+    return f"{round(100 * share, 1) + 0.0:.1f}"  # no negative zero
 
 
 def _trust(content: Content, cells: Sequence[CellContent], name: str) -> Finding:

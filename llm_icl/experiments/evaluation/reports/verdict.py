@@ -162,9 +162,9 @@ def _untold(judgement: Judgement) -> str:
         )
     if not np.isfinite(judgement.needed):
         return _points(judgement)
-    resolves = f"{100 * judgement.resolves:.0f} points" if judgement.resolves < 1 else "no difference"
-    # Else it resolves the margin, but the difference may be smaller. Some of the problems may take no part.
-    more = judgement.needed > judgement.drawn * judgement.problems
+    resolves = f"{100 * judgement.resolves:.1f} points" if judgement.resolves < 1 else "no difference"
+    # Else it resolves the margin, but the difference may be smaller.
+    more = judgement.resolves > MARGIN
     needed = f", {100 * MARGIN:.0f} points need about {rounded(judgement.needed)} problems" if more else ""
     return f"{_points(judgement)}; this run resolves {resolves}{needed}"
 
