@@ -80,12 +80,12 @@ probes: $(READY)
 	$(BIN)/python -m tests.simulations.probes
 
 # Known machines, and how often they are named: the table of docs/design/identification.md, with 200 subjects in each
-# row. An hour or two; resumable, and shorter with REPETITIONS=10.
+# row. Ten hours of a core at most; resumable, and shorter with REPETITIONS=10.
 REPETITIONS ?= 70
 identification: $(READY)
 	$(BIN)/python -m tests.simulations.identification $(REPETITIONS)
 
-# The same with few answers: a table there; half an hour, resumable.
+# The same with few answers: a table there; an hour or two, resumable.
 few-answers: $(READY)
 	$(BIN)/python -m tests.simulations.few_answers 20
 
@@ -163,6 +163,10 @@ docs: $(READY)
 # Runs every command of the README and the guide at a small size; with PAGES="README.md …", of these. Half an hour.
 documents: $(READY)
 	$(BIN)/python -m tests.simulations.documents $(PAGES)
+
+# The page on local models, with what is measured of every architecture; two minutes.
+models: $(READY)
+	$(BIN)/python docs/design/models.py
 
 # The picture of a report: runs an evaluation, needs Chromium.
 picture: $(READY)

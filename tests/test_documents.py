@@ -130,6 +130,12 @@ def test_a_command_that_a_text_mentions_has_these_options(page, words):
     command.make_parser(click.Context(command)).parse_args([word for word in rest if word not in ("…", "[OPTIONS]")])
 
 
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_no_line_is_a_comment_to_the_site(page):
+    """The site leaves out a line that begins with a per cent sign."""
+    assert not re.findall(r"^\s*%.*", page.read_text(encoding="utf-8"), re.MULTILINE)
+
+
 def test_every_command_is_shown_somewhere():
     assert {words[0] for _, words in SHOWN} >= set(cli.list_commands(click.Context(cli)))
 

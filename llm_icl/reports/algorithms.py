@@ -110,7 +110,7 @@ def _row(record: Record) -> Row:
         "close": listed(record.get("close", [])),
         "left": record.get("left", ""),
         "problems": record["problems"],
-        "answers": record["answers"],
+        "answers": record["answers"] or "",  # not counted where there are too few problems
     }
 
 

@@ -155,8 +155,9 @@ def heat_map(
     """A coloured cell for each of the rows: x, y, value, `text` in the cell, and `says` (a reading)."""
     xs, ys = (list(dict.fromkeys(row[key] for row in rows)) for key in ("x", "y"))
     xs = ys if set(xs) == set(ys) else xs  # what is compared with itself has no cell: its diagonal stays one
-    across = x.channel("x") | {"sort": None if x.kind == "quantitative" else xs, "type": "nominal", "scale": {}}
-    across["axis"] = {"labelAngle": -45 if any(isinstance(value, str) for value in xs) else 0, "labelLimit": 180}
+    words = any(isinstance(value, str) for value in xs)
+    across = x.channel("x") | {"sort": xs if words else None, "type": "nominal", "scale": {}}
+    across["axis"] = {"labelAngle": -45 if words else 0, "labelLimit": 180}
     up = y.channel("y") | {"sort": ys, "type": "nominal", "scale": {}, "axis": {"labelLimit": 200}}
     scale: Spec = {"scheme": "blues", "domain": list(domain), "clamp": True} | ({"type": "log"} if log else {})
     colour = {"field": "value", "type": "quantitative", "scale": scale, "legend": None}
@@ -185,10 +186,10 @@ def rule_at(value: float) -> Spec:
 
 
 def diagonal() -> Spec:
-    """From (0, 0) to (1, 1)."""
+    """From (0, 0) to (1, 1), dotted, as no learner is."""
     ends = [{"x": 0, "y": 0}, {"x": 1, "y": 1}]
     encoding = {key: {"field": key, "type": "quantitative"} for key in ("x", "y")}
-    return {"data": {"values": ends}, "mark": {"type": "line", "strokeDash": [4, 4], "color": GREY},
+    return {"data": {"values": ends}, "mark": {"type": "line", "strokeDash": [1, 3], "color": GREY},
             "encoding": encoding}  # fmt: skip
 
 

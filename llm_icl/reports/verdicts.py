@@ -59,7 +59,7 @@ class Verdict:
                 return f"{answers} depend on the query only, not on the examples."
             return f"{answers} do not depend on the examples{f' ({self.names[0]})' if self.names else ''}."
         if self.kind == "single":
-            same = ", which give the same answers here" if len(self.names) > 1 else ""
+            same = ", which these answers do not tell apart" if len(self.names) > 1 else ""
             return f"{answers} are those of {listed(self.names)}{same}, up to noise ({self._explained()})."
         if self.kind == "changes":
             parts = [f"{name} at {at}" for name, at in zip(self.names, self.examples, strict=True)]
@@ -102,8 +102,13 @@ def percent(share: Estimate) -> str:
     if not share.known:
         return "an unknown share"
     low, high = max(share.low, -9.99), min(share.high, 9.99)
-    interval = f" [{100 * low:.0f}, {100 * high:.0f}]" if math.isfinite(low + high) else ""
-    return f"{100 * share.value:.0f} %{interval}"
+    interval = f" [{_below_all(low)}, {_below_all(high)}]" if math.isfinite(low + high) else ""
+    return f"{_below_all(share.value)} %{interval}"
+
+
+def _below_all(share: float) -> str:
+    """In percent; 100 only if it is all."""
+    return f"{math.floor(1000 * share) / 10:.1f}" if 0.995 <= share < 1 else f"{100 * share:.0f}"
 
 
 def listed(names: Sequence[str]) -> str:

@@ -42,7 +42,7 @@ def record(verdict, names=(), **others):
         (record("single", "a", share=[0.5, -60.0, 12.0]), "(50 % [-999, 999] explained)"),
         (record("single", "a", share=[0.5, None, None]), "(50 % explained)"),
         (record("single", "a", share=[None] * 3), "(an unknown share explained)"),
-        (record("single", "ab"), "those of a or b, which give the same answers here, up to noise"),
+        (record("single", "ab"), "those of a or b, which these answers do not tell apart, up to noise"),
         (record("single", "a", close=["b"]), "weak: these queries hardly tell it from b. `llm-icl identify` asks"),
         (record("single", "a", close=list("bcdefg")), "hardly tell it from b, c, d or 3 others."),
         (record("changes", "ab"), "number of examples: a at 4 to 7, b at 8 to 15 (66 % [50, 80] explained)."),

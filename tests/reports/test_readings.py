@@ -36,6 +36,15 @@ def every_kind_of_figure():
     return figures, Report("Figures", sections=(Section("All", "all", figures),))
 
 
+def test_what_is_compared_with_itself_has_its_diagonal_free():
+    names = ["a", "b", "c"]
+    cells = [{"x": other, "y": name, "value": 1, "text": "", "says": reading("", "", "")}
+             for name in names for other in names if other != name]  # fmt: skip
+    figure = heat_map("matrix", "matrix", cells, Axis("told from"), Axis("if this is the truth"), "says", domain=(0, 8))
+    encoding = figure.specification["layer"][0]["encoding"]
+    assert encoding["x"]["sort"] == encoding["y"]["sort"] == names
+
+
 @pytest.fixture(scope="module")
 def figures(tmp_path_factory):
     drawn, report = every_kind_of_figure()

@@ -11,7 +11,7 @@ from llm_icl.experiments.evaluation.reports.figures import accuracy_by_n, calibr
 from llm_icl.experiments.evaluation.reports.notes import comparison_notes, notes_of
 from llm_icl.experiments.evaluation.reports.overview import overview
 from llm_icl.experiments.evaluation.reports.pairs import compare_panel
-from llm_icl.experiments.evaluation.reports.tables import asked_lines, scores_table, unused_lines, unused_table
+from llm_icl.experiments.evaluation.reports.tables import asked_lines, ranges, scores_table, unused_lines, unused_table
 from llm_icl.experiments.provenance import provenance_of
 from llm_icl.reports.algorithms import algorithms_notes, algorithms_table
 from llm_icl.reports.colours import colours_of
@@ -57,7 +57,7 @@ def _section(content: Content, of_cell: CellContent, colours: Mapping[str, str])
     problems = counted(cell.problems, "problem")
     blocks: list[Block] = [
         learning_curves(of_cell, colours),
-        Paragraph(f"{problems}, positions {cell.positions[0]} to {cell.positions[-1]}; accuracies in %."),
+        Paragraph(f"{problems}, positions {ranges(cell.positions)}; accuracies in %."),
         scores_table(cell, of_cell.scores, of_cell.algorithms),
     ]
     if asked := asked_lines(cell):

@@ -80,6 +80,7 @@ class Probes:
         for size, (examples, problems) in enumerate(self.asked()):
             for i in range(contexts * queries):
                 context, query = divmod(i, queries)
+                asked = render(prompt, problems, i, examples).data()
                 yield about | {
                     "problem": int(problems.indices[i]),
                     "examples": examples,
@@ -87,7 +88,8 @@ class Probes:
                     "inputs": problems.xs[i, :-1].tolist(),
                     "labels": problems.shown[i, :-1].tolist(),
                     "query": problems.xs[i, -1].tolist(),
-                    "prompt": render(prompt, problems, i, examples).text,
+                    "prompt": asked if isinstance(asked, str) else None,
+                    "messages": None if isinstance(asked, str) else asked,
                     "candidates": {name: round(float(p[size, context, query]), 6) for name, p in middle.items()},
                     "answer": None,
                     "probability": None,

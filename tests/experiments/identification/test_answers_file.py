@@ -14,6 +14,7 @@ from llm_icl.experiments.identification.gathering import gather
 from llm_icl.experiments.identification.report import report_of
 from llm_icl.runs import RunDirectory
 from tests.inside import run_inside
+from tests.servers.provider import Provider
 
 CANDIDATES = "nearest-neighbour,averaging,majority-label,last-label,bayes-labels"
 PROBES = ["--task", "probe:conjunction", "--n", "4", "--problems", "24", "--examples", "5,8", "--queries", "4"]
@@ -51,6 +52,36 @@ def test_a_probe_can_be_asked_anywhere(sampled):
         nearest = np.abs(np.array(row["inputs"]) - row["query"]).sum(axis=1).argmin()
         assert row["candidates"]["nearest-neighbour"] == row["labels"][nearest]
         assert row["candidates"]["last-label"] == row["labels"][-1]
+
+
+@pytest.mark.parametrize("prompt", ["basic", "chat-turns"])
+def test_the_prompt_of_a_probe_is_what_identify_asks(tmp_path, prompt):
+    """What a server received, with its introduction or its turns, is what the file has."""
+    few = ["--n", "4", "--examples", "5", "--queries", "2", "--prompt", prompt, "--candidate", CANDIDATES]
+    sampled = ["sample", "--task", "probe:conjunction", "--problems", "10", *few, "--to", "probes.parquet"]
+    asked = ["identify", "--task", "conjunction", "--contexts", "10", *few, "--model", "claude-sonnet-5.5"]
+    server = Provider()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ANTHROPIC_BASE_URL", server.url)
+        patch.setenv("ANTHROPIC_API_KEY", "sk-ant-none")
+        try:
+            for command in (sampled, asked):
+                done = run_inside(*command, cwd=tmp_path)
+                assert done.returncode in (0, 1), done.stderr
+        finally:
+            server.die()
+    rows = pl.read_parquet(tmp_path / "probes.parquet").to_dicts()
+    bodies = [one.body for one in server.received if one.path.endswith("/messages")]
+    if prompt == "basic":
+        assert all(row["messages"] is None for row in rows)
+        told = {row["prompt"] for row in rows}
+        received = {f"{body['system']} {body['messages'][-1]['content']}" for body in bodies}
+    else:
+        assert all(row["prompt"] is None and row["messages"][0]["role"] == "system" for row in rows)
+        told = {json.dumps([*row["messages"]]) for row in rows}
+        received = {json.dumps([{"role": "system", "content": body["system"]}, *body["messages"]]) for body in bodies}
+    assert len(told) == 20
+    assert told == received
 
 
 @pytest.mark.parametrize("form", ["jsonl", "parquet", "dataset"])

@@ -56,11 +56,11 @@ def asked_lines(cell: Cell) -> list[str]:
     for name, answered in cell.learners.items():
         if not answered.asked.all():
             problems, positions = int(answered.asked.any(axis=1).sum()), cell.positions[answered.asked.any(axis=0)]
-            part = f"{problems} of {counted(cell.problems, 'problem')}, positions {positions[0]} to {positions[-1]}"
+            part = f"{problems} of {counted(cell.problems, 'problem')}, positions {ranges(positions)}"
             parts.setdefault(part, []).append(name)
         silent = cell.positions[answered.asked.any(axis=0) & np.isnan(answered.correct).all(axis=0)]
         if len(silent):
-            lines.append(f"{name}: no answer at {'position' if len(silent) == 1 else 'positions'} {_ranges(silent)}.")
+            lines.append(f"{name}: no answer at {'position' if len(silent) == 1 else 'positions'} {ranges(silent)}.")
     for part, names in parts.items():
         lines.append(f"{', '.join(names)}: asked {part}.")
     if parts:
@@ -92,7 +92,7 @@ def unused_lines(scores: list[Score]) -> list[str]:
     return lines
 
 
-def _ranges(positions: NDArray[np.int64]) -> str:
+def ranges(positions: NDArray[np.int64]) -> str:
     """Ascending positions, with runs of consecutive ones as ranges: 0, 4 to 7."""
     breaks = np.flatnonzero(np.diff(positions) != 1) + 1
     return ", ".join(f"{run[0]}" if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in np.split(positions, breaks))
