@@ -6,12 +6,14 @@ import numpy as np
 import polars as pl
 import pytest
 
+from llm_icl.config.specs import Spec
 from llm_icl.errors import RequestError
 from llm_icl.experiments.identification.answers_file import AnswersFile, collected
 from llm_icl.experiments.identification.browsing import problems_panel
 from llm_icl.experiments.identification.findings import read_findings
 from llm_icl.experiments.identification.gathering import gather
 from llm_icl.experiments.identification.report import report_of
+from llm_icl.prompting import load_prompt
 from llm_icl.runs import RunDirectory
 from tests.inside import run_inside
 from tests.servers.provider import Provider
@@ -56,7 +58,7 @@ def test_a_probe_can_be_asked_anywhere(sampled):
 
 @pytest.mark.parametrize("prompt", ["basic", "chat-turns"])
 def test_the_prompt_of_a_probe_is_what_identify_asks(tmp_path, prompt):
-    """What a server received, with its introduction or its turns, is what the file has."""
+    """What a server received, and a text's introduction or the turns, is what the file has."""
     few = ["--n", "4", "--examples", "5", "--queries", "2", "--prompt", prompt, "--candidate", CANDIDATES]
     sampled = ["sample", "--task", "probe:conjunction", "--problems", "10", *few, "--to", "probes.parquet"]
     asked = ["identify", "--task", "conjunction", "--contexts", "10", *few, "--model", "claude-sonnet-5.5"]
@@ -75,7 +77,10 @@ def test_the_prompt_of_a_probe_is_what_identify_asks(tmp_path, prompt):
     if prompt == "basic":
         assert all(row["messages"] is None for row in rows)
         told = {row["prompt"] for row in rows}
-        received = {f"{body['system']} {body['messages'][-1]['content']}" for body in bodies}
+        # a text model gets the introduction in place of a chat's system message
+        introduction = load_prompt(Spec("basic")).preamble
+        assert introduction
+        received = {introduction + body["messages"][-1]["content"] for body in bodies}
     else:
         assert all(row["prompt"] is None and row["messages"][0]["role"] == "system" for row in rows)
         told = {json.dumps([*row["messages"]]) for row in rows}
