@@ -43,7 +43,7 @@ def test_probabilities_tell_more_than_labels(worlds):
     assert found["share"][0] > 0.98
     assert found["answers"] == world.likelihood.observed.queries
     assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert re.search(r"those of bayes-labels, up to noise \((9\d|100) % ", sentence(found))
+    assert re.search(r"those of bayes-labels, up to noise \((9\d(\.\d)?|100) % ", sentence(found))
 
 
 def test_what_the_queries_hardly_tell_apart_is_said(worlds):

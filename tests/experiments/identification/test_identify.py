@@ -33,7 +33,7 @@ def run(tmp_path_factory):
 def test_known_machines_are_named_in_the_report(run):
     folder, done = run
     for name in ("nearest-neighbour", "averaging", "bayes-labels"):
-        said = rf"Its answers are those of {name}, up to noise \((at least )?(9\d|100) %"
+        said = rf"Its answers are those of {name}, up to noise \((at least )?(9\d(\.\d)?|100) %"
         assert re.search(rf"^{name} on majority, n = 4\n  Algorithm \(clear\): {said}", done.stdout, re.MULTILINE)
     assert {name: one.identification.names for name, one in found_in(folder).items()} == {
         name: (name,) for name in ("nearest-neighbour", "averaging", "bayes-labels")
