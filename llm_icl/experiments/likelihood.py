@@ -57,7 +57,7 @@ class Likelihood:
             return _too_few(problems)
         found = identify(self.design, taken, probabilities=probabilities, structure=self.structure, flexible=False)
         close = self._close(found)
-        untold = found.verdict == "single" and (
+        untold = found.verdict in ("single", "too few") and (
             len(close) > MOST_CLOSE * len(self.design.names) or (found.own_known and found.share.value < HALF)
         )
         return {
