@@ -245,20 +245,16 @@ class _Subject:
             return decision
         level = LEVEL / max(len(self.design.candidates) - 1, 1)
         p = self.alone_probability()[others]
-
-        def times(power: float) -> Floats:
-            found = times_as_many(
-                decision.model, p, self.answers, self.probabilities, level, power, decision.near
-            )  # fmt: skip
-            return np.sort(found[np.isfinite(found)])  # without those that say the same here
-
-        if not len(found := times(thresholds.POWER)):
+        powers = (thresholds.POWER, SURE)
+        times = times_as_many(decision.model, p, self.answers, self.probabilities, level, powers, decision.near)
+        found, surely = times[:, np.isfinite(times[0])]  # without those that say the same here
+        if not len(found):
             return decision
         noticed = float((found <= 1).mean())
         if decision.verdict != "too few" and noticed >= thresholds.HALF:
             return replace(decision, noticed=noticed)
         names = decision.names if decision.verdict in ("single", "too few") else ()
-        wanted = self.design.shape[1] * float(times(SURE)[(len(found) - 1) // 2])
+        wanted = self.design.shape[1] * float(np.sort(surely)[(len(surely) - 1) // 2])
         needed = float(np.fmax(decision.needed, wanted))
         return replace(decision, verdict="too few", names=names, needed=needed, noticed=noticed)
 

@@ -1,5 +1,7 @@
 """Would another algorithm, run beside the named one, be found with so many problems?"""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,12 +19,12 @@ def times_as_many(
     answers: Floats,
     probabilities: bool,
     level: float,
-    power: float,
+    powers: Sequence[float],
     near: Floats | None = None,
 ) -> Floats:
     """How many times as many problems find other candidates, P(y = 1) (K, M, C, Q), each run on PART of the answers
-    (M, C, Q) beside a model, P(answer 1) (M, C, Q), with this probability by a test of this level, (K,): at most 1
-    where these do, and infinite for a candidate that says nothing else than the model.
+    (M, C, Q) beside a model, P(answer 1) (M, C, Q), with each of these probabilities by a test of this level, (P, K):
+    at most 1 where these do, and infinite for a candidate that says nothing else than the model.
 
     Answers 1 have then the probability t = p̂ + w (p - p̂). What is tested is the pull of the deviations towards f, the
     part of p that is no linear function of p̂, nor of what a family says with its nearest parameters (B, M, C, Q). The
@@ -45,14 +47,10 @@ def times_as_many(
         f = p - says @ np.linalg.lstsq(says * root, p * root, rcond=None)[0]  # (N, K)
         signal += PART * (weights * f**2).sum(axis=0)
         differs += (f**2).sum(axis=0)
-        if probabilities:
-            deviations = (answers[m][at][:, None] - own) ** 2 + (PART * f) ** 2
-            before += (f**2 * deviations).sum(axis=0)
-            after += (f**2 * deviations).sum(axis=0)
-        else:
-            t = own + PART * (p - own)
-            before += (weights * f**2).sum(axis=0)
-            after += ((weights * f) ** 2 * t * (1 - t)).sum(axis=0)
-    wanted = ndtri(power) * np.sqrt(after) - ndtri(level) * np.sqrt(before)
+        t = own + PART * (p - own)
+        mixed = (answers[m][at][:, None] - own) ** 2 + (PART * f) ** 2 if probabilities else t * (1 - t)
+        before += ((weights * f) ** 2 * (mixed if probabilities else variance)).sum(axis=0)
+        after += ((weights * f) ** 2 * mixed).sum(axis=0)
+    wanted = ndtri(powers)[:, None] * np.sqrt(after) - ndtri(level) * np.sqrt(before)  # (P, K)
     says_else = differs > _NOTHING * max(int(known.sum()), 1)
-    return np.square(np.divide(wanted, signal, out=np.full(len(others), np.inf), where=says_else))
+    return np.square(np.divide(wanted, signal, out=np.full(wanted.shape, np.inf), where=says_else))

@@ -26,7 +26,7 @@ def strength(answers, model, other):
 
 
 def times(model, others, answers, probabilities=False, **given):
-    return times_as_many(model, others, answers, probabilities, LEVEL, POWER, **given)
+    return times_as_many(model, others, answers, probabilities, LEVEL, [POWER], **given)[0]
 
 
 def labels(some):

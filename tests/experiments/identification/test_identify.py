@@ -81,13 +81,17 @@ def test_a_finished_run_is_kept_and_runs_on_the_same_probes_stand_side_by_side(r
     ]  # fmt: skip
 
 
+def report_with(folder, options, name):
+    """The report of a run and of another one, of majority-label with these options."""
+    other = run_inside("identify", "--learner", "majority-label", *options, "--out", name, cwd=folder.parent)
+    assert other.returncode == 0, other.stderr
+    both = run_inside("report", folder.name, name, "--out", f"with-{name}", "--json", cwd=folder.parent)
+    return json.loads(both.stdout)
+
+
 def test_verdicts_of_several_cells_stand_together_at_the_top(run):
     folder, _ = run
-    small = ["5" if option == "4" else option for option in SMALL]  # n
-    other = run_inside("identify", "--learner", "majority-label", *small, "--out", "five", cwd=folder.parent)
-    assert other.returncode == 0, other.stderr
-    both = run_inside("report", "run", "five", "--out", "cells", "--json", cwd=folder.parent)
-    report = json.loads(both.stdout)
+    report = report_with(folder, ["5" if option == "4" else option for option in SMALL], "five")  # n
     overview, *cells, _ = report["sections"]
     four, five = overview["tables"]["overview"]
     assert (four["cell"], five["cell"]) == ("majority, n = 4", "majority, n = 5")
@@ -101,14 +105,11 @@ def test_verdicts_of_several_cells_stand_together_at_the_top(run):
 
 def test_two_designs_of_one_cell_are_told_apart_and_opened_each(run):
     folder, _ = run
-    fewer = ["20" if option == "30" else option for option in SMALL]  # contexts
-    other = run_inside("identify", "--learner", "majority-label", *fewer, "--out", "fewer", cwd=folder.parent)
-    assert other.returncode == 0, other.stderr
-    both = run_inside("report", "run", "fewer", "--out", "designs", "--json", cwd=folder.parent)
-    overview, *cells, _ = json.loads(both.stdout)["sections"]
+    report = report_with(folder, ["20" if option == "30" else option for option in SMALL], "fewer")  # contexts
+    overview, *cells, _ = report["sections"]
     titles = ["majority, n = 4, design 1", "majority, n = 4, design 2"]
     assert [cell["heading"] for cell in cells] == [row["cell"] for row in overview["tables"]["overview"]] == titles
-    page = (folder.parent / "designs" / "report.html").read_text()
+    page = (folder.parent / "with-fewer" / "report.html").read_text()
     opened = re.findall(r'<th scope="row"><a href="#([^"]+)">majority, n = 4, design', page)
     assert len(set(opened)) == 2
     assert all(page.count(f'id="{anchor}"') == 1 for anchor in opened)
