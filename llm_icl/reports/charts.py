@@ -18,6 +18,8 @@ Spec = dict[str, Any]
 COUNT = "d"
 # The share of an axis between two names at the ends of lines.
 _APART = 0.075
+# From the end of a line to its name, in px.
+LEADER = 10
 
 
 class Point(NamedTuple):
@@ -70,7 +72,7 @@ def lines(
     joined: bool = True, band: bool = True, named: bool = True, more: Sequence[Spec] = (),
 ) -> Figure:  # fmt: skip
     """A line with points for each series. Intervals are bands, or bars without `band`; references have their names at
-    the end of their lines if `named`; without `joined` there are points only.
+    the end of their lines, joined to them by a thin line, if `named`; without `joined` there are points only.
     """
     where = x.title if x.kind == "quantitative" else x.title.split(" (")[0]
     rows: list[Spec] = [
@@ -101,9 +103,14 @@ def lines(
     encoding = {"x": across, "y": up, "color": colour, "description": {"field": "says"}}
     layers.append({"data": {"values": own}, "mark": points, "encoding": encoding})
     if named and joined and (labels := _names(series, y)):
-        mark = {"type": "text", "align": "left", "dx": 5, "fontSize": 10, "color": GREY}
+        leader = {"type": "rule", "x2Offset": LEADER, "strokeWidth": 0.75, "color": GREY}
+        ends_at = {"x": across, "x2": {"field": "x"}, "y": up | {"field": "end"}, "y2": {"field": "y"},
+                   "description": described}  # fmt: skip
+        mark = {"type": "text", "align": "left", "dx": LEADER + 2, "fontSize": 10, "color": GREY}
         encoding = {"x": across, "y": up, "text": described, "description": described}
-        layers.append({"data": {"values": labels}, "mark": mark, "encoding": encoding})
+        named_ends: Spec = {"data": {"values": labels}}
+        layers.append(named_ends | {"mark": leader, "encoding": ends_at})
+        layers.append(named_ends | {"mark": mark, "encoding": encoding})
     return Figure(name, title, _whole({"layer": layers}, height, width), says, keys=keys)
 
 
@@ -203,18 +210,20 @@ def _whole(specification: Spec, height: int, width: int | None = None) -> Spec:
 
 
 def _names(series: Mapping[str, Sequence[Point]], y: Axis) -> list[Spec]:
-    """The names of references at the ends of their lines, moved apart where they would lie on one another."""
-    ends = sorted(
-        (points[-1].y, points[-1].x, key) for key, points in series.items() if key in REFERENCES and points
-    )  # fmt: skip
-    low, high = y.domain or (min(end[0] for end in ends), max(end[0] for end in ends)) if ends else (0.0, 1.0)
+    """The names of references at the ends of their lines, moved apart where they would lie on one another: `end` is
+    where the line ends, `y` where its name stands.
+    """
+    # From the bottom; of lines that end at one place the better learner's name stands above.
+    ends = [(series[key][-1].y, series[key][-1].x, key) for key in reversed(REFERENCES) if series.get(key)]
+    ends.sort(key=lambda end: end[0])
+    low, high = y.domain or (ends[0][0], ends[-1][0]) if ends else (0.0, 1.0)
     apart = _APART * (high - low)
     heights: list[float] = []
     for value, _, _ in ends:
         heights.append(max(value, heights[-1] + apart) if heights else value)
     for i in reversed(range(len(heights))):
         heights[i] = min(heights[i], high if i == len(heights) - 1 else heights[i + 1] - apart)
-    return [{"series": key, "x": x, "y": at} for (_, x, key), at in zip(ends, heights, strict=True)]
+    return [{"series": key, "x": x, "end": end, "y": at} for (end, x, key), at in zip(ends, heights, strict=True)]
 
 
 def _short(value: float) -> str:

@@ -1,6 +1,8 @@
 """Figures: every mark has its reading, axes their numbers."""
 
 import re
+from itertools import pairwise
+from xml.etree import ElementTree
 
 import pytest
 import vl_convert
@@ -31,3 +33,20 @@ def test_an_axis_of_whole_numbers_has_no_others(last):
     labels = re.findall(r"<text[^>]*>([0-9.]+)</text>", vl_convert.vegalite_to_svg(figure.specification))
     assert len(labels) == len(set(labels)) > 1
     assert set(labels) <= set(map(str, range(last + 1)))
+
+
+def test_names_at_the_ends_are_led_to_from_where_their_lines_end():
+    """Of lines that end together the better learner's name stands above; none lies on another, or outside."""
+    last = {"best-constant": 0.98, "nearest-neighbour": 1.0, "bayes": 1.0, "bayes-labels": 1.0}
+    series = {key: [Point(0, 0.5, ""), Point(9, value, "")] for key, value in last.items()}
+    figure = lines("n", "n", series, Axis("m"), Axis("y", domain=(0, 1)), colours_of(series), "They rise.")
+    *_, leaders, names = figure.specification["layer"]
+    assert leaders["data"] == names["data"]
+    rows = names["data"]["values"]
+    assert [row["series"] for row in rows] == ["best-constant", "nearest-neighbour", "bayes-labels", "bayes"]
+    assert {row["series"]: row["end"] for row in rows} == last
+    heights = [row["y"] for row in rows]
+    assert heights[-1] == 1.0
+    assert all(above - below == pytest.approx(0.075) for below, above in pairwise(heights))
+    drawn = ElementTree.fromstring(vl_convert.vegalite_to_svg(figure.specification | {"width": 300}))
+    assert len([line for line in drawn.iter("{http://www.w3.org/2000/svg}line") if line.get("x2") == "10"]) >= 4

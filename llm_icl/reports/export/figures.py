@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from html import escape
 from typing import Any
 
+from llm_icl.reports.charts import LEADER
 from llm_icl.reports.document import Figure
 from llm_icl.reports.drawing import in_xml
 
@@ -113,7 +114,7 @@ def _over_the_end(specification: dict[str, Any], width: int) -> float:
     names = [row["series"] for layer in specification["layer"] for row in layer["data"]["values"]
              if isinstance(layer["mark"], dict) and layer["mark"]["type"] == "text"]  # fmt: skip
     longest = max(map(len, names), default=0) * _LETTER
-    return longest - 0.4 * width / max(len(places), 1)
+    return longest + LEADER - 0.4 * width / max(len(places), 1)
 
 
 def _scaled(svg: str, factor: float) -> str:
