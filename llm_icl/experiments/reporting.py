@@ -12,6 +12,9 @@ from llm_icl.runs import RunDirectory, readable
 if TYPE_CHECKING:
     from llm_icl.reports.document import Card, Report
 
+# The titles of reports of at most so many kinds are given; of more, how many runs there are, and of which kinds.
+_NAMED = 2
+
 
 def report_of(runs: Sequence[RunDirectory]) -> "Report":
     """A part for each kind, in order of appearance. A copy of a run counts once. Raises RequestError for an unfinished
@@ -29,7 +32,8 @@ def report_of(runs: Sequence[RunDirectory]) -> "Report":
         reports = {kind: experiments.get(kind).report(some) for kind, some in kinds.items()}
         if evaluation.KIND in reports and identification.KIND in reports:
             reports |= _sharing(reports[evaluation.KIND], reports[identification.KIND])
-        return joined(list(reports.values()))
+        of_kinds = f"{len(distinct)} runs: {', '.join(reports)}" if len(reports) > _NAMED else ""
+        return joined(list(reports.values()), of_kinds)
 
 
 def _sharing(measured: "Report", probed: "Report") -> "dict[str, Report]":

@@ -5,21 +5,17 @@ from dataclasses import replace
 
 from llm_icl.reports.document import Block, Matrix, Paragraph, Report, Section
 
-# With more reports than this, the title gives their number instead of their titles.
-_NAMED = 2
-
 
 def joined(reports: Sequence[Report], title: str = "") -> Report:
-    """A folded section for each report, containing its sections; common notes appear once. A single report is
-    unchanged.
+    """A folded section for each report, containing its sections; common notes appear once. Without a title, with all of
+    theirs. A single report is unchanged.
     """
     if len(reports) == 1:
         return reports[0]
-    titles = [report.title for report in reports]
     notes = dict.fromkeys(note for report in reports for note in report.notes)
     provenance = [made for report in reports for made in report.provenance]
     return Report(
-        title or ("; ".join(titles) if len(titles) <= _NAMED else f"{len(titles)} reports"),
+        title or "; ".join(report.title for report in reports),
         cards=tuple(card for report in reports for card in report.cards),
         sections=tuple(_section(report, f"part-{i}") for i, report in enumerate(reports, 1)),
         notes=tuple(notes),

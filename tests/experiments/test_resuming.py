@@ -293,3 +293,13 @@ def test_the_report_says_when_a_run_was_made_how_long_it_took_and_with_which_ver
     assert made.facts["started"] == run.record["started"]
     assert made.facts["wall time"] == f"{run.record['wall_seconds']:.1f} s"
     assert f"numpy {run.record['versions']['numpy']}" in made.facts["versions"]
+
+
+def test_a_report_of_many_kinds_is_titled_by_its_runs_and_their_kinds(finished, tmp_path):
+    """Of one or two kinds by their own titles; a copy of a run counts once."""
+    runs = [RunDirectory(finished(kind, tmp_path / kind)) for kind in ("eval", "train", "probe")]
+    copy = RunDirectory(finished("eval", tmp_path / "copy"))
+    assert report_of([*runs, copy]).title == "3 runs: eval, train, probe"
+    titles = [report_of([run]).title for run in runs[:2]]
+    assert report_of(runs[:2]).title == "; ".join(titles)
+    assert report_of([runs[0], copy]).title == titles[0]

@@ -198,7 +198,7 @@ def test_what_is_behind_a_fold_and_a_command_stay_what_they_are():
 def test_joined_reports_stand_under_their_titles_and_say_a_note_once():
     one, two = report_about("one"), report_about("two")
     whole = joined([one, two, report_about("one")])
-    assert whole.title == "3 reports"
+    assert whole.title == "one; two; one"
     assert [(section.heading, section.folded) for section in whole.sections] == [(text, True) for text in
                                                                                  ("one", "two", "one")]  # fmt: skip
     assert whole.notes == ("one", "two")
