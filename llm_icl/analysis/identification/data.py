@@ -31,6 +31,11 @@ class Candidate:
     def is_family(self) -> bool:
         return len(self.probability) > 1
 
+    @property
+    def middle(self) -> Floats:
+        """The answers (M, C, Q) of the variant that stands for a family where one must."""
+        return self.probability[len(self.probability) // 2]
+
     def closest(self, variant: int, count: int) -> NDArray[np.int64]:
         """The other variants whose answers differ least from a variant's."""
         order = np.argsort(np.abs(self.probability - self.probability[variant]).mean(axis=(1, 2, 3)), kind="stable")

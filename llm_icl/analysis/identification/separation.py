@@ -46,7 +46,7 @@ class Separation:
 def separation(design: Design, level: float) -> Separation:
     """Every pair of candidates, with 20 % of coin flips among the answers; of families the middle variant."""
     known = design.known
-    middle = np.stack([candidate.probability[len(candidate.probability) // 2] for candidate in design.candidates])
+    middle = np.stack([candidate.middle for candidate in design.candidates])
     truths = (1 - NOISE) * middle + NOISE / 2  # (K, M, C, Q)
     count = len(middle)
     nats, strength = np.zeros((count, count)), np.zeros((count, count))

@@ -68,7 +68,7 @@ class Structure:
     @cached_property
     def toward(self) -> tuple[Floats, list[str]]:
         """The labels of every candidate, ±1, (N, K); of a family, those of its middle variant."""
-        columns = [(c.probability[len(c.probability) // 2] > 0.5).ravel() * 2.0 - 1 for c in self.design.candidates]
+        columns = [(c.middle > 0.5).ravel() * 2.0 - 1 for c in self.design.candidates]
         return np.stack(columns, axis=1), self.design.names
 
     @cached_property

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from llm_icl.analysis.identification.data import Design
+from llm_icl.analysis.identification.data import Candidate, Design
 from llm_icl.analysis.identification.repeats import Repeats
 from llm_icl.config.rows import Row, contradiction, read_rows
 from llm_icl.config.specs import parse_specs
@@ -25,6 +25,8 @@ from llm_icl.tasks.cards import load_task
 # Labels as programs write them; a column of numbers with gaps has 1.0.
 _LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 _TOO_LARGE = 2**63
+# Probabilities are written with six digits, and processors differ in the last ones.
+_SAME = 1e-3
 NEEDED = ("task", "n", "seed", "problem", "examples", "probe", "inputs", "labels", "query")
 
 
@@ -72,15 +74,18 @@ class Collected:
 
 
 def collected(file: AnswersFile, setting: Setting, rows: Sequence[Row], names: Sequence[str]) -> Collected:
-    """Raises RequestError if contexts are inconsistent or too few, or if a candidate does not apply."""
+    """Raises RequestError if contexts are inconsistent or too few, if a row's bits are not those of its prompt, or if a
+    candidate does not apply.
+    """
     places = _Places(file, rows)
     problems = [places.contexts(setting, m) for m in places.sizes]
     queries = places.queries(setting.n)
-    chosen = names or tuple(name for name in rows[0].get("candidates") or ())
+    chosen = names or tuple(_beside(rows[0]))
     candidates = algorithms(setting.task, setting.n, chosen)
     if len(candidates) < 2:
         raise RequestError(f"{file.path}: one candidate is not enough, name several")
     asked = tuple(algorithm_at(algorithm, problems, queries) for algorithm in candidates)
+    places.check(asked)
     design = Design(tuple(places.sizes), [p.xs for p in problems], [p.shown for p in problems], queries, asked)
     by_subject: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
@@ -93,6 +98,7 @@ class _Places:
     """Where each row of a setting belongs: its number of examples, problem and probe."""
 
     def __init__(self, file: AnswersFile, rows: Sequence[Row]) -> None:
+        self.path = file.path
         self.sizes = sorted({int(row["examples"]) for row in rows})
         self.problems = sorted({int(row["problem"]) for row in rows})
         self.probes = sorted({int(row["probe"]) for row in rows})
@@ -101,8 +107,7 @@ class _Places:
             place = self._place(row)
             first = self.first.setdefault(place, row)
             if any(list(first[key]) != list(row[key]) for key in ("inputs", "labels", "query")):
-                where = f"problem {row['problem']}, {row['examples']} examples, probe {row['probe']}"
-                raise RequestError(f"{file.path}: {where} has different inputs, labels or queries in two rows")
+                raise RequestError(f"{file.path}: {_named(row)} has different inputs, labels or queries in two rows")
         for m in self.sizes:
             for problem in self.problems:
                 if len({json.dumps([list(map(list, row["inputs"])), list(row["labels"])])
@@ -123,6 +128,19 @@ class _Places:
         for (m, c, q), row in self._all():
             found[m, c, q] = row["query"]
         return found
+
+    def check(self, candidates: Iterable[Candidate]) -> None:
+        """A row keeps what candidates answer to the query of its prompt: where they answer otherwise to the query that
+        it states, its answer is to another one.
+        """
+        for candidate in candidates:
+            for place, row in self.first.items():
+                stated, found = _beside(row).get(candidate.name), candidate.middle[place]
+                if stated is not None and abs(stated - found) > _SAME:
+                    raise RequestError(
+                        f"{self.path}: {_named(row)}: {candidate.name} answers {found:g} there, not {stated:g} as the "
+                        "row says: was its query changed? Without 'candidates' the row is taken as it is"
+                    )
 
     def answers(self, rows: Iterable[Row]) -> Answered:
         """Of several answers to a probe the first counts; the others tell how well answers repeat."""
@@ -181,7 +199,7 @@ def _fault(row: Any) -> str:
     if not isinstance(row["task"], str) or "," in row["task"]:
         return f"'task' is not the name of a task: {row['task']!r}"
     candidates = row.get("candidates")
-    if candidates is not None and not isinstance(candidates, Mapping):
+    if candidates is not None and not (isinstance(candidates, Mapping) and all(map(_maybe_share, candidates.values()))):
         return f"'candidates' does not map names to probabilities: {candidates!r}"
     inputs, labels, query, n = row["inputs"], row["labels"], row["query"], row["n"]
     try:
@@ -192,11 +210,24 @@ def _fault(row: Any) -> str:
     if shapes != ((row["examples"], n), (row["examples"],), (n,)) or not bits:
         return f"'inputs', 'labels' and 'query' are not {row['examples']} inputs of {n} bits, their labels, and a query"
     probability, answer = row.get("probability"), row.get("answer")
-    if probability is not None and not (isinstance(probability, int | float) and 0 <= probability <= 1):
+    if not _maybe_share(probability):
         return f"'probability' is not a number from 0 to 1: {probability!r}"
     if answer is not None and _written(answer) not in _LABELS:
         return f"'answer' is not 0 or 1: {answer!r}"
     return contradiction(None if answer is None else _LABELS[_written(answer)], probability)
+
+
+def _named(row: Row) -> str:
+    return f"problem {row['problem']}, {row['examples']} examples, probe {row['probe']}"
+
+
+def _maybe_share(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and 0 <= value <= 1)
+
+
+def _beside(row: Row) -> dict[str, float]:
+    """The candidates' answers beside a probe; a table of rows of several tasks has gaps."""
+    return {name: float(p) for name, p in (row.get("candidates") or {}).items() if p is not None}
 
 
 def _answered(row: Row) -> bool:

@@ -76,7 +76,6 @@ class Probes:
         """
         about = {"task": self.task.name, "n": self.n, "seed": self.contexts[0].seed}
         _, contexts, queries = self.design.shape
-        middle = {c.name: c.probability[len(c.probability) // 2] for c in self.design.candidates}
         for size, (examples, problems) in enumerate(self.asked()):
             for i in range(contexts * queries):
                 context, query = divmod(i, queries)
@@ -90,7 +89,9 @@ class Probes:
                     "query": problems.xs[i, -1].tolist(),
                     "prompt": asked if isinstance(asked, str) else None,
                     "messages": None if isinstance(asked, str) else asked,
-                    "candidates": {name: round(float(p[size, context, query]), 6) for name, p in middle.items()},
+                    "candidates": {
+                        c.name: round(float(c.middle[size, context, query]), 6) for c in self.design.candidates
+                    },
                     "answer": None,
                     "probability": None,
                 }

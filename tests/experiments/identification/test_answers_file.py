@@ -186,6 +186,7 @@ def test_what_a_file_has_decided_cannot_be_chosen(sampled, tmp_path):
         ({"seed": 10**30}, "row 3: 'seed' is too large"),
         ({"problem": 10**30}, "row 3: 'problem' is too large"),
         ({"candidates": 5}, "row 3: 'candidates' does not map names to probabilities: 5"),
+        ({"candidates": {"averaging": "1"}}, "row 3: 'candidates' does not map names to probabilities"),
         ({"answer": 2}, "row 3: 'answer' is not 0 or 1: 2"),
         ({"answer": 0, "probability": 0.9}, "row 3: 'answer' is 0, but 'probability', that of 1, is 0.9"),
         ({"probability": 1.5}, "row 3: 'probability' is not a number from 0 to 1"),
@@ -203,6 +204,32 @@ def test_rows_that_cannot_be_used_are_refused_with_their_number(sampled, tmp_pat
     done = run_inside("identify", "--answers", written(rows, tmp_path / "bad.jsonl"), "--out", "run", cwd=tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert message in done.stderr
+
+
+@pytest.mark.parametrize("changed", ["query", "candidates"])
+def test_a_row_whose_query_is_not_that_of_its_prompt_is_refused(sampled, tmp_path, changed):
+    """What candidates answer to the one is not what they answer to the other. Without them nothing tells."""
+    rows = filled(sampled)
+    place = next(i for i, row in enumerate(rows) if len(set(row["labels"])) == 2)
+    one = rows[place]
+    nearest = one["candidates"]["nearest-neighbour"]
+    other = next(x for x, y in zip(one["inputs"], one["labels"], strict=True) if y != nearest)
+    rows[place] = one | (
+        {"query": other} if changed == "query" else {"candidates": one["candidates"] | {"averaging": 0.4}}
+    )
+    done = run_inside("identify", "--answers", written(rows, tmp_path / "bad.jsonl"), "--out", "run", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert f"problem {one['problem']}, {one['examples']} examples, probe {one['probe']}: " in done.stderr
+    assert "as the row says: was its query changed?" in done.stderr
+    bare = [{key: value for key, value in row.items() if key != "candidates"} for row in rows]
+    done = run_inside("identify", "--answers", written(bare, tmp_path / "bare.jsonl"), "--out", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_candidates_that_do_not_apply_to_a_row_are_gaps_in_a_table(sampled, tmp_path):
+    rows = [row | {"candidates": row["candidates"] | {"gaussian-elimination": None}} for row in filled(sampled)]
+    done = run_inside("identify", "--answers", written(rows, tmp_path / "mine.jsonl"), "--out", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_file_without_answers_or_of_another_kind_is_refused(sampled, tmp_path):
