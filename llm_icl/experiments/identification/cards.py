@@ -94,6 +94,11 @@ def trust(cell: Cell, found: Found) -> Finding:
             f"Of the other candidates {100 * one.noticed:.0f} % would be found if they were run on "
             f"{100 * PART:.0f} % of the answers."
         )
+    if one.verdict in _CLAIMS and not one.own_known:
+        sentences.append(
+            "Labels that were asked for once do not tell noise from a rule that differs in a few answers: ask again "
+            "(`--repeats 2`)."
+        )
     sentences.append(f"{len(one.candidates)} candidates were compared, corrected together (Holm).")
     if math.isfinite(one.left.p_value):
         p = written(one.left.p_value, "p")

@@ -132,6 +132,18 @@ def test_a_card_says_what_part_of_the_questions_it_is_from(found):
     assert "have an answer" not in card_of(cell, one).findings["Trust"].text
 
 
+@pytest.mark.parametrize(("verdict", "own_known", "says"), [
+    ("single", False, True), ("queries", False, True), ("single", True, False), ("none", False, False),
+])  # fmt: skip
+def test_what_labels_that_were_asked_for_once_do_not_tell_is_said_where_something_is_named(
+    found, verdict, own_known, says
+):
+    cell, one = found
+    known = dataclasses.replace(one.identification, verdict=verdict, names=("averaging",), own_known=own_known)
+    text = card_of(cell, dataclasses.replace(one, identification=known)).findings["Trust"].text
+    assert ("do not tell noise from a rule that differs in a few answers: ask again (`--repeats 2`)" in text) == says
+
+
 def test_pairs_that_are_not_told_apart_are_counted_beyond_the_groups():
     far, near = 1e6, 3.0
     needed = ((far, far, near), (far, far, near), (far, near, far))  # c is told from a if a is the truth only
