@@ -11,7 +11,7 @@ beginning-of-sequence token, or send -1. Tokens are laid along the text that the
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, zip_longest
 from typing import Any
@@ -32,6 +32,10 @@ _AROUND = re.compile(rb"(?:\s|<\|[^<>|]*\|>|</?s>|<(?:eos|bos|pad|unk)>|<(?:star
 _PART_OF_CHARACTER = "\ufffd".encode()
 # Natural units by which greedy decoding may miss the likeliest token: servers round, and batches change numbers.
 _TIE = 0.5
+# Natural units by which one log-probability may differ from itself: servers round it in one place and not in another.
+_ROUNDED = 5e-3
+# Blanks, as the texts of tokens and their names in vocabularies have them.
+_BLANKS = re.compile(r"[\s▁Ġ]+")
 # Tokens that may come before an echoed prompt.
 _MOST_BEFORE = 2
 
@@ -48,11 +52,17 @@ class Token:
     top: tuple[tuple[str, float], ...]
 
     def listed(self) -> Top:
-        """Log-probabilities by text. Tokens with the same text are summed; one that was sent twice counts once."""
+        """Log-probabilities by text. Tokens with the same text are summed; one that was sent twice counts once. None
+        where only what was written is listed, as certain: servers that compute no others write that.
+        """
+        once: list[tuple[str, float]] = []
+        for text, value in self.top:
+            if not any(text == other and _same(value, listed) for other, listed in once):
+                once.append((text, value))
         sums: Top = {}
-        for text, value in dict.fromkeys(self.top):
+        for text, value in once:
             sums[text] = float(np.logaddexp(sums[text], value)) if text in sums else value
-        return sums
+        return {} if list(sums.values()) == [0.0] else sums
 
 
 def tokens_of(logprobs: Any) -> list[Token]:
@@ -67,7 +77,8 @@ def tokens_of(logprobs: Any) -> list[Token]:
 def top_of_answer(
     tokens: Sequence[Token], text: str, thought: str = "", stop: Sequence[str] = (), greedy: bool = False
 ) -> Top:
-    """The likeliest tokens where the answer in `text` begins.
+    """The likeliest tokens where the answer in `text` begins; where blanks that are tokens of their own come first,
+    what might have been written instead of them is among these.
 
     Reasoning before it is left out: it may be a part of the text, be sent as `thought`, or be among the tokens alone.
     The text may have been cut at a string of `stop`. Raises NoLogprobsError if the tokens do not spell the answer, or
@@ -81,12 +92,12 @@ def top_of_answer(
         if place is not None:
             top = tokens[place].listed()
             if not top:
-                raise NoLogprobsError("the server sent no log-probabilities at the answer")
+                raise NoLogprobsError("the server sent no log-probabilities at the answer, or none of other tokens")
             own = top.get(tokens[place].text, math.inf)
             # Values that are not log-probabilities are no answer at all, and left to who reads them.
             if greedy and own + _TIE < max(top.values()) <= 0 and not any(map(math.isnan, top.values())):
                 raise NoLogprobsError("the log-probabilities contradict what was written")
-            return top
+            return _instead_of_blanks(tokens[:place], spelling, top)
     raise NoLogprobsError("the log-probabilities that the server sent are not those of the answer")
 
 
@@ -116,6 +127,23 @@ def top_of_echo(request: EchoRequest, logprobs: Any) -> list[Top | None]:
     return tops
 
 
+def _instead_of_blanks(before: Sequence[Token], spelling: Callable[[str], bytes], top: Top) -> Top:
+    """The likeliest tokens behind blanks, each with the probability that the blanks are written, and those that are
+    likely instead of a blank: a label that needs none is one of them.
+    """
+    for token in reversed(before):
+        listed = token.listed()
+        written = listed.pop(token.text, math.nan)
+        if spelling(token.text).strip() or not token.text or not written <= 0:
+            break
+        behind = {text: written + value for text, value in top.items()}
+        top = {
+            text: float(np.logaddexp(behind.get(text, -math.inf), listed.get(text, -math.inf)))
+            for text in behind | listed
+        }
+    return top
+
+
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
@@ -138,7 +166,18 @@ def _token(entry: Any) -> Token:
         listed = [{"token": token, "logprob": value} for token, value in listed.items()]
     top = [pair for one in _list(listed) if (pair := _pair(one)) is not None]
     own = _pair(entry)
-    return Token(text, tuple(top if own is None or own[0] in dict(top) else [*top, own]))
+    if own is not None and not any(own[0] == one[0] or _one(own, one) for one in top):
+        top.append(own)
+    return Token(text, tuple(top))
+
+
+def _one(own: tuple[str, float], other: tuple[str, float]) -> bool:
+    """Whether a token is another one whose blanks are written otherwise."""
+    return _same(own[1], other[1]) and _BLANKS.sub("", own[0]) == _BLANKS.sub("", other[0])
+
+
+def _same(value: float, other: float) -> bool:
+    return value == other or abs(value - other) <= _ROUNDED
 
 
 def _pair(entry: Any) -> tuple[str, float] | None:

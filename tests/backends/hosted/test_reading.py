@@ -56,7 +56,7 @@ def saying(labels):
     return change
 
 
-def test_the_label_is_the_first_token_that_is_not_blank(ask, monkeypatch):
+def test_a_label_behind_a_blank_counts_as_often_as_the_blank_and_one_in_its_place_too(ask, monkeypatch):
     def change(body, usual):
         listed = usual["choices"][0]["logprobs"]["content"]
         tops = [{"token": " ", "logprob": -0.1}, {"token": "1", "logprob": -3.0}, {"token": "0", "logprob": -4.0}]
@@ -65,8 +65,48 @@ def test_the_label_is_the_first_token_that_is_not_blank(ask, monkeypatch):
 
     answering(monkeypatch, change)
     prompt = load_prompt(parse_specs(["basic"])[0])
-    expected = truth(prompt, MANY, completion=False)
-    np.testing.assert_allclose(ask("gpt-4.1", prompt, MANY).answers.probability, expected, rtol=1e-9)
+    chance, blank, one, zero = truth(prompt, MANY, completion=False), np.exp(-0.1), np.exp(-3.0), np.exp(-4.0)
+    asked = ask("gpt-4.1", prompt, MANY).answers
+    mass = 0.9 * blank + one + zero  # the server has 0.9 for the labels behind the blank
+    np.testing.assert_allclose(asked.probability, (0.9 * blank * chance + one) / mass, rtol=1e-9)
+    np.testing.assert_allclose(asked.mass, mass, rtol=1e-9)
+
+
+def listing(token, value, **tops):
+    return {"token": token, "logprob": math.log(value),
+            "top_logprobs": [{"token": text, "logprob": math.log(p)} for text, p in tops.items()]}  # fmt: skip
+
+
+@pytest.mark.parametrize("own", ["1", " 1", "▁1", "Ġ1"])
+@pytest.mark.parametrize("listed", ["1", " 1", "▁1", "Ġ1"])
+@pytest.mark.parametrize("rounded", [1.0, 0.9997])
+def test_the_written_token_counts_once_however_it_is_spelled(ask, monkeypatch, own, listed, rounded):
+    """Its entry and that among the likeliest may have the text in two forms, and round its value differently."""
+
+    def change(body, usual):
+        zero = listed.replace("1", "0")
+        entry = listing(own, 0.3 * rounded, **{listed: 0.3, zero: 0.25, "the": 0.1})
+        usual["choices"][0] |= {"message": {"content": "1"}, "logprobs": {"content": [entry]}}
+        return usual
+
+    answering(monkeypatch, change)
+    asked = ask("gpt-4.1", load_prompt(parse_specs(["basic"])[0])).answers
+    np.testing.assert_allclose(asked.probability, 0.3 / 0.55, rtol=1e-3)
+    np.testing.assert_allclose(asked.mass, 0.55, rtol=1e-3)
+
+
+def test_a_token_alone_and_certain_is_no_probability(ask, monkeypatch):
+    """What servers write that compute no log-probabilities of others."""
+
+    def change(body, usual):
+        usual["choices"][0]["logprobs"] = {"content": [listing("1", 1.0)]}
+        usual["choices"][0]["message"]["content"] = "1"
+        return usual
+
+    answering(monkeypatch, change)
+    asked = ask("gpt-4.1", load_prompt(parse_specs(["basic"])[0]))
+    assert np.isnan(asked.answers.probability).all()
+    assert (asked.answers.prediction == 1).all()
 
 
 def test_a_curve_from_one_echo_is_the_answers_position_by_position(ask):
