@@ -18,8 +18,8 @@ from llm_icl.asking.modes import MODES
 from llm_icl.asking.sending import Sender
 from llm_icl.asking.submissions import Batch, Submission, Submissions
 from llm_icl.backends.exchange import Reply, Request, request_from
-from llm_icl.backends.hosted.faults import HopelessError, TransientError, clean
-from llm_icl.backends.hosted.model import BatchModel, BatchProgress, UnlistedError
+from llm_icl.backends.hosted.faults import HopelessError, RejectedError, TransientError, clean
+from llm_icl.backends.hosted.model import BatchModel, BatchProgress, Failure, UnlistedError
 from llm_icl.config.specs import counted
 from llm_icl.errors import BudgetSpentError, RequestError, WorkError
 
@@ -182,12 +182,16 @@ class Batches:
         calls, lost = [], dict[str, float]()
         greatest = self._greatest(batch.requests)
         for key, asked in batch.requests.items():
-            reason = collected.failures.get(key, "")
+            status, reason = collected.failures.get(key, Failure("error", ""))
             if key in collected.answers:
                 try:
                     reply = self._model.reply(request_from(asked), collected.answers[key])
                 except TransientError as problem:  # it cannot be read
                     lost[key], reason = greatest[key], str(problem)
+                except RejectedError as problem:  # an error where the answer should be, as of a request alone
+                    status, reason = problem.status, str(problem)
+                except HopelessError as problem:
+                    reason = str(problem)
                 else:
                     cost = self._sender.cost(reply, greatest[key] / DISCOUNT) * DISCOUNT
                     if fault := MODES[asked["mode"]].fault(reply):
@@ -196,7 +200,8 @@ class Batches:
                         replies[key] = reply
                         calls.append(Call(key, asked, reply, cost))
                         continue
-            replies[key] = Reply(status="error", message=f"{_NO_REPLY} ({clean(reason)})" if reason else _NO_REPLY)
+            said = f"{_NO_REPLY} ({clean(reason)})" if reason else _NO_REPLY
+            replies[key] = Reply(status=status, message=said if status == "error" else clean(reason))
         unread = [key for key in batch.requests if key not in collected.answers and key not in collected.failures]
         # The provider says how many it has answered; lines of its file may be damaged or missing.
         vanished = max(0, min(state.answered - len(collected.answers.keys() & batch.requests.keys()), len(unread)))

@@ -3,6 +3,7 @@
 The real SDKs talk to a local server that speaks the providers' protocols.
 """
 
+import json
 import threading
 from collections import Counter
 
@@ -149,6 +150,53 @@ def test_what_can_be_read_of_a_batch_is_collected_and_the_rest_is_asked_again(pr
     assert sum(len(batch.requests) for batch in provider.batches.values()) == 12 + 12 - good
     texts = {key: call.reply.text for key, call in CallCache(tmp_path / "calls.sqlite").get(asked).items()}
     assert [texts[key] for key in asked] == [reply.text for reply in undisturbed]
+
+
+# What a provider's error says, and what becomes of the request.
+ERRORS = {
+    "This model's maximum context length is 8192 tokens": "too_long",
+    "The response was filtered by the content management policy": "refused",
+    "Incorrect API key provided": "error",
+    "Internal error": "error",
+}
+
+
+def instead(words, make, inside):
+    """A line without an answer: its error in the place of the answer, or as providers write it."""
+
+    def change(line):
+        entry = json.loads(line)
+        error = {"type": "invalid_request_error", "message": words}
+        if make is anthropic:
+            body = {"type": "error", "error": error}
+            entry["result"] = {"type": "succeeded", "message": body} if inside else {"type": "errored", "error": body}
+        else:
+            entry["response"] |= {"status_code": 200 if inside else 400, "body": {"error": error}}
+        return json.dumps(entry)
+
+    return change
+
+
+@both
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_batch_in_which_requests_failed_is_collected_and_each_says_why(provider, tmp_path, make, inside):
+    """As where they are sent one by one: too long and refused for good, an error can be asked again."""
+    changes = [instead(words, make, inside) for words in ERRORS]
+    provider.damage = lambda lines: [
+        *(f(line) for f, line in zip(changes, lines, strict=False)),
+        *lines[len(changes) :],
+    ]
+    asked = questions(make(provider), 12)
+    replies = Start(make(provider), tmp_path).send(asked)
+    failed = [reply for reply in replies if reply.status][::-1]  # the provider keeps no order
+    assert [reply.status for reply in failed] == list(ERRORS.values())
+    for reply, words in zip(failed, ERRORS, strict=True):
+        assert words in reply.message
+        assert ("returned no reply" in reply.message) == (reply.status == "error")
+    assert len(CallCache(tmp_path / "calls.sqlite").get(asked)) == 8
+    provider.damage = lambda lines: lines
+    missing = {key: q for key, q in asked.items() if key not in CallCache(tmp_path / "calls.sqlite").get(asked)}
+    assert all(not reply.status for reply in Start(make(provider), tmp_path).send(missing))
 
 
 @pytest.mark.parametrize("ends", ["expired", "cancelled", "failed"])

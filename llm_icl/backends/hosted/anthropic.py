@@ -8,7 +8,7 @@ from typing import Any
 from llm_icl.backends.base import ModelEntry, backends
 from llm_icl.backends.exchange import GenerateRequest, Reply, Request
 from llm_icl.backends.hosted.bounded import bounded_client, text_of
-from llm_icl.backends.hosted.model import CLOCKS, BatchModel, BatchProgress, Collected, connecting, listing
+from llm_icl.backends.hosted.model import CLOCKS, BatchModel, BatchProgress, Collected, Failure, connecting, listing
 from llm_icl.backends.hosted.reading import message_usage_of, model_of, read_message
 from llm_icl.config.addresses import checked_url
 from llm_icl.config.specs import only_known
@@ -157,13 +157,14 @@ class AnthropicModel(BatchModel):
         return Collected.read([response.content], _ending)
 
 
-def _ending(entry: Any) -> dict[str, Any] | str:
+def _ending(entry: Any) -> dict[str, Any] | Failure:
     """The message in a line of a batch's results, or why there is none."""
     result = entry["result"]
     if result["type"] == "succeeded" and isinstance(result["message"], dict):
         return dict(result["message"])
-    error = (result.get("error") or {}).get("error") or {}
-    return str(error.get("message") or result["type"])
+    kind = str(result["type"])
+    # Of the batch, or the words of an error; its status is not sent, and those of requests say of what kind they are.
+    return Failure.of(result["error"], 400, kind) if result.get("error") else Failure("error", kind)
 
 
 def _with_cuts(messages: Sequence[dict[str, str]], cuts: Sequence[int]) -> list[dict[str, Any]]:

@@ -14,14 +14,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from llm_icl.backends.base import LanguageModel, ModelEntry
 from llm_icl.backends.exchange import Reply, Request
 from llm_icl.backends.hosted.adapting import Adaptations
-from llm_icl.backends.hosted.faults import TransientError, clean, fault_in, fault_of, reason_for
+from llm_icl.backends.hosted.faults import RejectedError, TransientError, clean, fault_in, fault_of, reason_for
 from llm_icl.backends.hosted.reading import BadReplyError, error_in, json_of
-from llm_icl.backends.hosted.reasons import reason_in
+from llm_icl.backends.hosted.reasons import reason_in, reason_of
 from llm_icl.config.addresses import OWN_SERVER_KEY, is_variable
 from llm_icl.config.secrets import LEAST_KEY, PLACEHOLDERS, redacted, remember
 from llm_icl.errors import RequestError
@@ -50,16 +50,30 @@ class BatchProgress:
     errors: str = ""
 
 
+class Failure(NamedTuple):
+    """Why a request in a batch has no reply: a permanent status, or `error` where it can be asked again."""
+
+    status: str
+    reason: str
+
+    @classmethod
+    def of(cls, body: Any, status: int, default: str) -> "Failure":
+        """From the body of an error and its HTTP status, as a server replies it to a request alone."""
+        reason = reason_of(body)
+        fault = fault_in(reason, status, "")
+        return cls(fault.status if isinstance(fault, RejectedError) else "error", reason.words or default)
+
+
 @dataclass(frozen=True)
 class Collected:
     """What can be read of an ended batch, by key: replies, and the reasons of requests without one."""
 
     answers: dict[str, str]
-    failures: dict[str, str]
+    failures: dict[str, Failure]
 
     @classmethod
-    def read(cls, files: Iterable[bytes], ending: Callable[[Any], dict[str, Any] | str]) -> "Collected":
-        """Read results line by line; `ending` finds the reply's body in a line, or the reason why there is none. A line
+    def read(cls, files: Iterable[bytes], ending: Callable[[Any], dict[str, Any] | Failure]) -> "Collected":
+        """Read results line by line; `ending` finds the reply's body in a line, or why there is none. A line
         that is cut, or has no known form, is no reply. Of several replies to one request the first counts.
 
         Raises TransientError if a file is something else, such as a gateway's web page: the results may still come.
@@ -74,7 +88,7 @@ class Collected:
                 name, ended = str(entry["custom_id"]), ending(entry)
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 continue
-            if isinstance(ended, str):
+            if isinstance(ended, Failure):
                 found.failures[name] = ended
             else:
                 found.answers.setdefault(name, json.dumps(ended))

@@ -11,7 +11,16 @@ from llm_icl.backends.exchange import EchoRequest, Reply, Request, TopRequest
 from llm_icl.backends.hosted.bounded import bounded_client, text_of
 from llm_icl.backends.hosted.faults import clean, reason_for
 from llm_icl.backends.hosted.logprobs import NoLogprobsError, top_of_echo
-from llm_icl.backends.hosted.model import CLOCKS, BatchModel, BatchProgress, Collected, connecting, listing, positive
+from llm_icl.backends.hosted.model import (
+    CLOCKS,
+    BatchModel,
+    BatchProgress,
+    Collected,
+    Failure,
+    connecting,
+    listing,
+    positive,
+)
 from llm_icl.backends.hosted.reading import BadReplyError, model_of, read_choice, read_response, usage_of
 from llm_icl.config.addresses import checked_url
 from llm_icl.config.specs import only_known
@@ -236,10 +245,12 @@ class OpenAIModel(BatchModel):
             return b""
 
 
-def _ending(entry: Any) -> dict[str, Any] | str:
+def _ending(entry: Any) -> dict[str, Any] | Failure:
     """The reply's body in a line of a batch's files, or why there is none."""
     response, error = entry.get("response") or {}, entry.get("error") or {}
     if response.get("status_code") == 200 and isinstance(response["body"], dict):
         return dict(response["body"])
-    said = error or (response.get("body") or {}).get("error") or {}
-    return str(said.get("message") or said.get("code") or f"HTTP {response['status_code']}")
+    if error:  # of the batch, such as one that has expired
+        return Failure("error", str(error.get("message") or error["code"]))
+    status = int(response["status_code"])
+    return Failure.of(response.get("body"), status, f"HTTP {status}")
