@@ -1,7 +1,7 @@
 """API keys: in no file and no message, whatever their shape; refused where none belongs.
 
 Three things are taken for a secret: the keys that are sent (`remember`), values of environment variables whose names
-say so (and passwords in addresses there), and texts that have the form of a provider's key.
+say so (and of headers and passwords in addresses there), and texts that have the form of a provider's key.
 """
 
 import os
@@ -15,7 +15,8 @@ from urllib.parse import quote, quote_plus, urlsplit
 _LEAST_SECRET = 8
 # Shorter keys would be found in every text.
 LEAST_KEY = 4
-_NAMES = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.I)
+_NAMES = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|ORG_ID", re.I)
+_OF_ACCESS = re.compile(r"AUTH|COOKIE|ACCESS", re.I)
 # What is written where a server needs no key.
 PLACEHOLDERS = frozenset(
     "none null no no-key nokey empty dummy fake placeholder unused not-needed not-used na n/a ollama lm-studio "
@@ -83,8 +84,18 @@ def _known() -> Iterable[str]:
     for name, value in os.environ.items():
         if len(value) >= _LEAST_SECRET and _NAMES.search(name) and value.lower() not in PLACEHOLDERS:
             yield value
+        if name.upper().endswith("HEADERS"):
+            yield from _sent(value)
         if "@" in value and "://" in value:
             yield from _passwords(value)
+
+
+def _sent(headers: str) -> Iterable[str]:
+    """The words of headers whose names say that they are secret; headers are lines, or separated by commas."""
+    for header in {*headers.splitlines(), *re.split(r"[\n,]", headers)}:
+        name, _, value = header.partition(":" if ":" in header else "=")
+        if _NAMES.search(name) or _OF_ACCESS.search(name):
+            yield from (word for word in value.split() if len(word) >= _LEAST_SECRET)
 
 
 def _passwords(address: str) -> Iterable[str]:

@@ -53,9 +53,8 @@ class Limits:
         cost, calls = cache.unanswered(account)
         if calls:
             log.warning(
-                "%s may have been charged without a reply (at most $%.4f): counted towards the limits, and asked again",
-                f"{counted(calls, 'earlier request')} of this run",
-                cost,
-            )
+                "%s of this run may have been charged without a reply (%s): counted, and asked again",
+                counted(calls, "earlier request"), f"at most ${cost:.4f}" if cost else "at a price that is unknown",
+            )  # fmt: skip
         budget = Budget(self.most_cost, self.most_calls, *cache.spent(account))
         return Calling(cache, account, budget, self.at_once, self.batch)

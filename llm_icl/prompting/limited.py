@@ -80,9 +80,11 @@ class _Cell:
         """The next line of its output. Raises TimeoutError, and EOFError if it has ended."""
         assert process.stdout is not None
         output, received, deadline = process.stdout.fileno(), b"", time.monotonic() + SECONDS
+        waiting = select.poll()  # unlike select() also of a file whose number is above 1,023
+        waiting.register(output, select.POLLIN)
         while not received.endswith(b"\n"):
             left = deadline - time.monotonic()
-            if left <= 0 or not select.select([output], [], [], left)[0]:
+            if left <= 0 or not waiting.poll(1000 * left):
                 raise TimeoutError
             piece = os.read(output, 2**20)
             if not piece:

@@ -70,6 +70,8 @@ THOUGHT = [
     entry(" or", {" or": -0.1}), entry(" 0", {" 0": -0.2, " 1": -0.3}), entry("</think>", {"</think>": -0.1}),
     entry("\n\n", {"\n\n": -0.1}),
 ]  # fmt: skip
+# A blank that is a token of its own, and what is likely instead.
+BLANK = {" ": -0.1, "1": -3.0}
 CHANNELS = [
     entry("<|channel|>", {"<|channel|>": -0.1, "0": -14.0, "1": -15.5}), entry("analysis", {}),
     entry("<|message|>", {}), entry("1", {"1": -0.5, "0": -9.0}), entry("?", {}), entry("<|end|>", {}),
@@ -119,7 +121,6 @@ CHATS = {
     "bytes only": chat("1", {"content": without("token", LABEL, "")}),
     "no text but the tokens": chat(None, {"content": LABEL}),
     "a blank that is not ASCII": chat("\u00a01", {"content": [entry("\u00a01", {"\u00a01": P["1"], "0": P["0"]})]}),
-    "a blank of its own": chat(" 1", {"content": [entry(" ", {" ": -0.1, "1": -4.0}), *LABEL]}),
     "labels with blanks and without": chat(
         "1",
         {"content": [entry("1", {"1": math.log(0.4), " 1": math.log(0.15), "1\n": math.log(0.05), "0": P["0"]})]},
@@ -146,7 +147,6 @@ COMPLETIONS = {
     "llama.cpp": completion(" 1", {"content": [entry(" 1", blank(P), id=352)]}),
     "llama-cpp-python": completion(" 1", legacy({" 1": blank(P)}, [44])),
     "SentencePiece": completion(" 1", legacy({"▁1": blank(P, "▁")})),
-    "SentencePiece, a blank of its own": completion(" 1", legacy({"▁": {"▁": -0.1, "1": -3.0}, "1": P})),
     "byte-level BPE": completion(" 1", legacy({"Ġ1": blank(P, "Ġ"), "Ċ": {"Ċ": -0.1}})),
     "a blank that decoding lost": completion(" 1", legacy({"1": P})),
     "reasoning": completion(

@@ -93,6 +93,12 @@ _OVERLOAD = _words(
     r"temporarily", r"at capacity", r"loading model", r"(currently|still) loading", r"warming up",
     r"resource_exhausted",
 )  # fmt: skip
+# What is said of something that passes.
+_PASSING = _words(
+    r"(try again|retry) (later|in|after|soon|shortly)", r"please[, ]+(wait|slow down)", r"slow down", r"temporarily",
+    r"at capacity", r"overloaded", r"\bbusy\b",
+)  # fmt: skip
+_ADDRESS = re.compile(r"https?://\S+")
 
 
 def clean(message: str) -> str:
@@ -148,15 +154,19 @@ def fault_in(reason: Reason, status: int, model: str, headers: Mapping[str, str]
     headers = headers or {}
     if 300 <= status < 400:
         return _redirect(status, model, headers)
-    said = f"{reason.kinds} {reason.words}"
+    said = _ADDRESS.sub("", f"{reason.kinds} {reason.words}")
     message = clean(f"HTTP {status}: {reason.words}" if reason.words else f"HTTP {status} without a reason")
     wait = retry_after(headers)
     wait = reason.wait if wait is None else wait
     status = reason.status if status == 200 and reason.status >= 400 else status
-    if (_TOO_LONG.search(said) or status == 413) and not (status == 429 and wait is not None):
+    # What passes is asked again, whatever else is said of it: "no slot for this context size, try again later".
+    passes = (status == 429 and wait is not None) or ((status == 429 or status >= 500) and _PASSING.search(said))
+    if (_TOO_LONG.search(said) or status == 413) and not passes:
         return RejectedError("too_long", message)
-    if status == 402 or (_NO_CREDIT.search(said) and wait is None):
+    if status == 402 or (_NO_CREDIT.search(said) and wait is None and not passes):
         return HopelessError(f"{model}: the account has no credit left ({message})")
+    if status == 403 and _OVERLOAD.search(said):  # secondary rate limits
+        return TransientError(message, "overload", wait)
     if status in (408, 409, 423, 424, 425, 429) or status >= 500:
         permanent = status >= 500 and status != 503
         if permanent and _WRONG_KEY.search(said):

@@ -11,7 +11,7 @@ beginning-of-sequence token, or send -1. Tokens are laid along the text that the
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, zip_longest
 from typing import Any
@@ -35,7 +35,7 @@ _TIE = 0.5
 # Natural units by which one log-probability may differ from itself: servers round it in one place and not in another.
 _ROUNDED = 5e-3
 # Blanks, as the texts of tokens and their names in vocabularies have them.
-_BLANKS = re.compile(r"[\s▁Ġ]+")
+_BLANKS = re.compile(r"[\s▁ĠĊ]+")
 # Tokens that may come before an echoed prompt.
 _MOST_BEFORE = 2
 
@@ -92,12 +92,13 @@ def top_of_answer(
         if place is not None:
             top = tokens[place].listed()
             if not top:
-                raise NoLogprobsError("the server sent no log-probabilities at the answer, or none of other tokens")
+                missing = "of other tokens" if tokens[place].top else "at the answer"
+                raise NoLogprobsError(f"the server sent no log-probabilities {missing}")
             own = top.get(tokens[place].text, math.inf)
             # Values that are not log-probabilities are no answer at all, and left to who reads them.
             if greedy and own + _TIE < max(top.values()) <= 0 and not any(map(math.isnan, top.values())):
                 raise NoLogprobsError("the log-probabilities contradict what was written")
-            return _instead_of_blanks(tokens[:place], spelling, top)
+            return _instead_of_blanks(tokens[:place], top)
     raise NoLogprobsError("the log-probabilities that the server sent are not those of the answer")
 
 
@@ -127,14 +128,16 @@ def top_of_echo(request: EchoRequest, logprobs: Any) -> list[Top | None]:
     return tops
 
 
-def _instead_of_blanks(before: Sequence[Token], spelling: Callable[[str], bytes], top: Top) -> Top:
+def _instead_of_blanks(before: Sequence[Token], top: Top) -> Top:
     """The likeliest tokens behind blanks, each with the probability that the blanks are written, and those that are
-    likely instead of a blank: a label that needs none is one of them.
+    likely instead of a blank: a label that needs none is one of them. Blanks behind reasoning end it.
     """
+    if any(not token.text or _BLANKS.sub("", token.text) for token in before):
+        return top
     for token in reversed(before):
         listed = token.listed()
         written = listed.pop(token.text, math.nan)
-        if spelling(token.text).strip() or not token.text or not written <= 0:
+        if not written <= 0:
             break
         behind = {text: written + value for text, value in top.items()}
         top = {

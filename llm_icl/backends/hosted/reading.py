@@ -10,6 +10,7 @@ from typing import Any
 from llm_icl.backends.exchange import EchoRequest, Request, TopRequest
 from llm_icl.backends.hosted.logprobs import NoLogprobsError, tokens_of, top_of_answer, top_of_echo
 from llm_icl.backends.hosted.reasons import Reason, reason_of
+from llm_icl.config.secrets import redact
 
 # Where chats put the model's reasoning.
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
@@ -72,6 +73,8 @@ def read_choice(request: Request, choice: Any, greedy: bool) -> dict[str, Any]:
         return members | {"status": "refused", "text": refusal or text or ""}
     if finish in _STOPPED:
         raise BadReplyError(f"the server stopped it ({finish})")
+    if choice.get("error") and not (text or "").strip():
+        raise BadReplyError("its choice has an error instead of a text")
     if thought:
         text = (text or "").lstrip()
     calls = bool(message.get("tool_calls") or message.get("function_call"))
@@ -134,7 +137,7 @@ def _parts(parts: list[Any]) -> tuple[str, str, str]:
         elif kind in _THINKING:
             thought += _thought(part)
         else:
-            raise BadReplyError(f"its content has a part of the type {str(kind)[:40]!r}")
+            raise BadReplyError(f"its content has a part of the type {redact(str(kind))[:40]!r}")
     return text, thought, refusal
 
 
@@ -163,7 +166,7 @@ def read_response(answer: Mapping[str, Any]) -> dict[str, Any]:
         return {"status": "refused", "text": refusal or text, "truncated": False}
     status = answer.get("status", "completed" if text else None)
     if status not in ("completed", "incomplete"):
-        raise BadReplyError(f"its status is {str(status)[:40]!r}")
+        raise BadReplyError(f"its status is {redact(str(status))[:40]!r}")
     return {"text": text, "truncated": status == "incomplete" and cut in ("max_output_tokens", "max_tokens", None)}
 
 
@@ -199,13 +202,17 @@ def usage_of(usage: Any) -> dict[str, int]:
         return {}
     inside = usage.get("prompt_tokens_details") or usage.get("input_tokens_details")
     outside = usage.get("completion_tokens_details") or usage.get("output_tokens_details")
+    reasoning = _first(outside, ("reasoning_tokens",)) or 0
+    # Some count reasoning apart from the output, which only the total shows, or that there is more of it.
+    total = _first(usage, ("total_tokens",)) or 0
+    output = max(output, total - whole, output + reasoning if reasoning > output else 0)
     cached, write = _first(inside, ("cached_tokens",)) or 0, _first(inside, ("cache_write_tokens",)) or 0
     return {
         "input": max(whole - cached - write, 0),
         "cached": cached,
         "write": write,
         "output": output,
-        "reasoning": _first(outside, ("reasoning_tokens",)) or 0,
+        "reasoning": reasoning,
     }
 
 
@@ -237,4 +244,4 @@ def _first(counts: Any, names: tuple[str, ...]) -> int | None:
 def model_of(answer: Mapping[str, Any]) -> str:
     """The server's name of the model."""
     name = answer.get("model")
-    return name[:200] if isinstance(name, str) else ""
+    return redact(name)[:200] if isinstance(name, str) else ""

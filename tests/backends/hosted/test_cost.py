@@ -41,6 +41,20 @@ MESSAGES_USAGE = {"input_tokens": 40, "output_tokens": 12}
         ),
         # 2000 at $2, 7 written at $8.
         ("gpt-4.1", {"input": 2, "cached": 0.5, "output": 8}, CHAT_USAGE | {"prompt_tokens_details": None}, 0.004056),
+        # 120 at $5, 501 written at $30: reasoning counted apart, and in the total; in the total only; and not there.
+        (
+            "gpt-5.5:effort=high", {"input": 5, "cached": 0.5, "output": 30},
+            {"input_tokens": 120, "output_tokens": 1, "total_tokens": 621,
+             "output_tokens_details": {"reasoning_tokens": 500}}, 0.01563,
+        ),
+        (
+            "gpt-5.5:effort=high", {"input": 5, "cached": 0.5, "output": 30},
+            {"input_tokens": 120, "output_tokens": 1, "total_tokens": 621}, 0.01563,
+        ),
+        (
+            "gpt-5.5:effort=high", {"input": 5, "cached": 0.5, "output": 30},
+            {"input_tokens": 120, "output_tokens": 1, "output_tokens_details": {"reasoning_tokens": 500}}, 0.01563,
+        ),
         # 976 at $5, 1024 from the cache at $0.5, 7 written at $30.
         (
             "gpt-5.5", {"input": 5, "cached": 0.5, "output": 30},

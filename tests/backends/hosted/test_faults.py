@@ -11,7 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from llm_icl.backends.hosted.adapting import Adaptations
-from llm_icl.backends.hosted.faults import reason_for, retry_after
+from llm_icl.backends.hosted.faults import fault_in, reason_for, retry_after
+from llm_icl.backends.hosted.reasons import Reason
 from llm_icl.config.addresses import checked_url
 from llm_icl.config.secrets import redact
 from llm_icl.config.specs import parse_specs
@@ -85,6 +86,35 @@ def test_the_values_of_keys_are_taken_out_of_a_text(monkeypatch):
     monkeypatch.setenv("LANGUAGE_OF_MINE", "esperanto")
     text = "esperanto sk-1234567890, 'sk-1234567890' and hf_(a+b)*c; correct horse éèê€éèê€."
     assert redact(text) == "esperanto ***, '***' and ***; *** ***."
+
+
+def test_what_headers_of_the_environment_send_in_secret_is_taken_out_and_the_rest_is_not(monkeypatch):
+    monkeypatch.setenv(
+        "OPENAI_CUSTOM_HEADERS", "X-Auth: sesame-12345\nX-Title: experiments, X-Proxy-Key: Bearer opened99"
+    )
+    monkeypatch.setenv("ANTHROPIC_CUSTOM_HEADERS", "Cookie: session=abcdefgh")
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-theirs00")
+    text = "sesame-12345 for experiments, opened99 by Bearer; session=abcdefgh; org-theirs00"
+    assert redact(text) == "*** for experiments, *** by Bearer; ***; ***"
+
+
+@pytest.mark.parametrize(("status", "words", "kind"), [
+    # What passes is asked again, whatever else is said of it.
+    (503, "No available slot: the KV cache for this context size is full, try again later", "TransientError"),
+    (429, "Too many input tokens, please slow down", "TransientError"),
+    (500, "The context length pool is temporarily full", "TransientError"),
+    (429, "You sent too many requests; see https://example.org/billing", "TransientError"),
+    (403, "You have exceeded a secondary rate limit", "TransientError"),
+    # What does not is not.
+    (429, "You exceeded your current quota, please check your plan and billing details", "HopelessError"),
+    (402, "Payment required, try again later", "HopelessError"),
+    (403, "You have no access to this model", "HopelessError"),
+    (400, "This model's maximum context length is 8192 tokens", "RejectedError"),
+    (500, "the request exceeds the available context size", "RejectedError"),
+    (413, "Request entity too large", "RejectedError"),
+])  # fmt: skip
+def test_an_error_is_what_its_words_say_unless_they_say_that_it_passes(status, words, kind):
+    assert type(fault_in(Reason(words), status, "m")).__name__ == kind
 
 
 def test_a_key_that_is_a_common_word_does_not_spoil_every_text(monkeypatch):

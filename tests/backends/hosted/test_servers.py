@@ -9,7 +9,7 @@ import pytest
 from llm_icl.config.specs import parse_specs
 from llm_icl.prompting import load_prompt
 from tests.backends.hosted.making import COMPLETED, answering
-from tests.servers.payloads import ABSENT, CHATS, COMPLETIONS, LABEL, THOUGHT, chat, completion, entry
+from tests.servers.payloads import ABSENT, BLANK, CHATS, COMPLETIONS, LABEL, THOUGHT, P, chat, completion, entry, legacy
 
 
 @pytest.fixture
@@ -32,6 +32,24 @@ def test_a_chat_gives_the_probability_at_the_place_of_the_label(says, server):
     assert (status, label) == ("ok", 1)
     assert probability == pytest.approx(2 / 3)
     assert mass == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(
+    ("choice", "name"),
+    [
+        (chat(" 1", {"content": [entry(" ", BLANK), *LABEL]}), "gpt-4.1"),
+        (completion(" 1", legacy({" ": BLANK, "1": P})), COMPLETED),
+        (completion(" 1", legacy({"▁": {"▁": -0.1, "1": -3.0}, "1": P})), COMPLETED),
+        (completion(" 1", legacy({"Ġ": {"Ġ": -0.1, "1": -3.0}, "1": P})), COMPLETED),
+    ],
+)
+def test_a_label_behind_a_blank_of_its_own_counts_as_often_as_the_blank(says, choice, name):
+    """0.9 of the probability is that of the labels behind it, two thirds of it of 1, which may also come at once."""
+    status, label, probability, mass, _ = says(choice, name)
+    assert (status, label) == ("ok", 1)
+    both = 0.9 * math.exp(-0.1) + math.exp(-3)
+    assert mass == pytest.approx(both)
+    assert probability == pytest.approx((0.6 * math.exp(-0.1) + math.exp(-3)) / both)
 
 
 @pytest.mark.parametrize("server", COMPLETIONS)
