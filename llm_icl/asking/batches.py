@@ -14,6 +14,7 @@ from typing import Any
 from llm_icl.asking.budget import Budget, BudgetError
 from llm_icl.asking.cache import Call, CallCache
 from llm_icl.asking.channels import OnCalls
+from llm_icl.asking.intents import in_flight
 from llm_icl.asking.modes import MODES
 from llm_icl.asking.sending import Sender
 from llm_icl.asking.submissions import Batch, Submission, Submissions
@@ -56,6 +57,7 @@ class Batches:
             state = self._submissions.state()
             batches: list[Batch | Submission] = [*self._submissions.under_way()[0], *self._submissions.open()]
             waiting = {key for batch in batches for key in batch.requests} | set(self._cache.get(requests))
+            waiting |= in_flight(self._cache)
             missing = {key: request for key, request in requests.items() if key not in waiting}
             parts = _parts({key: self._model.body(request) for key, request in missing.items()})
             if not parts:
@@ -68,7 +70,10 @@ class Batches:
         while any(set(submission.requests) & set(requests) for submission in self._submissions.under_way()[0]):
             on_calls(0, "another process submits a batch")
             time.sleep(_FIRST_LOOK)
-        self.submit(requests)  # what a process that died meanwhile has not
+        while (set(requests) - set(self._cache.get(requests))) & in_flight(self._cache):
+            on_calls(0, "in flight of another process")
+            time.sleep(_FIRST_LOOK)
+        self.submit(requests)  # what a process that died meanwhile has not, or another one failed to get
         replies: dict[str, Reply] = {}
         for batch in self._submissions.open():
             if set(batch.requests) & set(requests):

@@ -4,7 +4,8 @@ Limits therefore hold over any death, and what was in flight then is known. An i
 request; one whose outcome will never be known stays, and counts as if it had been charged.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from uuid import uuid4
 
@@ -41,6 +42,7 @@ class Intents:
         self._cache, self._database, self._account = cache, cache.database, account
         self._presence = presence.Presence(self._database.path)
         bury(cache)
+        self._batches: dict[str, frozenset[str]] = dict.fromkeys(self._open_batches(), frozenset())
 
     @property
     def asker(self) -> str:
@@ -50,7 +52,8 @@ class Intents:
         """Commit what became of requests, and the intents of the next ones, in one transaction.
 
         Returns the intents, by id, whose requests are not to be sent: with the reply if there is one by now, None while
-        another living process has the same in flight.
+        another living process has the same in flight, or in a batch that was begun since this process was. (Who sends
+        has looked at earlier ones.)
         """
         database = self._database
         with database.transaction():
@@ -74,14 +77,42 @@ class Intents:
         marks = ",".join("?" * len(keys))
         query = f"SELECT key, asker FROM intents WHERE key IN ({marks}) AND asker NOT IN ('', ?)"
         rows = self._database.rows(query, (*keys, self.asker))
-        living = {name for name in {name for _, name in rows} if presence.is_alive(self._database.path, name)}
-        elsewhere = {key for key, name in rows if name in living}
+        elsewhere = _of_living(self._cache, rows) | self._in_batches()
         return {one.id: replies.get(one.key) for one in intents if one.key in replies or one.key in elsewhere}
+
+    def _in_batches(self) -> frozenset[str]:
+        known = self._batches
+        self._batches = {name: known[name] if name in known else self._requests(name) for name in self._open_batches()}
+        return frozenset().union(*self._batches.values())
+
+    def _open_batches(self) -> list[str]:
+        """The batches that are not collected, and those that living processes are about to submit."""
+        batches = self._database.rows("SELECT id FROM batches WHERE NOT collected")
+        submissions = self._database.rows("SELECT mark, asker FROM submissions")
+        return [name for (name,) in batches] + sorted(_of_living(self._cache, submissions))
+
+    def _requests(self, name: str) -> frozenset[str]:
+        query = "SELECT requests FROM batches WHERE id = ? UNION ALL SELECT requests FROM submissions WHERE mark = ?"
+        return frozenset(
+            key for (requests,) in self._database.rows(query, (name, name)) for key in json.loads(requests)
+        )
 
     def close(self) -> None:
         """What is still in flight has an unknown outcome."""
         _leave(self._cache, self.asker)
         self._presence.close()
+
+
+def in_flight(cache: CallCache) -> set[str]:
+    """The keys of requests that living processes have in flight."""
+    return _of_living(cache, cache.database.rows("SELECT key, asker FROM intents WHERE asker != ''"))
+
+
+def _of_living(cache: CallCache, rows: Iterable[tuple[str, str]]) -> set[str]:
+    """What stands beside the names of living processes."""
+    named = list(rows)
+    living = {name for name in {name for _, name in named} if presence.is_alive(cache.database.path, name)}
+    return {what for what, name in named if name in living}
 
 
 def bury(cache: CallCache) -> None:

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from llm_icl.asking import presence
 from llm_icl.asking.cache import INSERT, Call, CallCache, row
+from llm_icl.asking.intents import in_flight
 
 _COUNTS = (
     "SELECT (SELECT COUNT(*) FROM submissions), (SELECT COUNT(*) FROM batches), "
@@ -41,7 +42,7 @@ class Submissions:
     """The batches of one model, identified by `model`."""
 
     def __init__(self, cache: CallCache, model: str) -> None:
-        self._database, self._model = cache.database, model
+        self._cache, self._database, self._model = cache, cache.database, model
 
     def state(self) -> tuple[int, ...]:
         """Numbers that change with every batch."""
@@ -51,10 +52,12 @@ class Submissions:
     def begin(
         self, state: tuple[int, ...], account: str, asker: str, requests: dict[str, dict[str, Any]], cost: float
     ) -> Submission | None:
-        """Commit the intent of a batch; None if the state is another one, so that its requests may be in a batch."""
+        """Commit the intent of a batch; None if the state is another one, so that its requests may be in a batch, or if
+        another process has one of them in flight.
+        """
         submission = Submission(uuid4().hex, account, requests, cost, time.time())
         with self._database.transaction():
-            if self.state() != state:
+            if self.state() != state or in_flight(self._cache) & requests.keys():
                 return None
             self._database.change(
                 "INSERT INTO submissions VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

@@ -5,6 +5,7 @@ The real SDKs talk to a local server that speaks the providers' protocols.
 
 import json
 import threading
+import time
 from collections import Counter
 
 import pytest
@@ -235,6 +236,32 @@ def test_two_runs_that_submit_at_once_submit_each_request_once(provider, tmp_pat
     submitted = Counter(key for batch in provider.batches.values() for key in batch.requests)
     assert set(submitted.values()) == {1}
     assert len(submitted) == 35
+
+
+@both
+def test_a_batch_beside_a_run_without_one_pays_for_the_rest_only(provider, tmp_path, make):
+    """What the other has in flight is not submitted, and what is submitted is not sent by the other."""
+    provider.latency, provider.looks = 0.05, 10
+    asked = questions(make(provider), 40)
+    replies = {}
+
+    def alone():
+        start = Start(make(provider), tmp_path, account="alone")
+        replies["alone"] = start.send(asked, BesideBatches(start.batches, start.sender))
+
+    thread = threading.Thread(target=alone)
+    thread.start()
+    patient = time.monotonic() + 30
+    while not provider.prompts() and time.monotonic() < patient:
+        time.sleep(0.005)
+    replies["batch"] = Start(make(provider), tmp_path, account="batch").send(asked)
+    thread.join()
+    submitted = sum(len(batch.requests) for batch in provider.batches.values())
+    assert 1 <= submitted < 40
+    assert submitted + sum(provider.prompts().values()) == 40
+    assert [reply.text for reply in replies["alone"]] == [reply.text for reply in replies["batch"]]
+    assert all(not reply.status for reply in replies["alone"])
+    assert spent(tmp_path, "alone")[1] + spent(tmp_path, "batch")[1] == 40
 
 
 @both
