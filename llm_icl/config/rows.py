@@ -11,6 +11,9 @@ from llm_icl.errors import RequestError
 Row = Mapping[str, Any]
 
 
+_LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
+
+
 def read_rows(path: Path) -> list[Row]:
     """From JSON lines, Parquet, or a Hugging Face dataset folder. Raises RequestError, with the line."""
     if path.is_dir():
@@ -19,7 +22,7 @@ def read_rows(path: Path) -> list[Row]:
         import polars as pl
 
         try:
-            return list(pl.read_parquet(path).to_dicts())
+            return list(pl.read_parquet(path, glob=False).to_dicts())
         except (pl.exceptions.PolarsError, OSError) as problem:
             raise RequestError(f"{path} cannot be read: {str(problem).splitlines()[0]}") from None
     rows: list[Row] = []
@@ -50,6 +53,11 @@ def _dataset(path: Path) -> list[Row]:
         raise RequestError(f"{path} has several splits: give the folder of one")
     rows: list[Row] = found.to_list()
     return rows
+
+
+def label_of(answer: Any) -> int | None:
+    """The label 0 or 1 that a program wrote; a column of numbers with gaps has 1.0. None if it is none."""
+    return _LABELS.get(str(answer).strip().lower())
 
 
 def contradiction(answer: Any, probability: float | None) -> str:

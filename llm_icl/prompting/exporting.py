@@ -39,7 +39,7 @@ class Queries:
                 asked = rendered.data()
                 yield (
                     {
-                        "id": f"{problems.task.name}/n{problems.n}/s{problems.seed}/{index}/{position}",
+                        "id": rendered.query,
                         **about,
                         "problem": index,
                         "position": position,

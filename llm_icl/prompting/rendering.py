@@ -1,7 +1,7 @@
 """Renders problems into prompts."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llm_icl.errors import RequestError
 from llm_icl.problems import Problems, Task
@@ -18,10 +18,13 @@ class Message:
 
 @dataclass(frozen=True)
 class Rendered:
-    """A rendered prompt for one position: one text, or turns if the template marks them with [[role]] lines."""
+    """A rendered prompt for one position: one text, or turns if the template marks them with [[role]] lines; `query`
+    names the position of a problem, where it is of one: several may have the same prompt.
+    """
 
     prompt: Prompt
     text: str
+    query: str = ""
 
     @property
     def has_turns(self) -> bool:
@@ -64,9 +67,14 @@ def check_task(prompt: Prompt, task: Task) -> None:
 
 def render(prompt: Prompt, problems: Problems, problem: int, position: int) -> Rendered:
     """The prompt that asks for the label of point `position` after the examples before it."""
+    name = query_name(problems.task.name, problems.n, problems.seed, int(problems.indices[problem]), position)
     inputs = [prompt.write_input(bits) for bits in problems.xs[problem, : position + 1].tolist()]
     labels = [prompt.labels[label] for label in problems.shown[problem, :position].tolist()]
-    return render_examples(prompt, problems.task, problems.n, inputs, labels)
+    return replace(render_examples(prompt, problems.task, problems.n, inputs, labels), query=name)
+
+
+def query_name(task: str, n: int, seed: int, problem: int, position: int) -> str:
+    return f"{task}/n{n}/s{seed}/{problem}/{position}"
 
 
 def render_examples(prompt: Prompt, task: Task, n: int, inputs: list[str], labels: list[str]) -> Rendered:

@@ -174,6 +174,6 @@ def _read(path: Path) -> "pl.DataFrame":
     import polars as pl
 
     try:
-        return pl.read_parquet(path)
+        return pl.read_parquet(path, glob=False)
     except (pl.exceptions.PolarsError, OSError) as problem:
         raise RequestError(f"{path} cannot be read: {str(problem).splitlines()[0]}") from None

@@ -86,6 +86,8 @@ def _cuts(wires: Sequence[Any]) -> list[tuple[int, ...]]:
 
 
 def _shown(wire: Any) -> str:
+    if isinstance(wire, dict):  # with the name of what it asks
+        wire = wire["prompt"]
     if isinstance(wire, str):
         return wire
     return "\n\n".join(f"[{message['role']}]\n{message['content']}" for message in wire)

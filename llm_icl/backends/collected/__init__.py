@@ -12,13 +12,15 @@ from typing import Any
 from llm_icl.backends.base import ModelEntry, WritingModel, backends
 from llm_icl.backends.collected.files import read_answers
 from llm_icl.backends.exchange import Reply
-from llm_icl.config.rows import Row, contradiction
+from llm_icl.config.rows import Row, contradiction, label_of
 from llm_icl.errors import RequestError
-from llm_icl.prompting.rendering import Rendered
+from llm_icl.prompting.rendering import Rendered, query_name
 
 # What may be filled in: any of these.
 FILLED = ("reply", "answer", "probability")
 TOPS = "log_probabilities"
+# What names the query that a row is of.
+_QUERY = ("task", "n", "seed", "problem", "position")
 # The log-probability of what is impossible.
 _NEVER = -1e4
 _EXPECTED = "expected are the fields of 'llm-icl sample --prompts'"
@@ -42,7 +44,8 @@ class CollectedAnswers(WritingModel):
         if len(labels) > 1:
             raise RequestError(f"{entry.identifier} mixes labels: {' and '.join(map('/'.join, sorted(labels)))}")
         (self._labels,) = labels
-        self._replies = {_key(_prompt(row)): _reply(row) for row in reversed(filled)}
+        # Several queries may have the same prompt, and answers of their own.
+        self._replies = {(_query(row), _key(_prompt(row))): _reply(row) for row in reversed(filled)}
         # Labels without probabilities are read as generated text.
         scored = all(row.get("probability") is not None or row.get(TOPS) is not None for row in filled)
         self.modes = ("top", "generate") if scored else ("generate",)
@@ -67,11 +70,11 @@ class CollectedAnswers(WritingModel):
         if rendered.prompt.labels != self._labels:
             asked, found = ("/".join(labels) for labels in (rendered.prompt.labels, self._labels))
             raise RequestError(f"the labels of '{self._entry.name}' are {found}, and those of the prompt {asked}")
-        return rendered.data()
+        return {"query": rendered.query, "prompt": rendered.data()}
 
     def generate(self, texts: Sequence[Any], max_tokens: int, stop: Sequence[str]) -> list[Reply]:
         nothing = Reply(status="error", message="the file has no answer to this prompt")
-        return [self._replies.get(_key(text), nothing) for text in texts]
+        return [self._replies.get((asked["query"], _key(asked["prompt"])), nothing) for asked in texts]
 
 
 def usable_answers(path: Path) -> list[Row]:
@@ -81,6 +84,10 @@ def usable_answers(path: Path) -> list[Row]:
         if reason := _fault(row):
             raise RequestError(f"{path}, row {number}: {reason}")
     return rows
+
+
+def _query(row: Row) -> str:
+    return query_name(*(row[key] for key in _QUERY))
 
 
 def _prompt(row: Row) -> Any:
@@ -98,7 +105,7 @@ def _reply(row: Row) -> Reply:
     zero, one = row["labels"]
     reply, answer, p = (row.get(key) for key in FILLED)
     if reply is None:
-        reply = row["labels"][int(answer) if answer is not None else int(p is not None and p > 0.5)]
+        reply = row["labels"][int(p is not None and p > 0.5) if answer is None else label_of(answer) == 1]
     if row.get(TOPS):
         return Reply(text=str(reply), tops=[row[TOPS]], truncated=False)
     if p is None:
@@ -117,6 +124,8 @@ def _fault(row: Any) -> str:
             raise TypeError
     except (TypeError, KeyError):
         return f"'text' or 'messages' is missing, or is no prompt; {_EXPECTED}"
+    if missing := [key for key in _QUERY if row.get(key) is None]:
+        return f"'{missing[0]}' is missing; {_EXPECTED}"
     labels = row.get("labels")
     if not isinstance(labels, list) or len(labels) != 2 or not all(isinstance(label, str) for label in labels):
         return f"'labels' are not two texts; {_EXPECTED}"
@@ -124,7 +133,7 @@ def _fault(row: Any) -> str:
     became_a_number = type(reply) is int and str(reply) in labels
     if reply is not None and not isinstance(reply, str) and not became_a_number:
         return f"'reply' is not a text: {reply!r}"
-    if answer is not None and str(answer).strip() not in ("0", "1"):
+    if answer is not None and label_of(answer) is None:
         return f"'answer' is not 0 or 1: {answer!r}"
     tops = row.get(TOPS)
     if tops is not None and not (isinstance(tops, Mapping) and all(map(_is_number, tops.values()))):
@@ -133,7 +142,7 @@ def _fault(row: Any) -> str:
         return f"'probability' is not a number from 0 to 1: {probability!r}"
     if probability is not None and tops is not None:
         return f"give 'probability' or '{TOPS}', not both"
-    return contradiction(answer, probability)
+    return contradiction(None if answer is None else label_of(answer), probability)
 
 
 def _is_number(value: Any) -> bool:

@@ -34,7 +34,7 @@ def read(run: RunDirectory) -> Compared:
     if record.get("status") != "complete":
         raise RequestError(f"{run.path} holds no finished comparison")
     try:
-        answers, measures, layers = (pl.read_parquet(run.path / f"{name}.parquet") for name in TABLES)
+        answers, measures, layers = (pl.read_parquet(run.path / f"{name}.parquet", glob=False) for name in TABLES)
     except (pl.exceptions.PolarsError, OSError) as problem:
         raise RequestError(f"{run.path} holds no finished comparison: {str(problem).splitlines()[0]}") from None
     if missing := [name for name in _NUMBERS if name not in record]:

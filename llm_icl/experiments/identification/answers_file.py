@@ -12,7 +12,7 @@ import numpy as np
 
 from llm_icl.analysis.identification.data import Candidate, Design
 from llm_icl.analysis.identification.repeats import Repeats
-from llm_icl.config.rows import Row, contradiction, read_rows
+from llm_icl.config.rows import Row, contradiction, label_of, read_rows
 from llm_icl.config.specs import parse_specs
 from llm_icl.errors import RequestError
 from llm_icl.experiments.candidates import algorithm_at, algorithms
@@ -22,8 +22,6 @@ from llm_icl.experiments.setting import Setting
 from llm_icl.problems import Bits, Problems, Task
 from llm_icl.tasks.cards import load_task
 
-# Labels as programs write them; a column of numbers with gaps has 1.0.
-_LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 _TOO_LARGE = 2**63
 # Probabilities are written with six digits, and processors differ in the last ones.
 _SAME = 1e-3
@@ -212,9 +210,9 @@ def _fault(row: Any) -> str:
     probability, answer = row.get("probability"), row.get("answer")
     if not _maybe_share(probability):
         return f"'probability' is not a number from 0 to 1: {probability!r}"
-    if answer is not None and _written(answer) not in _LABELS:
+    if answer is not None and label_of(answer) is None:
         return f"'answer' is not 0 or 1: {answer!r}"
-    return contradiction(None if answer is None else _LABELS[_written(answer)], probability)
+    return contradiction(None if answer is None else label_of(answer), probability)
 
 
 def _named(row: Row) -> str:
@@ -237,9 +235,5 @@ def _answered(row: Row) -> bool:
 def _label(row: Row) -> int | None:
     """The label that was answered; with a probability only, the likelier one, if one is."""
     if row.get("answer") is not None:
-        return _LABELS[_written(row["answer"])]
+        return label_of(row["answer"])
     return None if row["probability"] == 0.5 else int(row["probability"] > 0.5)
-
-
-def _written(answer: Any) -> str:
-    return str(answer).strip().lower()

@@ -59,7 +59,7 @@ def _shown(run: RunDirectory, cell: Cell, called: Mapping[str, str]) -> Iterator
     path = run.path / PROBES / f"{ground_name(cell.task, cell.n, cell.seed, cell.source)}.parquet"
     if not path.is_file():
         return
-    probes, answers = pl.read_parquet(path), run.predictions()
+    probes, answers = pl.read_parquet(path, glob=False), run.predictions()
     answers = answers.filter((pl.col("task") == cell.task) & (pl.col("n") == cell.n) & (pl.col("seed") == cell.seed))
     exchanges = [
         one for one in run.exchanges() if (one["task"], one["n"], one["seed"]) == (cell.task, cell.n, cell.seed)

@@ -53,7 +53,7 @@ class _Comparison:
         self._record = run.record
         if self._record.get("status") != "complete" or not (run.path / LOSSES).is_file():
             raise RequestError(f"{run.path} is not a finished train-lm run")
-        self._losses = pl.read_parquet(run.path / LOSSES)
+        self._losses = pl.read_parquet(run.path / LOSSES, glob=False)
         request = self._record["request"]
         self._attentions: list[str] = request["attentions"]
         self._lengths: list[int] = request["lengths"]

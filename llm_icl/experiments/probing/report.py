@@ -52,7 +52,7 @@ def _report(run: RunDirectory) -> Report:
     record, path = run.record, run.path / _HEADS
     if record.get("status") != "complete" or not path.is_file():
         raise RequestError(f"{run.path} is not a finished probe")
-    heads = pl.read_parquet(path)
+    heads = pl.read_parquet(path, glob=False)
     groups = [
         (str(model), str(score), some)
         for (model, score), some in heads.group_by(["model", "score"], maintain_order=True)

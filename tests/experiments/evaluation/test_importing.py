@@ -80,6 +80,20 @@ def test_a_target_is_the_true_label_and_an_id_is_of_one_prompt(folder):
     assert (answers_of(run)["prediction"] == answers_of(run)["label"]).all()
 
 
+def test_queries_with_the_same_prompt_keep_their_own_answers(tmp_path):
+    """Of 3 bits there are eight prompts without examples: whoever answers twice may answer differently."""
+    done = run_inside("sample", "--prompts", "--task", "conjunction", "--n", "3", "--points", "2", "--problems", "30",
+                      "--to", "prompts.jsonl", cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    asked = rows(tmp_path / "prompts.jsonl")
+    assert len({row["text"] for row in asked}) < 50
+    for name, answer in (("right", lambda i, row: row["target"]), ("coin", lambda i, row: float(i % 3 == 0))):
+        filled = [row | {"answer": answer(i, row)} for i, row in enumerate(asked)]
+        done, run = imported(tmp_path, filled, name, name=f"{name}.jsonl")
+        assert done.returncode == 0, done.stderr
+        assert answers_of(run)["prediction"].to_list() == [int(float(row["answer"])) for row in filled]
+
+
 def test_labels_that_became_numbers_on_their_way_are_labels(folder):
     found = [row | {"target": int(row["target"]), "reply": int(row["target"])} for row in rows(folder / "text.jsonl")]
     done, run = imported(folder, found, "numbers")
