@@ -86,8 +86,9 @@ class Cell:
 
     def control_of(self, model: str) -> str:
         """The name of a model's shuffled-label control."""
-        learner, bracket, prompt = model.partition(" [")
-        return f"{learner}{SHUFFLED}{bracket}{prompt}"
+        learner, bracket, prompt = model.rpartition(" [")
+        of_prompt = f"{learner}{SHUFFLED}{bracket}{prompt}"
+        return of_prompt if bracket and of_prompt in self.learners else f"{model}{SHUFFLED}"
 
     @property
     def problems(self) -> int:

@@ -28,6 +28,8 @@ _WIDER, _WIDER_IF_FEW = 0.018, 8.0
 # The curvature of the power curve over its slope: times the relative variance of the square of a standard error, the
 # share of problems that is needed on top.
 _CURVED = 0.85
+# Fewer problems do not show how their differences are spread; of fewer than the second no number that would do is told.
+_SHOWN, LEAST_TOLD = 10, 5
 # So few problems do not show how skewed their differences are.
 _FEWEST = 20
 
@@ -97,11 +99,14 @@ class Comparison:
 
     @cached_property
     def uncertainty(self) -> float:
-        """From the fourth moment: 2 / (N - 1) for normal differences, and more where a few problems differ by much."""
+        """From the fourth moment: 2 / (N - 1) for normal differences, and more where a few problems differ by much. Few
+        do not show it: of two it would be 0.
+        """
         squares = self._residuals**2
         if len(squares) < 2 or not squares.any():
             return float("nan")
-        return float(((squares**2).mean() / squares.mean() ** 2 - 1) / (len(squares) - 1))
+        spread = (squares**2).mean() / squares.mean() ** 2 - 1
+        return float((max(spread, 2.0) if len(squares) < _SHOWN else spread) / (len(squares) - 1))
 
     @property
     def _residuals(self) -> Floats:
@@ -213,12 +218,15 @@ def power(
     error: float, problems: int, uncertainty: float, alpha: float, margin: float = MARGIN, resampled: bool = True
 ) -> tuple[float, float]:
     """The difference that a test of level alpha finds with probability POWER, given its standard error over so many
-    problems and the relative variance of its square; and the number of problems that find one as large as the margin.
+    problems and the relative variance of its square; and the number of problems that find one as large as the margin,
+    NaN where there are too few to say.
     The test is by bootstrap-t intervals if `resampled`, else by Student's.
     """
     if not error > 0:
         return float("nan"), float("nan")
     resolves = _detectable(problems, alpha, POWER, resampled) * error
+    if resampled and problems < LEAST_TOLD:
+        return resolves, float("nan")
     return resolves, problems_needed(problems * error**2, uncertainty, alpha, margin, resampled=resampled)
 
 
@@ -230,7 +238,8 @@ def problems_needed(
     has a variance that was estimated, with this relative variance; infinite if 100 million do not.
     """
     # The variance is as often too small as too large, and power is concave: more problems are needed.
-    variance *= 1 + _CURVED * uncertainty
+    if variance > 0:
+        variance *= 1 + _CURVED * uncertainty
 
     def enough(count: float) -> bool:
         return bool(count >= variance * (_detectable(count, alpha, power, resampled) / difference) ** 2)

@@ -87,7 +87,8 @@ def mean(sums: Floats, counts: Floats, bound: float = np.inf, level: float = LEV
     Student's, with a degree of freedom for each problem but one that is not 0: a few differences may be of one sign by
     chance. There is no interval if fewer than FEWEST problems are not 0, if so few differ from the others that
     bootstrap-t has none, or if few problems have most of the counts. `bound` is the maximum absolute value; intervals
-    are clipped to it.
+    are clipped to it. Where all problems are alike, as many as that sample allows (Clopper and Pearson) may have either
+    bound; without bounds there is no interval.
     """
     used = counts > 0
     sums, counts = sums[used], counts[used]
@@ -96,8 +97,11 @@ def mean(sums: Floats, counts: Floats, bound: float = np.inf, level: float = LEV
     value = float(sums.sum() / counts.sum())
     some = sums[np.abs(sums) > _ROUNDING * counts]
     error = float(_error(sums - value * counts) / counts.sum())
-    if len(some) < FEWEST or error < _ROUNDING or _is_lopsided(counts):
+    if len(some) < FEWEST or _is_lopsided(counts) or (error < _ROUNDING and np.isinf(bound)):
         return Estimate(value, np.nan, np.nan)
+    if error < _ROUNDING:  # all problems alike: so many may be others, and as far away as they can be
+        others = 1 - _tail(level) ** (1 / len(sums))
+        return Estimate(value, value - others * (bound + value), value + others * (bound - value))
     low, high = (float(limit) for limit in limits(sums, counts, _tail(level)))
     if np.isinf(low) or np.isinf(high):
         return Estimate(value, np.nan, np.nan)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from llm_icl.analysis.comparisons import MARGIN, Comparison, compare, judge, power
+from llm_icl.analysis.comparisons import MARGIN, Comparison, compare, judge, power, problems_needed
 from llm_icl.analysis.intervals import mean
 
 RANDOM = np.random.default_rng(0)
@@ -122,3 +122,16 @@ def test_what_a_run_resolves_is_found_in_80_percent():
             judge({0: comparison(random.normal(difference, 0.4, count))})[0].outcome == "above" for _ in range(400)
         ]
         assert abs(np.mean(found) - 0.8) < 0.06
+
+
+def test_few_problems_tell_how_many_are_needed_as_if_their_differences_were_normal_and_very_few_do_not():
+    """The fourth moment of two is always that of a coin."""
+    assert [comparison([0.1, 0.3]).uncertainty, comparison([0.1, 0.2, 0.6]).uncertainty] == pytest.approx([2.0, 1.0])
+    assert np.isnan(power(0.1, 4, 2 / 3, 0.05)[1])
+    assert power(0.1, 5, 0.5, 0.05)[1] > power(0.1, 5, 0.1, 0.05)[1]
+
+
+def test_differences_that_are_all_alike_need_the_fewest_problems():
+    alike = comparison(np.full(30, -1.0))
+    assert problems_needed(alike.problems * alike.error**2, alike.uncertainty, 0.05) == 20
+    assert judge({0: alike})[0].outcome == "below"

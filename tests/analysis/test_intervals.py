@@ -112,8 +112,15 @@ def test_a_mean_needs_four_problems_that_are_not_0(differing):
         assert (estimate.low < 0) == (differing < 7)
 
 
-def test_a_mean_of_equal_values_has_no_interval():
-    assert no_interval(mean(np.full(20, 4.0), np.full(20, 40.0), bound=1.0))
+def test_a_mean_of_equal_values_has_the_interval_of_what_was_not_seen():
+    """20 of 20 are alike: with 97.5 % confidence at least 83.2 % are, .025^(1/20), and the others may be anything."""
+    below = mean(np.full(20, -4.0), np.full(20, 4.0), bound=1.0)
+    assert (below.value, below.low) == (-1.0, -1.0)
+    assert below.high == pytest.approx(-1 + 2 * (1 - 0.025 ** (1 / 20)))
+    tenth = mean(np.full(20, 4.0), np.full(20, 40.0), bound=1.0)
+    assert (tenth.low, tenth.high) == pytest.approx((0.1 - 0.16843 * 1.1, 0.1 + 0.16843 * 0.9), abs=1e-4)
+    assert no_interval(mean(np.full(20, 4.0), np.full(20, 40.0)))  # anything may be any value
+    assert no_interval(mean(np.full(3, 1.0), np.ones(3), bound=1.0))
     assert no_interval(mean(np.r_[np.full(17, 1.0), 0, 0, 0], np.ones(20), bound=1.0))  # three differ from the others
 
 

@@ -176,6 +176,13 @@ def test_a_model_with_two_prompts_is_two_learners_each_with_its_control():
     assert cell.control_of("m [pac]") in cell.learners
 
 
+def test_a_model_with_a_bracket_in_its_name_has_its_control():
+    names = ("m [v2]", "m [v2] (shuffled labels)")
+    (cell,) = arrange(pl.concat([frame(name, [[0.9, 0.1], [0.9, 0.9]], prompt="basic") for name in names]))
+    assert cell.models == ["m [v2]"]
+    assert cell.control_of("m [v2]") in cell.learners
+
+
 def test_seeds_are_pooled_as_problems():
     (cell,) = arrange(pl.concat([frame("a", [[0.9, 0.1], [0.9, 0.9]]), frame("a", [[0.1, 0.9], [0.1, 0.1]], seed=1)]))
     assert cell.problems == 4

@@ -84,6 +84,12 @@ class Design:
         return int(self.queries.shape[-1])
 
     @cached_property
+    def seen(self) -> Floats:
+        """The share of the queries that stand among the examples, (M,): at a small n too few others are left."""
+        each = zip(self.xs, self.queries, strict=True)  # (C, m, n), (C, Q, n)
+        return np.array([(xs[:, None] == asked[:, :, None]).all(-1).any(-1).mean() for xs, asked in each])
+
+    @cached_property
     def features(self) -> Floats:
         """What an unknown algorithm may look at, (M, C, Q, F); 0 where there is no query."""
         each = zip(self.xs, self.shown, self.queries, strict=True)

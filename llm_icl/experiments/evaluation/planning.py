@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llm_icl.analysis.cells import Floats
-from llm_icl.analysis.comparisons import Comparison, compare, problems_needed
+from llm_icl.analysis.comparisons import LEAST_TOLD, Comparison, compare, problems_needed
 from llm_icl.analysis.identification.structure import evenly
 from llm_icl.analysis.intervals import LEVEL
 from llm_icl.backends import ModelEntry, backends, find_model
@@ -204,7 +204,7 @@ def _section(pilot: Pilot, options: PlanOptions, entries: Sequence[ModelEntry], 
         for positions in numbers:
             one = pilot.comparison(pair, positions)
             needed = math.nan
-            if one.differing and one.problems > 1:
+            if one.differing and one.problems >= LEAST_TOLD:
                 variance = one.problems * one.error**2
                 needed = one.drawn * problems_needed(
                     variance, one.uncertainty, alpha, options.difference / 100, options.power

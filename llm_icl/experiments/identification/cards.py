@@ -9,7 +9,7 @@ from llm_icl.analysis.identification.result import Identification
 from llm_icl.analysis.identification.verdict import KINDS, PART, REJECTED
 from llm_icl.config.specs import span_of
 from llm_icl.experiments.identification.findings import Cell, Found
-from llm_icl.experiments.identification.sentences import sentence, verdict_of
+from llm_icl.experiments.identification.sentences import about_seen, sentence, verdict_of
 from llm_icl.reports.document import Badge, Card, Finding
 from llm_icl.reports.values import written
 from llm_icl.reports.verdicts import listed
@@ -76,6 +76,7 @@ def trust(cell: Cell, found: Found) -> Finding:
         f"{cell.contexts} problems with {' or '.join(map(str, cell.examples))} examples, {cell.queries} searched "
         f"queries behind each; {100 * found.answered:.0f} % answered, with {answers}."
     ]
+    sentences += filter(None, [about_seen(cell.examples, cell.seen)])
     one = found.identification
     if one is None:
         return Finding("can't tell", " ".join(sentences))

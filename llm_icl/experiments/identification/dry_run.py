@@ -14,6 +14,7 @@ from llm_icl.experiments.estimates import Estimate, estimate
 from llm_icl.experiments.identification.answers_file import collected
 from llm_icl.experiments.identification.findings import Identifiability
 from llm_icl.experiments.identification.request import IdentificationRequest
+from llm_icl.experiments.identification.sentences import about_seen
 
 
 def print_plan(
@@ -27,6 +28,8 @@ def print_plan(
             probes = request.probes(setting)
             say(f"{setting}: {counted(request.contexts, 'context')} of {_listed(request.examples)} examples, "
                 f"{counted(probes.design.shape[2], 'query')} behind each".replace("querys", "queries"))  # fmt: skip
+            if about := about_seen(request.examples, probes.design.seen.tolist()):
+                say(f"  {about}")
             for line in identifiability_lines(probes.separation, request.contexts):
                 say(line)
             for entry in request.models:

@@ -92,6 +92,10 @@ class Cell:
     source: str
     identifiability: Identifiability
     found: tuple[Found, ...]
+    seen: tuple[float, ...] = ()
+    """The share of the queries that stand among the examples, for each of `examples`; files of earlier versions do not
+    say.
+    """
     design: str = ""
     """What tells it from another cell of a report on the same task and n; empty in a file."""
 

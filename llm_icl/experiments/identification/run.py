@@ -193,7 +193,7 @@ class IdentificationRun:
         sizes = ground.probes.design.sizes
         return Cell(
             setting.task.name, setting.n, setting.seed, sizes, contexts, queries, ground.source, identifiability,
-            tuple(found),
+            tuple(found), tuple(ground.probes.design.seen.tolist()),
         )  # fmt: skip
 
     def _save(self) -> None:

@@ -1,5 +1,7 @@
 """The verdict on a subject in words."""
 
+from collections.abc import Sequence
+
 from llm_icl.analysis.identification.result import Identification
 from llm_icl.analysis.identification.verdict import REJECTED
 from llm_icl.analysis.intervals import Estimate
@@ -16,6 +18,15 @@ def sentence(found: Found) -> str:
             f"({100 * found.answered:.0f} % of the questions)."
         )
     return verdict_of(found.identification).sentence()
+
+
+def about_seen(examples: Sequence[int], seen: Sequence[float]) -> str:
+    """Which of the queries are among the examples, where answers may be looked up; empty if none is."""
+    if not any(seen):
+        return ""
+    shares = ", ".join(f"{100 * share:.0f} %" for share in seen)
+    behind = " or ".join(map(str, examples))
+    return f"Of the queries behind {behind} examples {shares} stand among them: too few other inputs are left."
 
 
 def verdict_of(one: Identification) -> Verdict:

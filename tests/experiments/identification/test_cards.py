@@ -3,8 +3,10 @@
 import dataclasses
 import re
 
+import numpy as np
 import pytest
 
+from llm_icl.analysis.identification.data import Design
 from llm_icl.analysis.identification.result import Mixed
 from llm_icl.analysis.intervals import Estimate
 from llm_icl.experiments.identification.cards import card_of, cards_of
@@ -142,6 +144,18 @@ def test_what_labels_that_were_asked_for_once_do_not_tell_is_said_where_somethin
     known = dataclasses.replace(one.identification, verdict=verdict, names=("averaging",), own_known=own_known)
     text = card_of(cell, dataclasses.replace(one, identification=known)).findings["Trust"].text
     assert ("do not tell noise from a rule that differs in a few answers: ask again (`--repeats 2`)" in text) == says
+
+
+def test_queries_that_stand_among_the_examples_are_said(found):
+    """Of four inputs behind three different examples one is left, and the second query is one of the examples."""
+    cell, one = found
+    xs = np.array([[[0, 0], [0, 1], [1, 0]]], dtype=np.uint8)
+    queries = np.array([[[[1, 1], [0, 1]]]], dtype=np.uint8)
+    design = Design((3,), [xs], [np.zeros((1, 3), np.uint8)], queries, ())
+    assert design.seen.tolist() == [0.5]
+    shown = dataclasses.replace(cell, examples=(3,), seen=tuple(design.seen.tolist()))
+    assert "Of the queries behind 3 examples 50 % stand among them" in card_of(shown, one).findings["Trust"].text
+    assert "stand among" not in card_of(dataclasses.replace(cell, seen=(0.0, 0.0)), one).findings["Trust"].text
 
 
 def test_pairs_that_are_not_told_apart_are_counted_beyond_the_groups():

@@ -180,7 +180,8 @@ def _power(cells: Sequence[CellContent], name: str) -> tuple[list[str], float]:
     judged = judged or _judged(cells, name, lambda _: "best-constant")
     known = [(cell, each) for cell, each in judged if np.isfinite(each.resolves)]
     if not known:
-        why = "too few problems differ" if judged else "nothing was compared"
+        alike = any(each.differing == each.problems for _, each in judged)
+        why = "all problems differ alike" if alike else "too few problems differ" if judged else "nothing was compared"
         return [f"How small a difference this run resolves is unknown: {why}."], np.nan
     cell, worst = max(known, key=lambda entry: entry[1].resolves)
     resolves = f"{100 * worst.resolves:.1f} points" if worst.resolves < 1 else "no difference"
