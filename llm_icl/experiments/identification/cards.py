@@ -174,6 +174,8 @@ def _trust_in_all(seen: Sequence[_Seen]) -> Finding:
         f"{span_of([cell.contexts for cell, _ in seen])} problems and {span_of([cell.queries for cell, _ in seen])} "
         f"searched queries in each cell; {100 * least:.0f} % answered{' or more' if least < 1 else ''}, with {answers}."
     ]
+    if repeated := sum(any(cell.seen) for cell, _ in seen):
+        sentences.append(f"Some of the queries stand among the examples in {_cells(repeated, seen)}.")
     if not identified:
         return Finding("can't tell", " ".join(sentences))
     unclear = sum(bool(cell.identifiability.untold(cell.contexts)) for cell, _ in seen)

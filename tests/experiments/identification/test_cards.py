@@ -155,7 +155,10 @@ def test_queries_that_stand_among_the_examples_are_said(found):
     assert design.seen.tolist() == [0.5]
     shown = dataclasses.replace(cell, examples=(3,), seen=tuple(design.seen.tolist()))
     assert "Of the queries behind 3 examples 50 % stand among them" in card_of(shown, one).findings["Trust"].text
-    assert "stand among" not in card_of(dataclasses.replace(cell, seen=(0.0, 0.0)), one).findings["Trust"].text
+    unseen = dataclasses.replace(cell, n=5, seen=(0.0, 0.0))
+    assert "stand among" not in card_of(unseen, one).findings["Trust"].text
+    (both,) = cards_of([told(shown), told(unseen)])
+    assert "Some of the queries stand among the examples in 1 of 2 cells." in both.findings["Trust"].text
 
 
 def test_pairs_that_are_not_told_apart_are_counted_beyond_the_groups():
