@@ -247,20 +247,25 @@ def test_a_batch_beside_a_run_without_one_pays_for_the_rest_only(provider, tmp_p
 
     def alone():
         start = Start(make(provider), tmp_path, account="alone")
-        replies["alone"] = start.send(asked, BesideBatches(start.batches, start.sender))
+        replies["alone"] = BesideBatches(start.batches, start.sender).send(asked, lambda done, what: None)
+        start.end()
 
     thread = threading.Thread(target=alone)
     thread.start()
     patient = time.monotonic() + 30
     while not provider.prompts() and time.monotonic() < patient:
         time.sleep(0.005)
-    replies["batch"] = Start(make(provider), tmp_path, account="batch").send(asked)
+    second = Start(make(provider), tmp_path, account="batch")
+    replies["batch"] = second.batches.send(asked, lambda done, what: None)
+    second.end()
     thread.join()
     submitted = sum(len(batch.requests) for batch in provider.batches.values())
     assert 1 <= submitted < 40
     assert submitted + sum(provider.prompts().values()) == 40
-    assert [reply.text for reply in replies["alone"]] == [reply.text for reply in replies["batch"]]
-    assert all(not reply.status for reply in replies["alone"])
+    assert {key: reply.text for key, reply in replies["alone"].items()} == {
+        key: reply.text for key, reply in replies["batch"].items()
+    }  # in whatever order they came
+    assert all(not reply.status for reply in replies["alone"].values())
     assert spent(tmp_path, "alone")[1] + spent(tmp_path, "batch")[1] == 40
 
 
