@@ -42,7 +42,9 @@ class Intents:
         self._cache, self._database, self._account = cache, cache.database, account
         self._presence = presence.Presence(self._database.path)
         bury(cache)
-        self._batches: dict[str, frozenset[str]] = dict.fromkeys(self._open_batches(), frozenset())
+        # The last batch that was there before, and the requests of those that are begun since.
+        ((self._last,),) = self._database.rows("SELECT COALESCE(MAX(rowid), 0) FROM batches")
+        self._batches: dict[str, frozenset[str]] = {}
 
     @property
     def asker(self) -> str:
@@ -80,22 +82,18 @@ class Intents:
         elsewhere = _of_living(self._cache, rows) | self._in_batches()
         return {one.id: replies.get(one.key) for one in intents if one.key in replies or one.key in elsewhere}
 
-    def _in_batches(self) -> frozenset[str]:
-        known = self._batches
-        self._batches = {name: known[name] if name in known else self._requests(name) for name in self._open_batches()}
-        return frozenset().union(*self._batches.values())
-
-    def _open_batches(self) -> list[str]:
-        """The batches that are not collected, and those that living processes are about to submit."""
-        batches = self._database.rows("SELECT id FROM batches WHERE NOT collected")
-        submissions = self._database.rows("SELECT mark, asker FROM submissions")
-        return [name for (name,) in batches] + sorted(_of_living(self._cache, submissions))
-
-    def _requests(self, name: str) -> frozenset[str]:
-        query = "SELECT requests FROM batches WHERE id = ? UNION ALL SELECT requests FROM submissions WHERE mark = ?"
-        return frozenset(
-            key for (requests,) in self._database.rows(query, (name, name)) for key in json.loads(requests)
-        )
+    def _in_batches(self) -> set[str]:
+        """Keys in batches that are not collected, and in those that living processes are about to submit."""
+        # By row, without what stands behind the requests, which are long.
+        for place, batch in self._database.rows("SELECT rowid, id FROM batches WHERE rowid > ?", (self._last,)):
+            ((requests,),) = self._database.rows("SELECT requests FROM batches WHERE id = ?", (batch,))
+            self._batches[batch], self._last = frozenset(json.loads(requests)), max(self._last, place)
+        for batch in list(self._batches):
+            if self._database.rows("SELECT 1 FROM batches WHERE id = ? AND collected", (batch,)):
+                del self._batches[batch]
+        submissions = self._database.rows("SELECT requests, asker FROM submissions")
+        submitted = [key for requests in _of_living(self._cache, submissions) for key in json.loads(requests)]
+        return set(submitted).union(*self._batches.values())
 
     def close(self) -> None:
         """What is still in flight has an unknown outcome."""

@@ -9,8 +9,7 @@ from llm_icl.config.texts import read_lines
 from llm_icl.errors import RequestError
 
 Row = Mapping[str, Any]
-
-
+# Labels as programs write them.
 _LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 
 

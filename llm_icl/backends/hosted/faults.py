@@ -88,15 +88,14 @@ _WRONG_PATH = _words(
     r"unexpected endpoint",
     r"(unknown|invalid|no such) (url|endpoint|route|path)", r"method not allowed", r"no models? (is |are )?loaded",
 )  # fmt: skip
-_OVERLOAD = _words(
-    r"overloaded", r"rate[_ ]?limit", r"too[_ ]many[_ ]requests", r"\bbusy\b", r"(try again|retry) (later|in|after)",
-    r"temporarily", r"at capacity", r"loading model", r"(currently|still) loading", r"warming up",
-    r"resource_exhausted",
-)  # fmt: skip
 # What is said of something that passes.
 _PASSING = _words(
-    r"(try again|retry) (later|in|after|soon|shortly)", r"please[, ]+(wait|slow down)", r"slow down", r"temporarily",
+    r"(try again|retry) (later|in|after|soon|shortly)", r"please[, ]+wait", r"slow down", r"temporarily",
     r"at capacity", r"overloaded", r"\bbusy\b",
+)  # fmt: skip
+_OVERLOAD = _words(
+    _PASSING.pattern, r"rate[_ ]?limit", r"too[_ ]many[_ ]requests", r"loading model", r"(currently|still) loading",
+    r"warming up", r"resource_exhausted",
 )  # fmt: skip
 _ADDRESS = re.compile(r"https?://\S+")
 

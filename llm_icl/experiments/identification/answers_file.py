@@ -131,13 +131,13 @@ class _Places:
         """A row keeps what candidates answer to the query of its prompt: where they answer otherwise to the query that
         it states, its answer is to another one.
         """
-        for candidate in candidates:
-            for place, row in self.first.items():
-                stated, found = _beside(row).get(candidate.name), candidate.middle[place]
-                if stated is not None and abs(stated - found) > _SAME:
+        answers = {candidate.name: candidate.middle for candidate in candidates}
+        for place, row in self.first.items():
+            for name, stated in _beside(row).items():
+                if name in answers and abs(stated - (found := answers[name][place])) > _SAME:
                     raise RequestError(
-                        f"{self.path}: {_named(row)}: {candidate.name} answers {found:g} there, not {stated:g} as the "
-                        "row says: was its query changed? Without 'candidates' the row is taken as it is"
+                        f"{self.path}: {_named(row)}: {name} answers {found:g} there, not {stated:g} as the row says: "
+                        "was its query changed? Without 'candidates' the row is taken as it is"
                     )
 
     def answers(self, rows: Iterable[Row]) -> Answered:
