@@ -143,16 +143,18 @@ def crossed_proportion(hits: Floats, trials: Floats, level: float = LEVEL) -> Es
     """A proportion with examples and seeds as crossed random effects: hits and trials (N, S).
 
     Clopper and Pearson's interval with the effective number of trials (Korn & Graubard 1998) that has the variance of
-    `crossed_mean`.
+    `crossed_mean`. What depends on no seed is a `proportion` over the examples.
     """
     total = trials.sum()
     if total == 0:
         return NOTHING
     value = float(hits.sum() / total)
+    if hits.shape[1] < FEWEST_SEEDS:
+        return Estimate(value, np.nan, np.nan)
     rest = hits - value * trials
     if _seeds_agree(rest):
         return proportion(hits[:, 0], trials[:, 0], level)
-    if hits.shape[1] < FEWEST_SEEDS or len(hits) == 1:
+    if len(hits) == 1:
         return Estimate(value, np.nan, np.nan)
     error, freedom = _crossed_error(rest)
     effective = value * (1 - value) / (error / trials.mean()) ** 2
@@ -166,12 +168,14 @@ def crossed_mean(values: Floats, level: float = LEVEL) -> Estimate:
     The variance has both components, (MS_examples - MS_rest + MS_seeds) / (N S), by analysis of variance, with
     Satterthwaite's degrees of freedom less three, but at least S - 1. If all seeds say the same, it is `mean` over the
     examples. There is no interval with fewer than FEWEST_SEEDS seeds: one does not show how much seeds differ, and two
-    hardly do.
+    hardly do, since they may agree by chance.
     """
     value = float(values.mean())
+    if values.shape[1] < FEWEST_SEEDS:
+        return Estimate(value, np.nan, np.nan)
     if _seeds_agree(values):
         return mean(values[:, 0], np.ones(len(values)), level=level)
-    if values.shape[1] < FEWEST_SEEDS or len(values) == 1:
+    if len(values) == 1:
         return Estimate(value, np.nan, np.nan)
     error, freedom = _crossed_error(values)
     half = _student(freedom, level) * error
@@ -179,7 +183,7 @@ def crossed_mean(values: Floats, level: float = LEVEL) -> Estimate:
 
 
 def _seeds_agree(values: Floats) -> bool:
-    return values.shape[1] > 1 and float(np.ptp(values, axis=1).max()) < _ROUNDING
+    return float(np.ptp(values, axis=1).max()) < _ROUNDING
 
 
 def _crossed_error(values: Floats) -> tuple[float, float]:

@@ -200,10 +200,19 @@ def test_one_seed_and_two_have_no_interval_and_three_have():
     assert crossed_proportion(np.zeros((4, 3)), np.zeros((4, 3))) is NOTHING
 
 
+def test_two_seeds_that_agree_have_no_interval_either():
+    """They may by chance: where each draw makes a model answer one label throughout, two draws are alike in half of the
+    cases, and the accuracy of the next is another one.
+    """
+    hits = np.repeat(np.arange(200.0) < 130, 2).reshape(200, 2)
+    assert no_interval(crossed_proportion(hits, np.ones((200, 2))))
+    assert no_interval(crossed_mean(hits))
+
+
 def test_seeds_that_say_the_same_are_no_more_than_one():
     values = np.random.default_rng(0).normal(size=(30, 1))
     hits = (values > 0).astype(float)
-    for seeds in (2, 4):
+    for seeds in (3, 4):
         assert crossed_mean(np.repeat(values, seeds, axis=1)) == mean(values[:, 0], np.ones(30))
         several = crossed_proportion(np.repeat(hits, seeds, axis=1), np.ones((30, seeds)))
         assert several == proportion(hits[:, 0], np.ones(30))

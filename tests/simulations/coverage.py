@@ -270,6 +270,24 @@ def _crossed():
 
                 name = f"{share}; {seeds} seeds, spread {between}, of queries 1"
                 yield World("accuracy over queries and seeds", name, share, proportion, (20, 100))
+    yield from _one_label()
+
+
+def _one_label():
+    """A draw of demonstrations decides the label that is answered throughout: far from normal, and seldom seen in few
+    draws.
+    """
+    for seeds in (2, 3, 5, 10):
+        for often in (0.5, 0.8):
+
+            def draw(random, queries, seeds=seeds, often=often):
+                answered, label = random.random(seeds) < often, random.random((queries, 1)) < 0.65
+                right = (answered == label).astype(float)
+                return crossed_proportion(right, np.ones_like(right))
+
+            name = f"the commoner of two labels in {100 * often:.0f} % of draws; {seeds} seeds"
+            truth = often * 0.65 + (1 - often) * 0.35
+            yield World("accuracy where a draw decides the label", name, truth, draw, (20, 100))
 
 
 # Running and writing.

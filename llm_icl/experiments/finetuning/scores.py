@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from llm_icl.analysis.intervals import IDENTICAL, LEVEL, NOTHING, Estimate, crossed_mean, crossed_proportion
+from llm_icl.analysis.intervals import IDENTICAL, LEVEL, NOTHING, Estimate, crossed_mean, crossed_proportion, proportion
 from llm_icl.experiments.finetuning.compared import Compared
 from llm_icl.experiments.finetuning.measures import Measure
 from llm_icl.experiments.finetuning.methods import DRAWS, METHOD, PUBLISHED_METHOD, draws, null_of
@@ -30,7 +30,10 @@ def seeds(compared: Compared) -> int:
 
 
 def accuracy(compared: Compared, method: str, setting: str) -> Estimate:
-    right = np.mean([_right(compared, draw, setting) for draw in draws(method)], axis=0)
+    """Of one setting. Answers without demonstrations do not depend on their draw."""
+    right = np.mean([_right(compared, draw, setting) for draw in draws(method)], axis=0)  # (E, S)
+    if setting == "zs":
+        return proportion(right[:, 0], np.ones(len(right)))
     return crossed_proportion(right, np.ones_like(right))
 
 

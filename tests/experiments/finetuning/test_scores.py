@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from llm_icl.analysis.intervals import proportion
 from llm_icl.experiments.finetuning import scores
 from llm_icl.experiments.finetuning.measures import KENDALL, SIMAOU
 from llm_icl.experiments.finetuning.methods import (
@@ -51,6 +52,18 @@ def test_without_several_draws_of_demonstrations_there_is_no_interval():
         assert scores.estimate(found, PUBLISHED_METHOD, SIMAOU).value == pytest.approx(0.3)
         assert np.isnan(scores.estimate(found, PUBLISHED_METHOD, SIMAOU).low)
         assert scores.seeds(found) == count
+
+
+def test_answers_without_demonstrations_do_not_depend_on_their_draw():
+    """An interval over the queries, however few draws there are; of the others there is none from fewer than three."""
+    right = np.arange(EXAMPLES) < 0.6 * EXAMPLES
+    for count in (1, 2, 3):
+        answers = {"": {"zs": right, "icl": right, "ft": right}}
+        found = compared({PUBLISHED_METHOD: around(0.3, 0.01, draws_of_demonstrations=count)}, answers)
+        alone, read = (scores.accuracy(found, PUBLISHED_METHOD, setting) for setting in ("zs", "icl"))
+        assert alone == proportion(right.astype(float), np.ones(EXAMPLES))
+        assert read.value == alone.value
+        assert np.isfinite(read.low) == (count == 3)
 
 
 def test_the_interval_widens_with_what_differs_between_seeds():
