@@ -1,6 +1,7 @@
 """The scores of a learner that reports show."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -215,14 +216,22 @@ def isotonic(values: Floats, weights: Floats) -> Floats:
     return np.repeat([mean for mean, _, _ in pools], [count for _, _, count in pools])
 
 
-def siding(cell: Cell, learner: str, first: str, second: str) -> tuple[int, Estimate]:
-    """The unseen queries at which two others answer differently and a learner answers, and the fraction of them at
-    which it answers like the first.
+class Siding(NamedTuple):
+    """Of the unseen queries at which two learners answer differently and a third one answers: their number, the
+    fraction at which it answers like the first, and that of the label which is more often like the first.
     """
+
+    queries: int
+    like_first: Estimate
+    one_label: float
+
+
+def siding(cell: Cell, learner: str, first: str, second: str) -> Siding:
     mine, one, other = (cell.learners[name].prediction for name in (learner, first, second))
     apart = ~cell.seen & ~np.isnan(mine) & ~np.isnan(one) & ~np.isnan(other) & (one != other)
     hits = (apart & (mine == one)).sum(axis=1).astype(float)
-    return int(apart.sum()), proportion(hits, apart.sum(axis=1).astype(float))
+    one_label = max((one[apart] == label).mean() for label in (0, 1)) if apart.any() else np.nan
+    return Siding(int(apart.sum()), proportion(hits, apart.sum(axis=1).astype(float)), float(one_label))
 
 
 def agreement(cell: Cell, where: NDArray[np.bool_] | None = None) -> tuple[list[str], Floats]:

@@ -123,6 +123,18 @@ def test_the_side_that_a_learner_takes_is_counted_where_two_others_differ_on_uns
     mine[:3] = other[:3]
     frame = pl.concat([rows("m", mine, "basic"), rows("bayes", one), rows("nearest-neighbour", other)])
     (cell,) = arrange(frame.with_columns(seen=pl.col("position") == 3))
-    count, like = siding(cell, "m", "bayes", "nearest-neighbour")
-    assert count == 10 * 3
-    assert like.value == pytest.approx(7 / 10)
+    found = siding(cell, "m", "bayes", "nearest-neighbour")
+    assert found.queries == 10 * 3
+    assert found.like_first.value == pytest.approx(7 / 10)
+
+
+def test_a_constant_is_told_from_one_that_sides_with_bayes():
+    """Where the two differ Bayes answers 1 in seven of ten problems: so does always 1."""
+    best = (np.arange(len(LABELS)) % 10 < 7).astype(int)[:, None] * np.ones_like(LABELS)
+    frame = pl.concat([
+        rows("m", np.ones_like(best), "basic"), rows("bayes", best), rows("nearest-neighbour", 1 - best),
+    ])  # fmt: skip
+    (cell,) = arrange(frame.with_columns(seen=pl.lit(False)))
+    found = siding(cell, "m", "bayes", "nearest-neighbour")
+    assert found.like_first.value == pytest.approx(found.one_label)
+    assert 0.65 < found.one_label < 0.75

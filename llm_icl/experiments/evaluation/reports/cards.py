@@ -53,17 +53,21 @@ def _algorithm(cells: Sequence[CellContent], name: str) -> Finding:
 
 
 def _siding(content: CellContent, name: str) -> list[str]:
-    """Where exact Bayes and nearest neighbour answer differently: on which side it is."""
+    """Where exact Bayes and nearest neighbour answer differently: on which side it is. One label throughout may be on
+    Bayes' side as often.
+    """
     best = ceiling_of(content.cell.learners, content.task, content.cell.n)
     if not best or "nearest-neighbour" not in content.cell.learners:
         return []
-    count, like = siding(content.cell, name, best, "nearest-neighbour")
-    if not count:
+    found = siding(content.cell, name, best, "nearest-neighbour")
+    if not found.queries:
         return []
+    like = found.like_first
     interval = f" [{100 * like.low:.0f}, {100 * like.high:.0f}]" if np.isfinite(like.low) else ""
-    queries = counted(count, "unseen query").replace("querys", "queries")
+    queries = counted(found.queries, "unseen query").replace("querys", "queries")
     return [f"Where {best} and nearest neighbour differ ({queries}) it is with {best} on "
-            f"{100 * like.value:.0f} %{interval}."]  # fmt: skip
+            f"{100 * like.value:.0f} %{interval}, and one label throughout would be on "
+            f"{100 * found.one_label:.0f} %."]  # fmt: skip
 
 
 def _distance(cells: Sequence[CellContent], name: str) -> Finding:
