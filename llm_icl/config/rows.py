@@ -31,7 +31,9 @@ def read_rows(path: Path) -> list[Row]:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
-            raise RequestError(f"{path}, line {number} is not a JSON object: one object a line is expected") from None
+            row = None
+        if not isinstance(row, Mapping):
+            raise RequestError(f"{path}, line {number} is not a JSON object: one object a line is expected")
         rows.append(row)
     return rows
 

@@ -114,10 +114,8 @@ def _reply(row: Row) -> Reply:
     return Reply(text=str(reply), tops=[scores], truncated=False)
 
 
-def _fault(row: Any) -> str:
+def _fault(row: Row) -> str:
     """Why a row cannot be used; empty if it can."""
-    if not isinstance(row, Mapping):
-        return "not an object"
     try:
         _key(_prompt(row))
         if not isinstance(row.get("messages"), list | None):

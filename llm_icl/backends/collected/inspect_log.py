@@ -43,7 +43,7 @@ def read_json(path: Path) -> tuple[Mapping[str, Any], list[Any]] | None:
         return None  # an object a line
     if isinstance(whole, Mapping) and "labels" in whole:
         return None  # a single row
-    raise RequestError(f"{path} is not a whole log of inspect_ai")
+    raise RequestError(f"{path} is not a whole log of inspect_ai, and not rows either: one JSON object a line")
 
 
 def rows_of(header: Mapping[str, Any], samples: Sequence[Any], path: Path) -> list[Row]:

@@ -183,10 +183,8 @@ def _task(name: str, tasks_dir: Path | None) -> Task:
     return load_task(spec, tasks_dir)
 
 
-def _fault(row: Any) -> str:
+def _fault(row: Row) -> str:
     """Why a row cannot be used; empty if it can."""
-    if not isinstance(row, Mapping):
-        return "not an object"
     if missing := [key for key in NEEDED if row.get(key) is None]:
         return f"'{missing[0]}' is missing; expected are the fields of 'llm-icl sample --task probe:TASK'"
     whole = ("n", "seed", "problem", "examples", "probe")

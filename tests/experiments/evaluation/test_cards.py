@@ -97,7 +97,7 @@ def test_replies_without_an_answer_are_said_and_weaken_trust():
     answers[:20, 0] = -1
     frame = pl.concat([world().filter(pl.col("learner") != "m"), rows("m", answers, "basic", status="unparseable")])
     (card,) = cards_of(content_of(frame, algorithms=[{}]))
-    assert f"{100 * 20 / LABELS.size:.1f} % of the replies were no answer" in card.findings["Trust"].text
+    assert f"{100 * 20 / LABELS.size:.1f} % of the questions have no usable answer: " in card.findings["Trust"].text
     assert card.findings["Trust"].badge != "clear"
 
 

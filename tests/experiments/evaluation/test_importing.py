@@ -142,7 +142,10 @@ def test_a_file_that_cannot_be_used_is_refused(folder, change, said):
 def test_rows_that_are_no_objects_are_refused_and_texts_need_no_messages(folder):
     (folder / "list.jsonl").write_text("[1]\n")
     done = run_inside("import", "list.jsonl", cwd=folder)
-    assert (done.returncode, "row 1: not an object" in done.stderr) == (2, True)
+    assert (done.returncode, "line 1 is not a JSON object: one object a line" in done.stderr) == (2, True)
+    (folder / "array.json").write_text(json.dumps(rows(folder / "text.jsonl"), indent=1))
+    done = run_inside("import", "array.json", cwd=folder)
+    assert (done.returncode, "not rows either: one JSON object a line" in done.stderr) == (2, True)
     found = [{key: value for key, value in row.items() if key != "messages"} for row in rows(folder / "text.jsonl")]
     done, run = imported(folder, [row | {"answer": 1} for row in found], "texts", name="texts.jsonl")
     assert done.returncode == 0, done.stderr

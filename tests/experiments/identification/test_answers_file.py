@@ -238,7 +238,7 @@ def test_a_file_without_answers_or_of_another_kind_is_refused(sampled, tmp_path)
     (tmp_path / "words.jsonl").write_text("hello\n")
     with pytest.raises(RequestError, match="line 1 is not a JSON object"):
         AnswersFile.read(tmp_path / "words.jsonl")
-    with pytest.raises(RequestError, match="row 1: not an object"):
+    with pytest.raises(RequestError, match="line 1 is not a JSON object"):
         AnswersFile.read(written([[1]], tmp_path / "list.jsonl"))
     both = run_inside("identify", "--answers", "empty.jsonl", "--task", "majority", cwd=tmp_path)
     assert both.returncode == 2

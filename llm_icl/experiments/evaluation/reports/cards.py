@@ -213,12 +213,14 @@ def _control(cells: Sequence[CellContent], name: str) -> tuple[list[str], bool]:
 
 
 def _unusable(cells: Sequence[CellContent], name: str) -> tuple[list[str], bool]:
-    shares = {cell.cell.title: sum(cell.cell.learners[name].statuses.values()) for cell in cells}
-    title = max(shares, key=lambda key: shares[key])
-    if not shares[title]:
+    """The share of the questions without a usable answer in the worst cell, and why."""
+    shares = [(sum(cell.cell.learners[name].statuses.values()), cell) for cell in cells]
+    share, worst = max(shares, key=lambda entry: entry[0])
+    if not share:
         return ["All replies were answers."], True
-    where = f" (most: {title})" if len(cells) > 1 else ""
-    return [f"{100 * shares[title]:.1f} % of the replies were no answer{where}."], shares[title] <= _MOST_UNUSABLE
+    where = f" (most: {worst.cell.title})" if len(cells) > 1 else ""
+    why = " or ".join(worst.cell.learners[name].statuses)
+    return [f"{100 * share:.1f} % of the questions have no usable answer: {why}{where}."], share <= _MOST_UNUSABLE
 
 
 def _asked(content: Content, name: str) -> list[str]:
