@@ -74,7 +74,7 @@ class AskingExperiment(Experiment):
 
     @abstractmethod
     def unanswered(self, run: RunDirectory) -> dict[str, str]:
-        """The language models none of whose answers can be used, with the reasons."""
+        """The language models whose answers cannot be used, with the reasons."""
 
     def record(self) -> dict[str, Any]:
         return self.request.record()

@@ -90,24 +90,23 @@ class Evaluation(AskingExperiment):
         return EvaluationRun(self.request, session, pool, calling, on_progress)
 
     def unanswered(self, run: RunDirectory) -> dict[str, str]:
-        """The language models that gave no answer that can be used, and the status of most of their positions with its
+        """The language models that answered nothing at all, and the status of most of their positions with its
         reason.
         """
         import polars as pl
 
-        from llm_icl.problems import SHUFFLED
+        from llm_icl.problems import ANSWERED, SHUFFLED
 
         asked = run.predictions().filter(pl.col("prompt").is_not_null() & ~pl.col("learner").str.ends_with(SHUFFLED))
-        answered = (pl.col("status") == "ok").any()
+        answered = pl.col("status").is_in(ANSWERED).any()
         names = asked.group_by("learner", maintain_order=True).agg(
             answered, pl.col("status").mode().first().alias("most")
         )
         silent = {row["learner"]: row["most"] for row in names.filter(~pl.col("status")).iter_rows(named=True)}
-        reasons: dict[str, str] = {}
         for mode in run.record.get("modes", []):
             for reason in mode.get("without_probability", {}) if mode["learner"] in silent else ():
-                reasons[mode["learner"]] = reason
-        return {name: ": ".join(filter(None, (status, reasons.get(name)))) for name, status in silent.items()}
+                silent[mode["learner"]] = f"error: {reason}"
+        return silent
 
     @classmethod
     def report(cls, runs: Sequence[RunDirectory]) -> "Report":

@@ -119,7 +119,9 @@ class Pilot:
 
 def plan(options: PlanOptions) -> Report:
     """Raises RequestError for a run that is not an evaluation, or without a task and a pilot."""
-    if bool(options.task) == bool(options.pilot):
+    if options.task and options.pilot:
+        raise RequestError("the pilot says the task: leave out --task, or --pilot")
+    if not options.task and not options.pilot:
         raise RequestError("give --task, or --pilot with runs that say the task")
     pilots = _of_runs(options.pilot) if options.pilot else _stand_ins(options)
     names = [name for text in options.model for name in split_models(text)]
@@ -200,6 +202,7 @@ def _section(pilot: Pilot, options: PlanOptions, entries: Sequence[ModelEntry], 
     numbers = sorted({min(positions, every) for positions in (*_POSITIONS, every)})
     most = dict.fromkeys(numbers, 0.0)
     rows: list[Row] = []
+    told: list[float] = []
     for pair in pilot.pairs:
         for positions in numbers:
             one = pilot.comparison(pair, positions)
@@ -210,6 +213,7 @@ def _section(pilot: Pilot, options: PlanOptions, entries: Sequence[ModelEntry], 
                     variance, one.uncertainty, alpha, options.difference / 100, options.power
                 )
                 most[positions] = max(most[positions], needed)
+            told.append(needed)
             rows.append(
                 {"compared": pair, "positions": positions, "known": one.estimate(), "from": one.problems,
                  "problems": needed}
@@ -225,7 +229,16 @@ def _section(pilot: Pilot, options: PlanOptions, entries: Sequence[ModelEntry], 
         ]
         tables.append(Table("calls", "Calls for the pair that needs most", _CALLS, tuple(priced)))
     name = f"{pilot.task.name}, n = {pilot.n}"
-    return Section(name, file_name(name), tuple(tables))
+    return Section(name, file_name(name), tuple(tables), verdicts=_untold(told))
+
+
+def _untold(needed: Sequence[float]) -> tuple[str, ...]:
+    """Why no number of problems is told, if none is somewhere."""
+    if not needed:
+        return ("There is nothing to compare: a difference is between two learners.",)
+    if any(map(math.isnan, needed)):
+        return (f"No number is told where all answers are the same, or from fewer than {LEAST_TOLD} problems.",)
+    return ()
 
 
 def _priced(

@@ -96,7 +96,27 @@ def test_a_pilot_says_what_is_compared_and_how_long_it_takes(tmp_path):
     assert by_positions[1]["problems"] == pytest.approx(needed)
 
 
-@pytest.mark.parametrize("given", [{}, {"task": "majority", "pilot": "."}])
-def test_a_plan_has_a_task_or_a_pilot(given):
-    with pytest.raises(RequestError, match="--task, or --pilot"):
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [({}, "--task, or --pilot"), ({"task": "majority", "pilot": "."}, "the pilot says the task: leave out --task")],
+)
+def test_a_plan_has_a_task_or_a_pilot(given, said):
+    with pytest.raises(RequestError, match=said):
         plan(PlanOptions.of(given))
+
+
+@pytest.mark.parametrize(
+    ("learner", "problems", "said"),
+    [
+        ("averaging", 20, "There is nothing to compare"),
+        ("averaging,perceptron", 4, "from fewer than 5 problems"),
+        ("averaging,perceptron", 20, ""),
+    ],
+)
+def test_a_plan_says_why_it_tells_no_number(tmp_path, learner, problems, said):
+    llm_icl.evaluate(
+        out=tmp_path / "pilot", model="none", task="majority", n=5, points=8, problems=problems, learner=learner
+    )
+    (section,) = plan(PlanOptions.of({"pilot": tmp_path / "pilot"})).sections
+    assert said in " ".join(section.verdicts)
+    assert bool(section.verdicts) == bool(said)

@@ -6,6 +6,7 @@ import re
 import polars as pl
 import pytest
 
+import llm_icl
 from tests.conftest import TinyModels, run_cli
 from tests.inside import run_inside
 from tests.reports.browser import opened
@@ -77,3 +78,17 @@ def test_every_control_stands_in_the_report(run):
     for name in ("best-constant", "nearest-neighbour", "bayes", "bayes-labels", "(shuffled labels)"):
         assert f"| {name}" in markdown or f"{name} " in markdown
     assert "constant functions are allowed" in markdown
+
+
+@pytest.mark.parametrize("best", ["bayes", "bayes-labels"])
+def test_the_overview_says_the_gap_of_learners_to_whichever_exact_bayes_was_run(tmp_path, best):
+    found = llm_icl.evaluate(
+        out=tmp_path / "run", model="none", task="majority", n="3,4", points=5, problems=30,
+        learner=f"{best},nearest-neighbour",
+    )  # fmt: skip
+    right = found.predictions.with_columns(right=(pl.col("prediction") == pl.col("label")).cast(float))
+    rows = table_of(run_inside("report", tmp_path / "run", "--json").stdout, "overview")
+    assert [row["n"] for row in rows] == [3, 4]
+    for row in rows:
+        means = [right.filter(n=row["n"], learner=name)["right"].mean() for name in (best, "nearest-neighbour")]
+        assert row["gap, nearest-neighbour"]["value"] == pytest.approx(means[0] - means[1])

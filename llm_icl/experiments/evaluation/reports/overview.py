@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from llm_icl.analysis.intervals import NOTHING, Estimate
+from llm_icl.analysis.scores import difference
 from llm_icl.experiments.evaluation.reports.content import CellContent, Content
 from llm_icl.learners.ceilings import ceiling_of
 from llm_icl.reports.charts import keys_of
@@ -36,4 +37,4 @@ def gap(content: CellContent, name: str) -> Estimate:
         return judgement.shown if judgement.shown.identical else Estimate(-value, -high, -low)
     if name in content.cell.models or name in content.cell.networks:
         return NOTHING
-    return next((score.regret for score in content.scores if score.learner == name and best == "bayes"), NOTHING)
+    return difference(content.cell, best, name) if best and name in content.cell.learners else NOTHING
