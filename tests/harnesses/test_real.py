@@ -50,12 +50,15 @@ def test_all_give_the_same_answers_and_stand_in_one_report(tmp_path, name):
     given = ("--no-shuffled-labels", "--learner", "averaging", "--out", "direct")
     done = run_cli("eval", "--model", name, *OPTIONS, *given, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    expected = answers_of(tmp_path / "direct")
-    for i in range(3):
-        found = answers_of(tmp_path / f"run{i}")
+    direct, own_model, listed, scored = (answers_of(tmp_path / run) for run in ("direct", "run0", "run1", "run2"))
+    for found in (own_model, listed, scored):
         for column in ("problem", "position", "label", "prediction", "status"):
-            assert found[column].to_list() == expected[column].to_list()
-        assert found["probability"].to_list() == pytest.approx(expected["probability"].to_list(), abs=1e-4)
+            assert found[column].to_list() == direct[column].to_list()
+    for found in (own_model, scored):
+        assert found["probability"].to_list() == pytest.approx(direct["probability"].to_list(), abs=1e-5)
+    # Where a blank is a token of its own, labels without it are likely tokens too: they add as much as they have.
+    added = (listed["mass"] - scored["mass"]).clip(0, 0.01)
+    assert ((listed["probability"] - direct["probability"]).abs() < added + 2e-5).all()
     done = run_cli("report", "direct", "run0", "run1", "run2", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
