@@ -44,9 +44,11 @@ class Estimate:
 
 
 def estimate(
-    entry: ModelEntry, asked: Sequence[Questions], cache: CallCache | None, batch: bool
+    entry: ModelEntry, asked: Sequence[Questions], cache: CallCache | None, batch: bool, planned: set[str]
 ) -> tuple[str, Estimate]:
-    """The mode of a model, and the estimate of its calls."""
+    """The mode of a model, and the estimate of its calls. Equal ones are made once: those that are `planned` already
+    are left out, and the others added to them.
+    """
     backend = backends.get(entry.backend)
     if not issubclass(backend, RemoteModel) or issubclass(backend, TokenModel):  # planning requires its tokenizer
         texts = [
@@ -61,10 +63,10 @@ def estimate(
     whole, mode = Estimate(), ""
     for each in asked:
         plan = each.plan(model)
-        calls = {
-            call_key(model.identity(), call.request.data()): call for call in plan.calls
-        }  # duplicates are made once
-        missing = missing_requests(plan, model.identity(), cache)
+        calls = {call_key(model.identity(), call.request.data()): call for call in plan.calls}
+        calls = {key: call for key, call in calls.items() if key not in planned}
+        planned.update(calls)
+        missing = {key: one for key, one in missing_requests(plan, model.identity(), cache).items() if key in calls}
         tokens = estimated_tokens([calls[key].text for key in missing])
         written = sum(model.longest_reply(request) for request in missing.values())
         price, mode = entry.price, plan.mode

@@ -15,7 +15,7 @@ from llm_icl.tasks.drawing import draw_problems
 def print_estimates(requests: Sequence[Request], cache_path: Path, batch: bool, say: Callable[[str], None]) -> None:
     """Print one line per model and cell, and the total."""
     cache = CallCache(cache_path) if cache_path.is_file() else None
-    whole = Estimate()
+    whole, planned = Estimate(), set[str]()
     for request in requests:
         for setting in settings(request):
             say(f"{setting}: {counted(request.problems, 'problem')} of {counted(request.points, 'point')}")
@@ -27,7 +27,7 @@ def print_estimates(requests: Sequence[Request], cache_path: Path, batch: bool, 
                         Questions(str(setting), prompt, shown, request.positions, request.mode, request.repeats)
                         for shown in versions
                     ]
-                    how, calls = estimate(entry, asked, cache, batch)
+                    how, calls = estimate(entry, asked, cache, batch, planned)
                     say(f"  {entry.name}, prompt {prompt.name}: {calls}; {how}")
                     whole += calls
     say(f"{whole}\ndry run: nothing was sent")

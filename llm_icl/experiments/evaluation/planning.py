@@ -249,7 +249,7 @@ def _priced(
     chosen = [pilot.positions[i] for i in _chosen(len(pilot.positions), positions)]
     versions = [drawn, drawn.with_shuffled_labels()] if options.shuffled_labels else [drawn]
     asked = [Questions("", prompt, shown, chosen) for shown in versions]
-    _, few = estimate(entry, asked, None, options.batch)
+    _, few = estimate(entry, asked, None, options.batch, set())
     scale = problems / len(drawn)
     # A whole curve takes as long for one position as for all.
     portion = 1.0 if backends.get(entry.backend).local else positions / len(pilot.positions)

@@ -22,7 +22,7 @@ def print_plan(
 ) -> None:
     """The identifiability matrix of each setting, one line per model, and the total."""
     cache = CallCache(cache_path) if cache_path.is_file() else None
-    whole = Estimate()
+    whole, planned = Estimate(), set[str]()
     for request in requests:
         for setting in request.settings():
             probes = request.probes(setting)
@@ -37,7 +37,7 @@ def print_plan(
                     Questions(str(setting), request.prompt, shown, (examples,), request.mode, request.repeats)
                     for examples, shown in probes.asked()
                 ]
-                how, calls = estimate(entry, asked, cache, batch)
+                how, calls = estimate(entry, asked, cache, batch, planned)
                 say(f"  {entry.name}, prompt {request.prompt.name}: {calls}; {how}")
                 whole += calls
         for file in request.answers:

@@ -197,6 +197,17 @@ def test_a_missing_key_is_named_before_anything_is_sent(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_dry_run_counts_equal_questions_once_as_the_run_asks_them_once(provider, tmp_path):
+    """Those without examples are the same with shuffled labels, and for tasks of the same inputs."""
+    command = ["eval", "--model", "gpt-4.1", *"--task majority,conjunction --n 2 --points 3 --problems 9".split()]
+    planned = cli(provider, *command, "--dry-run", cwd=tmp_path)
+    (whole,) = re.findall(r"^(\d+) calls, 0 of them cached", planned.stdout, re.MULTILINE)
+    assert cli(provider, *command, cwd=tmp_path).returncode == 0
+    assert len(provider.received) == int(whole) < 2 * 2 * 9 * 3
+    again = cli(provider, *command, "--dry-run", cwd=tmp_path)
+    assert f"{whole} calls, {whole} of them cached, about 0 tokens" in again.stdout
+
+
 def test_a_key_of_a_provider_is_not_sent_to_another_server(provider, tmp_path):
     command = ["eval", "--model", "openai/some-model", "--base-url", f"{provider.url}/v1", *SMALL]
     assert cli(provider, *command, cwd=tmp_path).returncode == 0
