@@ -17,6 +17,7 @@ from llm_icl.experiments.finetuning.verdict import (
     gain_sentence,
     gains_sentence,
     loss_sentences,
+    one_answer_sentences,
     rate_sentences,
 )
 from llm_icl.reports.document import Badge, Card, Finding
@@ -86,7 +87,7 @@ def _trust(own: Mapping[str, Compared], corrected: str) -> Finding:
     found = list(own.values())
     draws = sorted({scores.seeds(one) for one in found})
     queries = sorted({one.answers["example"].n_unique() for one in found})
-    doubts = [*loss_sentences(found), *rate_sentences(found)]
+    doubts = [*one_answer_sentences(found), *loss_sentences(found), *rate_sentences(found)]
     sentences = [f"{span_of(draws)} draws of demonstrations and {span_of(queries)} queries a set.", corrected, *doubts]
     badge: Badge = (
         "can't tell" if draws[-1] < FEWEST_SEEDS else "weak" if doubts or draws[0] < FEWEST_SEEDS else "clear"

@@ -96,6 +96,13 @@ def changed_answers(compared: Compared, method: str, setting: str) -> Estimate:
     return crossed_proportion(changed, np.ones_like(changed))
 
 
+def one_answer(compared: Compared, setting: str) -> NDArray[np.bool_]:
+    """In which draws of demonstrations (S,) all queries get the same answer in a setting of the published method."""
+    answers = _answers(compared, PUBLISHED_METHOD, setting)
+    same: NDArray[np.bool_] = (answers == answers[0]).all(axis=0)
+    return same
+
+
 def _answers(compared: Compared, way: str, setting: str) -> NDArray[np.int64]:
     """(E, S) over examples and seeds."""
     rows = compared.answers.filter(pl.col(METHOD) == way).sort("example", "seed")  # (E S,)

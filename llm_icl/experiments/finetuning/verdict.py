@@ -208,6 +208,23 @@ def rate_sentences(found: Sequence[Compared]) -> list[str]:
     return sentences
 
 
+def one_answer_sentences(found: Sequence[Compared]) -> list[str]:
+    """Draws of demonstrations that decide one answer to all queries, in comparisons with one model. How often they
+    decide which is not to be seen in few draws: docs/design/intervals.md.
+    """
+    sentences = []
+    for setting in ("icl", "ft"):
+        same = [bool(one) for compared in found for one in scores.one_answer(compared, setting)]
+        if any(same):
+            words = scores.SETTINGS[setting]
+            sentences.append(
+                f"{words[0].upper()}{words[1:]}, all queries get the same answer in {sum(same)} of "
+                f"{counted(len(same), 'draw')}: its accuracy there is that label's share of the queries, and few draws "
+                "do not show how often which label it is."
+            )
+    return sentences
+
+
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 

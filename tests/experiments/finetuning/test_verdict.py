@@ -17,7 +17,14 @@ from llm_icl.experiments.finetuning.methods import (
     UNTRAINED,
     draws,
 )
-from llm_icl.experiments.finetuning.verdict import _signed, gain_sentence, loss_sentences, rate_sentences, verdict
+from llm_icl.experiments.finetuning.verdict import (
+    _signed,
+    gain_sentence,
+    loss_sentences,
+    one_answer_sentences,
+    rate_sentences,
+    verdict,
+)
 from tests.experiments.finetuning.worlds import EXAMPLES, around, compared
 
 NUMBERS = np.arange(EXAMPLES)
@@ -184,3 +191,13 @@ def test_learning_rates_at_an_end_of_the_candidates_are_said():
 )
 def test_a_small_difference_is_neither_zero_nor_a_power_of_ten(value, written):
     assert _signed(value) == written
+
+
+def test_draws_that_decide_one_answer_to_all_queries_are_counted():
+    values = {PUBLISHED_METHOD: around(0.2, 0.01, draws_of_demonstrations=4)}
+    answers = np.stack([NUMBERS >= 0, NUMBERS < 0, NUMBERS % 2 == 0, NUMBERS >= 0], axis=1)
+    found = compared(values, {"": {"zs": NUMBERS >= 0, "icl": answers, "ft": NUMBERS % 3 == 0}})
+    (sentence,) = one_answer_sentences([found])
+    assert sentence.startswith("In context, all queries get the same answer in 3 of 4 draws: ")
+    assert one_answer_sentences([found, found])[0].startswith("In context, all queries get the same answer in 6 of 8")
+    assert one_answer_sentences([compared(values, GAIN)]) == []
