@@ -22,6 +22,7 @@ def flops_per_sequence(model: Network, tokens: int) -> int:
     """
     device = next(model.parameters()).device
     inputs = torch.zeros(1, tokens, model.shape.inputs, device=device)
+    model.zero_grad(set_to_none=True)  # adding to gradients that are there already would count
     with FlopCounterMode(display=False, custom_mapping=_COUNTS) as counter, _plain_kernels():
         model(inputs).sum().backward()
     model.zero_grad(set_to_none=True)

@@ -143,17 +143,18 @@ def crossed_proportion(hits: Floats, trials: Floats, level: float = LEVEL) -> Es
     """A proportion with examples and seeds as crossed random effects: hits and trials (N, S).
 
     Clopper and Pearson's interval with the effective number of trials (Korn & Graubard 1998) that has the variance of
-    `crossed_mean`. What depends on no seed is a `proportion` over the examples.
+    `crossed_mean`. There is none if fewer than FEWEST_SEEDS seeds have trials. What depends on no seed is a
+    `proportion` over the examples.
     """
     total = trials.sum()
     if total == 0:
         return NOTHING
     value = float(hits.sum() / total)
-    if hits.shape[1] < FEWEST_SEEDS:
+    if (trials.sum(axis=0) > 0).sum() < FEWEST_SEEDS:
         return Estimate(value, np.nan, np.nan)
     rest = hits - value * trials
     if _seeds_agree(rest):
-        return proportion(hits[:, 0], trials[:, 0], level)
+        return proportion(hits.mean(axis=1), trials.mean(axis=1), level)
     if len(hits) == 1:
         return Estimate(value, np.nan, np.nan)
     error, freedom = _crossed_error(rest)

@@ -72,5 +72,6 @@ def _row(name: str, about: dict[str, Any]) -> Row:
         "tokens": about["tokens"],
         "flops": about["flops"],
         "minutes": None if about["wall_seconds"] is None else about["wall_seconds"] / 60,
-        "last_half": about["metrics"][-1]["last_half"] if about["metrics"] else None,
+        # A step that is kept may be none that was evaluated.
+        "last_half": next((line["last_half"] for line in about["metrics"] if line["step"] == about["steps"]), None),
     }

@@ -209,6 +209,17 @@ def test_two_seeds_that_agree_have_no_interval_either():
     assert no_interval(crossed_mean(hits))
 
 
+def test_trials_of_all_seeds_count_where_all_or_none_are_hits_in_whichever_order_seeds_are():
+    trials = np.zeros((50, 4))
+    trials[:30, 1] = trials[:25, 2] = trials[10:40, 3] = 1
+    everything, nothing = crossed_proportion(trials, trials), crossed_proportion(0 * trials, trials)
+    assert everything == crossed_proportion(trials[:, ::-1], trials[:, ::-1])
+    assert everything[:2] == (1.0, pytest.approx(1 - nothing.high))
+    assert 0.85 < everything.low < 0.95  # 40 examples have trials
+    assert no_interval(crossed_proportion(trials[:, :3], trials[:, :3]))  # in two seeds only
+    assert crossed_proportion(trials[:, :3], trials[:, :3]).value == 1.0
+
+
 def test_seeds_that_say_the_same_are_no_more_than_one():
     values = np.random.default_rng(0).normal(size=(30, 1))
     hits = (values > 0).astype(float)

@@ -43,6 +43,14 @@ def test_every_further_linear_map_also_computes_the_gradient_of_what_comes_in():
     assert flops_per_sequence(Lines(7, 16, 8, 3), 11) == 11 * (4 * 7 * 16 + 6 * 16 * 8 + 6 * 8 * 3)
 
 
+def test_gradients_that_are_there_already_do_not_count():
+    """Those of a step before, to which new ones would be added."""
+    model = backbone("transformer", 1, 16)
+    fresh = flops_per_sequence(model, 4)
+    model(torch.zeros(1, 4, INPUTS)).sum().backward()
+    assert flops_per_sequence(model, 4) == fresh
+
+
 def test_what_is_frozen_computes_no_gradient_of_its_weights():
     model = Lines(7, 16, 8, 3)
     model.maps[1].requires_grad_(False)

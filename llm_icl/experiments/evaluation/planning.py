@@ -21,6 +21,7 @@ from llm_icl.config.specs import counted, parse_specs
 from llm_icl.errors import RequestError
 from llm_icl.experiments.asker import Questions
 from llm_icl.experiments.estimates import estimate
+from llm_icl.experiments.evaluation import KIND
 from llm_icl.experiments.evaluation.reports.content import gather
 from llm_icl.experiments.evaluation.reports.verdict import references
 from llm_icl.learners import learners
@@ -145,7 +146,11 @@ def plan(options: PlanOptions) -> Report:
 
 def _of_runs(paths: Sequence[Path]) -> list[Pilot]:
     """What finished evaluations show of their models, or else of their classical learners."""
-    content = gather([RunDirectory.finished(path) for path in paths])
+    runs = [RunDirectory.finished(path) for path in paths]
+    for run in runs:
+        if run.kind != KIND:
+            raise RequestError(f"{run.path} is a run of '{run.kind}': a pilot is an evaluation (llm-icl {KIND})")
+    content = gather(runs)
     tasks = {task["name"]: Task(**task) for record in content.records.values() for task in record["request"]["tasks"]}
     found = []
     for cell in (each.cell for each in content.cells):
@@ -157,8 +162,11 @@ def _of_runs(paths: Sequence[Path]) -> list[Pilot]:
         where = {(one, cell.control_of(one)): ~cell.learners[one].one_label for one in cell.models}
         seconds: dict[str, float] = {}
         for record in content.records.values():
+            asked = record["request"]
+            if cell.n not in asked["n"] or cell.task not in [each["name"] for each in asked["tasks"]]:
+                continue
+            cells = len(asked["tasks"]) * len(asked["n"])
             for name, spent in record["seconds"].items():
-                cells = len(record["request"]["tasks"]) * len(record["request"]["n"])
                 model = name.removesuffix(SHUFFLED)
                 seconds[model] = seconds.get(model, 0.0) + spent / cells / cell.problems
         found.append(Pilot(task, cell.n, tuple(cell.positions.tolist()), _pairs(pairs, correct, where), seconds))

@@ -73,7 +73,8 @@ def _similarity(own: Mapping[str, Compared], told: Mapping[str, Told]) -> Findin
     unknown = outcomes.count("too few")
     text = "; ".join(parts)
     if unknown:
-        text += f"; {unknown} of these {counted(len(outcomes), 'comparison')} have too few draws to tell"
+        which = f"{unknown} of these {len(outcomes)} comparisons" if len(outcomes) > 1 else "it"
+        text += f"; {which} {'has' if unknown == 1 else 'have'} too few draws to tell"
     badge: Badge = "clear" if not unknown else "weak" if unknown < len(outcomes) else "can't tell"
     return Finding(badge, f"{text}.")
 
@@ -88,7 +89,11 @@ def _trust(own: Mapping[str, Compared], corrected: str) -> Finding:
     draws = sorted({scores.seeds(one) for one in found})
     queries = sorted({one.answers["example"].n_unique() for one in found})
     doubts = [*one_answer_sentences(found), *loss_sentences(found), *rate_sentences(found)]
-    sentences = [f"{span_of(draws)} draws of demonstrations and {span_of(queries)} queries a set.", corrected, *doubts]
+    drawn, asked = (
+        f"{span_of(counts)} {one if counts[-1] == 1 else several}"
+        for counts, one, several in ((draws, "draw", "draws"), (queries, "query", "queries"))
+    )
+    sentences = [f"{drawn} of demonstrations and {asked} a set.", corrected, *doubts]
     badge: Badge = (
         "can't tell" if draws[-1] < FEWEST_SEEDS else "weak" if doubts or draws[0] < FEWEST_SEEDS else "clear"
     )

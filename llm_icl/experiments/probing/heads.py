@@ -14,18 +14,12 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 
-def copies_of(points: int, copies: int) -> Mask:
-    """Where a sequence of points is repeated: for each query (m,) the earlier copies of its point, (m, m).
-
-    The first copy has none. (Heads that attend to them are induction heads: Olsson et al. 2022.)
-    """
-    number = np.arange(points * copies)
-    same = number[:, None] % points == number % points
-    return same & (number < number[:, None])
-
-
 def nearest_points(xs: Bits, start: int) -> Mask:
-    """For each query (m,) from `start` on, the earlier points that are nearest to it: xs (m, n) → (m, m)."""
+    """For each query (m,) from `start` on, the earlier points that are nearest to it: xs (m, n) → (m, m).
+
+    From the second copy of a sequence on these are all that are equal to it. (Heads that attend to them are induction
+    heads: Olsson et al. 2022.)
+    """
     distances = hamming_distances(xs[None])[0].astype(float)  # of (1, m, m): (m, m)
     earlier = np.tril(np.ones(distances.shape, dtype=bool), k=-1)
     distances[~earlier] = np.inf

@@ -34,8 +34,8 @@ _FAR = 2.0
 # With more heads, numbers do not fit into the heat map.
 _MOST_HEADS = 16
 _NOTES = (
-    "Induction: the attention from a query to the labels of the same point in earlier copies of the sequence, summed "
-    "over the copies and averaged over queries.",
+    "Induction: in a sequence that is repeated, the attention from a query to the labels of all earlier points that "
+    "are equal to it, summed over these and averaged over queries from the second copy of the sequence on.",
     "Nearest neighbour: the attention from a query in the second half to the labels of the nearest earlier points (by "
     "Hamming distance, summed over ties).",
     "A head that attends only to these labels scores 1. The null is uniform attention over all tokens up to the query.",

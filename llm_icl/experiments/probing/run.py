@@ -12,7 +12,7 @@ from llm_icl.analysis.intervals import proportion
 from llm_icl.backends import ModelEntry
 from llm_icl.backends.base import LocalModel, backend_with_weights
 from llm_icl.errors import RequestError, WorkError
-from llm_icl.experiments.probing.heads import copies_of, mass, nearest_points, uniform_mass
+from llm_icl.experiments.probing.heads import mass, nearest_points, uniform_mass
 from llm_icl.experiments.probing.request import ProbeRequest
 from llm_icl.networks.trained import TrainedNetwork
 from llm_icl.problems import Problems
@@ -67,10 +67,8 @@ def probe(request: ProbeRequest, on_progress: OnProgress) -> pl.DataFrame:
             uniform = []
             for i in range(len(problems)):
                 on_progress(f"{name}: {score}", number * len(problems) + i, whole)
-                if score == "induction":
-                    targets = copies_of(several, request.copies)
-                else:
-                    targets = nearest_points(problems.xs[i], request.points // 2)
+                start = several if score == "induction" else request.points // 2
+                targets = nearest_points(problems.xs[i], start)
                 seen = look(problems, i)
                 if not seen.weights:
                     raise RequestError(f"{name} has no attention heads to probe")

@@ -1,5 +1,7 @@
 """Plans: the number of problems that is stated finds the difference, as often as stated."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from llm_icl.analysis.comparisons import compare, judge, problems_needed
 from llm_icl.config.specs import parse_specs
 from llm_icl.errors import RequestError
 from llm_icl.experiments.evaluation.planning import PlanOptions, plan
+from llm_icl.experiments.evaluation.planning import _of_runs as of_runs
 from llm_icl.learners.base import learner_of
 from llm_icl.tasks.cards import load_task
 from llm_icl.tasks.drawing import draw_problems
@@ -101,6 +104,32 @@ def test_a_pilot_says_what_is_compared_and_how_long_it_takes(tmp_path):
     uncertainty = ((squares**2).mean() / squares.mean() ** 2 - 1) / 29
     needed = problems_needed(difference.var(), uncertainty, 0.05, 0.1)
     assert by_positions[1]["problems"] == pytest.approx(needed)
+
+
+def test_a_pilots_pace_is_that_of_its_own_cell(tmp_path):
+    """Whatever else was run."""
+    for task, n in (("majority", "3"), ("parity", "3"), ("majority", "3,4")):
+        llm_icl.evaluate(
+            out=tmp_path / f"{task}-{n}", model="none", task=task, n=n, points=8, problems=20,
+            learner="averaging,perceptron",
+        )  # fmt: skip
+        path = tmp_path / f"{task}-{n}" / "run.json"
+        record = json.loads(path.read_text())
+        record["seconds"] = {"averaging": {"majority": 40.0, "parity": 600.0}[task]}
+        path.write_text(json.dumps(record))
+    (one,) = of_runs([tmp_path / "majority-3"])
+    assert one.seconds == {"averaging": 40.0 / 20}
+    paces = {
+        (p.task.name, p.n): p.seconds["averaging"] for p in of_runs([tmp_path / "parity-3", tmp_path / "majority-3"])
+    }
+    assert paces == {("majority", 3): 40.0 / 20, ("parity", 3): 600.0 / 20}
+    assert [p.seconds["averaging"] for p in of_runs([tmp_path / "majority-3,4"])] == [40.0 / 2 / 20] * 2
+
+
+def test_a_pilot_of_another_kind_is_refused(tmp_path):
+    llm_icl.train(task="parity", n=3, points=6, layers=1, width=16, batch_size=8, steps=2, out=tmp_path / "trained")
+    with pytest.raises(RequestError, match="is a run of 'train': a pilot is an evaluation"):
+        plan(PlanOptions.of({"pilot": tmp_path / "trained"}))
 
 
 @pytest.mark.parametrize(

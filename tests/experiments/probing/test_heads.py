@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm_icl.experiments.probing.heads import copies_of, mass, nearest_points, uniform_mass
+from llm_icl.experiments.probing.heads import mass, nearest_points, uniform_mass
 
 BITS = {word: [int(bit) for bit in word] for word in ("000", "001", "010", "011", "101", "110", "111")}
 
@@ -40,10 +40,22 @@ def looking_at(tokens, where):
 # --- by hand ---
 
 
-def test_a_query_has_the_earlier_copies_of_its_own_point():
+def copies_of(several, copies):
+    """The targets of a sequence of different points that is repeated."""
+    base = np.arange(several, dtype=np.uint8)[:, None] >> np.arange(4) & 1
+    return nearest_points(np.tile(base, (copies, 1)), several)
+
+
+def test_a_query_of_a_repeated_sequence_has_its_earlier_copies():
     assert targets_by_row(copies_of(2, 3)) == [[], [], [0], [1], [0, 2], [1, 3]]
     assert targets_by_row(copies_of(1, 3)) == [[], [0], [0, 1]]
     assert targets_by_row(copies_of(3, 1)) == [[], [], []]
+
+
+def test_equal_points_within_a_sequence_that_is_repeated_are_copies_of_each_other():
+    """No head could tell them apart by what they are."""
+    xs = points("000", "011", "000", "000", "011", "000")
+    assert targets_by_row(nearest_points(xs, 3)) == [[], [], [], [0, 2], [1], [0, 2, 3]]
 
 
 def test_all_points_that_are_equally_near_are_the_nearest():

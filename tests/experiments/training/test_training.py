@@ -21,7 +21,8 @@ from llm_icl.experiments.training.experiment import Training
 from llm_icl.experiments.training.options import TrainingOptions
 from llm_icl.experiments.training.report import report_of
 from llm_icl.networks.shapes import build
-from llm_icl.networks.trained import find_trained
+from llm_icl.networks.trained import about_network, find_trained
+from llm_icl.reports.networks import networks_table
 from llm_icl.runs import RunDirectory
 from llm_icl.tasks.cards import load_task
 from llm_icl.tasks.drawing import draw_problems
@@ -201,6 +202,15 @@ def test_a_kept_network_is_a_model_with_its_own_step_and_cost(kept):
     assert [len(networks[name]["metrics"]) for name in ("run", "run@10", "run@1")] == [2, 1, 0]
     text = (kept / "asked" / "report.md").read_text()
     assert "run@10: Too few unseen queries" in text or "run@10: It" in text
+
+
+def test_a_kept_step_that_was_not_evaluated_has_no_score_of_another(kept):
+    rows = {row["network"]: row for row in networks_table({name: about_network(kept / "run", step)
+            for name, step in (("run", None), ("run@10", 10), ("run@5", 5), ("run@2", 2))}).rows}  # fmt: skip
+    lines = [json.loads(line) for line in (kept / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [10, 20]
+    assert [rows[name]["last_half"] for name in ("run@10", "run")] == [line["last_half"] for line in lines]
+    assert rows["run@5"]["last_half"] is rows["run@2"]["last_half"] is None
 
 
 def test_a_step_that_was_not_kept_is_refused(kept, trained):
