@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.backends.architectures.families import REFUSED, UNFIT, candidates  # noqa: E402
+from tests.backends.architectures.families import RANDOM, REFUSED, UNFIT, candidates  # noqa: E402
 from tests.backends.architectures.measuring import Finding, measure  # noqa: E402
 
 TARGET = Path(__file__).with_suffix(".md")
@@ -31,7 +31,8 @@ tokens, and buffers that follow from the configuration. A GGUF file must not hav
 **Checked before it is asked** (`llm_icl/backends/forward/self_check.py`): nine passes over 16 tokens, once for each
 loaded model. It is refused if its outputs are not finite, differ between calls, or change with what follows (an encoder
 that is loaded as a decoder, which would read the labels that it should predict; the same holds for `train` on a
-pretrained model). What saves work is used only if it gives the same logits as separate passes over whole sequences;
+pretrained model), or if its configuration says that its attention hashes tokens at random (Reformer), which short
+sequences do not show. What saves work is used only if it gives the same logits as separate passes over whole sequences;
 what does not is left out, and the reason stands in the run and the report beside the mode:
 
 | what | used for | else |
@@ -55,6 +56,12 @@ tokens and one in two pieces: that is their precision.
 
 Keys and values are kept in full where a layer has a sliding window, because transformers' own cache for such layers
 cannot go back beyond what the window has left.
+
+**Loaded when something is asked.** What the checks and the configuration say is kept by the content of the weights
+(a checksum, or a commit of the hub), the data type, the device and the versions of torch and transformers
+(`llm_icl/backends/forward/known.py`), in the folder of the embedded models. A run whose replies are all known reads the
+tokenizer alone; whatever is loaded is checked again. Files at a path are known by size and time only: such models are
+loaded by every run.
 
 **Prompts on both sides of a turn.** LongRoPE (Phi-3 and others) encodes all positions differently once a sequence is
 longer than the original context, so a longer prompt does not contain a shorter one. Prompts on both sides of that
@@ -84,6 +91,7 @@ def page(found: dict[str, Finding]) -> str:
         "| family | difference | not reused, and why |\n| --- | --- | --- |",
         *rows,
         "\n**Refused**, as their default configuration is not causal: " + ", ".join(sorted(REFUSED)) + ".",
+        "\nRefused, as their attention hashes tokens at random: " + ", ".join(sorted(RANDOM)) + ".",
         "\n**Not asked**:\n",
         *(f"- {name}: {why}" for name, why in UNFIT.items()),
     ]

@@ -1,7 +1,7 @@
 """A language model as a learner: its replies to prompts, parsed as labels or as P(y = 1)."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,8 +68,10 @@ def answer_plan(
     cache: CallCache,
     channel: Channel,
     on_calls: OnCalls = lambda done, what: None,
+    on_known: Callable[[], None] = lambda: None,
 ) -> AnsweredPlan:
-    """Answer a plan from the cache, and make missing calls over the channel.
+    """Answer a plan from the cache, and make missing calls over the channel; `on_known` is called before these if the
+    cache has replies.
 
     Modes with label probabilities normalise P(y = 1) over the two labels; unusable replies get no answer.
     """
@@ -78,6 +80,8 @@ def answer_plan(
     known, bad = _cached(plan, dict(zip(keys, plan.calls, strict=True)), cache)
     if bad:
         cache.forget(bad)
+    if known:
+        on_known()
     on_calls(len(known), "")
     missing = {key: call.request for key, call in zip(keys, plan.calls, strict=True) if key not in known}
     known |= channel.send(missing, on_calls)

@@ -30,8 +30,8 @@ _BETWEEN_REPORTS = 0.5
 _TOO_LONG = 900.0
 # Seconds between looks for the reply to a request that another process has in flight.
 _BETWEEN_LOOKS = 0.25
-# No reply has so many tokens.
-_ABSURD = 10**12
+# No prompt or reply has so many tokens.
+_ABSURD = 10**6
 # After this many consecutive requests without a reply the server counts as unreachable.
 _GONE = 10
 # Attempts at faults that pass if anything has been answered before; where nothing has, they are likely to stay.
@@ -66,6 +66,8 @@ class Sender:
         self._first = asyncio.Lock()
         self._stop: BaseException | None = None
         self._without_answer = 0
+        # The most that a reply cost, where that is more than could be.
+        self._dearest = 0.0
 
     def send(self, requests: Mapping[str, Request], on_calls: OnCalls) -> dict[str, Reply]:
         """The reply to each request, by key; a failure is a reply with a status and a message.
@@ -181,8 +183,8 @@ class Sender:
                 lambda: self._attempts.again(lambda: self._attempt(key, request), self._most_attempts)
             )
         except RejectedError as problem:
-            if problem.status == "error" and not self.model.served:
-                # No request has succeeded yet: the error concerns all requests.
+            if problem.status == "error" and not self.model.has_answered:
+                # No request has ever succeeded: the error concerns all requests.
                 self._halt(HopelessError(f"{self.model.entry.name}: {problem}"))
             return Reply(status=problem.status, message=str(problem))
         except (TransientError, UnusableError) as problem:
@@ -237,7 +239,8 @@ class Sender:
     async def _attempt(self, key: str, request: Request) -> Reply:
         while True:
             mark = await self._place()
-            limiter, budget, held = self._limiter, self._budget, self.model.max_cost(request)
+            limiter, budget = self._limiter, self._budget
+            held = max(self.model.max_cost(request), self._dearest)
             overloaded = answered = False
             try:
                 await budget.hold(held)
@@ -309,13 +312,25 @@ class Sender:
         return Ending(intent, unknown=True), known
 
     def cost(self, reply: Reply, held: float) -> float:
-        """What a reply cost. Where the provider counts no tokens, or absurd ones, what was held for it stands."""
+        """What a reply cost. Where the provider counts no tokens, or absurd ones, what was held for it stands. Where a
+        reply cost more, as reasoning may that a server does not limit, so much is held for others from then on.
+        """
         usage = reply.usage or {}
         if any(isinstance(n, bool) or not isinstance(n, int) or not 0 <= n < _ABSURD for n in usage.values()):
             return held
         read, written = sum(usage.get(kind, 0) for kind in ("input", "cached", "write")), usage.get("output", 0)
-        cost = self.model.cost(usage) if read and (written or not reply.text) else held
-        return min(cost, held)
+        if not read or (reply.text and not written):
+            return held
+        cost = self.model.cost(usage)
+        if cost > held:
+            if not self._dearest:
+                log.warning(
+                    "%s: the server counts more tokens than it was sent and allowed (%s read, %s written): limits may "
+                    "be exceeded by what is in flight",
+                    self.model.entry.name, f"{read:,}", f"{written:,}",
+                )  # fmt: skip
+            self._dearest = cost
+        return cost
 
     async def _place(self) -> int:
         """A slot of the limiter, after any pause requested by the server."""

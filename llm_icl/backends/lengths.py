@@ -6,7 +6,8 @@ from typing import Any
 def context_length(model: Any) -> int | None:
     """The maximum number of tokens of a sequence; None if the configuration does not state it."""
     config = model.config.get_text_config()
-    stated = [getattr(config, name, None) for name in ("max_position_embeddings", "max_target_positions")]
+    names = ("max_position_embeddings", "max_target_positions", "max_seq_len")
+    stated = [getattr(config, name, None) for name in names]
     # RoBERTa's kind counts positions from the padding token's number on, within the same table.
     tables = [
         table.num_embeddings - table.padding_idx - 1

@@ -29,13 +29,24 @@ def read_rows(path: Path) -> list[Row]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
+            row = json.loads(line, object_pairs_hook=once)
+        except (json.JSONDecodeError, RecursionError):
             row = None
+        except ValueError as problem:
+            raise RequestError(f"{path}, line {number}: {problem}") from None
         if not isinstance(row, Mapping):
             raise RequestError(f"{path}, line {number} is not a JSON object: one object a line is expected")
         rows.append(row)
     return rows
+
+
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, of its members. Raises ValueError for a key that appears twice."""
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"'{next(key for key in keys if keys.count(key) > 1)}' appears twice")
+    return row
 
 
 def _dataset(path: Path) -> list[Row]:

@@ -15,6 +15,7 @@ from llm_icl.asking.modes.base import Plan
 from llm_icl.asking.plan import plan_for
 from llm_icl.backends import LanguageModel, ModelEntry
 from llm_icl.backends.base import WritingModel
+from llm_icl.backends.hosted.model import RemoteModel
 from llm_icl.backends.pool import ModelPool
 from llm_icl.errors import BudgetSpentError, WorkError
 from llm_icl.experiments.calling import Calling
@@ -101,9 +102,14 @@ class Asker:
             done += calls
             self._on_progress(f"{questions.cell}: {name}{f' ({what})' if what else ''}", done, whole)
 
+        def on_known() -> None:
+            if isinstance(model, RemoteModel):
+                model.has_answered = True
+
         answered = answer_plan(
-            plan, model.identity(), questions.prompt, questions.shown, questions.positions, cache, channel, on_calls
-        )
+            plan, model.identity(), questions.prompt, questions.shown, questions.positions, cache, channel, on_calls,
+            on_known,
+        )  # fmt: skip
         return plan, answered
 
     def count(self, name: str, questions: Questions, plan: Plan, answered: AnsweredPlan) -> None:

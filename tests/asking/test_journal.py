@@ -259,6 +259,26 @@ def test_without_tokens_that_can_be_believed_what_was_held_stands(provider, tmp_
     assert cost == pytest.approx(sum(held[:calls]), rel=0.02)
 
 
+def test_a_reply_that_cost_more_than_could_be_is_paid_for_and_more_is_held_for_the_next(
+    provider, tmp_path, monkeypatch, caplog
+):
+    """As from servers that reason beyond the limit that they were given."""
+    usual = servers.answer
+    counted = HONEST | {"completion_tokens": 5000}
+    monkeypatch.setattr(servers, "answer", lambda *given: usual(*given) | {"usage": counted})
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{provider.url}/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-another-secret")
+    model = OpenAIModel(find_model("gpt-4.1"))
+    each = model.cost({"input": 30, "output": 5000})
+    sender = Sender(model, cache(tmp_path), "run", Budget(3.5 * each), patience=QUICK)
+    with pytest.raises(WorkError, match="stopped before the limit"):
+        sender.send(questions(model, 40), lambda done, what: None)
+    sender.close()
+    assert cache(tmp_path).spent("run") == (pytest.approx(3 * each), 3)
+    assert len(provider.received) == 3
+    assert caplog.text.count("the server counts more tokens than it was sent and allowed (30 read, 5,000 written)") == 1
+
+
 def under_way(provider, tmp_path):
     """A model and its sender of eight at once, behind the first question, which goes alone."""
     model = openai(provider)

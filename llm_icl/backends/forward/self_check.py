@@ -32,6 +32,8 @@ Run = Callable[..., Tensor]
 
 def check_language_model(name: str, model: Any, tokenizer: Any) -> Reuse:
     """What a causal language model of transformers may reuse. Raises RequestError if it cannot be used at all."""
+    if "lsh" in (getattr(model.config, "attn_layers", None) or ()):  # beyond the length that is tried here
+        raise _unusable(name, "its attention hashes tokens at random, and gives other outputs at each call")
     first, second = (_sequence(tokenizer, text, i) for i, text in enumerate(_TEXTS))
     check_tokens(name, embeddings_of(model), (first, second))
     half, vocabulary = _LENGTH // 2, model.config.get_text_config().vocab_size

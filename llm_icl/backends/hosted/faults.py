@@ -64,9 +64,18 @@ _TOO_LONG = _words(
     r"(inputs?|prompt)\W* (tokens? \+|must have less than)", r"n_keep.{0,20}n_ctx",
     r"reduce (the|your) (length|message)",
 )  # fmt: skip
+# What they write of requests that are at fault. Longer replies than a model writes are another matter.
+_TOO_LONG_REQUEST = _words(
+    r"maximum (prompt|input|sequence|token)[a-z ]{0,20} ?length", r"max_seq_len",
+    r"exceed\w*( the)?( model'?s?)?( max\w*| allowed| configured| token)[^.;]{0,30}(length|limit|tokens?)",
+    r"(length|tokens?|token count)[^.;]{0,20} (cannot |would |should not )?exceed",
+    r"number of (input |prompt )?tokens[^.;]{0,60}(exceed|greater|larger|more than)",
+    r"(prompt|input|message)s? (has|have|of) \d+ tokens", r"range of input length", r"string[_ ](too|above[_ ]max)",
+)  # fmt: skip
+_OF_REPLIES = re.compile(r"\bmax_(completion_|output_|new_)?tokens\b|(completion|output) tokens", re.I)
 _FILTERED = _words(
     r"content[_ ](filter|management|policy)", r"responsible ?ai", r"content_policy_violation", r"safety system",
-    r"data_inspection_failed", r"flagged",
+    r"data_inspection_failed", r"flagged", r"content exists risk", r"敏感",
 )  # fmt: skip
 _BLOCKED = _words(
     r"(account|organi[sz]ation|project|workspace)[^.;]{0,40}(flagged|suspended|disabled|deactivated|terminated|banned|"
@@ -74,7 +83,9 @@ _BLOCKED = _words(
 )  # fmt: skip
 _NO_CREDIT = _words(
     r"credit balance", r"current quota", r"insufficient[_ ](quota|balance|credits?|funds)", r"out of credits?",
-    r"no credits?\b", r"billing", r"payment required", r"(spending|spend|credit|usage) limit",
+    r"no credits?\b", r"billing", r"payment required", r"(spending|spend|credit|usage) limit", r"good standing",
+    r"arrear", r"(monthly|weekly) (limit|quota)", r"insufficient[^.;]{0,20} (balance|credits?|funds)",
+    r"balance[^.;]{0,20} (insufficient|too low)", r"余额不足", r"欠费",
 )  # fmt: skip
 _WRONG_KEY = _words(
     r"(invalid|incorrect|wrong|missing|expired|bad|unknown|revoked)[^.;]{0,30}\b(api|access|auth\w*|subscription|x-api)"
@@ -160,7 +171,10 @@ def fault_in(reason: Reason, status: int, model: str, headers: Mapping[str, str]
     status = reason.status if status == 200 and reason.status >= 400 else status
     # What passes is asked again, whatever else is said of it: "no slot for this context size, try again later".
     passes = (status == 429 and wait is not None) or ((status == 429 or status >= 500) and _PASSING.search(said))
-    if (_TOO_LONG.search(said) or status == 413) and not passes:
+    long = _TOO_LONG.search(said) or status == 413
+    if status in (400, 422) and _TOO_LONG_REQUEST.search(said) and not _OF_REPLIES.search(said):
+        long = True
+    if long and not passes:
         return RejectedError("too_long", message)
     if status == 402 or (_NO_CREDIT.search(said) and wait is None and not passes):
         return HopelessError(f"{model}: the account has no credit left ({message})")
@@ -173,7 +187,8 @@ def fault_in(reason: Reason, status: int, model: str, headers: Mapping[str, str]
         if permanent and (status == 501 or _WRONG_PATH.search(said)):
             return HopelessError(f"{model}: the provider has no such model or URL ({message})")
         overload = status in (429, 503, 529) or _OVERLOAD.search(said)
-        return TransientError(message, "overload" if overload else "server", wait)
+        # What stands behind a gateway may go on, and be paid for, when that has waited long enough.
+        return TransientError(message, "overload" if overload else "server", wait, charged=status in (504, 524))
     if status >= 400 and _BLOCKED.search(said):
         return HopelessError(f"{model}: the provider has closed the account ({message})")
     if status < 500 and _FILTERED.search(said):

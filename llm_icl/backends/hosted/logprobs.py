@@ -36,6 +36,8 @@ _TIE = 0.5
 _ROUNDED = 5e-3
 # Blanks, as the texts of tokens and their names in vocabularies have them.
 _BLANKS = re.compile(r"[\s▁ĠĊ]+")
+# Below this are no numbers of a model, but what servers write in their place (-9999, the least number, infinity).
+_FLOOR = -1000.0
 # Tokens that may come before an echoed prompt.
 _MOST_BEFORE = 2
 
@@ -53,7 +55,8 @@ class Token:
 
     def listed(self) -> Top:
         """Log-probabilities by text. Tokens with the same text are summed; one that was sent twice counts once. None
-        where only what was written is listed, as certain: servers that compute no others write that.
+        where only what was written is listed, as certain, beside others that are impossible at most: servers that
+        compute no others write that.
         """
         once: list[tuple[str, float]] = []
         for text, value in self.top:
@@ -62,7 +65,8 @@ class Token:
         sums: Top = {}
         for text, value in once:
             sums[text] = float(np.logaddexp(sums[text], value)) if text in sums else value
-        return {} if list(sums.values()) == [0.0] else sums
+        possible = [value for value in sums.values() if not value < _FLOOR]
+        return {} if possible == [0.0] else sums
 
 
 def tokens_of(logprobs: Any) -> list[Token]:

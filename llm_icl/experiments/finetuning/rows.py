@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from llm_icl.backends.hub import reach_hub
+from llm_icl.config.rows import once
 from llm_icl.config.specs import counted
 from llm_icl.config.texts import read_lines
 from llm_icl.errors import RequestError
@@ -58,7 +59,7 @@ def _jsonl(path: Path) -> Numbered:
         if not line.strip():
             continue
         try:
-            row = json.loads(line, object_pairs_hook=_once)
+            row = json.loads(line, object_pairs_hook=once)
         except (ValueError, RecursionError) as problem:
             why = f"not a whole JSON object ({getattr(problem, 'msg', problem)})"
             row = None
@@ -67,15 +68,6 @@ def _jsonl(path: Path) -> Numbered:
         if not isinstance(row, dict):
             raise RequestError(f"{path}, line {number}: {why}: write one object a line")
         yield number, row
-
-
-def _once(pairs: list[tuple[str, Any]]) -> Row:
-    """A JSON object. Raises ValueError for a key that appears twice."""
-    row = dict(pairs)
-    if len(row) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"'{next(key for key in keys if keys.count(key) > 1)}' appears twice")
-    return row
 
 
 def _csv(path: Path) -> Numbered:

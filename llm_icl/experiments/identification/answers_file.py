@@ -218,7 +218,7 @@ def _named(row: Row) -> str:
 
 
 def _maybe_share(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float) and 0 <= value <= 1)
+    return value is None or (type(value) in (int, float) and 0 <= value <= 1)
 
 
 def _beside(row: Row) -> dict[str, float]:

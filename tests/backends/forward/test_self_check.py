@@ -231,7 +231,7 @@ def test_replies_are_the_likeliest_tokens_whatever_the_checkpoint_asks_for(tmp_p
 @pytest.mark.parametrize(
     ("name", "length"),
     [("llama", 512), ("roberta: decoder", 511), ("xlm-roberta: decoder", 511), ("opt", 512), ("xlnet: uni", None),
-     ("mamba", None)],
+     ("mamba", None), ("mpt", 2048)],
 )  # fmt: skip
 def test_the_context_is_as_long_as_the_positions_last(name, length):
     model = tiny_model(name)

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from llm_icl.backends.hosted.adapting import Adaptations
-from llm_icl.backends.hosted.faults import fault_in, reason_for, retry_after
+from llm_icl.backends.hosted.faults import TransientError, fault_in, reason_for, retry_after
 from llm_icl.backends.hosted.reasons import Reason
 from llm_icl.config.addresses import checked_url
 from llm_icl.config.secrets import redact
@@ -112,9 +112,47 @@ def test_what_headers_of_the_environment_send_in_secret_is_taken_out_and_the_res
     (400, "This model's maximum context length is 8192 tokens", "RejectedError"),
     (500, "the request exceeds the available context size", "RejectedError"),
     (413, "Request entity too large", "RejectedError"),
+    (400, "Access denied, please make sure your account is in good standing.", "HopelessError"),
+    (403, "Sorry, your account balance is insufficient", "HopelessError"),
+    (429, "余额不足或无可用资源包,请充值。", "HopelessError"),
+    (429, "You have reached your monthly limit of free requests", "HopelessError"),
 ])  # fmt: skip
 def test_an_error_is_what_its_words_say_unless_they_say_that_it_passes(status, words, kind):
     assert type(fault_in(Reason(words), status, "m")).__name__ == kind
+
+
+@pytest.mark.parametrize("words", [
+    "This model's maximum prompt length is 131072 but the request contains 537812 tokens.",
+    "Invalid request: Your request exceeded model token limit: 262144",
+    "Range of input length should be [1, 129024]",
+    "Prompt exceeds max length",
+    "Prompt length (5000) exceeds maximum input length (4096)",
+    "The prompt length 5000 should not exceed max_seq_len 4096",
+    "prompt token count of 9000 cannot exceed 4096",
+    "Input length 5000 exceeds the maximum allowed token length of 4096",
+    "The number of tokens in the prompt (5000) is greater than the model limit",
+    "prompt has 5000 tokens, but the configured context is 4096",
+    "Input tokens exceed the configured limit of 272000 tokens.",
+])  # fmt: skip
+def test_prompts_that_are_too_long_are_so_in_many_words(words):
+    assert fault_in(Reason(words), 400, "m").status == "too_long"
+    assert isinstance(fault_in(Reason(words), 429, "m"), TransientError)  # of rates
+
+
+@pytest.mark.parametrize("words", [
+    "max_tokens is too large: 5000. This model supports at most 4096 completion tokens",
+    "max_tokens: 5000 exceeds the maximum allowed 4096 tokens",
+    "The output tokens exceed the maximum allowed length",
+    "Invalid value for temperature",
+    "'stop': array too long. Expected an array with maximum length 4",
+])  # fmt: skip
+def test_other_limits_are_not_those_of_prompts(words):
+    assert fault_in(Reason(words), 400, "m").status == "error"
+
+
+@pytest.mark.parametrize(("status", "charged"), [(500, False), (502, False), (503, False), (504, True), (524, True)])
+def test_what_stands_behind_a_gateway_that_waited_may_go_on_and_be_paid_for(status, charged):
+    assert fault_in(Reason("Gateway Time-out"), status, "m").charged == charged
 
 
 def test_a_key_that_is_a_common_word_does_not_spoil_every_text(monkeypatch):

@@ -95,11 +95,15 @@ def test_the_written_token_counts_once_however_it_is_spelled(ask, monkeypatch, o
     np.testing.assert_allclose(asked.mass, 0.55, rtol=1e-3)
 
 
-def test_a_token_alone_and_certain_is_no_probability(ask, monkeypatch):
-    """What servers write that compute no log-probabilities of others."""
+@pytest.mark.parametrize("floor", [None, -9999.0, -3.4e38, -math.inf])
+def test_a_token_alone_and_certain_is_no_probability(ask, monkeypatch, floor):
+    """What servers write that compute no log-probabilities of others, or a floor in their place."""
 
     def change(body, usual):
-        usual["choices"][0]["logprobs"] = {"content": [listing("1", 1.0)]}
+        entry = listing("1", 1.0)
+        if floor is not None:
+            entry["top_logprobs"] += [{"token": token, "logprob": floor, "bytes": None} for token in ("0", "the")]
+        usual["choices"][0]["logprobs"] = {"content": [entry]}
         usual["choices"][0]["message"]["content"] = "1"
         return usual
 

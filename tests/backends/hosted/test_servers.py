@@ -73,7 +73,7 @@ def test_without_readable_log_probabilities_the_written_label_stands_and_the_rea
     ("choice", "status", "mass"),
     [
         (chat("the", {"content": [entry("the", {"the": -1e-9, "0": -20.0, "1": -21.0})]}), "unparseable", 2.8e-9),
-        (chat("the", {"content": [entry("the", {"the": 0.0, "0": -9999.0, "1": -9999.0})]}), "unparseable", 0.0),
+        (chat("the", {"content": [entry("the", {"the": 0.0, "0": -9999.0, "1": -9999.0})]}), "unparseable", None),
         (chat("the", {"content": [entry("the", {"1": math.log(0.5), "the": math.log(0.4), "0": -5.0})]}),
          "unparseable", 0.5067),
         (chat("1.", {"content": [*LABEL, entry(".", {})]}), "unparseable", 0.9),

@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import run_cli
 from tests.inside import run_inside
 from tests.reports.reading import table_of
-from tests.servers.provider import Provider
+from tests.servers.provider import Provider, Raw, prompt_of
 
 KEY = "sk-a-secret-that-nobody-may-see-1234567890"
 SMALL = "--task majority --n 3 --points 8 --problems 5 --no-shuffled-labels --learner nearest-neighbour".split()
@@ -195,6 +195,24 @@ def test_a_missing_key_is_named_before_anything_is_sent(tmp_path):
     assert "mode top, prices of 2026" in planned.stdout
     assert "nothing was sent" in planned.stdout
     assert not list(tmp_path.iterdir())
+
+
+def test_a_question_that_is_rejected_in_unknown_words_does_not_stop_a_resumed_run(provider, tmp_path):
+    """A server that has answered before does answer: the others are asked again, and found, at each start."""
+    refused = Raw(400, json.dumps({"error": {"message": "this one is not to my taste"}}).encode())
+    provider.fault = lambda body, before: refused if "Input: 1 1" in prompt_of(body) else ""
+    command = ["eval", "--model", "gpt-4.1", *"--task majority --n 2 --points 4 --problems 6".split()]
+    command += ["--learner", "best-constant", "--no-shuffled-labels", "--out", "run"]
+    rejected = []
+    for _ in range(2):
+        done = cli(provider, *command, cwd=tmp_path)
+        assert done.returncode == 1
+        (count,) = re.findall(r"(\d+) calls failed \(.*this one is not to my taste", done.stderr)
+        rejected.append(int(count))
+        provider.received.clear()
+    assert rejected[0] == rejected[1] > 1
+    provider.fault = lambda body, before: ""
+    assert cli(provider, *command, cwd=tmp_path).returncode == 0
 
 
 def test_a_dry_run_counts_equal_questions_once_as_the_run_asks_them_once(provider, tmp_path):

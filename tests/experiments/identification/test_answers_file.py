@@ -240,6 +240,12 @@ def test_a_file_without_answers_or_of_another_kind_is_refused(sampled, tmp_path)
         AnswersFile.read(tmp_path / "words.jsonl")
     with pytest.raises(RequestError, match="line 1 is not a JSON object"):
         AnswersFile.read(written([[1]], tmp_path / "list.jsonl"))
+    twice = json.dumps(sampled[0] | {"probability": 0.9})[:-1] + ', "probability": 0.5}'
+    (tmp_path / "twice.jsonl").write_text(twice)
+    with pytest.raises(RequestError, match="line 1: 'probability' appears twice"):
+        AnswersFile.read(tmp_path / "twice.jsonl")
+    with pytest.raises(RequestError, match="'probability' is not a number from 0 to 1: True"):
+        AnswersFile.read(written([sampled[0] | {"probability": True}], tmp_path / "true.jsonl"))
     both = run_inside("identify", "--answers", "empty.jsonl", "--task", "majority", cwd=tmp_path)
     assert both.returncode == 2
     assert "--answers brings its own tasks" in both.stderr
