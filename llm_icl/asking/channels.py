@@ -9,6 +9,11 @@ from llm_icl.asking.modes import MODES
 from llm_icl.asking.modes.base import Plan, Planned
 from llm_icl.backends.base import WritingModel
 from llm_icl.backends.exchange import Reply, Request
+from llm_icl.errors import WorkError
+
+# What code of models raises where it cannot compute something: a sequence that is longer than its tables, no memory, …
+_RAISED = (RuntimeError, IndexError, ValueError, AssertionError)
+_LINE = 300  # characters of an error's text, at most
 
 # Called with the number of calls answered since the last time, and a status text.
 OnCalls = Callable[[int, str], None]
@@ -33,8 +38,11 @@ class SilentChannel:
 
 @dataclass(frozen=True)
 class LocalChannel:
-    """Calls to a model in this process, in blocks that are committed as they finish."""
+    """Calls to a model in this process, in blocks that are committed as they finish. An error of the model raises
+    WorkError, with its name.
+    """
 
+    name: str
     model: WritingModel
     plan: Plan
     cache: CallCache
@@ -57,4 +65,8 @@ class LocalChannel:
         return replies
 
     def _ask(self, block: Sequence[Planned]) -> list[Reply]:
-        return MODES[self.plan.mode].ask(self.model, [call.request for call in block], self.plan.shared)
+        try:
+            return MODES[self.plan.mode].ask(self.model, [call.request for call in block], self.plan.shared)
+        except _RAISED as problem:
+            text = " ".join(str(problem).split())
+            raise WorkError(f"{self.name}: {type(problem).__name__}: {text}"[:_LINE]) from problem

@@ -87,11 +87,12 @@ def _faults(model: Any, report: Mapping[str, Any]) -> Iterator[str]:
         yield f"the checkpoint has {_counted(unexpected)} for which the model has no place ({_some(unexpected)})"
     shapes = [f"{key}: {list(found)}, not {list(own)}" for key, found, own in report["mismatched_keys"]]
     if shapes:
-        yield f"{_counted(shapes)} in the checkpoint have another shape than in the model ({_some(shapes)})"
+        have = "has" if len(shapes) == 1 else "have"
+        yield f"{_counted(shapes)} in the checkpoint {have} another shape than in the model ({_some(shapes)})"
     yield from map(str, report["error_msgs"])
     broken = [key for key, tensor in model.state_dict().items() if not _is_finite(tensor)]
     if broken:
-        yield f"{_counted(broken)} are not finite ({_some(broken)})"
+        yield f"{_counted(broken)} {'is' if len(broken) == 1 else 'are'} not finite ({_some(broken)})"
 
 
 def _matters(key: str, model: Any) -> bool:

@@ -94,7 +94,7 @@ class Asker:
         plan = questions.plan(model)
         if channel is None:
             assert isinstance(model, WritingModel)
-            channel = LocalChannel(model, plan, cache)
+            channel = LocalChannel(name, model, plan, cache)
         whole, done = len({call_key(model.identity(), call.request.data()) for call in plan.calls}), 0
 
         def on_calls(calls: int, what: str) -> None:

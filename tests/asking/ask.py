@@ -28,7 +28,7 @@ def ask(
     loaded = load_prompt(parse_specs([prompt])[0])
     cache = CallCache(folder / f"{mode}.sqlite")
     plan = plan_for(model, loaded, problems, positions, mode)
-    channel = LocalChannel(model, plan, cache)
+    channel = LocalChannel("m", model, plan, cache)
     with patch.object(replies, "LEAST_MASS", 0.0):
         return answer_plan(plan, model.identity(), loaded, problems, positions, cache, channel)
 

@@ -166,8 +166,34 @@ def test_a_model_that_computes_no_numbers_fails_and_is_asked_again(tmp_path):
     for _ in range(2):
         done = run_inside("eval", "--model", "hf/gpt2", *TINY, cwd=tmp_path)
         assert done.returncode != 0
-        assert "are not finite (transformer.ln_f.bias)" in done.stderr
+        assert "1 weight is not finite (transformer.ln_f.bias)" in done.stderr
     save_file(tensors, weights, {"format": "pt"})
+
+
+def test_what_a_model_raises_is_said_in_a_line_and_costs_the_others_nothing(tmp_path, monkeypatch):
+    """As where a sequence is longer than tables of which its configuration says nothing."""
+    from llm_icl.asking.modes import MODES
+    from tests.conftest import TinyModels
+
+    TinyModels(tmp_path).gpt2().rename(tmp_path / "fragile")
+    TinyModels(tmp_path).gpt2()
+    usual = MODES["curve"].ask
+
+    def ask(model, requests, shared):
+        if "fragile" in str(model.identity()):
+            raise RuntimeError("The size of tensor a (188) must match\nthe size of tensor b (64)")
+        return usual(model, requests, shared)
+
+    monkeypatch.setattr(MODES["curve"], "ask", ask)
+    done = run_inside("eval", "--model", "hf/fragile,hf/gpt2", *TINY, cwd=tmp_path)
+    assert done.returncode == 1
+    said = "hf/fragile: RuntimeError: The size of tensor a (188) must match the size of tensor b (64)"
+    assert f" calls failed ({said})" in done.stderr
+    assert "an error of the program" not in done.stderr
+    assert set(rows(tmp_path, "hf/fragile")["status"]) == {"error"}
+    assert set(rows(tmp_path, "hf/gpt2")["status"]) <= {"ok", "unparseable"}
+    monkeypatch.undo()
+    assert run_inside("eval", "--model", "hf/fragile,hf/gpt2", *TINY, cwd=tmp_path).returncode == 0
 
 
 def test_an_echo_that_cannot_tell_the_labels_apart_says_so(provider, tmp_path, monkeypatch):
