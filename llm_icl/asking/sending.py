@@ -329,7 +329,7 @@ class Sender:
                     "be exceeded by what is in flight",
                     self.model.entry.name, f"{read:,}", f"{written:,}",
                 )  # fmt: skip
-            self._dearest = cost
+            self._dearest = max(self._dearest, cost)
         return cost
 
     async def _place(self) -> int:
