@@ -270,7 +270,24 @@ def _crossed():
 
                 name = f"{share}; {seeds} seeds, spread {between}, of queries 1"
                 yield World("accuracy over queries and seeds", name, share, proportion, (20, 100))
+    yield from _of_some_queries()
     yield from _one_label()
+
+
+def _of_some_queries():
+    """As Rec2FTP: of the queries that count, which differ from draw to draw."""
+    for seeds in (3, 5):
+        for asked in (0.05, 0.2):
+            for share in (0.5, 0.8, 0.95):
+
+                def draw(random, queries, seeds=seeds, asked=asked, share=share):
+                    by_query, by_seed = random.standard_normal((2, queries, 1)), 0.3 * random.standard_normal(seeds)
+                    counts, each = by_query + random.standard_normal((2, queries, seeds))
+                    trials = (counts < ndtri(asked) * np.sqrt(2)).astype(float)
+                    return crossed_proportion(trials * (each + by_seed < ndtri(share) * np.sqrt(2.09)), trials)
+
+                name = f"{share} of {100 * asked:.0f} % of the queries; {seeds} seeds, spread 0.3, of queries 1"
+                yield World("fraction of some queries, over seeds", name, share, draw, (20, 100, 400))
 
 
 def _one_label():
