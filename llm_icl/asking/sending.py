@@ -183,7 +183,7 @@ class Sender:
                 lambda: self._attempts.again(lambda: self._attempt(key, request), self._most_attempts)
             )
         except RejectedError as problem:
-            if problem.status == "error" and not self.model.has_answered:
+            if problem.status == "error" and not (self.model.served or self.model.answered_earlier):
                 # No request has ever succeeded: the error concerns all requests.
                 self._halt(HopelessError(f"{self.model.entry.name}: {problem}"))
             return Reply(status=problem.status, message=str(problem))

@@ -108,6 +108,8 @@ def main() -> None:
     except RequestError as problem:
         sys.exit(_fail(str(problem), 2))
     except WorkError as problem:
+        if problem.__cause__ and os.environ.get("LLM_ICL_TRACEBACK"):
+            click.echo(redact(traceback.format_exc()), err=True)
         sys.exit(_fail(str(problem), 1))
     except click.exceptions.NoArgsIsHelpError as problem:
         click.echo(problem.format_message(), err=True)

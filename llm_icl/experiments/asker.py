@@ -104,7 +104,7 @@ class Asker:
 
         def on_known() -> None:
             if isinstance(model, RemoteModel):
-                model.has_answered = True
+                model.answered_earlier = True
 
         answered = answer_plan(
             plan, model.identity(), questions.prompt, questions.shown, questions.positions, cache, channel, on_calls,

@@ -113,9 +113,9 @@ class RemoteModel(LanguageModel):
         self.entry = entry
         self.options = dict(entry.options)
         self.adaptations = Adaptations()
-        # The names by which replies of this process call the model; and whether there are any, of earlier ones too.
+        # The names by which replies of this process call the model; and whether there are any of earlier ones.
         self.served: set[str] = set()
-        self.has_answered = False
+        self.answered_earlier = False
         variable_of(entry, self.options.get("key") or entry.key)
         effort = self.options.get("effort", entry.effort)
         self.effort = str(effort) if effort else ""
@@ -237,7 +237,6 @@ class RemoteModel(LanguageModel):
         dropped = sorted(self.adaptations.dropped)
         reply = Reply(**redacted(reply.data() | ({"dropped": dropped} if dropped else {})))
         self.served.add(reply.model)
-        self.has_answered = True
         return reply
 
     def _no_answer(self, text: str, answer: Any, why: str) -> Exception:

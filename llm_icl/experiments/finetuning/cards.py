@@ -89,11 +89,8 @@ def _trust(own: Mapping[str, Compared], corrected: str) -> Finding:
     draws = sorted({scores.seeds(one) for one in found})
     queries = sorted({one.answers["example"].n_unique() for one in found})
     doubts = [*one_answer_sentences(found), *loss_sentences(found), *rate_sentences(found)]
-    drawn, asked = (
-        f"{span_of(counts)} {one if counts[-1] == 1 else several}"
-        for counts, one, several in ((draws, "draw", "draws"), (queries, "query", "queries"))
-    )
-    sentences = [f"{drawn} of demonstrations and {asked} a set.", corrected, *doubts]
+    drawn = f"{span_of(draws)} {'draw' if draws[-1] == 1 else 'draws'}"
+    sentences = [f"{drawn} of demonstrations and {span_of(queries)} queries a set.", corrected, *doubts]
     badge: Badge = (
         "can't tell" if draws[-1] < FEWEST_SEEDS else "weak" if doubts or draws[0] < FEWEST_SEEDS else "clear"
     )
