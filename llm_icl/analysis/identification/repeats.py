@@ -27,6 +27,14 @@ class Repeats:
         """The part with some of the problems (C,)."""
         return Repeats(self.count[:, problems], self.ones[:, problems])
 
+    def one(self) -> Floats:
+        """One of the labels of every question, drawn, (M, C, Q), NaN where there is none: their majority is less noisy
+        than the subject, and which of them is the first may depend on what was answered.
+        """
+        given = self.count > 0
+        label = np.random.default_rng(0).random(given.shape) * self.count < self.ones
+        return np.where(given, label, np.nan)
+
     @property
     def agreement(self) -> Floats | None:
         """The probability that two answers to one question agree, (M,); None where few questions were repeated."""
@@ -39,16 +47,16 @@ class Repeats:
         return np.array([same[m][again[m]].mean() for m in range(len(again))])
 
     def come_back(
-        self, first: Floats, model: Floats, drawn: Floats, counted: NDArray[np.bool_], random: np.random.Generator
+        self, fitted: Floats, model: Floats, drawn: Floats, counted: NDArray[np.bool_], random: np.random.Generator
     ) -> Floats:
-        """How far the deviations of the first answers (M, C, Q) from P(answer 1) come back when a question is asked
-        again: the sum of their products with the mean deviation of the other answers to it, over counted questions.
+        """How far the deviations of the answers to which models are fitted (`one`) (M, C, Q) from P(answer 1) come back
+        when a question is asked again: the sum of their products with the mean deviation of the other answers to it, over counted questions.
 
         Other answers have no part in the fit of the model, so that its errors do not come back. (1 + R,), of these
         answers and of as many simulated ones, which have the probabilities drawn (R, M, C, Q).
         """
         again = (self.count > 1) & counted
-        p, label, others = model[again], first[again], self.count[again] - 1
+        p, label, others = model[again], fitted[again], self.count[again] - 1
         found = ((label - p) * ((self.ones[again] - label) / others - p)).sum()
         probability = drawn[:, again]  # (R, repeated questions)
         labels = random.random(probability.shape) < probability

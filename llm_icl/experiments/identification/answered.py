@@ -41,8 +41,7 @@ def answers_frame(subject: str, prompt: str | None, asked: Problems, queries: in
 def read_answers(frames: Sequence[pl.DataFrame], shape: tuple[int, int, int], repeats: int) -> Answered:
     """The answers in the frames of all numbers of examples, of M·C·Q rows.
 
-    They are probabilities if all usable answers have one. Of repeated answers one is drawn, since their majority is
-    less noisy than the subject.
+    They are probabilities if all usable answers have one. Of repeated labels one is drawn.
     """
     rows = pl.concat(frames)
     label = rows["prediction"].cast(pl.Float64).fill_null(np.nan).to_numpy().reshape(shape)
@@ -53,11 +52,15 @@ def read_answers(frames: Sequence[pl.DataFrame], shape: tuple[int, int, int], re
     if repeats == 1:
         return Answered(label, False)
     share = rows["agreement"].fill_null(np.nan).to_numpy().reshape(shape)
-    kept = np.isnan(share) | (np.random.default_rng(0).random(shape) < share)
     count = np.where(np.isnan(share), known, repeats).astype(np.int64)
     majority = np.where(np.isnan(share), known, np.rint(np.nan_to_num(share) * repeats)).astype(np.int64)
     ones = np.where(label == 1, majority, count - majority)
-    return Answered(np.where(known, np.where(kept, label, 1 - label), np.nan), False, Repeats(count, ones))
+    return labelled(Repeats(count, ones))
+
+
+def labelled(repeats: Repeats) -> Answered:
+    """Of all labels that were answered to each question one is drawn; the others tell how well answers repeat."""
+    return Answered(repeats.one(), False, repeats if (repeats.count > 1).any() else None)
 
 
 def given_frame(subject: str, probes: Probes, answered: Answered) -> pl.DataFrame:

@@ -16,7 +16,7 @@ from llm_icl.config.rows import Row, contradiction, label_of, read_rows
 from llm_icl.config.specs import parse_specs
 from llm_icl.errors import RequestError
 from llm_icl.experiments.candidates import algorithm_at, algorithms
-from llm_icl.experiments.identification.answered import Answered
+from llm_icl.experiments.identification.answered import Answered, labelled
 from llm_icl.experiments.identification.probes import Probes
 from llm_icl.experiments.setting import Setting
 from llm_icl.problems import Bits, Problems, Task
@@ -141,22 +141,21 @@ class _Places:
                     )
 
     def answers(self, rows: Iterable[Row]) -> Answered:
-        """Of several answers to a probe the first counts; the others tell how well answers repeat."""
+        """Of several probabilities of a probe the mean counts: the order of rows says nothing."""
         given: dict[tuple[int, int, int], list[Row]] = defaultdict(list)
         for row in filter(_answered, rows):
             given[self._place(row)].append(row)
-        probabilities = all(row.get("probability") is not None for some in given.values() for row in some)
         shape = len(self.sizes), len(self.problems), len(self.probes)
-        answers, count, ones = np.full(shape, np.nan), np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+        if all(row.get("probability") is not None for some in given.values() for row in some):
+            probabilities = np.full(shape, np.nan)
+            for place, some in given.items():
+                probabilities[place] = np.mean([row["probability"] for row in some])
+            return Answered(probabilities, True)
+        count, ones = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
         for place, some in given.items():
             labels = [label for row in some if (label := _label(row)) is not None]
-            if probabilities:
-                answers[place] = float(some[0]["probability"])
-            elif labels:
-                answers[place] = labels[0]
             count[place], ones[place] = len(labels), sum(labels)
-        again = not probabilities and (count > 1).any()
-        return Answered(answers, probabilities, Repeats(count, ones) if again else None)
+        return labelled(Repeats(count, ones))
 
     def _place(self, row: Row) -> tuple[int, int, int]:
         return (

@@ -128,6 +128,19 @@ def test_repeated_answers_tell_how_well_answers_repeat(sampled, tmp_path):
     assert answered.repeats.agreement.tolist() == [1.0, 1.0]
 
 
+@pytest.mark.parametrize("key", ["answer", "probability"])
+def test_which_of_the_answers_to_a_question_stands_first_does_not_matter(sampled, tmp_path, key):
+    rows = [row | {"answer": None} for row in sampled]
+    again = [row | {key: 0 if key == "answer" else 0.25} for row in rows]
+    first = [row | {key: 1 if key == "answer" else 0.75} for row in rows]
+    found = []
+    for some in (first + again, again + first):
+        file = AnswersFile.read(written(some, tmp_path / "both.jsonl"))
+        found.append(collected(file, *file.settings[0], ()).answered["both"].answers)
+    np.testing.assert_array_equal(*found)
+    assert abs(found[0].mean() - 0.5) < (0.1 if key == "answer" else 1e-12)  # 2.8 deviations of 192 coins
+
+
 def test_a_few_repeated_questions_do_not_tell_how_well_answers_repeat(sampled, tmp_path):
     rows = filled(sampled)
     file = AnswersFile.read(written([*rows, rows[0], rows[-1]], tmp_path / "few.jsonl"))
