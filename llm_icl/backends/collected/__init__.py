@@ -73,7 +73,7 @@ class CollectedAnswers(WritingModel):
         return {"query": rendered.query, "prompt": rendered.data()}
 
     def generate(self, texts: Sequence[Any], max_tokens: int, stop: Sequence[str]) -> list[Reply]:
-        nothing = Reply(status="error", message="the file has no answer to this prompt")
+        nothing = Reply(status="error", message="the file has no answer to this prompt: fill it in")
         return [self._replies.get((asked["query"], _key(asked["prompt"])), nothing) for asked in texts]
 
 
