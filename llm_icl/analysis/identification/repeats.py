@@ -49,8 +49,9 @@ class Repeats:
     def come_back(
         self, fitted: Floats, model: Floats, drawn: Floats, counted: NDArray[np.bool_], random: np.random.Generator
     ) -> Floats:
-        """How far the deviations of the answers to which models are fitted (`one`) (M, C, Q) from P(answer 1) come back
-        when a question is asked again: the sum of their products with the mean deviation of the other answers to it, over counted questions.
+        """How far the deviations of the answers to which models are fitted (`one`, (M, C, Q)) from P(answer 1) come
+        back when a question is asked again: the sum of their products with the mean deviation of the other answers to
+        it, over counted questions.
 
         Other answers have no part in the fit of the model, so that its errors do not come back. (1 + R,), of these
         answers and of as many simulated ones, which have the probabilities drawn (R, M, C, Q).
