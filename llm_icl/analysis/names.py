@@ -24,7 +24,8 @@ class Names:
         """Of predictions with a column `run`. Only language models and networks may differ between runs; a model's
         control is named like the model.
         """
-        by_prompt = _several(predictions, "prompt", ["learner"])
+        without_control = pl.col("learner").str.strip_suffix(SHUFFLED)
+        by_prompt = _several(predictions.with_columns(without_control), "prompt", ["learner"])
         may_differ = predictions.filter(pl.col("prompt").is_not_null() | pl.col("learner").is_in(list(networks)))
         # In the runs of a suite, hardly any learner is asked the same in two.
         asked = ["learner", "prompt", "task", "n"]
@@ -35,8 +36,9 @@ class Names:
         return cls(by_prompt, frozenset(name.removesuffix(SHUFFLED) for name in by_run))
 
     def of(self, learner: str, prompt: str | None, run: str) -> str:
-        parts = [prompt] if learner in self.by_prompt and prompt else []
-        parts += [run] if learner.removesuffix(SHUFFLED) in self.by_run else []
+        model = learner.removesuffix(SHUFFLED)
+        parts = [prompt] if model in self.by_prompt and prompt else []
+        parts += [run] if model in self.by_run else []
         return f"{learner} [{', '.join(parts)}]" if parts else learner
 
 

@@ -37,14 +37,14 @@ class Result:
     def predictions(self) -> "pl.DataFrame":
         """One row for each learner, problem and position (columns: llm_icl.predictions).
 
-        Raises RequestError if a run has no predictions; only evaluations have them.
+        Raises RequestError if no run has predictions; only evaluations and identifications have them.
         """
         import polars as pl
 
-        evaluations = [run for run in self.runs if (run.path / "predictions.parquet").is_file()]
-        if not evaluations:
-            raise RequestError(f"{', '.join(self.paths)}: only evaluations have predictions")
-        return pl.concat([run.predictions() for run in evaluations], how="diagonal")
+        answered = [run for run in self.runs if (run.path / "predictions.parquet").is_file()]
+        if not answered:
+            raise RequestError(f"{', '.join(self.paths)}: only evaluations and identifications have predictions")
+        return pl.concat([run.predictions() for run in answered], how="diagonal")
 
     @cached_property
     def scores(self) -> "pl.DataFrame":

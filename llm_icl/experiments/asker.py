@@ -67,10 +67,7 @@ class Asker:
         finally:
             self._tally.models[entry.name] = model.identity() | model.found()
 
-    def ask_all(
-        self, model: LanguageModel, channel: Channel | None, steps: Iterable[Callable[[Channel | None], None]],
-        alone: bool,
-    ) -> None:  # fmt: skip
+    def ask_all(self, channel: Channel | None, steps: Iterable[Callable[[Channel | None], None]], alone: bool) -> None:
         """All steps of a model, each with the channel. If one fails, the others are asked nevertheless, and have no
         answers; a model that is alone stops with the error.
         """

@@ -7,7 +7,7 @@ from llm_icl.asking.answers import missing_requests
 from llm_icl.asking.batches import DISCOUNT
 from llm_icl.asking.cache import CallCache, call_key
 from llm_icl.backends import ModelEntry, backends
-from llm_icl.backends.base import TokenModel
+from llm_icl.backends.base import LanguageModel, TokenModel
 from llm_icl.backends.hosted.model import RemoteModel
 from llm_icl.config.specs import counted
 from llm_icl.experiments.asker import Questions
@@ -51,12 +51,15 @@ def estimate(
     """
     backend = backends.get(entry.backend)
     if not issubclass(backend, RemoteModel) or issubclass(backend, TokenModel):  # planning requires its tokenizer
+        curve = all(_may_score_curves(each, backend) for each in asked)
         texts = [
-            render(each.prompt, each.shown, i, each.positions[-1]).text
+            render(each.prompt, each.shown, i, position).text
             for each in asked
             for i in range(len(each.shown))
+            for position in (each.positions[-1:] if curve else each.positions)
         ]
-        how = "fewer calls if whole curves can be scored, which is determined when the model is loaded"
+        several = "one call a problem if whole curves can be scored, which is determined when the model is loaded"
+        how = f"{several}; otherwise one a position" if curve else "one call a position"
         return how, Estimate(len(texts), 0, estimated_tokens(texts))
     model = backend(entry)
     share = (DISCOUNT if batch else 1.0) / 1e6
@@ -79,3 +82,9 @@ def estimate(
         )
     prices = f"prices of {entry.priced}" if entry.price else "price unknown"
     return f"mode {mode}, {prices}", whole
+
+
+def _may_score_curves(asked: Questions, backend: type[LanguageModel]) -> bool:
+    """Whether one call may answer all positions of a problem; what else that depends on is known from the model."""
+    several = issubclass(backend, TokenModel) and len(asked.positions) >= max(2, backend.least_curve)
+    return several and asked.mode in ("auto", "curve") and asked.prompt.label_comes_next

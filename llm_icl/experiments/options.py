@@ -9,13 +9,11 @@ from llm_icl.config.options import Options, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class FolderOptions(Options):
-    """Folders of user-defined cards and templates."""
+class TaskOptions(Options):
+    """The folder of user-defined cards."""
 
     tasks_dir: Path | None = option(None, shown="./tasks", exists="folder")
     """Folder of your own task cards."""
-    prompts_dir: Path | None = option(None, shown="./prompts", exists="folder")
-    """Folder of your own prompt templates."""
 
     @classmethod
     def missing(cls, name: str, values: Mapping[str, Any]) -> str:
@@ -26,6 +24,14 @@ class FolderOptions(Options):
         folder = values.get("tasks_dir")
         names = task_names(Path(folder) if isinstance(folder, str | Path) else None)
         return f"--task is missing: known are {', '.join(names)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderOptions(TaskOptions):
+    """Folders of user-defined cards and templates."""
+
+    prompts_dir: Path | None = option(None, shown="./prompts", exists="folder")
+    """Folder of your own prompt templates."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,7 @@ class Tally:
     calls: dict[str, int] = field(default_factory=lambda: {"new": 0, "cached": 0})
     """The numbers of new and of cached calls."""
     retries: dict[str, int] = field(default_factory=dict)
-    """Retries by cause: overload, timeout, connection, reply, server."""
+    """Retries by cause: overload, timeout, connection, reply, server, parameter."""
     tokens: dict[str, int] = field(default_factory=dict)
     """Tokens of all replies by kind, including cached ones."""
     failed: dict[str, int] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """The Report as a value. The other modules of this package render it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -39,13 +39,6 @@ class Paragraph:
 @dataclass(frozen=True)
 class Bullets:
     items: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Preformatted:
-    """Preformatted text, such as a prompt with its reply."""
-
-    text: str
 
 
 @dataclass(frozen=True)
@@ -137,7 +130,7 @@ class Panel:
     columns: Mapping[str, bytes] = field(default_factory=dict)
 
 
-Block = Paragraph | Bullets | Preformatted | Table | Figure | Beside | Fold | Matrix | Panel
+Block = Paragraph | Bullets | Table | Figure | Beside | Fold | Matrix | Panel
 
 
 @dataclass(frozen=True)
@@ -184,13 +177,3 @@ class Report:
     notes: tuple[str, ...] = ()
     provenance: tuple[Provenance, ...] = ()
     cards: tuple[Card, ...] = ()
-
-    def all_sections(self) -> Iterator[Section]:
-        """All sections including nested ones, in reading order."""
-        yield from _within(self.sections)
-
-
-def _within(sections: Sequence[Section]) -> Iterator[Section]:
-    for section in sections:
-        yield section
-        yield from _within(section.sections)

@@ -11,7 +11,6 @@ from llm_icl.reports.document import (
     Card,
     Matrix,
     Paragraph,
-    Preformatted,
     Provenance,
     Report,
     Section,
@@ -66,8 +65,6 @@ def _block(block: Block) -> Iterator[str]:
         yield escaped(block.text)
     elif isinstance(block, Bullets):
         yield from _bullets(block.items)
-    elif isinstance(block, Preformatted):
-        yield _indented(block.text)
     elif isinstance(block, Matrix):
         yield from _block(block.table)
     elif isinstance(block, Table) and block.rows:

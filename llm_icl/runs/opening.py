@@ -21,7 +21,7 @@ class RunRecord:
     """The fields of run.json that all kinds of runs have; kinds add their own."""
 
     kind: str
-    """Which kind of experiment: `eval`, `train`, `probe`, `train-lm`, `finetune-vs-icl`, or a plug-in's own."""
+    """Which kind of experiment: `eval`, `identify`, `train`, `probe`, `train-lm`, `finetune-vs-icl` or a plug-in's."""
     status: str
     """`running` until all results are written, then `complete`."""
     command: str

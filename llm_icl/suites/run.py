@@ -4,7 +4,7 @@ import dataclasses
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from llm_icl.backends.pool import ModelPool
@@ -93,7 +93,7 @@ def run_trainings(suite: TrainingSuite, folder: Path, crew: Crew, on_progress: O
             with _kept_apart(cell.name, outcome):
                 if network := find_trained(str(folder / cell.name)):
                     networks[cell.name] = network
-    with _pool(folder) as pool:
+    with closing(ModelPool(folder)) as pool:
         for asked in evaluations(suite, networks):
             with _kept_apart(asked.name, outcome):
                 run = RunDirectory(folder / asked.name)
@@ -115,15 +115,6 @@ def _kept_apart(name: str, outcome: Outcome) -> Iterator[None]:
         outcome.failed[name] = str(problem)
     except Exception as problem:  # any error of a model or an engine: other cells continue
         outcome.failed[name] = str(problem) or "no reason is known"
-
-
-@contextmanager
-def _pool(folder: Path) -> Iterator[ModelPool]:
-    pool = ModelPool(folder)
-    try:
-        yield pool
-    finally:
-        pool.close()
 
 
 def _stands(cell: TrainingCell, folder: Path, keep_old: bool) -> bool:

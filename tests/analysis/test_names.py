@@ -55,3 +55,14 @@ def test_networks_may_differ_between_runs_and_what_computes_its_answer_may_not()
     assert cell.networks == ["net [first]", "net [second]"]
     with pytest.raises(RequestError, match="two different answers"):
         arrange(both, names=Names.among(both))
+
+
+def test_a_control_is_named_with_the_prompt_of_its_model_also_where_only_one_prompt_has_it():
+    both = runs(
+        first=pl.concat([frame("m", ONE, prompt="p"), frame("m" + SHUFFLED, ONE, prompt="p")]),
+        second=frame("m", ONE, prompt="q"),
+    )
+    (cell,) = arrange(both, names=Names.among(both))
+    assert cell.models == ["m [p]", "m [q]"]
+    assert cell.control_of("m [p]") in cell.learners
+    assert cell.control_of("m [q]") not in cell.learners

@@ -110,7 +110,7 @@ def test_a_network_is_trained_probed_and_reported_together_with_an_evaluation():
     assert Path("together/report.html").is_file()
     assert len(report.runs) == 4
     assert {"network", "accuracy"} <= set(trained.scores.columns)
-    with pytest.raises(RequestError, match="only evaluations have predictions"):
+    with pytest.raises(RequestError, match="only evaluations and identifications have predictions"):
         _ = trained.predictions
 
 

@@ -12,7 +12,6 @@ from llm_icl.reports.document import (
     Matrix,
     Panel,
     Paragraph,
-    Preformatted,
     Provenance,
     Report,
     Section,
@@ -45,7 +44,7 @@ def report_about(text, rows=()):
     rows = rows or ({"learner": text, "mean": Estimate(0.5, 0.25, 0.75), "examples": Estimate(3.0, 2.0, 5.0)},)
     table = Table("scores", text, COLUMNS, tuple(rows), frozenset({text}))
     inner = Section(text, "inner", (Bullets((text, text)),), (text,), about={"task": text, "n": 3})
-    fold = Fold(text, (Preformatted(text), Table("answers", text, COLUMNS, tuple(rows))))
+    fold = Fold(text, (Table("answers", text, COLUMNS, tuple(rows)),))
     blocks = (Paragraph(text), table, figure("curve"), Beside((figure("left"), figure("right"))), fold, matrix(text))
     section = Section(text, "outer", blocks, (text,), (inner,))
     panel = Panel("problems", text, {"text": text}, {"texts": text.encode(errors="replace")})

@@ -215,7 +215,7 @@ def test_joined_reports_stand_under_their_titles_and_say_a_note_once():
     assert joined([one]) is one
     assert joined([one, two]).title == "one; two"
     assert joined([one, two], "both").title == "both"
-    assert figure("curve") in [drawn for section in whole.all_sections() for drawn in section.figures()]
+    assert figure("curve") in [drawn for section in whole.sections[0].sections for drawn in section.figures()]
 
 
 def test_our_commands_in_a_sentence_are_code_and_nothing_else_is():

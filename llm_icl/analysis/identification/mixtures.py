@@ -25,6 +25,7 @@ LABEL = 0.0
 READOUTS = (LABEL, 1.0, 0.5, 2.0)
 # The constants have so many answers of prior, which keeps every answer possible: of labels, and of probabilities.
 PRIORS = (0.5, 1e-4)
+# In the order of their weights, which stand behind those of the components.
 CONSTANTS = ("always 1", "always 0")
 # How much surer of a context's class than the likelihood of labels one may be, for a subject that gives probabilities.
 CERTAINTIES = (1.0, 4.0, 16.0, 64.0)

@@ -35,7 +35,7 @@ MATTERS = 0.01
 # Gaussian kernel of this width times √F.
 RIDGE = 1.0
 WIDTH = 1.0
-# It is trained on at most so many queries, of problems that are evenly spread.
+# It is trained on at most so many queries, of problems that are drawn.
 MOST = 3000
 # Queries of one context resemble each other by exp(-Hamming distance / RANGE).
 RANGE = 1.0
@@ -100,7 +100,9 @@ class Structure:
     def trained(self) -> NDArray[np.int64]:
         """The queries that the flexible model is trained on, (T,)."""
         problem = np.tile(np.repeat(np.arange(self.problems), self.queries), self.sizes)
-        chosen = evenly(self.problems, max(2, MOST // (self.sizes * self.queries)))
+        most = max(2, MOST // (self.sizes * self.queries))
+        # Drawn, since those at equal distances may be of one fold.
+        chosen = np.random.default_rng(0).permutation(self.problems)[:most]
         return np.flatnonzero(np.isin(problem, chosen))
 
     @cached_property

@@ -16,7 +16,7 @@ LEAST = 0.005
 def intervals(mixture: Mixture) -> tuple[list[list[Estimate]], list[Estimate]]:
     """95 % intervals of the weights at every number of examples, M lists, and of their average.
 
-    From each problem's influence (jackknife), by Student's t; the three contexts of a problem are one unit. A weight of
+    From each problem's influence (jackknife), by Student's t; the M contexts of a problem are one unit. A weight of
     0 has the upper limit at which the likelihood has fallen to 5 %.
     """
     sizes = len(mixture.weights)

@@ -12,8 +12,8 @@ from llm_icl.config.secrets import redact
 
 
 class TransientError(Exception):
-    """A retryable error. `kind` is `overload`, `timeout`, `connection`, `server` or `reply`; `wait` is the delay that
-    the server requests.
+    """A retryable error. `kind` is `overload`, `timeout`, `connection`, `server`, `reply`, or `parameter` where a
+    request is changed and sent again; `wait` is the delay that the server requests.
 
     `charged`: the request was sent and may be charged although no reply arrived.
     """

@@ -1,6 +1,6 @@
 """A model behind an HTTP API: what is common to all providers.
 
-Requests are sent by the provider's SDK with its retries disabled. Failures become one of three error types, which
+Requests are sent by the provider's SDK with its retries disabled. Failures become one of four error types, which
 llm_icl/asking/sending.py handles.
 """
 
@@ -128,9 +128,9 @@ class RemoteModel(LanguageModel):
             minimum=1e-3,
         )
 
-    # The provider's address, and the environment variable that may name another.
     # The environment variable that holds the key of this provider.
     key_variable: str
+    # The provider's address, and the environment variable that may name another.
     usual_address = ""
     address_variable = ""
 
@@ -204,7 +204,7 @@ class RemoteModel(LanguageModel):
         """Called once, in the event loop, after the last request."""
 
     async def ask(self, request: Request) -> Reply:
-        """One attempt at one request. Raises one of the three error types."""
+        """One attempt at one request. Raises one of the four error types."""
         return self.reply(request, await self.request(self.body(request)))
 
     async def request(self, body: dict[str, Any]) -> str:
@@ -223,7 +223,7 @@ class RemoteModel(LanguageModel):
                     raise TransientError(f"the least limit of a reply is higher ({problem})", "parameter") from None
 
     def reply(self, request: Request, text: str) -> Reply:
-        """Parse the reply in a text. Raises one of the three error types if it is not an answer."""
+        """Parse the reply in a text. Raises one of the four error types if it is not an answer."""
         answer = None
         try:
             answer = json_of(text)
@@ -273,7 +273,7 @@ class RemoteModel(LanguageModel):
         ) / 1e6
 
     def fault(self, problem: Exception) -> Exception:
-        """Classify an SDK's exception: one of the three error types, or itself."""
+        """Classify an SDK's exception: one of the four error types, or itself."""
         return fault_of(problem, self.entry.name, self.timeout)
 
 

@@ -21,13 +21,12 @@ _LOADING = 3600.0
 _BETWEEN_LOOKS = 0.5
 
 
-def served_models(address: str, http: Any = None) -> dict[str, dict[str, Any]] | None:
+def served_models(address: str, http: Any) -> dict[str, dict[str, Any]] | None:
     """The models that a server serves, by name; None if there is no server."""
     import httpx2
 
     try:
-        client = http or httpx2.Client(timeout=5, trust_env=False)
-        response = client.get(f"{address}/models")
+        response = http.get(f"{address}/models")
         return {model["id"]: model for model in response.json()["data"]} if response.status_code == 200 else None
     except (httpx2.HTTPError, ValueError, KeyError, TypeError):
         return None
@@ -35,7 +34,10 @@ def served_models(address: str, http: Any = None) -> dict[str, dict[str, Any]] |
 
 def serves(address: str, entry: ModelEntry) -> bool:
     """Whether a server at this address serves this model. Raises RequestError if it serves another."""
-    served = served_models(address)
+    import httpx2
+
+    with httpx2.Client(timeout=5, trust_env=False) as http:
+        served = served_models(address, http)
     if served is None:
         return False
     if entry.identifier not in served:

@@ -1,11 +1,13 @@
 """How many problems an evaluation needs, and what they cost: before a study."""
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,7 +103,7 @@ class PlanOptions(Options):
 @dataclass(frozen=True)
 class Pilot:
     """One task at one n: pairs of learners with their correctness (N, P) at the positions, NaN where not asked, on the
-    problems (N,) that can show a difference; and the seconds that a problem took each model.
+    problems (N,) that can show a difference; and the seconds that a problem took each learner, by its name.
     """
 
     task: Task
@@ -160,17 +162,27 @@ def _of_runs(paths: Sequence[Path]) -> list[Pilot]:
         correct = {name: answered.correct for name, answered in cell.learners.items()}
         # Where all labels are equal, shuffled labels are the same labels.
         where = {(one, cell.control_of(one)): ~cell.learners[one].one_label for one in cell.models}
-        seconds: dict[str, float] = {}
-        for record in content.records.values():
-            asked = record["request"]
-            if cell.n not in asked["n"] or cell.task not in [each["name"] for each in asked["tasks"]]:
-                continue
-            cells = len(asked["tasks"]) * len(asked["n"])
-            for name, spent in record["seconds"].items():
-                model = name.removesuffix(SHUFFLED)
-                seconds[model] = seconds.get(model, 0.0) + spent / cells / cell.problems
-        found.append(Pilot(task, cell.n, tuple(cell.positions.tolist()), _pairs(pairs, correct, where), seconds))
+        pairs_of, pace = _pairs(pairs, correct, where), _pace(content.records.values(), task, cell.n)
+        found.append(Pilot(task, cell.n, tuple(cell.positions.tolist()), pairs_of, pace))
     return found
+
+
+def _pace(records: Iterable[Mapping[str, Any]], task: Task, n: int) -> dict[str, float]:
+    """The seconds that a problem took each learner of the runs with this cell, with one prompt, by its name; a control
+    has its own.
+    """
+    seconds, asked = defaultdict[str, float](float), defaultdict[str, int](int)
+    for record in records:
+        request = record["request"]
+        tasks = [each["name"] for each in request["tasks"]]
+        if task.name not in tasks or n not in request["n"]:
+            continue
+        models = {each["name"] for each in request["models"]}
+        for name, spent in record["seconds"].items():
+            prompts = len(request["prompts"]) if name.removesuffix(SHUFFLED) in models else 1
+            seconds[name] += spent / (len(tasks) * len(request["n"]))
+            asked[name] += request["problems"] * len(request["seeds"]) * prompts
+    return {name: spent / asked[name] for name, spent in seconds.items()}
 
 
 def _stand_in_problems(points: int) -> int:
@@ -259,6 +271,8 @@ def _priced(
     asked = [Questions("", prompt, shown, chosen) for shown in versions]
     _, few = estimate(entry, asked, None, options.batch, set())
     scale = problems / len(drawn)
+    names = [entry.name, f"{entry.name}{SHUFFLED}"][: len(versions)]
+    seconds = sum(pilot.seconds.get(name, math.nan) for name in names)
     # A whole curve takes as long for one position as for all.
     portion = 1.0 if backends.get(entry.backend).local else positions / len(pilot.positions)
     return {
@@ -269,7 +283,7 @@ def _priced(
         "tokens": scale * few.tokens,
         "read": scale * few.read if entry.price else math.nan,
         "written": scale * few.written if entry.price else math.nan,
-        "hours": pilot.seconds.get(entry.name, math.nan) * problems * portion / 3600,
+        "hours": seconds * problems * portion / 3600,
     }
 
 

@@ -129,7 +129,7 @@ class EvaluationRun:
 
     def _ask_all(self, index: int, model: LanguageModel, channel: "Channel | None") -> None:
         asked = [partial(self._ask, step, model) for step in self._steps_of(index)]
-        self._asker.ask_all(model, channel, asked, alone=len(self._request.models) == 1)
+        self._asker.ask_all(channel, asked, alone=len(self._request.models) == 1)
 
     def _ask(self, step: Step, model: LanguageModel, channel: "Channel | None") -> None:
         """A language model's answers, and the exchanges."""

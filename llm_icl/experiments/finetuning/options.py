@@ -6,14 +6,14 @@ from typing import Literal
 
 from llm_icl.config.options import option
 from llm_icl.errors import RequestError
-from llm_icl.experiments.options import FolderOptions
+from llm_icl.experiments.options import TaskOptions
 
 # The candidates of Dai et al. 2023.
 _PAPER = tuple(digit * power for power in (1e-4, 1e-3, 1e-2, 1e-1) for digit in range(1, 10))
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComparisonOptions(FolderOptions):
+class ComparisonOptions(TaskOptions):
     """Which model, on which texts, and how."""
 
     model: str | None = option(None, shown="the embedded default")

@@ -1,13 +1,21 @@
 """Numbers with intervals from a comparison: over the queries and over the draws of demonstrations, crossed."""
 
-import math
 from collections.abc import Callable
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from llm_icl.analysis.intervals import IDENTICAL, LEVEL, NOTHING, Estimate, crossed_mean, crossed_proportion, proportion
+from llm_icl.analysis.intervals import (
+    IDENTICAL,
+    LEVEL,
+    NOTHING,
+    Estimate,
+    crossed_mean,
+    crossed_proportion,
+    proportion,
+    unpaired,
+)
 from llm_icl.experiments.finetuning.compared import Compared
 from llm_icl.experiments.finetuning.measures import Measure
 from llm_icl.experiments.finetuning.methods import DRAWS, METHOD, PUBLISHED_METHOD, draws, null_of
@@ -50,17 +58,13 @@ def recovery(compared: Compared, method: str, level: float = LEVEL) -> Estimate:
 
 def recovery_above_null(compared: Compared) -> Callable[[float], Estimate]:
     """Rec2FTP of the published method minus that of random updates, with an interval of any level. The two are
-    fractions of different queries: their intervals are combined as those of independent ones (Newcombe 1998, method
-    10).
+    fractions of different queries: their intervals are combined as those of independent ones.
     """
     counts = [_recovered(compared, name) for name in (PUBLISHED_METHOD, null_of(PUBLISHED_METHOD))]
 
     def at(level: float) -> Estimate:
         found, null = (crossed_proportion(*some, level) for some in counts)
-        value = found.value - null.value
-        below = math.hypot(found.value - found.low, null.high - null.value)
-        above = math.hypot(found.high - found.value, null.value - null.low)
-        return Estimate(value, value - below, value + above)
+        return unpaired(found, null)
 
     return at
 

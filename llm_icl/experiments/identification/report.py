@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from llm_icl.analysis.identification.mixtures import CONSTANTS
 from llm_icl.analysis.identification.verdict import REJECTED
 from llm_icl.config.files import file_name
 from llm_icl.experiments.identification.browsing import problems_panel
@@ -260,7 +261,7 @@ def _mixture_rows(found: Found) -> list[Row]:
         {"subject": found.subject, "over": mixed.over, "component": name, "examples": m, "weight": weight}
         for mixed in one.mixtures
         for m, weights in zip(one.sizes, mixed.by_size, strict=True)
-        for name, weight in zip((*mixed.names, "always 0", "always 1"), weights, strict=True)
+        for name, weight in zip((*mixed.names, *CONSTANTS), weights, strict=True)
     ]
 
 

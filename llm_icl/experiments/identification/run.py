@@ -114,8 +114,9 @@ class IdentificationRun:
 
     def _answer(self, ground: Ground, name: str, learner: Learner) -> None:
         """A learner's answers: one fit of each context, all its queries at once."""
-        began, frames, design = time.monotonic(), [], ground.probes.design
+        frames, design = [], ground.probes.design
         for m, (examples, asked) in enumerate(ground.probes.asked()):
+            began = time.monotonic()
             part = f"{ground.name}-{examples}-{file_name(name)}"
             if not self._known(part):
                 self._on_progress(f"{ground.setting}: {name}", m, len(design.sizes))
@@ -142,7 +143,7 @@ class IdentificationRun:
                 for ground in self._grounds
                 for questions in self._questions(ground)
             ]
-            self._asker.ask_all(model, channel, steps, alone=len(self._request.models) == 1)
+            self._asker.ask_all(channel, steps, alone=len(self._request.models) == 1)
         for ground in self._grounds:
             frames = [self._frames[self._part(ground, each, entry.name)] for each in self._questions(ground)]
             answered = read_answers(frames, ground.probes.design.shape, self._request.repeats)

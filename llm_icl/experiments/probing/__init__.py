@@ -1,3 +1,4 @@
 """Score attention heads: induction and nearest neighbour."""
 
 KIND = "probe"
+HEADS = "heads.parquet"

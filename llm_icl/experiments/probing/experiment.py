@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from llm_icl.errors import RequestError
 from llm_icl.experiments.base import Experiment, Session
 from llm_icl.experiments.kinds import experiments
-from llm_icl.experiments.probing import KIND
+from llm_icl.experiments.probing import HEADS, KIND
 from llm_icl.experiments.probing.options import ProbeOptions
 from llm_icl.progress import OnProgress
 from llm_icl.runs import RunDirectory, digest
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from llm_icl.reports.document import Report
 
 _POINTS = 40
-HEADS = "heads.parquet"
 
 
 @experiments.register(KIND)

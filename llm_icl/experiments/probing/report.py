@@ -9,6 +9,7 @@ import polars as pl
 from llm_icl.analysis.intervals import Estimate
 from llm_icl.config.files import file_name
 from llm_icl.errors import RequestError
+from llm_icl.experiments.probing import HEADS
 from llm_icl.experiments.provenance import provenance_of
 from llm_icl.reports.charts import Axis, heat_map, reading
 from llm_icl.reports.document import Badge, Card, Column, Figure, Finding, Fold, Report, Section, Table
@@ -16,7 +17,6 @@ from llm_icl.reports.joined import joined
 from llm_icl.reports.values import written
 from llm_icl.runs import RunDirectory
 
-_HEADS = "heads.parquet"
 _COLUMNS = (
     Column("model", "model", short=True),
     Column("score", "score", short=True),
@@ -49,7 +49,7 @@ def report_of(runs: Sequence[RunDirectory]) -> Report:
 
 
 def _report(run: RunDirectory) -> Report:
-    record, path = run.record, run.path / _HEADS
+    record, path = run.record, run.path / HEADS
     if record.get("status") != "complete" or not path.is_file():
         raise RequestError(f"{run.path} is not a finished probe")
     heads = pl.read_parquet(path, glob=False)

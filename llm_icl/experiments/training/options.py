@@ -5,12 +5,12 @@ from typing import Literal
 
 from llm_icl.config.options import option
 from llm_icl.errors import RequestError
-from llm_icl.experiments.options import FolderOptions
+from llm_icl.experiments.options import TaskOptions
 from llm_icl.tasks.options import DEFAULT_N
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingOptions(FolderOptions):
+class TrainingOptions(TaskOptions):
     """Options left at None: learning rate and optimiser depend on the network, there is no curriculum, and validation
     is on the training tasks.
     """

@@ -12,7 +12,7 @@ import time
 import polars as pl
 import pytest
 
-from tests.conftest import run_cli
+from tests.conftest import TinyModels, run_cli
 from tests.inside import run_inside
 from tests.reports.reading import table_of
 from tests.servers.provider import Provider, Raw, prompt_of
@@ -224,6 +224,21 @@ def test_a_dry_run_counts_equal_questions_once_as_the_run_asks_them_once(provide
     assert len(provider.received) == int(whole) < 2 * 2 * 9 * 3
     again = cli(provider, *command, "--dry-run", cwd=tmp_path)
     assert f"{whole} calls, {whole} of them cached, about 0 tokens" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("mode", "calls", "how"), [("auto", 8, "; otherwise one a position"), ("positions", 24, "; one call a position")]
+)
+def test_a_dry_run_of_a_local_model_counts_a_call_for_each_curve_or_each_position(tmp_path, mode, calls, how):
+    """Of four problems of three points, with shuffled labels; the same as the run counts."""
+    command = ["eval", "--model", f"hf/{TinyModels(tmp_path).gpt2()}", *"--task majority --n 2 --points 3".split()]
+    command += ["--problems", "4", "--mode", mode, "--out", "run"]
+    planned = run_cli(*command, "--dry-run", cwd=tmp_path)
+    assert f": {calls} calls, 0 of them cached" in planned.stdout
+    assert how in planned.stdout
+    assert run_cli(*command, cwd=tmp_path).returncode == 0
+    made = json.loads((tmp_path / "run" / "run.json").read_text())["calls"]
+    assert made["new"] + made["cached"] == calls
 
 
 def test_a_key_of_a_provider_is_not_sent_to_another_server(provider, tmp_path):

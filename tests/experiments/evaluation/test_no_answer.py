@@ -212,3 +212,17 @@ def test_an_echo_that_cannot_tell_the_labels_apart_says_so(provider, tmp_path, m
     assert done.returncode == 1
     reason = "error: a label is not among the top tokens and may have too much of the remaining probability"
     assert f"no answer from openai/davinci-002:api=completions ({reason})" in done.stderr
+
+
+def test_a_learner_without_an_answer_is_last_and_the_others_are_in_order(provider, tmp_path, monkeypatch):
+    size = "--task majority --n 3 --points 6 --problems 12 --no-shuffled-labels --out run".split()
+    environment = os.environ | {"OPENAI_BASE_URL": f"{provider.url}/v1", "OPENAI_API_KEY": "sk-of-a-test"}
+    with monkeypatch.context() as patched:
+        answering(patched, tops({"0": math.nan, "1": -1.0}))
+        run_inside("eval", "--model", "gpt-4o,gpt-4.1", *size, cwd=tmp_path, env=environment)
+    table = table_of(run_inside("report", tmp_path / "run", "--json").stdout, "scores")
+    means = [row["average"]["value"] for row in table]
+    assert [row["learner"] for row in table][-1] == "gpt-4o"
+    assert means[-1] is None
+    assert means[:-1] == sorted(means[:-1], reverse=True)
+    assert len(set(means[:-1])) > 3

@@ -14,6 +14,7 @@ from llm_icl.experiments.evaluation.planning import _of_runs as of_runs
 from llm_icl.learners.base import learner_of
 from llm_icl.tasks.cards import load_task
 from llm_icl.tasks.drawing import draw_problems
+from tests.conftest import TinyModels
 
 
 def correctness(task, n, points, problems, *names):
@@ -83,6 +84,10 @@ def test_calls_are_those_of_each_model_and_are_priced():
             assert row["calls"] == pytest.approx(len(different) * row["problems"] / 20)
     for row in local:  # a curve for each problem
         assert row["calls"] == pytest.approx(2 * row["problems"])
+    # No curve: the label does not come next.
+    reasoned = given | {"task": "conjunction", "prompt": "pac-step-by-step", "model": "smollm2-135m"}
+    for row in rows(plan(PlanOptions.of(reasoned)), "calls"):
+        assert row["calls"] == pytest.approx(2 * row["problems"] * row["positions"])
 
 
 def test_a_pilot_says_what_is_compared_and_how_long_it_takes(tmp_path):
@@ -156,3 +161,22 @@ def test_a_plan_says_why_it_tells_no_number(tmp_path, learner, problems, said):
     (section,) = plan(PlanOptions.of({"pilot": tmp_path / "pilot"})).sections
     assert said in " ".join(section.verdicts)
     assert bool(section.verdicts) == bool(said)
+
+
+def test_a_pilots_pace_is_the_mean_over_its_runs_and_prompts(tmp_path):
+    """Two runs of other problems, and a model that was asked with two prompts."""
+    models = TinyModels(tmp_path)
+    model = f"hf/{models.gpt2()}"
+    for seed, problems, prompt in ((0, 20, "basic"), (1, 10, "basic,instruction")):
+        llm_icl.evaluate(
+            out=tmp_path / str(seed), model=model, task="majority", n=3, points=4, problems=problems, seed=seed,
+            prompt=prompt, learner="averaging", shuffled_labels=seed == 0,
+        )  # fmt: skip
+        path = tmp_path / str(seed) / "run.json"
+        record = json.loads(path.read_text())
+        record["seconds"] = {"averaging": [40.0, 5.0][seed], model: [20.0, 100.0][seed]}
+        record["seconds"] |= {f"{model} (shuffled labels)": 60.0} if seed == 0 else {}
+        path.write_text(json.dumps(record))
+    (one,) = of_runs([tmp_path / "0", tmp_path / "1"])
+    # One prompt of 20 problems took 20 s, and two of 10 took 100 s.
+    assert one.seconds == {"averaging": 45.0 / 30, model: 120.0 / 40, f"{model} (shuffled labels)": 3.0}

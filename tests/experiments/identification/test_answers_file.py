@@ -16,6 +16,7 @@ from llm_icl.experiments.identification.report import report_of
 from llm_icl.prompting import load_prompt
 from llm_icl.runs import RunDirectory
 from tests.inside import run_inside
+from tests.reports.reading import table_of
 from tests.servers.provider import Provider
 
 CANDIDATES = "nearest-neighbour,averaging,majority-label,last-label,bayes-labels"
@@ -308,3 +309,17 @@ def test_one_subject_with_different_answers_in_two_runs_has_their_names(sampled,
     assert [card.of for card in both.cards] == ["mine [first]", "mine [second]"]
     for card, name in zip(both.cards, ("averaging", "bayes-labels"), strict=True):
         assert f"those of {name}, up to noise" in card.findings["Algorithm"].text
+
+
+def test_the_weights_table_says_which_constant_a_subject_falls_back_to(sampled, tmp_path):
+    """A subject that follows averaging on six of ten queries, and says 0 to the others."""
+    random = np.random.default_rng(1)
+    rows = [row | {"answer": row["answer"] if random.random() < 0.6 else 0} for row in filled(sampled)]
+    written(rows, tmp_path / "falls.jsonl")
+    assert run_inside("identify", "--answers", "falls.jsonl", "--out", "run", cwd=tmp_path).returncode == 0
+    table = table_of(run_inside("report", "run", "--json", cwd=tmp_path).stdout, "weights")
+    zeros, ones = ([row["weight"]["value"] for row in table if row["component"] == f"always {label}"]
+                   for label in (0, 1))  # fmt: skip
+    assert len(zeros) == len(ones) > 0
+    assert min(zeros) > 0.25
+    assert max(ones) < 0.05

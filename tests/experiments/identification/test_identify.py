@@ -2,13 +2,16 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
 import pytest
 
 import llm_icl
+from llm_icl.experiments.identification import run as identification_run
 from llm_icl.experiments.identification.findings import read_findings
+from llm_icl.learners.averaging import Averaging
 from tests.inside import run_inside
 from tests.servers import provider as servers
 from tests.servers.provider import Provider
@@ -201,3 +204,19 @@ def test_the_api_has_the_same_options(tmp_path):
     )  # fmt: skip
     assert found_in(result.runs[0].path)["averaging"].identification.leader == "averaging"
     assert result.predictions["query"].to_list()[:4] == [0, 1, 2, 0]
+
+
+def test_the_seconds_of_a_learner_are_those_that_it_took(tmp_path, monkeypatch):
+    """At three numbers of examples, by a clock that only its answers move on."""
+    answer, now = Averaging.answer_queries, 0.0
+
+    def slow(self, *asked):
+        nonlocal now
+        now += 1.0
+        return answer(self, *asked)
+
+    monkeypatch.setattr(Averaging, "answer_queries", slow)
+    monkeypatch.setattr(identification_run, "time", SimpleNamespace(monotonic=lambda: now))
+    options = {"learner": "averaging", "task": "majority", "n": 4, "examples": [2, 4, 6], "contexts": 12, "queries": 2}
+    result = llm_icl.identify(**options, out=tmp_path / "run")
+    assert result.records[0]["seconds"] == {"averaging": 3.0}

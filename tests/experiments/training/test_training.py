@@ -260,7 +260,7 @@ def test_several_tasks_are_mixed_problem_by_problem(tmp_path):
 @pytest.mark.parametrize("seed", [0, 7, 2**30, 2**31, 2**31 + 7, 2**32 + 1])
 def test_a_network_is_not_evaluated_on_what_it_was_trained_or_validated_on(seed):
     """Inputs of 48 bits, so that problems that share a point are the same; with a curriculum, and with tasks that share
-    their functions. Seeds that are 2^30 and 2^31 apart used to meet.
+    their functions. Seeds that are 2^30 and 2^31 apart too.
     """
     options = TrainingOptions(
         task=("conjunction", "conjunction:noise=0.1"), n=48, points=4, start_n=40, layers=1, batch_size=8, steps=10,

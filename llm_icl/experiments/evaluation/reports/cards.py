@@ -76,7 +76,7 @@ def _distance(cells: Sequence[CellContent], name: str) -> Finding:
     sentences = []
     known = [cell for cell in cells if ceiling_of(cell.cell.learners, cell.task, cell.cell.n)]
     if to_best:
-        sentences.append(f"{_capital(_said(to_best, cells, _called(to_best, name)))}.")
+        sentences.append(f"{_capital(_said(to_best, cells, _called(to_best)))}.")
     elif known:
         sentences.append("It gave no answer that could be used.")
     if len(known) < len(cells):
@@ -88,7 +88,7 @@ def _distance(cells: Sequence[CellContent], name: str) -> Finding:
     return Finding(_badge(told), " ".join(sentences))
 
 
-def _called(to_best: _Judged, name: str) -> str:
+def _called(to_best: _Judged) -> str:
     """The best possible, and by which name it is in the tables."""
     names = {ceiling_of(cell.cell.learners, cell.task, cell.cell.n) for cell, _ in to_best}
     standings = {standing(ceiling_of(cell.cell.learners, cell.task, cell.cell.n), cell.task, cell.cell.n)

@@ -111,7 +111,8 @@ def _one_label(runs: Mapping[str, RunDirectory]) -> pl.DataFrame:
 def _content(
     cell: Cell, task: Task, judged: dict[Pair, Judgement], records: Mapping[str, dict[str, Any]], called: Names
 ) -> CellContent:
-    scores = sorted((score(cell, learner) for learner in cell.learners), key=lambda s: -s.average.value)
+    scores = [score(cell, learner) for learner in cell.learners]
+    scores.sort(key=lambda s: (not s.average.known, -s.average.value))
     algorithms = _algorithms(cell, records, called)
     sentences = []
     for name in cell.models:

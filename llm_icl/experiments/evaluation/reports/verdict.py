@@ -99,7 +99,7 @@ def verdict_on_networks(cell: Cell, task: Task, judged: Mapping[Pair, Judgement]
     shared = {reference.name: reference for name in cell.networks for reference in references(cell, task, name)}
     for reference in reversed(shared.values()):
         gains = {name: judged[name, reference.name] for name in cell.networks if (name, reference.name) in judged}
-        ranked = sorted(gains.items(), key=lambda entry: -entry[1].shown.value)
+        ranked = sorted(gains.items(), key=lambda entry: (not entry[1].shown.known, -entry[1].shown.value))
         parts = []
         for outcome, relation in _RELATIONS.items():
             names = [f"{name} ({100 * j.shown.value:+.1f})" for name, j in ranked if j.outcome == outcome]
