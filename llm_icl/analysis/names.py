@@ -13,16 +13,18 @@ _QUERY = ("task", "n", "seed", "problem", "position")
 @dataclass(frozen=True)
 class Names:
     """The learners that are named with their prompt, since they were asked with several, and those that are named with
-    their run, since they gave different answers to one query in several.
+    their run, since they are not the same in several, or gave different answers to one query.
     """
 
     by_prompt: frozenset[str] = frozenset()
     by_run: frozenset[str] = frozenset()
 
     @classmethod
-    def among(cls, predictions: pl.DataFrame, networks: Collection[str] = ()) -> "Names":
-        """Of predictions with a column `run`. Only language models and networks may differ between runs; a model's
-        control is named like the model.
+    def among(
+        cls, predictions: pl.DataFrame, networks: Collection[str] = (), namesakes: frozenset[str] = frozenset()
+    ) -> "Names":
+        """Of predictions with a column `run`; `namesakes` are not the same in all runs. Only language models and
+        networks may differ between runs; a model's control is named like the model.
         """
         without_control = pl.col("learner").str.strip_suffix(SHUFFLED)
         by_prompt = _several(predictions.with_columns(without_control), "prompt", ["learner"])
@@ -33,7 +35,7 @@ class Names:
         some = may_differ.join(repeated.filter(pl.col("runs") > 1), on=asked, how="semi", nulls_equal=True)
         answers = some.with_columns(answer=pl.struct("probability", "prediction", "status"))
         by_run = _several(answers, "answer", ["learner", "prompt", *_QUERY])
-        return cls(by_prompt, frozenset(name.removesuffix(SHUFFLED) for name in by_run))
+        return cls(by_prompt, namesakes.union(name.removesuffix(SHUFFLED) for name in by_run))
 
     def of(self, learner: str, prompt: str | None, run: str) -> str:
         model = learner.removesuffix(SHUFFLED)

@@ -212,7 +212,8 @@ class Sender:
             self._halt(
                 BudgetSpentError(
                     f"stopped before the limit of {self._budget}: {counted(self._budget.calls, 'call')} cost "
-                    f"${self._budget.cost:.4f}; re-run the command with a higher limit to resume"
+                    f"{f'${self._budget.cost:.4f}' if self.model.entry.price else 'what is not known'}; re-run the "
+                    "command with a higher limit to resume"
                 )
             )
             return None

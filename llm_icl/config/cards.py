@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.constructor import SafeConstructor
 
 from llm_icl.config.secrets import holds_key
 from llm_icl.config.texts import read_text
@@ -133,14 +134,15 @@ def _refuse_misread(node: yaml.Node, where: str, first_line: int) -> None:
         if node.tag in _NUMBERS and _OTHER_BASE.match(node.value):
             raise RequestError(f"{line}: YAML reads {node.value} to another base: write the number itself, or quotes")
         return
-    keys: set[tuple[str, str]] = set()
+    keys: dict[Any, str] = {}
     for part in node.value:
         if isinstance(part, tuple) and isinstance(part[0], yaml.ScalarNode):
-            key = (part[0].tag, part[0].value)
+            key, written = SafeConstructor().construct_object(part[0]), part[0].value
             if key in keys:
                 place = f"{where}, line {part[0].start_mark.line + first_line}"
-                raise RequestError(f"{place}: the field '{part[0].value}' appears twice")
-            keys.add(key)
+                twice = "appears twice" if keys[key] == written else f"is the same as '{keys[key]}'"  # 1, 1.0 and true
+                raise RequestError(f"{place}: the field '{written}' {twice}")
+            keys[key] = written
         for one in part if isinstance(part, tuple) else (part,):
             _refuse_misread(one, where, first_line)
 

@@ -58,6 +58,8 @@ class Asker:
         """
         model = self._pool.get(entry)
         self._tally.models[entry.name] = model.identity()
+        if model.priced and not entry.price and entry.name not in self._tally.unpriced:
+            self._tally.unpriced.append(entry.name)
         try:
             with self._calling.channel(model, self._tally) as channel:
                 if isinstance(channel, Batches):

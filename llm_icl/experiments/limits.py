@@ -39,9 +39,10 @@ class Limits:
         """Raise RequestError if a limit cannot be enforced."""
         for model in models:
             if self.most_cost is not None and backends.get(model.backend).priced and not model.price:
+                where = f" at {model.base_url}" if model.base_url else ""
                 raise RequestError(
-                    f"--max-cost: the price of '{model.name}' is unknown; add it to your own catalogue, "
-                    "or limit the calls with --max-calls"
+                    f"--max-cost: the price of '{model.name}'{where} is unknown; add it to your own catalogue"
+                    f"{', beside its base-url' if where else ''}, or limit the calls with --max-calls"
                 )
 
     def calling(self, cache: "CallCache", account: str) -> "Calling":

@@ -29,9 +29,18 @@ def _asked(record: Mapping[str, Any]) -> dict[str, str]:
         "failed": _counted(record.get("failed", {})),
         "perhaps charged without a reply": perhaps_paid(record),
         "tokens (including cached replies)": _counted(record.get("tokens", {})),
-        "cost": f"{record['cost']:.4f} USD" if math.isfinite(record["cost"]) else "",
+        "cost": _cost(record),
         "models": "; ".join(f"{name}: {json.dumps(identity)}" for name, identity in record["models"].items()) or "none",
     }
+
+
+def _cost(record: Mapping[str, Any]) -> str:
+    if not math.isfinite(record["cost"]):
+        return ""
+    dollars, unpriced = f"{record['cost']:.4f} USD", ", ".join(record.get("unpriced", []))
+    if not unpriced:
+        return dollars
+    return f"{dollars}, without {unpriced}: price unknown" if record["cost"] else f"unknown, as the price of {unpriced}"
 
 
 def _counted(counts: Mapping[str, int]) -> str:

@@ -38,7 +38,9 @@ class Tally:
     """Requests that may have been charged without a reply, over all resumptions: in flight when a process died, or lost
     with their connection. They count towards limits and cost with their maximum cost."""
     cost: float = 0.0
-    """Total spending of the run in US dollars, over all resumptions."""
+    """Total spending of the run in US dollars, over all resumptions; without that for `unpriced` models."""
+    unpriced: list[str] = field(default_factory=list)
+    """The models whose calls cost money, at prices that are not known."""
 
     @classmethod
     def resumed(cls, earlier: dict[str, Any]) -> "Tally":

@@ -46,6 +46,8 @@ def as_json(
 # What chat templates are written for: the environment of transformers, without today's date.
 CHAT = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols])
 CHAT.filters["tojson"] = as_json
+for environment in (ENVIRONMENT, CHAT):
+    del environment.filters["random"]  # which writes another prompt every time
 CHAT.globals |= {"raise_exception": refuse, "strftime_now": lambda _: refuse("it writes today's date")}
 
 

@@ -50,6 +50,8 @@ def sentence(record: Record) -> str:
         said.append(
             f"(From {counted(record['answers'], 'answer')}{behind}, on {counted(record['problems'], 'problem')}.)"
         )
+    if elsewhere := record.get("elsewhere"):
+        said.append(f"Another run of this report says otherwise: {listed(elsewhere)}.")
     return " ".join(said)
 
 
@@ -64,7 +66,8 @@ def short(record: Record) -> str:
 
 
 def badge(record: Record) -> Badge:
-    return _verdict(record).badge
+    found = _verdict(record).badge
+    return "weak" if found == "clear" and record.get("elsewhere") else found
 
 
 def algorithms_table(first: Column, records: Iterable[tuple[str | int, Record]]) -> Table:

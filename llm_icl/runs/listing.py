@@ -34,7 +34,7 @@ class ListedRun:
     failed_calls: int = 0
     """Calls without an answer, which re-running the command makes again."""
     cost: float | None = None
-    """US dollars; None where nothing is known of them."""
+    """US dollars; None where they are not all known."""
     reason: str = ""
 
 
@@ -98,7 +98,7 @@ def _of(path: Path, record: Mapping[str, Any]) -> ListedRun:
         models=tuple(name for key in _MODELS for name in _names(request.get(key))),
         finished=str(record.get("finished", "")),
         failed_calls=sum(map(int, record.get("failed", {}).values())),
-        cost=float(cost) if cost is not None and math.isfinite(cost) else None,
+        cost=None if cost is None or not math.isfinite(cost) or record.get("unpriced") else float(cost),
     )
 
 

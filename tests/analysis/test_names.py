@@ -6,6 +6,7 @@ import pytest
 from llm_icl.analysis.cells import arrange
 from llm_icl.analysis.names import Names
 from llm_icl.errors import RequestError
+from llm_icl.experiments.namesakes import namesakes
 from llm_icl.problems import SHUFFLED
 from tests.analysis.test_scores import frame
 
@@ -66,3 +67,35 @@ def test_a_control_is_named_with_the_prompt_of_its_model_also_where_only_one_pro
     assert cell.models == ["m [p]", "m [q]"]
     assert cell.control_of("m [p]") in cell.learners
     assert cell.control_of("m [q]") not in cell.learners
+
+
+def test_namesakes_are_named_with_their_run_although_they_share_no_query():
+    both = runs(first=frame("m", ONE, prompt="p"), second=frame("m", OTHER, prompt="p", seed=1))
+    (cell,) = arrange(both, names=Names.among(both, namesakes=frozenset({"m"})))
+    assert cell.models == ["m [first]", "m [second]"]
+
+
+def request(model=None, network=None, template="text"):
+    """What of a run's request says who was asked, and how."""
+    return {
+        "models": [{"name": "m", "base_url": model}] if model else [],
+        "trained": [{"name": "net", "fingerprint": network}] if network else [],
+        "prompts": [{"name": "p", "template": template}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "found"),
+    [
+        (request("here"), request("here"), set()),
+        (request("here"), request("there"), {"m"}),
+        (request("here", "1"), request("here", "2"), {"net"}),
+        (request("here", "1"), request("here", "1", template="another"), {"m"}),  # networks are not prompted
+        (request("here"), request(network="1"), set()),
+        (request() | {"answers": [{"name": "x", "fingerprint": "1"}]},
+         request() | {"answers": [{"name": "x", "fingerprint": "2"}]}, {"x"}),
+    ],
+)  # fmt: skip
+def test_namesakes_differ_in_server_weights_answers_or_the_text_of_their_prompt(first, second, found):
+    assert namesakes([first, second]) == found
+    assert namesakes([first, first]) == set()

@@ -98,6 +98,7 @@ def test_a_wrong_formula_is_one_clear_line(tmp_path, task, message):
         ("function-class: majority\nparameters: [{up-to: abc}]\n", "mine.yaml, line 2: 'up-to' must be a whole number"),
         ("description: 2024-13-45\n", "mine.yaml: not valid YAML"),
         ("function-class: majority\nnoise: 0\nnoise: 1\n", "mine.yaml, line 3: the field 'noise' appears twice"),
+        ("function-class: majority\nparameters: {1: 2, true: 3}\n", "line 2: the field 'true' is the same as '1'"),
         (
             "function-class: majority\nparameters:\n  relevant: 3\n  relevant: 2\n",
             "mine.yaml, line 4: the field 'relevant' appears twice",

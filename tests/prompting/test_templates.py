@@ -127,6 +127,7 @@ def own(tmp_path: Path, text: str) -> Path:
         ("---\na: [\n---\n", r"mine.jinja, line \d: not valid YAML"),
         ("---\nstop: [x]\n---\nInput\n{{ quary }}", r"mine.jinja, line 5: 'quary' is undefined"),
         ("{% for x in examples %}", r"mine.jinja, line 1: "),
+        ("{{ query }}\n{{ [1, 2] | random }}", r"mine.jinja, line 2: No filter named 'random'"),
         ("{{ query }}\n{% if n > 4 %}\n{{ typo }}{% endif %}", r"mine.jinja, line 3: 'typo' is undefined"),
         ("{{ query }}{{ 1 / 0 }}", r"mine.jinja, line 1: division by zero"),
         ("{{ query }}{% include 'x' %}", r"mine.jinja, line 1: "),

@@ -46,8 +46,8 @@ class CollectedAnswers(WritingModel):
         (self._labels,) = labels
         # Several queries may have the same prompt, and answers of their own.
         self._replies = {(_query(row), _key(_prompt(row))): _reply(row) for row in reversed(filled)}
-        # Labels without probabilities are read as generated text.
-        scored = all(row.get("probability") is not None or row.get(TOPS) is not None for row in filled)
+        # Labels without any probability are read as generated text.
+        scored = any(row.get("probability") is not None or row.get(TOPS) is not None for row in filled)
         self.modes = ("top", "generate") if scored else ("generate",)
 
     @classmethod
@@ -109,7 +109,7 @@ def _reply(row: Row) -> Reply:
     if row.get(TOPS):
         return Reply(text=str(reply), tops=[row[TOPS]], truncated=False)
     if p is None:
-        return Reply(text=str(reply), truncated=False)
+        return Reply(text=str(reply), truncated=False, absent="the file has no probability")
     scores = {zero: math.log(1 - p) if p < 1 else _NEVER, one: math.log(p) if p > 0 else _NEVER}
     return Reply(text=str(reply), tops=[scores], truncated=False)
 
@@ -140,6 +140,13 @@ def _fault(row: Row) -> str:
         return f"'probability' is not a number from 0 to 1: {probability!r}"
     if probability is not None and tops is not None:
         return f"give 'probability' or '{TOPS}', not both"
+    written = None if reply is None else str(reply).strip()
+    if written in labels and answer is not None and labels[bool(label_of(answer))] != written:
+        return f"'reply' is {written}, but 'answer' is {answer}"
+    if reply is not None and written not in labels and answer is not None:
+        return "give 'reply', which is read as any model's, or 'answer', not both"
+    if written in labels and probability not in (None, 0.5) and labels[probability > 0.5] != written:
+        return f"'reply' is {written}, but 'probability', that of {labels[1]}, is {probability:g}"
     return contradiction(None if answer is None else label_of(answer), probability)
 
 

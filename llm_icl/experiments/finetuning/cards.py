@@ -64,7 +64,7 @@ def _similarity(own: Mapping[str, Compared], told: Mapping[str, Told]) -> Findin
         outcomes += shown.values()
         above = [name for name, outcome in shown.items() if outcome == "above"]
         text = f"{measure} is above random updates on {len(above)} of {counted(len(shown), 'set')}"
-        if above and measure != RECOVERY:
+        if above and any((measure, control) in told[name] for name in above for control in NOT_REQUIRED):
             beyond = [name for name in above if _above_controls(told[name], measure)]
             text += f", and above the controls too on {len(beyond)}"
         parts.append(text)

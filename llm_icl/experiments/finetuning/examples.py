@@ -75,6 +75,7 @@ class TextTemplate:
         """Raises ValueError if it is not a template, or names no column."""
         environment = SandboxedEnvironment(undefined=StrictUndefined, finalize=_printed)
         environment.globals.clear()  # a column may have any name
+        del environment.filters["random"]  # which writes another text every time
         environment.tests["none"] = lambda value: value is None or isinstance(value, _Missing)
         try:
             tree = environment.parse(template)

@@ -212,7 +212,7 @@ class _Joint:
         shown = {name: self._told[(model, name), measure, RANDOM].outcome for name in sets}
         words: dict[Outcome, str] = {
             "above": "above random updates", "below": "below them", "equivalent": "the same", "identical": "identical",
-            "too few": "too few draws to tell", "no data": "nothing to compare",
+            "too few": "too few draws to tell", "no data": "nothing to compare it with",
         }  # fmt: skip
         parts = [f"{measure} of gradient descent: {_counts(words, shown.values())}"]
         above = [name for name, outcome in shown.items() if outcome == "above"]

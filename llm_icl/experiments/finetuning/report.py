@@ -104,8 +104,8 @@ def _by_measure(cells: Mapping[tuple[str, str], Value], key: str, caption: str, 
         for measure in dict.fromkeys(measure for (measure, _), value in cells.items() if written(value, kind))
     ]
     columns = (
-        Column("measure", "measure", short=True),
-        *(Column(name, name, kind, kind == "text") for name in against),
+        Column("measure", "measure", short=kind == "text"),
+        *(Column(name, name, kind, short=kind == "text") for name in against),
     )
     return Table(key, caption, columns, tuple(rows))
 

@@ -48,7 +48,9 @@ def accuracy(compared: Compared, method: str, setting: str) -> Estimate:
 def gain(compared: Compared, setting: str, level: float = LEVEL) -> Estimate:
     """The accuracy of the published method in a setting, minus that without demonstrations."""
     alone, other = (_right(compared, PUBLISHED_METHOD, name).astype(float) for name in ("zs", setting))
-    return crossed_mean(other - alone, level)
+    found = crossed_mean(other - alone, level)
+    low, high = np.clip(found[1:], -1.0, 1.0).tolist()
+    return found._replace(low=low, high=high)
 
 
 def recovery(compared: Compared, method: str, level: float = LEVEL) -> Estimate:

@@ -121,7 +121,8 @@ def _resolution(shown: Judgement, margin: float) -> str:
     if not math.isfinite(shown.resolves):
         return ""
     draws = f"about {shown.needed:.0f} draws" if math.isfinite(shown.needed) else "more draws than can be made"
-    return f", these resolve {shown.resolves:.2g}, and {margin:g} takes {draws}"
+    resolved = f"{shown.resolves:.2g}" if shown.resolves <= 1 else "no difference"
+    return f", these resolve {resolved}, and {margin:g} takes {draws}"
 
 
 def _against_control(control: str, above: Estimate, gain: Estimate, shown: Judgement) -> str:

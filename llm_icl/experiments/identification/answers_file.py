@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from llm_icl.experiments.identification.probes import Probes
 from llm_icl.experiments.setting import Setting
 from llm_icl.problems import Bits, Problems, Task
 from llm_icl.tasks.cards import load_task
+
+log = logging.getLogger(__name__)
 
 _TOO_LARGE = 2**63
 # Probabilities are written with six digits, and processors differ in the last ones.
@@ -146,7 +149,11 @@ class _Places:
         for row in filter(_answered, rows):
             given[self._place(row)].append(row)
         shape = len(self.sizes), len(self.problems), len(self.probes)
-        if all(row.get("probability") is not None for some in given.values() for row in some):
+        with_probability = [row.get("probability") is not None for some in given.values() for row in some]
+        if any(with_probability) and not all(with_probability):
+            log.warning("%s: %d of %d answers have a probability: all are read as labels",
+                        self.path, sum(with_probability), len(with_probability))  # fmt: skip
+        if all(with_probability):
             probabilities = np.full(shape, np.nan)
             for place, some in given.items():
                 probabilities[place] = np.mean([row["probability"] for row in some])

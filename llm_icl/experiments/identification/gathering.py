@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from llm_icl.analysis.names import Names
 from llm_icl.experiments.identification.findings import Cell, read_findings
+from llm_icl.experiments.namesakes import namesakes
 from llm_icl.runs import RunDirectory
 from llm_icl.runs.listing import short_names
 
@@ -27,8 +28,8 @@ class Gathered:
 
 
 def gather(runs: Sequence[RunDirectory]) -> list[Gathered]:
-    """A language model that was asked with several prompts is named with its prompt, and a subject with different
-    verdicts on the same probes with its run. Raises RequestError if a run cannot be read.
+    """A language model that was asked with several prompts is named with its prompt; a subject with different verdicts
+    on the same probes, or that is not the same in all runs, with its run. Raises RequestError if a run cannot be read.
     """
     read = [(run, tuple(read_findings(run.path))) for run in runs]
     prompts: dict[str, set[str]] = defaultdict(set)
@@ -42,7 +43,9 @@ def gather(runs: Sequence[RunDirectory]) -> list[Gathered]:
                 verdicts[one.subject, prompt, probes].add(repr(one))
     names = Names(
         by_prompt=frozenset(name for name, some in prompts.items() if len(some) > 1),
-        by_run=frozenset(name for (name, *_), some in verdicts.items() if len(some) > 1),
+        by_run=namesakes(run.record["request"] for run in runs).union(
+            name for (name, *_), some in verdicts.items() if len(some) > 1
+        ),
     )
     found = []
     for (run, cells), short in zip(read, short_names(runs), strict=True):

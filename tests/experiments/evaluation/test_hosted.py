@@ -241,6 +241,22 @@ def test_a_dry_run_of_a_local_model_counts_a_call_for_each_curve_or_each_positio
     assert made["new"] + made["cached"] == calls
 
 
+def test_a_cost_that_is_not_known_is_not_nothing(provider, tmp_path):
+    """Of a server without prices, also where the usual provider of the model has some."""
+    model = ["--model", "gpt-4.1", "--base-url", f"{provider.url}/v1"]
+    done = cli(provider, "eval", *model, *SMALL, "--out", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "cost: unknown, as the price of gpt-4.1" in (tmp_path / "run" / "report.md").read_text()
+    assert "0.00" not in cli(provider, "list", "runs", str(tmp_path), cwd=tmp_path).stdout
+    limited = cli(provider, "eval", *model, *SMALL, "--max-cost", "1", "--out", "limited", cwd=tmp_path)
+    assert limited.returncode == 2
+    assert re.search(r"price of 'gpt-4.1' at http://\S+ is unknown; .* beside its base-url", limited.stderr)
+    few = cli(provider, "eval", *model, *SMALL, "--seed", "1", "--max-calls", "3", "--out", "few", cwd=tmp_path)
+    assert "3 calls cost what is not known" in few.stderr
+    cli(provider, "eval", "--model", "gpt-4.1", *SMALL, "--out", "priced", cwd=tmp_path)
+    assert re.search(r"cost: 0\.0\d+ USD", (tmp_path / "priced" / "report.md").read_text())
+
+
 def test_a_key_of_a_provider_is_not_sent_to_another_server(provider, tmp_path):
     command = ["eval", "--model", "openai/some-model", "--base-url", f"{provider.url}/v1", *SMALL]
     assert cli(provider, *command, cwd=tmp_path).returncode == 0

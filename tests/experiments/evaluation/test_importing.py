@@ -94,6 +94,18 @@ def test_queries_with_the_same_prompt_keep_their_own_answers(tmp_path):
         assert answers_of(run)["prediction"].to_list() == [int(float(row["answer"])) for row in filled]
 
 
+def test_one_answer_without_a_probability_takes_none_from_the_others_and_is_said(folder):
+    found = [row | {"probability": 0.9 if row["target"] == "1" else 0.2} for row in rows(folder / "text.jsonl")]
+    found[7] |= {"probability": None, "answer": int(found[7]["target"])}
+    done, run = imported(folder, found, "one-without", name="one-without.jsonl")
+    assert done.returncode == 0, done.stderr
+    answers = answers_of(run)
+    assert (answers["prediction"] == answers["label"]).all()
+    assert answers["probability"].null_count() == 1
+    assert set(answers["probability"].drop_nulls().round(6)) == {0.2, 0.9}
+    assert run.record["modes"][0]["without_probability"] == {"the file has no probability": 1}
+
+
 def test_labels_that_became_numbers_on_their_way_are_labels(folder):
     found = [row | {"target": int(row["target"]), "reply": int(row["target"])} for row in rows(folder / "text.jsonl")]
     done, run = imported(folder, found, "numbers")
@@ -123,6 +135,9 @@ def test_replies_are_read_as_any_models_and_what_is_missing_is_said(folder):
         (lambda row: {"answer": 2}, "row 1: 'answer' is not 0 or 1: 2"),
         (lambda row: {"answer": 0, "probability": 0.9}, "row 1: 'answer' is 0, but 'probability', that of 1, is 0.9"),
         (lambda row: {"reply": 3}, "row 1: 'reply' is not a text: 3"),
+        (lambda row: {"reply": " 0", "answer": 1}, "row 1: 'reply' is 0, but 'answer' is 1"),
+        (lambda row: {"reply": "0", "probability": 0.9}, "row 1: 'reply' is 0, but 'probability', that of 1, is 0.9"),
+        (lambda row: {"reply": "It is 1.", "answer": 1}, "row 1: give 'reply', which is read as any model's, or"),
         (lambda row: {"answer": 1, "labels": ["0"]}, "row 1: 'labels' are not two texts"),
         (lambda row: {"answer": 1, "labels": [0, 1]}, "row 1: 'labels' are not two texts"),
         (lambda row: {"answer": 1, "text": None}, "row 1: 'text' or 'messages' is missing, or is no prompt"),

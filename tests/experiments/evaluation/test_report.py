@@ -1,6 +1,7 @@
 """The report of an evaluation of a language model: its numbers, and its texts in a browser."""
 
 import json
+import os
 import re
 
 import polars as pl
@@ -11,6 +12,7 @@ from tests.conftest import TinyModels, run_cli
 from tests.inside import run_inside
 from tests.reports.browser import opened
 from tests.reports.reading import table_of
+from tests.servers import provider as servers
 
 CELLS = [f"{task}-n{n}" for task in ("majority", "conjunction") for n in (3, 4)]
 FIGURES = {f"{cell}-{name}" for cell in CELLS for name in ("learning-curves", "calibration")}
@@ -92,3 +94,33 @@ def test_the_overview_says_the_gap_of_learners_to_whichever_exact_bayes_was_run(
     for row in rows:
         means = [right.filter(n=row["n"], learner=name)["right"].mean() for name in (best, "nearest-neighbour")]
         assert row["gap, nearest-neighbour"]["value"] == pytest.approx(means[0] - means[1])
+
+
+def test_a_verdict_of_one_run_that_another_run_contradicts_is_not_clear(tmp_path, monkeypatch):
+    """A model of the same name and server that says 1 throughout on the problems of one seed, and 0 on the others'."""
+    server = servers.Provider()
+    environment = os.environ | {"OPENAI_BASE_URL": f"{server.url}/v1", "OPENAI_API_KEY": "sk-of-a-test"}
+    size = "--task majority --n 4 --points 8 --problems 20 --no-shuffled-labels".split()
+    try:
+        for seed, share in enumerate((0.99, 0.01)):
+            monkeypatch.setattr(servers, "probability", lambda prompt, share=share: share)
+            done = run_inside("eval", "--model", "gpt-4.1", *size, "--seed", str(seed), "--out", f"r{seed}",
+                              cwd=tmp_path, env=environment)  # fmt: skip
+            assert done.returncode == 0, done.stderr
+    finally:
+        server.die()
+    for order in (("r0", "r1"), ("r1", "r0")):
+        said = run_inside("report", *order, "--out", "both", cwd=tmp_path).stdout
+        verdicts = [f"do not depend on the examples (always {label})." for label in (0, 1)]
+        assert "Algorithm (weak): Its answers to unseen queries" in said
+        assert all(verdict in said for verdict in verdicts)
+        assert "Another run of this report says otherwise" in said
+
+
+def test_a_joint_report_says_at_which_positions_the_problems_of_each_run_were_asked(tmp_path):
+    for seed, problems, points in ((0, 8, 6), (1, 12, 4)):
+        llm_icl.evaluate(out=tmp_path / str(seed), model="none", task="majority", n=3, points=points, seed=seed,
+                         problems=problems, learner="nearest-neighbour")  # fmt: skip
+    run_inside("report", "0", "1", "--out", "both", cwd=tmp_path)
+    said = (tmp_path / "both" / "report.md").read_text()
+    assert "nearest-neighbour: asked 8 of 20 problems, positions 0 to 5; 12 of 20 problems, positions 0 to 3." in said

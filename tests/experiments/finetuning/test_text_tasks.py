@@ -81,6 +81,8 @@ def test_the_order_is_that_of_datasets():
         ("[bad, good]", "[bad, ' good']", "'labels' must be words"),
         ("[bad, good]", "bad", "'labels' must be words"),
         ("hub", "hob", "unknown field 'hob'"),
+        ("[bad, good]", "{1: bad, true: good, 0: fair}", "line 6: the field 'true' is the same as '1'"),
+        ("{{ text }}", "{{ text | random }}", "line 5: 'template' is invalid: No filter named 'random'"),
         ("{{ text }}", "{{ text", "line 5: 'template' is invalid: "),
         ("{{ text }}", "text", "line 5: 'template' is invalid: it prints no column, such as {{ text }}"),
         (

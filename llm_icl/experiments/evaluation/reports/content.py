@@ -1,5 +1,6 @@
 """Finished evaluations, arranged in cells with their scores and verdicts."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +14,9 @@ from llm_icl.analysis.names import Names
 from llm_icl.analysis.scores import Score, score
 from llm_icl.errors import RequestError
 from llm_icl.experiments.evaluation.reports.verdict import Pair, comparisons, left_out, verdict, verdict_on_networks
+from llm_icl.experiments.namesakes import namesakes
 from llm_icl.problems import PROBLEMS_VERSION, TASK_TEXTS, Problems, Task
-from llm_icl.reports.algorithms import sentence
+from llm_icl.reports.algorithms import sentence, short
 from llm_icl.runs import RunDirectory
 from llm_icl.runs.listing import short_names
 
@@ -84,7 +86,7 @@ def gather(runs: Sequence[RunDirectory]) -> Content:
     # Runs of earlier versions have no agreement column.
     frame = pl.concat([run.predictions().with_columns(run=pl.lit(name)) for name, run in named.items()], how="diagonal")
     networks = {name for record in records.values() for name in record.get("networks", {})}
-    called = Names.among(frame, networks)
+    called = Names.among(frame, networks, namesakes(record["request"] for record in records.values()))
     cells = arrange(frame, networks, _one_label(named), called)
     compared = {(i, pair): each for i, cell in enumerate(cells) for pair, each in comparisons(cell, tasks[cell.task])}
     judged = judge(compared)
@@ -132,13 +134,18 @@ def _content(
 
 
 def _algorithms(cell: Cell, records: Mapping[str, dict[str, Any]], called: Names) -> dict[str, dict[str, Any]]:
-    """The verdicts on the algorithms of a cell's models and networks; of several runs, that on most answers."""
-    found: dict[str, dict[str, Any]] = {}
+    """The verdicts on the algorithms of a cell's models and networks. Of several runs, that on most answers, and
+    `elsewhere` what the others say that differs.
+    """
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for run, record in records.items():
         for one in record.get("algorithms", []):
             name = called.of(one["learner"], one["prompt"], run)
             if (one["task"], one["n"]) != (cell.task, cell.n) or name not in cell.learners:
                 continue
-            if name not in found or one["answers"] > found[name]["answers"]:
-                found[name] = one
-    return found
+            found[name].append(one)
+    verdicts = {}
+    for name, some in found.items():
+        most, *others = sorted(some, key=lambda one: (-one["answers"], short(one)))
+        verdicts[name] = most | {"elsewhere": sorted({short(one) for one in others} - {short(most)})}
+    return verdicts

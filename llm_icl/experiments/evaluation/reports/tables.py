@@ -55,9 +55,12 @@ def asked_lines(cell: Cell) -> list[str]:
     lines, parts = [], dict[str, list[str]]()
     for name, answered in cell.learners.items():
         if not answered.asked.all():
-            problems, positions = int(answered.asked.any(axis=1).sum()), cell.positions[answered.asked.any(axis=0)]
-            part = f"{problems} of {counted(cell.problems, 'problem')}, positions {ranges(positions)}"
-            parts.setdefault(part, []).append(name)
+            of_problems, problems = np.unique(answered.asked[answered.asked.any(axis=1)], axis=0, return_counts=True)
+            each = [
+                f"{count} of {counted(cell.problems, 'problem')}, positions {ranges(cell.positions[asked])}"
+                for asked, count in zip(of_problems[::-1], problems[::-1], strict=True)
+            ]
+            parts.setdefault("; ".join(each), []).append(name)
         silent = cell.positions[answered.asked.any(axis=0) & np.isnan(answered.correct).all(axis=0)]
         if len(silent):
             lines.append(f"{name}: no answer at {'position' if len(silent) == 1 else 'positions'} {ranges(silent)}.")
