@@ -51,7 +51,7 @@ def sentence(record: Record) -> str:
             f"(From {counted(record['answers'], 'answer')}{behind}, on {counted(record['problems'], 'problem')}.)"
         )
     if elsewhere := record.get("elsewhere"):
-        said.append(f"Another run of this report says otherwise: {listed(elsewhere)}.")
+        said.append(f"Another run of this report says: {listed(elsewhere)}.")
     return " ".join(said)
 
 

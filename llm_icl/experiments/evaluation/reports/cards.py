@@ -152,7 +152,8 @@ def _trust(content: Content, cells: Sequence[CellContent], name: str) -> Finding
     unseen = span_of([_unseen(cell, name) for cell in cells])
     each = " in each cell" if len(cells) > 1 else ""
     kind = "problem" if problems == "1" else "problems"
-    sentences = [f"{problems} {kind} and {unseen} answers to unseen queries{each}."]
+    answers = "answer" if unseen == "1" else "answers"
+    sentences = [f"{problems} {kind} and {unseen} {answers} to unseen queries{each}."]
     power, resolves = _power(cells, name)
     control, used = _control(cells, name)
     unusable, usable = _unusable(cells, name)

@@ -135,7 +135,7 @@ def _content(
 
 def _algorithms(cell: Cell, records: Mapping[str, dict[str, Any]], called: Names) -> dict[str, dict[str, Any]]:
     """The verdicts on the algorithms of a cell's models and networks. Of several runs, that on most answers, and
-    `elsewhere` what the others say that differs.
+    `elsewhere` what others say that differs, if they have problems enough to tell.
     """
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for run, record in records.items():
@@ -147,5 +147,6 @@ def _algorithms(cell: Cell, records: Mapping[str, dict[str, Any]], called: Names
     verdicts = {}
     for name, some in found.items():
         most, *others = sorted(some, key=lambda one: (-one["answers"], short(one)))
-        verdicts[name] = most | {"elsewhere": sorted({short(one) for one in others} - {short(most)})}
+        told = {short(one) for one in others if one["verdict"] != "too few"}
+        verdicts[name] = most | {"elsewhere": sorted(told - {short(most)})}
     return verdicts
