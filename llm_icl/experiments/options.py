@@ -38,7 +38,7 @@ class FolderOptions(TaskOptions):
 class CallingOptions(Options):
     """Connections to models, and spending limits."""
 
-    base_url: str = option("")
+    base_url: str | None = option(None)
     """URL of an OpenAI-compatible server to use instead of the provider's."""
     concurrency: str = option("auto")
     """Maximum concurrent requests, or 'auto'."""

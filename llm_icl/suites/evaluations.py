@@ -71,7 +71,7 @@ class Places:
     tasks: Path | None = None
     prompts: Path | None = None
     catalogue: Path | None = None
-    base_url: str = ""
+    base_url: str | None = None
 
 
 def load_suite(name: str, card: Card, models: Sequence[str] = ()) -> Suite:

@@ -257,6 +257,15 @@ def test_a_cost_that_is_not_known_is_not_nothing(provider, tmp_path):
     assert re.search(r"cost: 0\.0\d+ USD", (tmp_path / "priced" / "report.md").read_text())
 
 
+def test_an_empty_address_does_not_ask_the_provider(provider, tmp_path):
+    """As of a shell's variable that is not set."""
+    for command in ("eval", "identify"):
+        done = cli(provider, command, "--model", "gpt-4.1", "--base-url", "", "--task", "majority", cwd=tmp_path)
+        assert done.returncode == 2
+        assert "--base-url is empty" in done.stderr
+    assert not provider.received
+
+
 def test_a_key_of_a_provider_is_not_sent_to_another_server(provider, tmp_path):
     command = ["eval", "--model", "openai/some-model", "--base-url", f"{provider.url}/v1", *SMALL]
     assert cli(provider, *command, cwd=tmp_path).returncode == 0
