@@ -19,7 +19,7 @@ from llm_icl.runs.opening import digest
 from llm_icl.runs.versions import versions
 
 # Incremented when the same answers would be analysed differently.
-ANALYSIS_VERSION = 3
+ANALYSIS_VERSION = 4
 
 
 @dataclass(frozen=True)
