@@ -209,11 +209,12 @@ class Sender:
             self._halt(problem)
             return None
         except BudgetError:
+            unknown = self.model.priced and not self.model.entry.price  # an own server costs nothing
             self._halt(
                 BudgetSpentError(
                     f"stopped before the limit of {self._budget}: {counted(self._budget.calls, 'call')} cost "
-                    f"{f'${self._budget.cost:.4f}' if self.model.entry.price else 'what is not known'}; re-run the "
-                    "command with a higher limit to resume"
+                    f"{'what is not known' if unknown else f'${self._budget.cost:.4f}'}; re-run the command with a "
+                    "higher limit to resume"
                 )
             )
             return None
